@@ -1,0 +1,1 @@
+"""Compile trained models to packs of WGSL and Wasm, and run them."""

@@ -1,0 +1,92 @@
+"""Typed errors with stable codes, the same in Python and JavaScript."""
+
+from __future__ import annotations
+
+
+class PyRuntimeError(Exception):
+    """Base of all errors that pyruntime raises on purpose; `code` is stable across releases and languages."""
+
+    code = "error"
+
+
+class ModelError(PyRuntimeError):
+    """The model file is missing, truncated, not a model, or inconsistent."""
+
+    code = "model-invalid"
+
+
+class UnsupportedError(PyRuntimeError):
+    """A model uses something that cannot be converted; the message names node, op, reason and remedy.
+
+    Args:
+        op: the operator, as the user's model names it.
+        node: the node's name in the user's model.
+        reason: what exactly is not supported.
+        remedy: what the user can do about it.
+    """
+
+    code = "unsupported"
+
+    def __init__(self, op: str, node: str, reason: str, remedy: str = "") -> None:
+        self.op, self.node, self.reason, self.remedy = op, node, reason, remedy
+        super().__init__(f"{op} {node!r}: {reason}." + (f" {remedy}" if remedy else ""))
+
+
+class CompilerError(PyRuntimeError):
+    """No usable C compiler for Wasm was found, or it failed; the message quotes what it said."""
+
+    code = "compiler"
+
+
+class PackError(PyRuntimeError):
+    """The pack is damaged, incomplete or inconsistent; the message names file and field."""
+
+    code = "pack-invalid"
+
+
+class PackVersionError(PackError):
+    """The pack's format is newer than this runtime, or needs a feature that it does not know."""
+
+    code = "pack-version"
+
+
+class HashError(PackError):
+    """A file of the pack does not have the bytes that the pack was written with."""
+
+    code = "pack-hash"
+
+
+class MissingFileError(PackError):
+    """A file that the pack names is not there."""
+
+    code = "pack-missing-file"
+
+
+class InputError(PyRuntimeError):
+    """A fed tensor has the wrong name, dtype, shape or value range."""
+
+    code = "input"
+
+
+class DeviceError(PyRuntimeError):
+    """The asked device is not available here, or was lost; the message says what to install or change."""
+
+    code = "device"
+
+
+class MemoryLimitError(PyRuntimeError):
+    """The model needs more bytes, for these shapes, than the device allows; the message names the bytes."""
+
+    code = "memory"
+
+
+class RunError(PyRuntimeError):
+    """The program failed while running (a trap, an index out of range, an abort)."""
+
+    code = "run"
+
+
+class DisposedError(PyRuntimeError):
+    """The session was closed before this call."""
+
+    code = "disposed"

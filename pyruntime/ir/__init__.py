@@ -1,0 +1,1 @@
+"""The intermediate representation: symbolic dims, dtypes, scalar expressions, graphs and kernel calls."""

@@ -1,0 +1,372 @@
+"""Tensor dimensions as integers or small integer expressions over named symbols, in one canonical form.
+
+An expression is a polynomial with integer coefficients over atoms; an atom is a symbol, or a floordiv,
+mod, min or max of dims. Equal polynomials compare equal, so `2*b*3 == 6*b` and `(b*6)//3 == b*2`.
+Expressions are evaluated over 64-bit signed integers; symbols stand for positive integers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Union
+
+OPERATORS = ("+", "-", "*", "//", "%", "min", "max")
+_INT64 = 2**63
+
+
+@dataclass(frozen=True, order=True)
+class Atom:
+    """A symbol (`op` empty, `args` empty) or an irreducible operation on two dims."""
+
+    name: str
+    op: str = ""
+    args: tuple[Union[int, "Expr"], ...] = ()
+
+    def __repr__(self) -> str:
+        if not self.op:
+            return self.name
+        a, b = (str(x) if isinstance(x, int) or x.is_atom else f"({x})" for x in self.args)
+        return f"{self.op}({a}, {b})" if self.op in ("min", "max") else f"{a}{self.op}{b}"
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Sorts atoms the same way in every run."""
+        return (self.name, self.op, *(repr(a) for a in self.args))
+
+
+Monomial = tuple[Atom, ...]
+
+
+class Expr:
+    """A polynomial over atoms that is not a plain integer; immutable and hashable."""
+
+    __slots__ = ("_hash", "terms")
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+        self._hash = hash(terms)
+
+    @property
+    def is_atom(self) -> bool:
+        """Whether this is a single symbol or operation, with coefficient one."""
+        return len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expr) and self.terms == other.terms
+
+    def __add__(self, other: Dim) -> Dim:
+        return _build([*self.terms, *_terms(other)])
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + (other * -1)
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return -self + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        return _build(
+            [
+                (tuple(sorted(m + n, key=lambda a: a.key)), c * d)
+                for m, c in self.terms
+                for n, d in _terms(other)
+            ]
+        )
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        return floordiv(self, other)
+
+    def __rfloordiv__(self, other: Dim) -> Dim:
+        return floordiv(other, self)
+
+    def __mod__(self, other: Dim) -> Dim:
+        return mod(self, other)
+
+    def __rmod__(self, other: Dim) -> Dim:
+        return mod(other, self)
+
+    def __repr__(self) -> str:
+        parts = []
+        for monomial, coefficient in self.terms:
+            factors = [str(a) if not a.op or a.op in ("min", "max") else f"({a})" for a in monomial]
+            if coefficient != 1 or not factors:
+                factors.insert(0, str(coefficient))
+            parts.append("*".join(factors))
+        return " + ".join(parts).replace("+ -", "- ")
+
+
+Dim = Union[int, Expr]
+Rpn = Union[int, str, list[Union[int, str]]]
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(dim, Expr):
+        return dim.terms
+    return (((), int(dim)),) if dim else ()
+
+
+def _build(terms: Sequence[tuple[Monomial, int]]) -> Dim:
+    total: dict[Monomial, int] = {}
+    for monomial, coefficient in terms:
+        total[monomial] = total.get(monomial, 0) + coefficient
+    kept = [(m, c) for m, c in total.items() if c]
+    if not kept:
+        return 0
+    if len(kept) == 1 and not kept[0][0]:
+        return kept[0][1]
+    # highest degree first, constants last: reads as one would write it
+    kept.sort(key=lambda t: (-len(t[0]), [a.key for a in t[0]]))
+    return Expr(tuple(kept))
+
+
+def symbol(name: str) -> Dim:
+    """A positive integer known only at run time. Characters outside [A-Za-z0-9_] become `_`."""
+    clean = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
+    if clean[0].isdigit() or clean in OPERATORS:
+        clean = f"_{clean}"
+    return Expr((((Atom(clean),), 1),))
+
+
+def _operation(op: str, a: Dim, b: Dim) -> Dim:
+    return Expr((((Atom("", op, (a, b)),), 1),))
+
+
+def floordiv(a: Dim, b: Dim) -> Dim:
+    """a // b, rounding towards minus infinity; exact polynomial quotients are simplified."""
+    if isinstance(b, int) and b == 0:
+        raise ZeroDivisionError("dimension divided by zero")
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    if b == 1:
+        return a
+    if a == b:
+        return 1
+    quotient, rest = _divide(a, b)
+    if rest == 0:
+        return quotient
+    if isinstance(b, int) and isinstance(quotient, Expr):
+        # (b*6 + 4)//3 = b*2 + 4//3: whole multiples leave the floor
+        return quotient + floordiv(rest, b)
+    return _operation("//", a, b)
+
+
+def mod(a: Dim, b: Dim) -> Dim:
+    """a mod b with the sign of b, as Python's %."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a % b
+    if b == 1 or a == b:
+        return 0
+    _, rest = _divide(a, b)
+    if rest == 0:
+        return 0
+    if isinstance(b, int) and isinstance(rest, int):
+        return rest % b
+    return _operation("%", a, b)
+
+
+def _divide(a: Dim, b: Dim) -> tuple[Dim, Dim]:
+    """Quotient of the terms that b divides exactly, and the terms it does not. b has one term."""
+    divisor = _terms(b)
+    if len(divisor) != 1:
+        return 0, a
+    (monomial, coefficient) = divisor[0]
+    quotient: list[tuple[Monomial, int]] = []
+    rest: list[tuple[Monomial, int]] = []
+    for m, c in _terms(a):
+        remaining = list(m)
+        divides = c % coefficient == 0
+        for atom in monomial:
+            if atom in remaining:
+                remaining.remove(atom)
+            else:
+                divides = False
+        if divides:
+            quotient.append((tuple(remaining), c // coefficient))
+        else:
+            rest.append((m, c))
+    return _build(quotient), _build(rest)
+
+
+def ceildiv(a: Dim, b: Dim) -> Dim:
+    """a / b rounded up."""
+    if isinstance(a, int) and isinstance(b, int):
+        return -(-a // b)
+    return floordiv(a + b - 1, b) if not divides(b, a) else floordiv(a, b)
+
+
+def align(a: Dim, to: int) -> Dim:
+    """a rounded up to a multiple of `to`."""
+    return ceildiv(a, to) * to
+
+
+def divides(divisor: Dim, dim: Dim) -> bool:
+    """Whether dim is known to be a multiple of divisor."""
+    if isinstance(divisor, int) and isinstance(dim, int):
+        return divisor != 0 and dim % divisor == 0
+    return divisor != 0 and _divide(dim, divisor)[1] == 0
+
+
+def at_least(a: Dim, b: Dim) -> bool:
+    """Whether a >= b is certain, given that symbols are at least one."""
+    difference = a - b
+    constant, least = 0, 0
+    for monomial, c in _terms(difference):
+        if not monomial:
+            constant = c
+        elif c < 0 or any(atom.op for atom in monomial):
+            return False
+        else:
+            least += c
+    return constant + least >= 0
+
+
+def maximum(a: Dim, b: Dim) -> Dim:
+    """The larger of two dims."""
+    if at_least(a, b):
+        return a
+    if at_least(b, a):
+        return b
+    return _operation("max", a, b)
+
+
+def minimum(a: Dim, b: Dim) -> Dim:
+    """The smaller of two dims."""
+    if at_least(a, b):
+        return b
+    if at_least(b, a):
+        return a
+    return _operation("min", a, b)
+
+
+def product(dims: Sequence[Dim]) -> Dim:
+    """The product of dims; 1 for none."""
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def symbols_of(dim: Dim) -> set[str]:
+    """Names of all symbols in a dim."""
+    found: set[str] = set()
+    for monomial, _ in _terms(dim):
+        for atom in monomial:
+            if atom.op:
+                for arg in atom.args:
+                    found |= symbols_of(arg)
+            else:
+                found.add(atom.name)
+    return found
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """dim with symbols replaced by other dims."""
+    apply = {"//": floordiv, "%": mod, "min": minimum, "max": maximum}
+    total: Dim = 0
+    for monomial, coefficient in _terms(dim):
+        term: Dim = coefficient
+        for atom in monomial:
+            if atom.op:
+                a, b = (substitute(x, values) for x in atom.args)
+                term = term * apply[atom.op](a, b)
+            else:
+                term = term * values.get(atom.name, Expr((((atom,), 1),)))
+        total = total + term
+    return total
+
+
+def to_rpn(dim: Dim) -> Rpn:
+    """The form that packs store: an int, a symbol's name, or a reverse Polish list."""
+    if isinstance(dim, int):
+        return int(dim)
+    tokens: list[int | str] = []
+    for i, (monomial, coefficient) in enumerate(dim.terms):
+        count = 0
+        if coefficient != 1 or not monomial:
+            tokens.append(coefficient)
+            count += 1
+        for atom in monomial:
+            if atom.op:
+                for arg in atom.args:
+                    inner = to_rpn(arg)
+                    tokens.extend(inner if isinstance(inner, list) else [inner])
+                tokens.append(atom.op)
+            else:
+                tokens.append(atom.name)
+            if count:
+                tokens.append("*")
+            count += 1
+        if i:
+            tokens.append("+")
+    return tokens[0] if len(tokens) == 1 else tokens
+
+
+def from_rpn(rpn: Rpn) -> Dim:
+    """The dim of its stored form. Raises ValueError for anything that `to_rpn` cannot have written."""
+    stack: list[Dim] = []
+    for token in rpn if isinstance(rpn, list) else [rpn]:
+        if isinstance(token, int) and not isinstance(token, bool):
+            stack.append(token)
+        elif isinstance(token, str) and token in OPERATORS:
+            if len(stack) < 2:
+                raise ValueError(f"operator {token!r} lacks operands in {rpn!r}")
+            b, a = stack.pop(), stack.pop()
+            stack.append(_apply(token, a, b))
+        elif isinstance(token, str) and re.fullmatch(r"[A-Za-z_]\w*", token, flags=re.ASCII):
+            stack.append(symbol(token))
+        else:
+            raise ValueError(f"token {token!r} in {rpn!r} is neither an integer, a symbol nor an operator")
+    if len(stack) != 1:
+        raise ValueError(f"{rpn!r} leaves {len(stack)} values")
+    return stack[0]
+
+
+def _apply(op: str, a: Dim, b: Dim) -> Dim:
+    match op:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case "//":
+            return floordiv(a, b)
+        case "%":
+            return mod(a, b)
+        case "min":
+            return minimum(a, b)
+        case _:
+            return maximum(a, b)
+
+
+def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
+    """The integer that dim stands for. Raises KeyError for an unbound symbol, OverflowError past 64 bits."""
+    if isinstance(dim, int):
+        return dim
+    total = 0
+    for monomial, coefficient in dim.terms:
+        term = coefficient
+        for atom in monomial:
+            if atom.op:
+                a, b = (evaluate(x, values) for x in atom.args)
+                result = _apply(atom.op, a, b)
+                assert isinstance(result, int)
+                term *= result
+            else:
+                term *= values[atom.name]
+        total += term
+    if not -_INT64 <= total < _INT64:
+        raise OverflowError(f"{dim} is outside 64 bits for {dict(values)}")
+    return total

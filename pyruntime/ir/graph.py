@@ -1,0 +1,168 @@
+"""The SSA graph: typed values with symbolic shapes, nodes that name an op, and a verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyruntime.ir.dims import Dim, product, symbols_of
+from pyruntime.ir.dtypes import DType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Shape = tuple[Dim, ...]
+
+
+@dataclass(eq=False)
+class Value:
+    """One tensor of the graph.
+
+    `data` holds a constant's elements. `contents` is an object array of dims for a small integer tensor
+    whose elements are known as expressions over symbols (what Shape and its arithmetic give): it lets
+    Reshape, Slice and Expand resolve their targets while the graph is built.
+    """
+
+    name: str
+    dtype: DType
+    shape: Shape
+    data: NDArray[Any] | None = None
+    contents: NDArray[np.object_] | None = None
+    producer: Node | None = field(default=None, repr=False)
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def elements(self) -> Dim:
+        """Number of elements, as a dim."""
+        return product(self.shape)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a node comes from in the user's model: its operator and its name there."""
+
+    op: str
+    name: str
+
+
+@dataclass(eq=False)
+class Node:
+    """One application of an op. An absent optional input is None."""
+
+    op: str
+    inputs: list[Value | None]
+    outputs: list[Value]
+    attrs: dict[str, Any]
+    origin: Origin
+
+    def input(self, index: int) -> Value:
+        """Input `index`, which must be present."""
+        value = self.inputs[index]
+        assert value is not None, f"{self.op} {self.origin.name}: input {index} is absent"
+        return value
+
+    @property
+    def output(self) -> Value:
+        """The only output."""
+        (value,) = self.outputs
+        return value
+
+
+@dataclass(eq=False)
+class Graph:
+    """A program: inputs, outputs and nodes in an order in which they can run."""
+
+    name: str
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    output_names: list[str] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+
+    def uses(self) -> dict[Value, list[Node]]:
+        """Nodes that read each value, once per read."""
+        found: dict[Value, list[Node]] = {}
+        for node in self.nodes:
+            for value in node.inputs:
+                if value is not None:
+                    found.setdefault(value, []).append(node)
+        return found
+
+    def values(self) -> Iterator[Value]:
+        """Every value once: inputs, then operands and results in program order."""
+        seen: set[Value] = set()
+        groups: list[Iterable[Value | None]] = [self.inputs]
+        for node in self.nodes:
+            groups += [node.inputs, node.outputs]
+        groups.append(self.outputs)
+        for group in groups:
+            for value in group:
+                if value is not None and value not in seen:
+                    seen.add(value)
+                    yield value
+
+    def symbols(self) -> list[str]:
+        """Names of the symbols in the inputs' shapes, in order of first appearance."""
+        found: dict[str, None] = {}
+        for value in self.inputs:
+            for dim in value.shape:
+                found.update(dict.fromkeys(sorted(symbols_of(dim))))
+        return list(found)
+
+    def replace(self, old: Value, new: Value) -> None:
+        """Let every reader of old, and the outputs, read new."""
+        for node in self.nodes:
+            node.inputs = [new if v is old else v for v in node.inputs]
+        self.outputs = [new if v is old else v for v in self.outputs]
+
+    def verify(self) -> None:
+        """Check SSA form, order and shapes. Raises AssertionError naming the node at fault: a compiler bug."""
+        known: set[Value] = set(self.inputs)
+        names: set[str] = set()
+        for node in self.nodes:
+            where = f"{node.op} {node.origin.name!r}"
+            for value in node.inputs:
+                if value is not None and value.data is None:
+                    assert value in known, f"{where} reads {value.name!r} before it is made"
+            for value in node.outputs:
+                assert value not in known, f"{where} makes {value.name!r} again"
+                assert value.producer is node, f"{where}: {value.name!r} names another producer"
+                assert value.name not in names, f"{where}: a second value is called {value.name!r}"
+                names.add(value.name)
+                known.add(value)
+        for value in self.outputs:
+            assert value in known or value.data is not None, f"output {value.name!r} is never made"
+        assert len(self.outputs) == len(self.output_names)
+        symbols = set(self.symbols())
+        for value in self.values():
+            for dim in value.shape:
+                assert symbols_of(dim) <= symbols, f"{value.name!r} has shape {value.shape}, unbound symbols"
+
+    def __str__(self) -> str:
+        def shape(dims: Sequence[Dim]) -> str:
+            return "[" + ", ".join(str(d) for d in dims) + "]"
+
+        def typed(value: Value) -> str:
+            return f"%{value.name}: {value.dtype!r}{shape(value.shape)}"
+
+        lines = [f"graph {self.name}({', '.join(typed(v) for v in self.inputs)}) {{"]
+        for node in self.nodes:
+            operands = []
+            for value in node.inputs:
+                if value is None:
+                    operands.append("none")
+                elif value.data is not None:
+                    literal = f" = {value.data.tolist()}" if value.data.size <= 4 else ""
+                    operands.append(f"const {value.dtype!r}{shape(value.shape)}{literal}")
+                else:
+                    operands.append(f"%{value.name}")
+            attrs = "".join(f", {k}={v}" for k, v in node.attrs.items() if v is not None)
+            results = ", ".join(typed(v) for v in node.outputs)
+            lines.append(f"  {results} = {node.op}({', '.join(operands)}{attrs})")
+        lines.append("  return " + ", ".join(f"%{v.name}" for v in self.outputs))
+        return "\n".join([*lines, "}"])

@@ -1,0 +1,288 @@
+"""Kernel calls: what lowering hands to the targets. Each names a template and says how it reads and writes.
+
+A call is target-neutral. Its static part (`key`) decides the code, its dims are run-time parameters. All
+offsets and strides count elements. The iteration point of a View is an index per axis of the call's
+iteration space; the element it names is `offset + sum(stride[a] * index[a])`, plus what `indirect` adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pyruntime.ir.dims import Dim, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.scalar import Scalar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pyruntime.ir.graph import Origin
+
+Kind = Literal["input", "weight", "temporary"]
+Combine = Literal["sum", "prod", "min", "max", "and", "or"]
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A piece of memory: a model input, a weight (with data), or something that a kernel writes.
+
+    A model output is a temporary that is contiguous in its logical shape and lives to the end.
+    """
+
+    name: str
+    dtype: DType
+    elements: Dim
+    kind: Kind = "temporary"
+    data: NDArray[Any] | None = None
+    layout: str = "plain"  # how weight data was rearranged for the kernels: "plain", "panels8", ...
+    original_shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Where a view is valid: low <= index[axis] < high; elsewhere the load gives the view's `fill`."""
+
+    axis: int
+    low: Dim
+    high: Dim
+
+
+@dataclass(frozen=True)
+class Indirect:
+    """Adds stride * (the integer that operand `operand` of the call loads at this iteration point).
+
+    With `wrap` a negative index counts from `size`. An index outside [0, size) loads the view's fill.
+    """
+
+    operand: int
+    stride: Dim
+    size: Dim
+    wrap: bool = True
+
+
+@dataclass(frozen=True)
+class View:
+    """How one operand is read or written over the iteration space."""
+
+    tensor: Tensor
+    offset: Dim
+    strides: tuple[Dim, ...]
+    guards: tuple[Guard, ...] = ()
+    indirect: tuple[Indirect, ...] = ()
+    fill: float | int | bool = 0
+
+    def inner(self) -> Literal["unit", "zero", "any"]:
+        """Stride class along the innermost axis; part of a kernel's key."""
+        if not self.strides or self.strides[-1] == 0:
+            return "zero"
+        return "unit" if self.strides[-1] == 1 else "any"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelCall:
+    """Base of all calls.
+
+    `inputs` are the operands that trees load from (Load.operand indexes it); structured kernels read
+    further tensors by their own fields. `sizes_used` are the dims that `Size` leaves index.
+    `scratch` is filled in by the target (bytes needed while the call runs).
+    """
+
+    template: ClassVar[str]
+    name: str  # readable, unique in the program: "conv2d base_net.0"
+    origins: tuple[Origin, ...] = ()
+    inputs: tuple[View, ...] = ()
+    output: View
+    size_values: tuple[Dim, ...] = ()
+
+    def reads(self) -> Iterator[View]:
+        """All views that the call reads."""
+        yield from self.inputs
+
+    def tensors(self) -> list[Tensor]:
+        """The distinct tensors of the call, those read first, in a fixed order; the written one is last."""
+        found = {v.tensor: None for v in self.reads()}
+        found.pop(self.output.tensor, None)
+        return [*found, self.output.tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map(KernelCall):
+    """output[i] = body(i) over the iteration space `sizes` (outermost first, adjacent axes merged)."""
+
+    template: ClassVar[str] = "map"
+    sizes: tuple[Dim, ...]
+    body: Scalar
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """One pass over the reduced axes: combine(body(i)); the result is Acc(position in the list).
+
+    Its body may use the Acc of earlier reductions. An empty range gives the combination's identity
+    (sum 0, prod 1, min +inf or the type's largest, max -inf or the type's smallest, and true, or false).
+    min and max propagate NaN.
+    """
+
+    combine: Combine
+    body: Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(KernelCall):
+    """Reductions over the innermost `reduced` axes for each point of the outer ones, then a body.
+
+    The iteration space is `sizes`: outer axes, then reduced axes. Every input view has a stride for each.
+    With `elementwise` the body is evaluated and stored for every point of the whole space (softmax,
+    norms) and `output` has strides for all axes; without, once per outer point, and `output`'s strides
+    over the reduced axes are zero. Inputs with zero strides over the reduced axes are per-row operands.
+    Accumulates in float32 for float16 and float32, in the body's type for integers.
+    """
+
+    template: ClassVar[str] = "row"
+    sizes: tuple[Dim, ...]
+    reduced: int
+    reductions: tuple[Reduction, ...]
+    body: Scalar
+    elementwise: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatMul(KernelCall):
+    """output[b, m, n] = body(Acc = sum over k of a[b, m, k] * b[b, k, n]).
+
+    Iteration space: the batch axes, m, n; `inputs` and `output` are over it. `a` has strides
+    (batch axes..., m, k), `b` (batch axes..., k, n). A weight b with `panels` is stored as
+    [n / panels rounded up][k][panels], zero-filled at the end; then its batch strides are zero and
+    its k and n strides are not used.
+    """
+
+    template: ClassVar[str] = "matmul"
+    batch: tuple[Dim, ...] = ()
+    m: Dim
+    n: Dim
+    k: Dim
+    a: View
+    b: View
+    panels: int = 0
+    body: Scalar
+
+    def reads(self) -> Iterator[View]:
+        """a, b, then the operands of the body."""
+        yield self.a
+        yield self.b
+        yield from self.inputs
+
+    @property
+    def operations(self) -> Dim:
+        """Multiplications and additions."""
+        return product(self.batch) * self.m * self.n * self.k * 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window over two spatial axes: (height, width) pairs. Padding after is implied by the sizes."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    pads: tuple[Dim, Dim] = (0, 0)  # before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv(KernelCall):
+    """2-D convolution, cross-correlation as in ONNX; the iteration space is (n, oh, ow, oc).
+
+    `x` has strides (n, h, w, c); reads outside [0, h) x [0, w) are zero. For `groups` > 1 input channel
+    block g feeds output channel block g. `weight` holds, per group, [oc_g / panels rounded up]
+    [kh * kw * c_g][panels] (`panels8`), or with panels = 0 (depthwise: groups == c, one output channel
+    per input channel) [kh * kw][c]. `inputs` and `output` are over the iteration space.
+    """
+
+    template: ClassVar[str] = "conv"
+    n: Dim
+    in_size: tuple[Dim, Dim]
+    out_size: tuple[Dim, Dim]
+    in_channels: int
+    out_channels: int
+    groups: int = 1
+    window: Window
+    x: View
+    weight: View
+    panels: int = 8
+    body: Scalar
+
+    def reads(self) -> Iterator[View]:
+        """x, weight, then the operands of the body."""
+        yield self.x
+        yield self.weight
+        yield from self.inputs
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel has a filter of its own."""
+        return self.panels == 0
+
+    @property
+    def operations(self) -> Dim:
+        """Multiplications and additions."""
+        taps = self.window.kernel[0] * self.window.kernel[1] * (self.in_channels // self.groups)
+        return product((self.n, *self.out_size)) * (2 * taps * self.out_channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool(KernelCall):
+    """2-D max or average pooling; the iteration space is (n, oh, ow, c), `x` has strides (n, h, w, c).
+
+    Max ignores padding and propagates NaN. Average divides by the number of taps inside the input, or,
+    with `count_include_pad`, inside the padded input of `padded` (height, width) counted from -pads.
+    """
+
+    template: ClassVar[str] = "pool"
+    mode: Literal["max", "average"]
+    n: Dim
+    channels: Dim
+    in_size: tuple[Dim, Dim]
+    out_size: tuple[Dim, Dim]
+    window: Window
+    count_include_pad: bool = False
+    padded: tuple[Dim, Dim] = (0, 0)
+    x: View
+    body: Scalar
+
+    def reads(self) -> Iterator[View]:
+        """x, then the operands of the body."""
+        yield self.x
+        yield from self.inputs
+
+
+@dataclass
+class Program:
+    """What runs for one entry: the calls in order, and the tensors that the host fills and reads."""
+
+    name: str
+    symbols: list[str]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    calls: list[KernelCall] = field(default_factory=list)
+
+    def weights(self) -> list[Tensor]:
+        """The weights that calls read, in order of first use."""
+        return [
+            t for t in dict.fromkeys(v.tensor for c in self.calls for v in c.reads()) if t.kind == "weight"
+        ]
+
+
+@dataclass
+class Placement:
+    """Where one target keeps a program's tensors: the memory plan's result, for one entry.
+
+    On Wasm there is one arena (0) and offsets are addresses from the start of memory, weights included.
+    On WebGPU a temporary lies in arena `arena_of[tensor]` at a multiple of 256.
+    """
+
+    offsets: dict[Tensor, Dim]
+    scratch: list[Dim]  # per call: offset of its scratch (Wasm)
+    arena_bytes: list[Dim]  # per arena; on Wasm one, the bytes of the whole memory
+    arena_of: dict[Tensor, int] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The definition of each op, once: attributes, inference, NumPy reference, cases."""

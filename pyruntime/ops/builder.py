@@ -1,0 +1,148 @@
+"""Adds nodes to a graph: infers types, folds constants and dim arithmetic, and keeps names unique."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
+from pyruntime.ops.definition import OpDef, OpError, complete, definition
+
+# larger results stay in the graph: folding must not inflate the pack (Expand, ConstantOfShape, Range)
+FOLD_BYTES_LIMIT = 1 << 20
+
+
+class Builder:
+    """Appends to `graph`. Every node made between two assignments of `origin` carries that origin."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.origin = Origin("", "")
+        self._names: set[str] = {v.name for v in graph.values()}
+
+    def unique(self, name: str) -> str:
+        """name, or name.2, name.3, ... where it is taken."""
+        candidate, count = name or "value", 1
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}.{count}"
+        self._names.add(candidate)
+        return candidate
+
+    def input(self, name: str, dtype: DType, shape: Shape) -> Value:
+        """A new input of the graph."""
+        value = Value(self.unique(name), dtype, shape)
+        self.graph.inputs.append(value)
+        return value
+
+    def constant(
+        self, data: NDArray[Any] | Sequence[Any] | float | int, dtype: DType | None = None, name: str = ""
+    ) -> Value:
+        """A constant; `dtype` defaults to the array's own."""
+        array = np.asarray(data) if dtype is None else np.asarray(data, dtype=dtype.value)
+        return Value(self.unique(name or "const"), DType(array.dtype.name), array.shape, data=array)
+
+    def dims(self, dims: Sequence[Dim] | Dim, dtype: DType = DType.I64, name: str = "") -> Value:
+        """An integer tensor (a scalar for one dim) whose elements are dims."""
+        array = np.empty(() if not isinstance(dims, Sequence) else len(dims), dtype=object)
+        array[...] = dims
+        return self._of_contents(array, dtype, name)
+
+    def _of_contents(self, array: NDArray[np.object_], dtype: DType, name: str) -> Value:
+        if all(isinstance(d, (int, np.integer)) for d in array.flat):
+            return self.constant(array.astype(dtype.value), name=name)
+        return Value(self.unique(name or "dims"), dtype, array.shape, contents=array)
+
+    def emit(
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        attrs: Mapping[str, Any] | None = None,
+        names: Sequence[str] = (),
+    ) -> list[Value]:
+        """Apply op; its outputs, as constants where all is known. Raises OpError for what the op does not allow."""
+        definition_ = definition(op)
+        values = complete(op, attrs or {})
+        types = definition_.infer(inputs, values)
+        names = [*names, *(f"{self.origin.name or op}.{i}" for i in range(len(names), len(types)))]
+        folded = self._fold(definition_, inputs, values, names)
+        if folded is not None:
+            return folded
+        outputs = [Value(self.unique(n), t.dtype, t.shape) for n, t in zip(names, types, strict=True)]
+        node = Node(op, [self._materialised(v) for v in inputs], outputs, values, self.origin)
+        for output in outputs:
+            output.producer = node
+        self.graph.nodes.append(node)
+        return outputs
+
+    def one(self, op: str, *inputs: Value | None, name: str = "", **attrs: Any) -> Value:
+        """Apply an op with one output."""
+        (value,) = self.emit(op, inputs, attrs, [name] if name else ())
+        return value
+
+    def _materialised(self, value: Value | None) -> Value | None:
+        """A tensor for a value that so far exists as dims only."""
+        if value is None or value.contents is None or value.producer is not None:
+            return value
+        node = Node(
+            "DimTensor",
+            [],
+            [value],
+            {"dims": tuple(value.contents.ravel().tolist()), "shape": value.shape},
+            self.origin,
+        )
+        value.producer = node
+        self.graph.nodes.append(node)
+        return value
+
+    def _fold(
+        self, op: OpDef, inputs: Sequence[Value | None], attrs: Mapping[str, Any], names: Sequence[str]
+    ) -> list[Value] | None:
+        present = [v for v in inputs if v is not None]
+        if not present or not all(v.data is not None or v.contents is not None for v in present):
+            return None
+        constant = all(v.data is not None for v in present)
+        if not constant and not (op.contents and all(v.dtype.is_integer for v in present)):
+            return None
+        if constant:
+            with np.errstate(all="ignore"):
+                arrays = op.reference([None if v is None else v.data for v in inputs], attrs)
+            if sum(a.nbytes for a in arrays) > max(
+                FOLD_BYTES_LIMIT, 2 * sum(v.data.nbytes for v in present if v.data is not None)
+            ):
+                return None
+            return [self.constant(a, name=n) for a, n in zip(arrays, names, strict=True)]
+        objects = [
+            None if v is None else v.contents if v.contents is not None else _as_objects(v.data)
+            for v in inputs
+        ]
+        try:
+            arrays = op.reference(objects, attrs)
+        except (TypeError, ValueError, OpError):
+            return None
+        types = op.infer(inputs, attrs)
+        if not all(t.dtype.is_integer for t in types):
+            return None
+        return [
+            self._of_contents(np.asarray(a, dtype=object), t.dtype, n)
+            for a, t, n in zip(arrays, types, names, strict=True)
+        ]
+
+
+def _as_objects(data: NDArray[Any] | None) -> NDArray[np.object_]:
+    assert data is not None
+    result = np.empty(data.shape, dtype=object)
+    result[...] = data.tolist()
+    return result
+
+
+def dims_of(value: Value) -> tuple[Dim, ...] | None:
+    """The elements of a small integer tensor as dims, or None where they depend on data."""
+    if value.data is not None:
+        return tuple(int(x) for x in value.data.flat)
+    return None if value.contents is None else tuple(value.contents.ravel().tolist())
