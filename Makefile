@@ -1,0 +1,64 @@
+# Every target sets up what it needs; `make help` lists them.
+#   PYTHON=python3.12   the interpreter that .venv is made with
+#   SYSTEM=no           leave system packages alone; tests of absent devices are then skipped
+
+PYTHON ?= python3
+SYSTEM ?= yes
+PYTEST ?=
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup lint format types js test demo toolchains newest lock clean
+
+heading = @printf '\n== %s\n' "$(1)"
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup: ## system packages, .venv, node_modules: whatever is missing or out of date
+	@$(PYTHON) scripts/setup.py $(if $(filter no,$(SYSTEM)),--no-system)
+
+lint: setup ## formatting, lint rules, types and layers of the Python
+	$(call heading,ruff format)
+	@ruff format --check
+	$(call heading,ruff check)
+	@ruff check
+	$(call heading,mypy)
+	@mypy
+	$(call heading,import-linter)
+	@lint-imports --no-logo
+
+js: lint ## types, build and tests of js_bindings
+	$(call heading,tsc)
+	@npm --prefix js_bindings run --silent types
+	$(call heading,esbuild)
+	@npm --prefix js_bindings run --silent build
+	$(call heading,node --test)
+	@npm --prefix js_bindings run --silent test
+
+test: js ## everything that must pass: lint, js, then pytest (PYTEST="-k name" narrows it)
+	$(call heading,pytest)
+	@pytest $(if $(filter no,$(SYSTEM)),,--require-devices) $(PYTEST)
+
+format: setup ## format the Python and mend what ruff can mend
+	@ruff check --fix-only --quiet
+	@ruff format
+
+demo: setup ## build the demo site and serve it; CHECK=1 builds, opens each page and stops
+	@python -m demo_site.main $(if $(CHECK),--check)
+
+toolchains: setup ## compile the kernels with each C toolchain that can be had, and compare
+	@python scripts/toolchains.py
+
+newest: setup ## type-check and test with the newest versions of every dependency
+	@python scripts/dependencies.py newest
+
+lock: setup ## resolve pyproject.toml and package.json anew and write both lock files
+	@python scripts/dependencies.py lock
+	@cd js_bindings && npm update --package-lock-only --loglevel=error
+	@$(MAKE) setup
+
+clean: ## remove what set-up and builds made
+	rm -rf .venv build dist demo_site/dist js_bindings/dist js_bindings/node_modules
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

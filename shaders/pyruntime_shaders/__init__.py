@@ -1,0 +1,1 @@
+"""WGSL templates and the Python that picks and renders them."""

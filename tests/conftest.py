@@ -1,0 +1,90 @@
+"""Skips the tests whose device or data this machine lacks, or fails them under --require-devices.
+
+Also the one place that knows where the real models are and which browser to drive.
+"""
+
+import functools
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+
+
+@functools.cache
+def lacks_webgpu() -> str:
+    """Why no WebGPU adapter can be had in this process; empty when one can."""
+    if importlib.util.find_spec("wgpu") is None:
+        return "wgpu is not installed"
+    import wgpu
+
+    try:
+        wgpu.gpu.request_adapter_sync()
+    except RuntimeError as error:
+        return f"no WebGPU adapter: {error}"
+    return ""
+
+
+@functools.cache
+def lacks_wasm() -> str:
+    """Why no Wasm engine can be had in this process; empty when one can."""
+    return "" if importlib.util.find_spec("wasmtime") else "wasmtime is not installed"
+
+
+@functools.cache
+def lacks_browser() -> str:
+    """Why no browser can be driven; empty when one can."""
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed"
+    return "" if shutil.which("chromium") else "chromium is not on PATH"
+
+
+DEVICES = {"webgpu": lacks_webgpu, "wasm": lacks_wasm, "browser": lacks_browser}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-devices", action="store_true", help="fail, rather than skip, where a device is missing"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, lacks in DEVICES.items():
+        reason = lacks() if item.get_closest_marker(marker) else ""
+        if reason and item.config.getoption("--require-devices"):
+            pytest.fail(f"marked {marker}, but {reason}", pytrace=False)
+        elif reason:
+            pytest.skip(reason)
+    if item.get_closest_marker("shared") and not SHARED_MODELS.is_dir():
+        pytest.skip("the real models in ../shared are not there")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime_folder() -> Iterator[None]:
+    """wgpu's window-system probing complains when XDG_RUNTIME_DIR is unset, as it is in containers."""
+    if "XDG_RUNTIME_DIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="runtime-") as folder:
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        yield
+        del os.environ["XDG_RUNTIME_DIR"]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser that Playwright is told to start: executable_path=chromium."""
+    path = shutil.which("chromium")
+    assert path is not None, "mark the test with `browser`"
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """The folder of real trained models; mark the test with `shared`."""
+    return SHARED_MODELS

@@ -1,0 +1,1 @@
+"""C SIMD templates, their wrappers, and the toolchain that makes Wasm of them."""
