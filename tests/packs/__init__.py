@@ -1,0 +1,1 @@
+"""Packs that tests run on every host, and what they must give."""

@@ -1,0 +1,397 @@
+"""Small packs made by hand, without compiler and pack writer, with inputs and outputs: for tests of runtimes.
+
+    python -m tests.packs.handmade OUTDIR
+
+writes OUTDIR/NAME/ (a pack) and OUTDIR/NAME.cases.json for each NAME of `PACKS`. A case file is a list of
+{"entry", "feeds", "outputs"}; feeds and outputs map a name to {"dtype", "shape", "data"}, data flat.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.ir.dims import Dim, align, ceildiv, symbol, to_rpn
+
+SOURCES = Path(__file__).with_name("sources")
+INFINITY = 0x7F800000
+CHUNK = 4 << 20
+GPU_TYPES = {"bool": "uint32", "float16": "float32", "int64": "int32", "uint64": "uint32"} | {
+    f"{kind}{bits}": f"{kind}32" for kind in ("int", "uint") for bits in (8, 16, 32)
+}
+WGSL_TYPES = {"float32": "f32", "int32": "i32", "uint32": "u32"}
+DTYPES = (
+    "bool",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float16",
+    "float32",
+)
+
+Array = NDArray[Any]
+Json = dict[str, Any]
+Case = tuple[str, dict[str, Array], dict[str, Array]]  # entry, feeds, outputs
+
+
+def compiler_missing() -> str:
+    """Why the Wasm modules cannot be compiled here; empty when they can."""
+    missing = [t for t in ("clang-22", "wasm-ld-22") if shutil.which(t) is None]
+    return f"{' and '.join(missing)} not on PATH" if missing else ""
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal digest."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
+def compiled(source: str, relaxed: bool, pages: int) -> bytes:
+    """The Wasm module of sources/<source>.c."""
+    with tempfile.TemporaryDirectory() as folder:
+        made, linked = f"{folder}/m.o", f"{folder}/m.wasm"
+        flags = ["-O2", "-ffreestanding", "-nostdlib", "-Wall", "-Werror", "-msimd128", "-mbulk-memory"]
+        flags += ["-mrelaxed-simd"] * relaxed
+        unit = ["-c", "-o", made, str(SOURCES / f"{source}.c")]
+        subprocess.run(["clang-22", "--target=wasm32-unknown-unknown", *flags, *unit], check=True)
+        options = f"--no-entry --import-memory --strip-all -z stack-size=65536 --initial-memory={pages << 16}"
+        subprocess.run(["wasm-ld-22", *options.split(), "-o", linked, made], check=True)
+        return Path(linked).read_bytes()
+
+
+class Maker:
+    """Collects one pack's files and manifest."""
+
+    def __init__(self, name: str) -> None:
+        self.files: dict[str, bytes] = {}
+        self.manifest: Json = {
+            "format": 0,
+            "requires": [],
+            "producer": {"name": "handmade", "version": "0"},
+            "model": {"name": name, "format": "handmade", "sha256": sha256(name.encode()), "opset": 0},
+            "entries": [],
+            "weights": {"shards": [], "tensors": []},
+            "targets": {},
+        }
+
+    def write(self, folder: Path) -> None:
+        """The pack as a folder."""
+        folder.mkdir(parents=True)
+        for name, data in self.files.items():
+            (folder / name).write_bytes(data)
+        (folder / "pack.json").write_text(json.dumps(self.manifest, indent=1) + "\n")
+
+    def weights(self, tensors: Mapping[str, Array]) -> None:
+        """One shard with these tensors."""
+        names = {"float16": "F16", "float32": "F32"}
+        header: Json = {}
+        data = b""
+        for name, array in tensors.items():
+            begin, data = len(data), data + array.tobytes()
+            header[name] = {
+                "dtype": names[array.dtype.name],
+                "shape": array.shape,
+                "data_offsets": [begin, len(data)],
+            }
+            self.manifest["weights"]["tensors"].append(
+                {
+                    "name": name,
+                    "dtype": array.dtype.name,
+                    "elements": array.size,
+                    "shard": 0,
+                    "offset": begin,
+                    "bytes": array.nbytes,
+                    "layout": "plain",
+                    "shape": array.shape,
+                }
+            )
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        whole = struct.pack("<Q", len(text)) + text + data
+        file = f"weights-{sha256(whole)[:16]}.safetensors"
+        self.files[file] = whole
+        chunks = [sha256(whole[i : i + CHUNK]) for i in range(0, len(whole), CHUNK)]
+        self.manifest["weights"]["shards"].append(
+            {"file": file, "bytes": len(whole), "data": 8 + len(text), "chunks": chunks}
+        )
+
+    def wasm(self, source: str, pages: int, weights: list[Json], entries: list[Json]) -> None:
+        """The Wasm target, in two variants."""
+        variants = []
+        for label, requires in (("relaxed", ["relaxed-simd"]), ("simd", [])):
+            file = f"model.{label}.wasm"
+            self.files[file] = code = compiled(source, bool(requires), pages)
+            variants.append({"requires": requires, "file": file, "bytes": len(code), "sha256": sha256(code)})
+        self.manifest["targets"]["wasm"] = {
+            "abi": 1,
+            "pointer_bits": 32,
+            "initial_pages": pages,
+            "weights": weights,
+            "entries": entries,
+            "variants": variants,
+        }
+
+    def webgpu(
+        self,
+        buffers: list[int],
+        weights: list[Json],
+        shaders: list[tuple[str, str, list[str]]],
+        entries: list[Json],
+    ) -> None:
+        """The WebGPU target in one variant; a shader is its name, WGSL and bindings."""
+        code, listed = b"", []
+        for name, text, bindings in shaders:
+            listed.append(
+                {"name": name, "offset": len(code), "bytes": len(text), "bindings": bindings, "words": 2}
+            )
+            code += text.encode()
+        self.files["shaders.base.wgsl"] = code
+        variant = {
+            "requires": [],
+            "limits": {},
+            "file": "shaders.base.wgsl",
+            "bytes": len(code),
+            "sha256": sha256(code),
+            "shaders": listed,
+            "entries": entries,
+        }
+        self.manifest["targets"]["webgpu"] = {"buffers": buffers, "weights": weights, "variants": [variant]}
+
+
+def source(name: str) -> str:
+    """The text of a file in sources/."""
+    return (SOURCES / name).read_text()
+
+
+def spec(name: str, dtype: str, *shape: Dim) -> Json:
+    """An input or output of an entry."""
+    return {"name": name, "dtype": dtype, "shape": [to_rpn(d) for d in shape]}
+
+
+def place(arena: int, offset: Dim, dtype: str = "float32") -> Json:
+    """Where an input or output lies on the GPU."""
+    return {"arena": arena, "offset": to_rpn(offset), "dtype": dtype}
+
+
+def region(kind: str, index: int, offset: Dim, *size: Dim) -> list[Any]:
+    """A piece of a buffer in a command."""
+    return [kind, index, to_rpn(offset), *map(to_rpn, size)]
+
+
+def dispatch(step: str, shader: int, bindings: list[list[Any]], word: Dim, threads: Dim) -> Json:
+    """A dispatch of workgroups of 64."""
+    return {
+        "op": "dispatch",
+        "step": step,
+        "shader": shader,
+        "bindings": bindings,
+        "words": [INFINITY, to_rpn(word)],
+        "workgroups": [to_rpn(ceildiv(threads, 64)), 1, 1],
+    }
+
+
+def affine(wasm: bool = True) -> tuple[Maker, list[Case]]:
+    """Entries main (float16 weights, a dynamic batch), stretch (scalar, fill, copy), trap (traps on Wasm)."""
+    random = np.random.default_rng(0)
+    weight = random.integers(-8, 9, (4, 3)).astype(np.float16) / np.float16(4)
+    bias = np.array([0.5, -0.25, 1], np.float32)
+    maker = Maker("affine")
+    maker.weights({"weight": weight, "bias": bias})
+    batch, n = symbol("batch"), symbol("n")
+    stretched = {
+        "symbols": [{"name": "n", "input": 0, "axis": 0}],
+        "inputs": [spec("x", "float32", n), spec("factor", "float32")],
+        "outputs": [spec("y", "float32", n * 2)],
+    }
+    maker.manifest["entries"] = [
+        {
+            "name": "main",
+            "symbols": [{"name": "batch", "input": 0, "axis": 0}],
+            "inputs": [spec("x", "float32", batch, 4)],
+            "outputs": [spec("y", "float32", batch, 3)],
+        },
+        {"name": "stretch", **stretched},
+        {"name": "trap", **stretched},
+    ]
+    if wasm:
+        placed = [
+            {"tensor": 0, "address": 131072, "dtype": "float32"},
+            {"tensor": 1, "address": 131136, "dtype": "float32"},
+        ]
+        main = 131200 + align(batch * 16, 64) + 64 + align(batch * 12, 64) + 64
+        stretch = 131200 + align(n * 4, 64) + 64 + align(n * 8, 64) + 64
+        entries = [
+            {"bytes": to_rpn(main), "steps": ["affine", "relu"]},
+            {"bytes": to_rpn(stretch), "steps": ["clear", "scale"]},
+            {"bytes": to_rpn(stretch), "steps": ["trap"]},
+        ]
+        maker.wasm("affine", 3, placed, entries)
+    shaders = [
+        ("affine", source("affine.wgsl"), ["read", "read", "read", "read_write"]),
+        ("relu", source("relu.wgsl"), ["read_write"]),
+        ("scale", source("scale.wgsl"), ["read", "read_write"]),
+    ]
+    y = region("arena", 1, 0, batch * 12)
+    weights = [region("weights", 0, 0, 48), region("weights", 0, 256, 12)]
+    factor = align(n * 4, 256)
+    main_entry = {
+        "arenas": [to_rpn(batch * 16), to_rpn(batch * 12)],
+        "inputs": [place(0, 0)],
+        "outputs": [place(1, 0)],
+        "commands": [
+            dispatch("affine", 0, [region("arena", 0, 0, batch * 16), *weights, y], batch, batch * 3),
+            dispatch("relu", 1, [y], batch * 3, batch * 3),
+        ],
+    }
+    stretch_entry = {
+        "arenas": [to_rpn(factor + 256), to_rpn(n * 8)],
+        "inputs": [place(0, 0), place(0, factor)],
+        "outputs": [place(1, 0)],
+        "commands": [
+            {"op": "fill", "to": region("arena", 1, n * 4), "bytes": to_rpn(n * 4)},
+            {
+                "op": "copy",
+                "from": region("arena", 0, 0),
+                "to": region("arena", 1, 0),
+                "bytes": to_rpn(n * 4),
+            },
+            dispatch("scale", 2, [region("arena", 0, factor, 4), region("arena", 1, 0, n * 4)], n, n),
+        ],
+    }
+    maker.webgpu(
+        [512],
+        [
+            {"tensor": 0, "buffer": 0, "offset": 0, "dtype": "float32"},
+            {"tensor": 1, "buffer": 0, "offset": 256, "dtype": "float32"},
+        ],
+        shaders,
+        [main_entry, stretch_entry, stretch_entry],
+    )
+    cases: list[Case] = []
+    for size in (1, 2, 7, 300):
+        x = random.integers(-16, 17, (size, 4)).astype(np.float32) / 8
+        y_array = np.maximum(x @ weight.astype(np.float32) + bias, 0)
+        cases.append(("main", {"x": x}, {"y": y_array}))
+    for size in (1, 65, 1000):
+        x = random.integers(-16, 17, size).astype(np.float32) / 8
+        scalar = np.array(-1.5, np.float32)
+        cases.append(
+            ("stretch", {"x": x, "factor": scalar}, {"y": np.concatenate([x * scalar, np.zeros_like(x)])})
+        )
+    return maker, cases
+
+
+def dtypes(wasm: bool = True) -> tuple[Maker, list[Case]]:
+    """One input and output of each dtype that both devices take; see sources/dtypes.c."""
+    maker = Maker("dtypes")
+    n = symbol("n")
+    names = [f"{dtype}_in" for dtype in DTYPES]
+    maker.manifest["entries"] = [
+        {
+            "name": "main",
+            "symbols": [{"name": "n", "input": 0, "axis": 0}],
+            "inputs": [spec(name, dtype, n) for name, dtype in zip(names, DTYPES, strict=True)],
+            "outputs": [spec(f"{dtype}_out", dtype, n) for dtype in DTYPES],
+        }
+    ]
+    if wasm:
+        sizes = sum((align(n * np.dtype(d).itemsize, 64) for d in DTYPES), start=0) * 2
+        maker.wasm("dtypes", 3, [], [{"bytes": to_rpn(131072 + sizes + 64), "steps": ["each"]}])
+    expressions = {"f32 + 1": "x[id.x] + 1.0", "i32 + 1": "x[id.x] + 1", "u32 + 1": "x[id.x] + 1u"}
+    expressions |= {"u32 not": "1u - x[id.x]", "f32 copy": "x[id.x]"}
+    shaders = [
+        (
+            name,
+            source("each.wgsl").replace("TYPE", name[:3]).replace("EXPRESSION", made),
+            ["read", "read_write"],
+        )
+        for name, made in expressions.items()
+    ]
+    pitch = align(n * 4, 256)
+    stored = [GPU_TYPES.get(d, d) for d in DTYPES]
+    commands = []
+    for i, (dtype, gpu) in enumerate(zip(DTYPES, stored, strict=True)):
+        what = {"bool": "not", "float16": "copy"}.get(dtype, "+ 1")
+        shader = list(expressions).index(f"{WGSL_TYPES[gpu]} {what}")
+        regions = [region("arena", a, pitch * i, n * 4) for a in (0, 1)]
+        commands.append(dispatch(f"{dtype} {what}", shader, regions, n, n))
+    maker.webgpu(
+        [],
+        [],
+        shaders,
+        [
+            {
+                "arenas": [to_rpn(pitch * len(DTYPES))] * 2,
+                "inputs": [place(0, pitch * i, gpu) for i, gpu in enumerate(stored)],
+                "outputs": [place(1, pitch * i, gpu) for i, gpu in enumerate(stored)],
+                "commands": commands,
+            }
+        ],
+    )
+    random = np.random.default_rng(1)
+    cases: list[Case] = []
+    for size in (1, 5, 100):
+        feeds, outputs = {}, {}
+        for name, dtype in zip(names, DTYPES, strict=True):
+            low, high = (0, 2) if dtype == "bool" else (0, 127) if dtype.startswith("u") else (-128, 127)
+            feeds[name] = x = random.integers(low, high, size).astype(dtype)
+            outputs[f"{dtype}_out"] = (
+                ~x if dtype == "bool" else x if dtype == "float16" else x + x.dtype.type(1)
+            )
+        cases.append(("main", feeds, outputs))
+    return maker, cases
+
+
+def double(wasm: bool = True) -> tuple[Maker, list[Case]]:
+    """float64 and no symbols; Wasm only, since GPUs have no float64."""
+    assert wasm, "this pack has no other target"
+    maker = Maker("double")
+    entry = {"inputs": [spec("x", "float64", 2, 3)], "outputs": [spec("y", "float64", 2, 3)]}
+    maker.manifest["entries"] = [{"name": "main", "symbols": [], **entry}]
+    maker.wasm("double", 3, [], [{"bytes": 131136 + 128, "steps": ["double"]}])
+    x = np.arange(6, dtype=np.float64).reshape(2, 3) / 3
+    return maker, [("main", {"x": x}, {"y": 2 * x})]
+
+
+PACKS: Mapping[str, Callable[[bool], tuple[Maker, list[Case]]]] = {
+    "affine": affine,
+    "dtypes": dtypes,
+    "double": double,
+}
+
+
+def tensors(arrays: Mapping[str, Array]) -> Json:
+    """Arrays as they stand in case files."""
+    return {
+        k: {"dtype": a.dtype.name, "shape": a.shape, "data": a.ravel().tolist()} for k, a in arrays.items()
+    }
+
+
+def write(folder: Path) -> None:
+    """All packs and their cases. Raises FileExistsError when one is there already."""
+    for name, make in PACKS.items():
+        maker, cases = make(True)
+        maker.write(folder / name)
+        listed = [{"entry": e, "feeds": tensors(f), "outputs": tensors(o)} for e, f, o in cases]
+        (folder / f"{name}.cases.json").write_text(json.dumps(listed) + "\n")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
