@@ -1,5 +1,5 @@
 # Every target sets up what it needs; `make help` lists them.
-#   PYTHON=python3.12   the interpreter that .venv is made with
+#   PYTHON=python3.12   the interpreter that .venv is made with (make clean first to change it)
 #   SYSTEM=no           leave system packages alone; tests of absent devices are then skipped
 
 PYTHON ?= python3
@@ -46,9 +46,12 @@ format: setup ## format the Python and mend what ruff can mend
 	@ruff format
 
 demo: setup ## build the demo site and serve it; CHECK=1 builds, opens each page and stops
+	$(call heading,esbuild)
+	@npm --prefix js_bindings run --silent build
+	$(call heading,demo site)
 	@python -m demo_site.main $(if $(CHECK),--check)
 
-toolchains: setup ## compile the kernels with each C toolchain that can be had, and compare
+toolchains: setup ## check each C toolchain that can be had, emcc among them
 	@python scripts/toolchains.py
 
 newest: setup ## type-check and test with the newest versions of every dependency

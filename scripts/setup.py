@@ -65,10 +65,10 @@ def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> None:
-    """Run a command; end set-up when it fails."""
+def run(*arguments: str | Path, cwd: Path = ROOT, quiet: bool = False) -> None:
+    """Run a command; end set-up when it fails. What it writes to stderr is always seen."""
     words = [str(a) for a in arguments]
-    if subprocess.call(words, cwd=cwd, env={**os.environ, **(env or {})}):
+    if subprocess.call(words, cwd=cwd, stdout=subprocess.DEVNULL if quiet else None):
         sys.exit(f"setup: failed: {' '.join(words)}")
 
 
@@ -86,10 +86,10 @@ def system_packages() -> None:
         print(f"  as root: apt-get update && apt-get install {' '.join(packages)}", file=sys.stderr)
         sys.exit("or leave out the tests that need them: make SYSTEM=no ...")
     say("apt-get update")
-    run(*prefix, "apt-get", "update", "-qq")
+    run(*prefix, "apt-get", "update", quiet=True)
     say(f"apt-get install {' '.join(packages)}")
-    install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0")
-    run(*prefix, "env", "DEBIAN_FRONTEND=noninteractive", *install, *packages)
+    install = ("apt-get", "install", "-y", "--no-install-recommends", *packages)
+    run(*prefix, "env", "DEBIAN_FRONTEND=noninteractive", *install, quiet=True)
     still = [item.what for item in missing if not item.present()]
     if still:
         sys.exit(f"setup: installed, yet not found: {', '.join(still)}")
@@ -149,8 +149,8 @@ def npm_packages() -> None:
     if locked.current():
         return
     say("npm ci in js_bindings")
-    path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    run(VENV / "bin" / "npm", "ci", "--loglevel=error", env={"PATH": path}, cwd=JS)
+    os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # where npm finds node
+    run("npm", "ci", "--loglevel=error", cwd=JS, quiet=True)
     locked.write()
 
 

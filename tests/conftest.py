@@ -8,10 +8,10 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 
@@ -53,6 +53,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if "XDG_RUNTIME_DIR" not in os.environ:  # wgpu asks for it, and containers leave it unset
+        folder = tempfile.TemporaryDirectory(prefix="runtime-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["XDG_RUNTIME_DIR"] = folder.name
+    # Machines are slow and shared, so no deadline; where CI runs, the same examples each time.
+    settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
+    settings.load_profile("project")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, lacks in DEVICES.items():
         reason = lacks() if item.get_closest_marker(marker) else ""
@@ -62,18 +72,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
     if item.get_closest_marker("shared") and not SHARED_MODELS.is_dir():
         pytest.skip("the real models in ../shared are not there")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def runtime_folder() -> Iterator[None]:
-    """wgpu's window-system probing complains when XDG_RUNTIME_DIR is unset, as it is in containers."""
-    if "XDG_RUNTIME_DIR" in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="runtime-") as folder:
-        os.environ["XDG_RUNTIME_DIR"] = folder
-        yield
-        del os.environ["XDG_RUNTIME_DIR"]
 
 
 @pytest.fixture(scope="session")
