@@ -65,7 +65,7 @@ class Builder:
         attrs: Mapping[str, Any] | None = None,
         names: Sequence[str] = (),
     ) -> list[Value]:
-        """Apply op; its outputs, as constants where all is known. Raises OpError for what the op does not allow."""
+        """Apply op; its outputs, as constants where all is known. Raises OpError for what op does not allow."""
         definition_ = definition(op)
         values = complete(op, attrs or {})
         types = definition_.infer(inputs, values)

@@ -1,4 +1,4 @@
-"""What an op is: the base class of all definitions, elementwise definitions from expression trees, discovery."""
+"""What an op is: base class of all definitions, elementwise definitions from expression trees, discovery."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class OpDef:
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
-    """The shape that NumPy-style broadcasting gives. A symbol against 1 stays; two unlike symbols are an error.
+    """The shape that NumPy-style broadcasting gives. A symbol against 1 stays.
 
-    Raises OpError naming both dims where they cannot be known to be equal.
+    Raises OpError naming both dims where they cannot be known to be equal, as two unlike symbols.
     """
     rank = max((len(s) for s in shapes), default=0)
     result: list[Dim] = [1] * rank
@@ -95,7 +95,7 @@ class Elementwise(OpDef):
     """An op that computes each output element from the inputs' elements at the broadcast position."""
 
     def build(self, args: Sequence[Scalar], attrs: Mapping[str, Any]) -> Scalar:
-        """The tree for one element; args are the loaded inputs. Raises TypeError for dtypes it does not take."""
+        """The tree for one element; args are the loaded inputs. Raises TypeError for unfit dtypes."""
         raise NotImplementedError
 
     def infer(self, inputs: Sequence[Value | None], attrs: Mapping[str, Any]) -> list[TensorType]:
@@ -130,7 +130,7 @@ def row(
 ) -> type[Elementwise]:
     """An elementwise op in one line: `build(*args, **attrs)` gives the tree."""
 
-    def build_method(self: Elementwise, args: Sequence[Scalar], values: Mapping[str, Any]) -> Scalar:
+    def build_method(_: Elementwise, args: Sequence[Scalar], values: Mapping[str, Any]) -> Scalar:
         return build(*args, **values)
 
     return type(
@@ -157,9 +157,10 @@ def definitions() -> Mapping[str, OpDef]:
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
         members = vars(importlib.import_module(f"{package.__name__}.{module}")).values()
         for member in [m for value in members for m in (value if isinstance(value, list) else [value])]:
-            if isinstance(member, type) and issubclass(member, OpDef) and "name" in vars(member):
-                if not isinstance(found.setdefault(member.name, member()), member):
-                    raise TypeError(f"two definitions of {member.name}")
+            if not (isinstance(member, type) and issubclass(member, OpDef) and "name" in vars(member)):
+                continue
+            if not isinstance(found.setdefault(member.name, member()), member):
+                raise TypeError(f"two definitions of {member.name}")
     return dict(sorted(found.items()))
 
 
