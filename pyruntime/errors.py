@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class PyRuntimeError(Exception):
     """Base of all errors that pyruntime raises on purpose; `code` is stable across releases and languages."""
@@ -30,6 +32,25 @@ class UnsupportedError(PyRuntimeError):
     def __init__(self, op: str, node: str, reason: str, remedy: str = "") -> None:
         self.op, self.node, self.reason, self.remedy = op, node, reason, remedy
         super().__init__(f"{op} {node!r}: {reason}." + (f" {remedy}" if remedy else ""))
+
+
+class UnsupportedNodesError(UnsupportedError):
+    """Several nodes of one model cannot be converted; attributes are those of the first.
+
+    Args:
+        entries: one error per node, in the model's order; at least one.
+    """
+
+    SHOWN = 10
+
+    def __init__(self, entries: Sequence[UnsupportedError]) -> None:
+        first = entries[0]
+        super().__init__(first.op, first.node, first.reason, first.remedy)
+        self.entries = tuple(entries)
+        lines = [f"{len(entries)} nodes cannot be converted:", *(f"  {e}" for e in entries[: self.SHOWN])]
+        if len(entries) > self.SHOWN:
+            lines.append(f"  and {len(entries) - self.SHOWN} more")
+        self.args = ("\n".join(lines),)
 
 
 class CompilerError(PyRuntimeError):
