@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, evaluate, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
-from pyruntime.ops.definition import OpDef, OpError, complete, definition
+from pyruntime.ops.definition import OpDef, TensorType, complete, definition, symbolic
 
 # larger results stay in the graph: folding must not inflate the pack (Expand, ConstantOfShape, Range)
 FOLD_BYTES_LIMIT = 1 << 20
+CONTENTS_LIMIT = 1024  # elements: shapes are small, larger tensors of dims are no shape arithmetic
 
 
 class Builder:
@@ -65,16 +66,16 @@ class Builder:
         attrs: Mapping[str, Any] | None = None,
         names: Sequence[str] = (),
     ) -> list[Value]:
-        """Apply op; its outputs, as constants where all is known. Raises OpError for what op does not allow."""
+        """Apply op; its outputs, as constants where all is known. Raises OpError where op forbids it."""
         definition_ = definition(op)
         values = complete(op, attrs or {})
         types = definition_.infer(inputs, values)
         names = [*names, *(f"{self.origin.name or op}.{i}" for i in range(len(names), len(types)))]
-        folded = self._fold(definition_, inputs, values, names)
+        folded = self._fold(definition_, inputs, values, types, names)
         if folded is not None:
             return folded
         outputs = [Value(self.unique(n), t.dtype, t.shape) for n, t in zip(names, types, strict=True)]
-        node = Node(op, [self._materialised(v) for v in inputs], outputs, values, self.origin)
+        node = Node(op, [self.materialised(v) for v in inputs], outputs, values, self.origin)
         for output in outputs:
             output.producer = node
         self.graph.nodes.append(node)
@@ -85,7 +86,7 @@ class Builder:
         (value,) = self.emit(op, inputs, attrs, [name] if name else ())
         return value
 
-    def _materialised(self, value: Value | None) -> Value | None:
+    def materialised(self, value: Value | None) -> Value | None:
         """A tensor for a value that so far exists as dims only."""
         if value is None or value.contents is None or value.producer is not None:
             return value
@@ -93,7 +94,7 @@ class Builder:
             "DimTensor",
             [],
             [value],
-            {"dims": tuple(value.contents.ravel().tolist()), "shape": value.shape},
+            {"dims": tuple(value.contents.ravel().tolist()), "shape": value.shape, "dtype": value.dtype},
             self.origin,
         )
         value.producer = node
@@ -101,36 +102,66 @@ class Builder:
         return value
 
     def _fold(
-        self, op: OpDef, inputs: Sequence[Value | None], attrs: Mapping[str, Any], names: Sequence[str]
+        self,
+        op: OpDef,
+        inputs: Sequence[Value | None],
+        attrs: Mapping[str, Any],
+        types: Sequence[TensorType],
+        names: Sequence[str],
     ) -> list[Value] | None:
         present = [v for v in inputs if v is not None]
-        if not present or not all(v.data is not None or v.contents is not None for v in present):
+        known = all(v.data is not None or v.contents is not None for v in present)
+        if not present or not known or symbolic(attrs):
             return None
-        constant = all(v.data is not None for v in present)
-        if not constant and not (op.contents and all(v.dtype.is_integer for v in present)):
+        if all(v.data is not None for v in present):
+            return self._fold_data(op, inputs, attrs, types, names)
+        if not op.contents or not all(v.dtype.is_integer or v.data is not None for v in present):
             return None
-        if constant:
-            with np.errstate(all="ignore"):
-                arrays = op.reference([None if v is None else v.data for v in inputs], attrs)
-            if sum(a.nbytes for a in arrays) > max(
-                FOLD_BYTES_LIMIT, 2 * sum(v.data.nbytes for v in present if v.data is not None)
-            ):
-                return None
-            return [self.constant(a, name=n) for a, n in zip(arrays, names, strict=True)]
-        objects = [
-            None if v is None else v.contents if v.contents is not None else _as_objects(v.data)
+        return self._fold_contents(op, inputs, attrs, types, names)
+
+    def _fold_data(
+        self,
+        op: OpDef,
+        inputs: Sequence[Value | None],
+        attrs: Mapping[str, Any],
+        types: Sequence[TensorType],
+        names: Sequence[str],
+    ) -> list[Value] | None:
+        arrays = [None if v is None else v.data for v in inputs]
+        size = sum(evaluate(product(t.shape), {}) * t.dtype.bytes for t in types)
+        if size > max(FOLD_BYTES_LIMIT, 2 * sum(a.nbytes for a in arrays if a is not None)):
+            return None
+        with np.errstate(all="ignore"):
+            results = op.reference(arrays, attrs)
+        return [self.constant(a, name=n) for a, n in zip(results, names, strict=True)]
+
+    def _fold_contents(
+        self,
+        op: OpDef,
+        inputs: Sequence[Value | None],
+        attrs: Mapping[str, Any],
+        types: Sequence[TensorType],
+        names: Sequence[str],
+    ) -> list[Value] | None:
+        if any(not isinstance(t.elements, int) or t.elements > CONTENTS_LIMIT for t in types):
+            return None
+        arrays = [
+            None
+            if v is None
+            else v.contents
+            if v.contents is not None
+            else _as_objects(v.data)
+            if v.dtype.is_integer
+            else v.data
             for v in inputs
         ]
         try:
-            arrays = op.reference(objects, attrs)
-        except (TypeError, ValueError, OpError):
-            return None
-        types = op.infer(inputs, attrs)
-        if not all(t.dtype.is_integer for t in types):
+            results = op.reference(arrays, attrs)
+        except TypeError:  # the result is no expression over the symbols
             return None
         return [
             self._of_contents(np.asarray(a, dtype=object), t.dtype, n)
-            for a, t, n in zip(arrays, types, names, strict=True)
+            for a, t, n in zip(results, types, names, strict=True)
         ]
 
 

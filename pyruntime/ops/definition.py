@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, Expr, evaluate, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Shape, Value
-from pyruntime.ir.scalar import Load, Scalar
+from pyruntime.ir.scalar import Load, Scalar, cast
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,14 +33,37 @@ class TensorType:
     dtype: DType
     shape: Shape
 
+    @property
+    def elements(self) -> Dim:
+        """Number of elements, as a dim."""
+        return product(self.shape)
 
-@dataclass(frozen=True)
+
+def symbolic(attribute: Any) -> bool:
+    """Whether an attribute's value, or one inside it, is an expression over symbols."""
+    if isinstance(attribute, Mapping):
+        return any(symbolic(v) for v in attribute.values())
+    if isinstance(attribute, tuple):
+        return any(symbolic(v) for v in attribute)
+    return isinstance(attribute, Expr)
+
+
+def bind(attribute: Any, values: Mapping[str, int]) -> Any:
+    """An attribute's value, or a mapping of them, with all dims evaluated, as `reference` takes them."""
+    if isinstance(attribute, Mapping):
+        return {k: bind(v, values) for k, v in attribute.items()}
+    if isinstance(attribute, tuple):
+        return tuple(bind(v, values) for v in attribute)
+    return evaluate(attribute, values) if isinstance(attribute, Expr) else attribute
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
     """One example that every target must compute: the source of unit tests, golden packs and benches.
 
     Attributes:
         inputs: for each input the dtype and concrete shape, an array with the very elements, or None.
-        attrs: the op's attributes.
+        attrs: the op's attributes; dims in them may use the symbols.
         symbols: axes to make symbolic when converting, as {(input, axis): name}: the pack then runs at
             this size and others.
         low, high: range of random elements (floats and integers).
@@ -69,8 +92,38 @@ class OpDef:
         raise NotImplementedError
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Any]) -> list[Array]:
-        """The op on NumPy arrays: the meaning of the op, slow and plain."""
+        """The op on NumPy arrays: the meaning of the op, slow and plain. Dims in attrs are integers here."""
         raise NotImplementedError
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises OpError with the message unless the condition holds."""
+    if not condition:
+        raise OpError(message)
+
+
+def operands(inputs: Sequence[Value | None], least: int, most: int | None = None) -> list[Value | None]:
+    """The inputs, with None for absent optional ones up to `most` (default `least`).
+
+    Raises OpError where there are more, or one of the first `least` is absent.
+    """
+    most = least if most is None else most
+    found = [*inputs, *[None] * (most - len(inputs))]
+    require(
+        len(found) == most and all(v is not None for v in found[:least]), f"takes {least} to {most} inputs"
+    )
+    return found
+
+
+def present(inputs: Sequence[Value | None], count: int) -> list[Value]:
+    """The inputs where none is optional. Raises OpError unless there are `count`."""
+    return [v for v in operands(inputs, count) if v is not None]
+
+
+def normal_axis(axis: int, rank: int) -> int:
+    """axis, checked to be in [0, rank). Raises OpError otherwise: the front end normalises negative ones."""
+    require(0 <= axis < rank, f"axis {axis} is not in 0 to {rank - 1}")
+    return axis
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
@@ -100,23 +153,36 @@ class Elementwise(OpDef):
 
     def infer(self, inputs: Sequence[Value | None], attrs: Mapping[str, Any]) -> list[TensorType]:
         """Broadcast shape, and the tree's dtype."""
-        present = [v for v in inputs if v is not None]
+        found = present(inputs, len(inputs))
         try:
-            tree = self.build([Load(v.dtype, i) for i, v in enumerate(present)], attrs)
+            tree = self.build([Load(v.dtype, i) for i, v in enumerate(found)], attrs)
         except TypeError as error:
             raise OpError(str(error)) from None
-        return [TensorType(tree.dtype, broadcast([v.shape for v in present]))]
+        return [TensorType(tree.dtype, broadcast([v.shape for v in found]))]
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Any]) -> list[Array]:
-        """The tree evaluated with NumPy."""
+        """The tree evaluated with NumPy; arrays of dims count as int64."""
         import numpy as np
 
-        from pyruntime.ops.evaluate import evaluate
+        from pyruntime.ops.evaluate import evaluate as values_of
 
         arrays = [a for a in inputs if a is not None]
-        tree = self.build([Load(DType(a.dtype.name), i) for i, a in enumerate(arrays)], attrs)
+        dtypes = [DType.I64 if a.dtype == object else DType(a.dtype.name) for a in arrays]
+        tree = self.build([Load(d, i) for i, d in enumerate(dtypes)], attrs)
         shape = np.broadcast_shapes(*(a.shape for a in arrays))
-        return [np.broadcast_to(evaluate(tree, arrays), shape).astype(tree.dtype.value)]
+        return [np.broadcast_to(values_of(tree, arrays), shape).copy()]
+
+
+def _in_single(build: Callable[..., Scalar]) -> Callable[..., Scalar]:
+    """build for float16 operands too: computed in float32, rounded to float16 once at the end."""
+
+    def wrapped(*args: Scalar, **attrs: Any) -> Scalar:
+        if all(a.dtype is not DType.F16 for a in args):
+            return build(*args, **attrs)
+        tree = build(*(cast(a, DType.F32) if a.dtype is DType.F16 else a for a in args), **attrs)
+        return cast(tree, DType.F16) if tree.dtype is DType.F32 else tree
+
+    return wrapped
 
 
 def row(
@@ -127,11 +193,16 @@ def row(
     attrs: Mapping[str, Any] | None = None,
     tolerance: float = 1e-5,
     contents: bool = False,
+    exact: bool = False,
 ) -> type[Elementwise]:
-    """An elementwise op in one line: `build(*args, **attrs)` gives the tree."""
+    """An elementwise op in one line: `build(*args, **attrs)` gives the tree.
+
+    The tree is built with float32 for float16 operands, unless `exact`: then build sees float16.
+    """
+    wrapped = build if exact else _in_single(build)
 
     def build_method(_: Elementwise, args: Sequence[Scalar], values: Mapping[str, Any]) -> Scalar:
-        return build(*args, **values)
+        return wrapped(*args, **values)
 
     return type(
         name,
