@@ -1,0 +1,284 @@
+"""Graph to kernel calls: walks the nodes once, lets values grow lazily, and emits a call when memory is needed."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+from pyruntime_converter.lowering import views
+from pyruntime_converter.lowering.hosts import dense, emit_map
+from pyruntime_converter.lowering.lazy import Lazy, combine, scalar_constant
+from pyruntime_converter.lowering.sharing import reconverging
+from pyruntime_converter.lowering.space import storage_order
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
+from pyruntime.ir.kernel import Indirect, KernelCall, Program, Tensor, View
+from pyruntime.ir.scalar import Load, Scalar, cost
+from pyruntime.ops.definition import Elementwise, definition
+
+Rule = Callable[["Lowering", Node], Lazy]
+_RULES: dict[str, Rule] = {}
+
+# a tree that costs no more than this is computed again by each reader rather than stored
+RECOMPUTE_COST = 2
+
+
+def lowers(*ops: str) -> Callable[[Rule], Rule]:
+    """Marks a function as the lowering rule of ops (each with one output)."""
+
+    def register(rule: Rule) -> Rule:
+        for op in ops:
+            if op in _RULES:
+                raise TypeError(f"two lowering rules for {op}")
+            _RULES[op] = rule
+        return rule
+
+    return register
+
+
+def rules() -> dict[str, Rule]:
+    """All rules; the modules of `lowering.rules` register them when imported."""
+    import pyruntime_converter.lowering.rules as package
+
+    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
+        importlib.import_module(f"{package.__name__}.{module}")
+    return _RULES
+
+
+def lower(graph: Graph) -> Program:
+    """The kernel calls that compute graph. Raises UnsupportedError for a node that has no kernel."""
+    return Lowering(graph).run()
+
+
+class Lowering:
+    """The state of lowering one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.program = Program(graph.name, graph.symbols(), [], [])
+        self._values: dict[Value, Lazy] = {}
+        self._constants: dict[tuple[Any, str], Tensor] = {}
+        self._names: dict[str, int] = {}
+        self._origin = Origin("", "")
+        uses = graph.uses()
+        once = {v for v, nodes in uses.items() if len(set(nodes)) == 1} - set(graph.outputs)
+        self._stays = once | reconverging(graph)
+
+    def run(self) -> Program:
+        """Lower all nodes, then store the outputs."""
+        table = rules()
+        for value in self.graph.inputs:
+            tensor = Tensor(value.name, value.dtype, value.elements, "input")
+            self.program.inputs.append(tensor)
+            self._values[value] = Lazy.of(views.contiguous(tensor, value.shape), value.shape)
+        for node in self.graph.nodes:
+            self._origin = node.origin
+            rule = table.get(node.op) or (
+                elementwise if isinstance(definition(node.op), Elementwise) else None
+            )
+            if rule is None:
+                raise UnsupportedError(node.origin.op, node.origin.name, f"op {node.op} has no kernel yet")
+            self._define(node.output, rule(self, node))
+        for value in self.graph.outputs:
+            self.program.outputs.append(self._store_output(value))
+        return self.program
+
+    # values ------------------------------------------------------------------------------------------
+
+    def lazy(self, value: Value) -> Lazy:
+        """The value as it stands; constants become literals where all elements are equal."""
+        if value.data is None:
+            return self._values[value]
+        data = value.data
+        if data.size and (data.size == 1 or bool((data == data.flat[0]).all())):
+            return scalar_constant(value.dtype, data.flat[0].item(), value.shape)
+        tensor = self.weight(value, "plain", data)
+        return Lazy.of(views.contiguous(tensor, value.shape), value.shape)
+
+    def weight(self, value: Value, layout: str, data: NDArray[Any]) -> Tensor:
+        """The tensor for constant `value` stored as `data` in `layout`; one per value and layout."""
+        key = (value, layout)
+        if key not in self._constants:
+            assert value.data is not None
+            self._constants[key] = Tensor(
+                value.name, value.dtype, data.size, "weight", data.reshape(-1), layout, value.data.shape
+            )
+        return self._constants[key]
+
+    def view(self, value: Value, *, contiguous: bool = False) -> View:
+        """The value in memory, by plain strides. Emits the kernel that stores it if need be."""
+        lazy = self.lazy(value)
+        if lazy.view is None and value.data is not None:  # a literal, wanted in memory
+            tensor = self.weight(value, "plain", value.data)
+            return views.contiguous(tensor, value.shape)
+        stored = self.store(lazy)
+        if contiguous and (stored.view is None or not views.is_dense(stored.view, stored.shape)):
+            stored = self.store(lazy, order=range(len(lazy.shape)))
+        if value.data is None:
+            self._values[value] = stored
+        assert stored.view is not None
+        return stored.view
+
+    def tensor(self, name: str, dtype: DType, shape: Shape) -> Tensor:
+        """A new temporary."""
+        return Tensor(name, dtype, product(shape))
+
+    def set(self, value: Value, lazy: Lazy) -> None:
+        """Let later readers of value find it stored."""
+        self._values[value] = lazy
+
+    def index_tensor(self, indices: NDArray[Any]) -> Lazy:
+        """A constant vector of indices made by lowering itself."""
+        value = Value(f"{self._origin.name}.indices", DType(indices.dtype.name), indices.shape, data=indices)
+        return Lazy.of(self.view(value), value.shape)
+
+    def gathered(self, data: View, data_shape: Shape, axis: int, indices: Lazy, shape: Shape) -> Lazy:
+        """data read along `axis` at indices, whose axes stand in place of it. Out of range gives 0."""
+        rank = len(indices.shape)
+        (index,) = indices.leaves
+        before, after = data.strides[:axis], data.strides[axis + 1 :]
+        at = replace(index, strides=(*(0 for _ in before), *index.strides, *(0 for _ in after)))
+        moved = Indirect(1, data.strides[axis], data_shape[axis])
+        read = replace(data, strides=(*before, *([0] * rank), *after), indirect=(moved,))
+        return Lazy(shape, Load(data.tensor.dtype, 0), (read, at))
+
+    def gathered_elements(self, data: View, data_shape: Shape, axis: int, indices: Lazy) -> Lazy:
+        """data read along `axis` at the index that each element of indices gives."""
+        moved = Indirect(1, data.strides[axis], data_shape[axis])
+        strides = tuple(0 if a == axis else s for a, s in enumerate(data.strides))
+        read = replace(data, strides=strides, indirect=(moved,))
+        return Lazy(indices.shape, Load(data.tensor.dtype, 0), (read, *indices.leaves))
+
+    # emission ----------------------------------------------------------------------------------------
+
+    def store(self, lazy: Lazy, *, order: Sequence[int] | None = None) -> Lazy:
+        """lazy in memory of its own (unchanged if it is a view already and no order is asked)."""
+        if lazy.view is not None and order is None:
+            return lazy
+        axes = lazy.host.order() if lazy.host else (order or storage_order(lazy.space, lazy.leaves))
+        tensor = self.tensor(self._origin.name, lazy.tree.dtype, lazy.space)
+        output = dense(tensor, lazy.space, axes)
+        self._emit(lazy, output)
+        stored = Lazy.of(output, lazy.space)
+        for move in lazy.moves:
+            stored = stored.transpose(move.perm) if move.perm else self.reshaped(stored, move.after)
+        if order is None or not lazy.host:
+            return stored
+        return self.store(stored, order=order)
+
+    def reshaped(self, stored: Lazy, shape: Shape) -> Lazy:
+        """stored under another shape, through a row-major copy if need be."""
+        moved = stored.reshape(shape)
+        if moved is None:
+            moved = self.store(stored, order=range(len(stored.shape))).reshape(shape)
+        if moved is None:
+            raise UnsupportedError(
+                self._origin.op,
+                self._origin.name,
+                f"cannot see {stored.shape} as {shape} without knowing the symbols",
+                "Fix these dimensions when exporting the model.",
+            )
+        return moved
+
+    def store_into(self, lazy: Lazy, target: View) -> None:
+        """Store lazy to target, a view over its shape."""
+        output: View | None = target
+        for move in reversed(lazy.moves):
+            output = move.backward(output) if output is not None else None
+        if output is not None and lazy.host:
+            # a kernel stores well only along its last axis
+            order = list(lazy.host.order())
+            if output.strides and output.strides[order[-1]] not in (0, 1) and lazy.space[order[-1]] != 1:
+                output = None
+        if output is None:
+            self._emit(self.store(lazy), target)
+        else:
+            self._emit(lazy, output)
+
+    def _emit(self, lazy: Lazy, output: View) -> None:
+        # named after the structured op, or after the last of a chain of elementwise ones
+        origin = lazy.origins[0 if lazy.host else -1] if lazy.origins else self._origin
+        template = "map" if lazy.host is None else type(lazy.host).__name__.removesuffix("Host").lower()
+        name = f"{template} {origin.name}"
+        self._names[name] = self._names.get(name, 0) + 1
+        if self._names[name] > 1:
+            name = f"{name} ({self._names[name]})"
+        call: KernelCall = lazy.host.emit(name, lazy, output) if lazy.host else emit_map(name, lazy, output)
+        self.program.calls.append(call)
+
+    def _define(self, value: Value, lazy: Lazy) -> None:
+        if not lazy.origins and lazy.view is None:
+            lazy = replace(lazy, origins=(self._origin,))
+        if value not in self._stays and lazy.view is None:
+            cheap = not lazy.host and cost(lazy.tree) <= RECOMPUTE_COST and len(lazy.leaves) <= 1
+            if not cheap or value in self.graph.outputs:
+                lazy = self.store(lazy)
+        self._values[value] = lazy
+
+    def _store_output(self, value: Value) -> Tensor:
+        lazy = self.lazy(value)
+        view = lazy.view
+        if view is not None and views.is_contiguous(view, lazy.shape):
+            tensor = view.tensor
+            if tensor.kind == "temporary" and tensor not in self.program.outputs:
+                return tensor
+        tensor = self.tensor(value.name, value.dtype, value.shape)
+        self.store_into(lazy, views.contiguous(tensor, value.shape))
+        if value.data is None:
+            self._values[value] = Lazy.of(views.contiguous(tensor, value.shape), value.shape)
+        return tensor
+
+
+def elementwise(low: Lowering, node: Node) -> Lazy:
+    """Any elementwise op: its tree over the operands' trees, in one kernel where that can be."""
+    op = definition(node.op)
+    assert isinstance(op, Elementwise)
+
+    def build(trees: list[Scalar]) -> Scalar:
+        return op.build(trees, node.attrs)
+
+    present = [v for v in node.inputs if v is not None]
+    result = fuse(low, present, node.output.shape, build)
+    return replace(result, origins=(*result.origins, node.origin))
+
+
+def fuse(
+    low: Lowering, operands: Sequence[Value], shape: Shape, build: Callable[[list[Scalar]], Scalar]
+) -> Lazy:
+    """build over the operands, storing as few of them as makes one kernel possible."""
+    args = [low.lazy(v) for v in operands]
+    result = combine(args, shape, build)
+    # which to store first: pending kernels of another shape, the older of two, then the widest trees
+    while result is None:
+        candidates = [i for i, a in enumerate(args) if a.view is None and not _is_literal(a)]
+        if not candidates:
+            raise AssertionError(f"cannot combine {[a.shape for a in args]} to {shape}")
+        hosted = [i for i in candidates if args[i].host]
+        misfit = [i for i in hosted if args[i].shape != shape]
+        if misfit:
+            chosen = misfit[0]
+        elif len({id(args[i].host) for i in hosted}) > 1:
+            chosen = hosted[0]
+        else:
+            plain = [i for i in candidates if not args[i].host] or candidates
+            chosen = max(plain, key=lambda i: len(args[i].tensors))
+        same = args[chosen]
+        stored = low.store(same)
+        for i, value in enumerate(operands):
+            if args[i] is same:
+                args[i] = stored
+                if value.data is None:
+                    low.set(value, stored)
+        result = combine(args, shape, build)
+    return result
+
+
+def _is_literal(lazy: Lazy) -> bool:
+    return not lazy.leaves and not lazy.host and not isinstance(lazy.tree, Load)

@@ -1,0 +1,94 @@
+"""Lowering of gathers and of tensors computed from indices and dims alone."""
+
+from __future__ import annotations
+
+from pyruntime_converter.lowering.lazy import Lazy, combine
+from pyruntime_converter.lowering.lower import Lowering, lowers
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Node
+from pyruntime.ir.scalar import Const, Index, Scalar, Size, call, cast
+
+
+@lowers("Gather", "Embedding")
+def gather(low: Lowering, node: Node) -> Lazy:
+    """Loads whose offset another tensor's elements give; a constant scalar index is a slice."""
+    data, indices = node.input(0), node.input(1)
+    axis = node.attrs["axis"]
+    if indices.data is not None and indices.data.size == 1:
+        start = int(indices.data.reshape(())) + 0
+        size = data.shape[axis]
+        first: Dim = start if start >= 0 else size + start
+        lengths = tuple(1 if a == axis else d for a, d in enumerate(data.shape))
+        starts = tuple(first if a == axis else 0 for a in range(data.rank))
+        part = low.store(low.lazy(data)) if low.lazy(data).host else low.lazy(data)
+        sliced = part.slice(starts, lengths, (1,) * data.rank) or low.store(part).slice(
+            starts, lengths, (1,) * data.rank
+        )
+        assert sliced is not None
+        return sliced.reshape(node.output.shape) or low.reshaped(low.store(sliced), node.output.shape)
+    return low.gathered(
+        low.view(data), data.shape, axis, Lazy.of(low.view(indices), indices.shape), node.output.shape
+    )
+
+
+@lowers("GatherElements")
+def gather_elements(low: Lowering, node: Node) -> Lazy:
+    """As gather, with an index per element of the output."""
+    data, indices = node.input(0), node.input(1)
+    return low.gathered_elements(
+        low.view(data), data.shape, node.attrs["axis"], Lazy.of(low.view(indices), indices.shape)
+    )
+
+
+@lowers("OneHot")
+def one_hot(low: Lowering, node: Node) -> Lazy:
+    """on where the index along `axis` is the given one (counted from the end if negative), else off."""
+    indices, values = node.input(0), node.input(1)
+    axis, depth = node.attrs["axis"], node.attrs["depth"]
+    if not isinstance(depth, int):
+        raise UnsupportedError(
+            node.origin.op,
+            node.origin.name,
+            f"depth {depth} is not a constant",
+            "Fix it when exporting the model.",
+        )
+    axis = axis % node.output.rank
+    lazy = low.lazy(indices)
+    spread = (low.store(lazy) if lazy.host else lazy).reshape(
+        (*indices.shape[:axis], 1, *indices.shape[axis:])
+    )
+    if spread is None:
+        spread = low.reshaped(low.store(lazy), (*indices.shape[:axis], 1, *indices.shape[axis:]))
+    whole = spread.expand(node.output.shape)
+    assert whole is not None
+    pair = Lazy.of(low.view(values), (2,))
+    off, on = (pair.slice((i,), (1,), (1,)) for i in range(2))
+    assert off is not None
+    assert on is not None
+
+    def build(trees: list[Scalar]) -> Scalar:
+        index = cast(trees[0], DType.I32)
+        from_end = call("add", index, Const(DType.I32, depth))
+        wrapped = call("select", call("lt", index, Const(DType.I32, 0)), from_end, index)
+        return call("select", call("eq", wrapped, Index(DType.I32, axis)), trees[2], trees[1])
+
+    result = combine([whole, off, on], node.output.shape, build)
+    assert result is not None
+    return result
+
+
+@lowers("DimTensor")
+def dim_tensor(low: Lowering, node: Node) -> Lazy:
+    """A small integer tensor of dims: a choice by index."""
+    dims, shape, dtype = node.attrs["dims"], node.attrs["shape"], node.output.dtype
+    flat: Scalar = Index(DType.I32, 0)
+    tree: Scalar = Size(dtype, len(dims) - 1)
+    for i in reversed(range(len(dims) - 1)):
+        tree = call("select", call("eq", flat, Const(DType.I32, i)), Size(dtype, i), tree)
+    lazy = Lazy((len(dims),), tree, (), tuple(dims))
+    if not shape:
+        return Lazy((), Size(dtype, 0), (), tuple(dims))
+    return lazy.reshape(tuple(int(d) for d in shape)) or low.reshaped(low.store(lazy), shape)

@@ -1,0 +1,58 @@
+"""Lowering of matrix products."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+from pyruntime_converter.lowering import views
+from pyruntime_converter.lowering.hosts import MatMulHost
+from pyruntime_converter.lowering.lazy import Lazy
+from pyruntime_converter.lowering.lower import Lowering, lowers
+
+from pyruntime.ir.graph import Node, Shape, Value
+from pyruntime.ir.kernel import View
+from pyruntime.ir.scalar import Acc
+from pyruntime.ops.definition import broadcast
+from pyruntime.ops.layouts import pack_panels
+
+PANELS = 8
+
+
+@lowers("MatMul")
+def matmul(low: Lowering, node: Node) -> Lazy:
+    """NumPy's matmul: vectors are matrices with a one, batch axes broadcast."""
+    a, b = node.input(0), node.input(1)
+    a_shape = (1, *a.shape) if a.rank == 1 else a.shape
+    b_shape = (*b.shape, 1) if b.rank == 1 else b.shape
+    batch = broadcast([a_shape[:-2], b_shape[:-2]])
+    m, k, n = a_shape[-2], a_shape[-1], b_shape[-1]
+    a_view = _matrix(low.view(a), a.shape, a_shape, (*batch, m, k))
+    if b.data is not None and b.rank <= 2 and b.dtype.is_float:
+        b_view, panels = packed(low, b, b.data.reshape(b.data.shape[0], -1)), PANELS
+        b_view = replace(b_view, strides=(*(0 for _ in batch), 0, 0))
+    else:
+        b_view, panels = _matrix(low.view(b), b.shape, b_shape, (*batch, k, n)), 0
+    space = (*batch, m, n)
+    host = MatMulHost(batch, m, n, k, a_view, b_view, panels)
+    result = Lazy(space, Acc(node.output.dtype), host=host, origins=(node.origin,))
+    if space == node.output.shape:
+        return result
+    squeezed = result.reshape(node.output.shape)
+    assert squeezed is not None
+    return squeezed
+
+
+def packed(low: Lowering, value: Value, matrix: NDArray[Any]) -> View:
+    """A [k, n] weight in panels of eight columns."""
+    tensor = low.weight(value, f"panels{PANELS}", pack_panels(matrix, PANELS))
+    return View(tensor, 0, (0, 0))
+
+
+def _matrix(view: View, shape: Shape, matrix: Shape, target: Shape) -> View:
+    reshaped = views.reshape(view, shape, matrix)
+    assert reshaped is not None
+    expanded = views.expand(reshaped, matrix, target)
+    assert expanded is not None
+    return expanded

@@ -1,0 +1,129 @@
+"""Lowering of movement ops: strides where they can say it, a copy elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from pyruntime_converter.lowering import views
+from pyruntime_converter.lowering.lazy import Lazy
+from pyruntime_converter.lowering.lower import Lowering, lowers
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.graph import Node
+from pyruntime.ir.kernel import View
+from pyruntime.ir.scalar import Load
+
+
+@lowers("Identity")
+def identity(low: Lowering, node: Node) -> Lazy:
+    """The value itself."""
+    return low.lazy(node.input(0))
+
+
+@lowers("Transpose")
+def transpose(low: Lowering, node: Node) -> Lazy:
+    """A permutation of strides."""
+    return low.lazy(node.input(0)).transpose(node.attrs["perm"])
+
+
+@lowers("Reshape")
+def reshape(low: Lowering, node: Node) -> Lazy:
+    """Other strides over the same memory; a row-major copy where the memory is not in that order."""
+    lazy = low.lazy(node.input(0))
+    return lazy.reshape(node.output.shape) or low.reshaped(low.store(lazy), node.output.shape)
+
+
+@lowers("Slice")
+def slice_(low: Lowering, node: Node) -> Lazy:
+    """Another offset and larger strides."""
+    lazy = low.lazy(node.input(0))
+    starts, steps = node.attrs["starts"], node.attrs["steps"]
+    moved = lazy.slice(starts, node.output.shape, steps) or low.store(lazy).slice(
+        starts, node.output.shape, steps
+    )
+    assert moved is not None
+    return moved
+
+
+@lowers("Expand")
+def expand(low: Lowering, node: Node) -> Lazy:
+    """Strides of zero."""
+    lazy = low.lazy(node.input(0))
+    moved = lazy.expand(node.output.shape) or low.store(lazy).expand(node.output.shape)
+    assert moved is not None
+    return moved
+
+
+@lowers("Tile")
+def tile(low: Lowering, node: Node) -> Lazy:
+    """Each axis in two, the outer one repeated by a stride of zero."""
+    lazy = low.lazy(node.input(0))
+    split: list[Dim] = []
+    wide: list[Dim] = []
+    for size, times in zip(lazy.shape, node.attrs["repeats"], strict=True):
+        split += [1, size]
+        wide += [times, size]
+    apart = low.store(lazy).reshape(tuple(split))
+    assert apart is not None
+    repeated = apart.expand(tuple(wide))
+    assert repeated is not None
+    return repeated.reshape(node.output.shape) or low.reshaped(
+        low.store(repeated, order=range(len(wide))), node.output.shape
+    )
+
+
+@lowers("Pad")
+def pad(low: Lowering, node: Node) -> Lazy:
+    """Constant padding is a guard on loads; the other modes read along mirrored or repeated indices."""
+    before, after, mode = node.attrs["before"], node.attrs["after"], node.attrs["mode"]
+    source = node.input(0)
+    lazy = low.lazy(source)
+    if mode == "constant":
+        for candidate in (lazy, None):
+            stored = candidate or low.store(lazy)
+            if not isinstance(stored.tree, Load) or stored.host:
+                continue
+            index = stored.tree.operand
+            view = views.pad(stored.leaves[index], stored.shape, before, after, node.attrs["value"])
+            if view is not None and not view.indirect:
+                return Lazy.of(view, node.output.shape)
+        raise UnsupportedError(node.origin.op, node.origin.name, "padding of an already padded axis")
+    result = low.store(lazy)
+    for axis, (b, a) in enumerate(zip(before, after, strict=True)):
+        size = result.shape[axis]
+        if b == 0 and a == 0:
+            continue
+        if not all(isinstance(d, int) for d in (size, b, a)):
+            raise UnsupportedError(
+                node.origin.op,
+                node.origin.name,
+                f"{mode} padding along an axis of symbolic size {size}",
+                "Fix this dimension when exporting the model.",
+            )
+        numpy_mode = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}[mode]
+        indices = np.pad(
+            np.arange(int(str(size)), dtype=np.int32), (int(str(b)), int(str(a))), mode=numpy_mode
+        )  # type: ignore[call-overload]
+        shape = (*result.shape[:axis], len(indices), *result.shape[axis + 1 :])
+        view = result.view
+        assert view is not None
+        result = low.gathered(view, result.shape, axis, low.index_tensor(indices), shape)
+        result = low.store(result)
+    return result
+
+
+@lowers("Concat")
+def concat(low: Lowering, node: Node) -> Lazy:
+    """One tensor; each operand is stored to its part of it, by its own kernel where it is still pending."""
+    axis, shape = node.attrs["axis"], node.output.shape
+    operands = [low.lazy(v) for v in node.inputs if v is not None]
+    tensor = low.tensor(node.output.name, node.output.dtype, shape)
+    whole = views.contiguous(tensor, shape)
+    start: Dim = 0
+    for lazy in operands:
+        part = replace(whole, offset=whole.offset + start * whole.strides[axis])
+        low.store_into(lazy, part)
+        start = start + lazy.shape[axis]
+    return Lazy.of(View(tensor, 0, whole.strides), shape)

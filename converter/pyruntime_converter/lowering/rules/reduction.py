@@ -1,0 +1,181 @@
+"""Lowering of reductions, softmax and normalisations to row kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pyruntime_converter.lowering.hosts import RowHost
+from pyruntime_converter.lowering.lazy import Lazy, combine, inverse
+from pyruntime_converter.lowering.lower import Lowering, lowers
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import Dim, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Node, Shape
+from pyruntime.ir.kernel import Combine, Reduction
+from pyruntime.ir.scalar import Acc, Const, Index, Scalar, Size, call, cast, cost
+
+# a costlier prologue is stored once instead of being computed again by each pass
+PROLOGUE_COST = 8
+
+
+def operand(low: Lowering, node: Node, axes: Sequence[int], passes: int) -> Lazy:
+    """The input with the reduced axes last, not pending on another kernel."""
+    lazy = low.lazy(node.input(0))
+    if lazy.host or not lazy.leaves or (passes > 1 and cost(lazy.tree) > PROLOGUE_COST):
+        low.view(node.input(0))
+        lazy = low.lazy(node.input(0))
+    kept = [a for a in range(len(lazy.shape)) if a not in axes]
+    return lazy.transpose([*kept, *axes])
+
+
+def count(dtype: DType, sizes: list[Dim], number: Dim) -> Scalar:
+    """A number of elements as a value of dtype."""
+    if isinstance(number, int):
+        return cast(Const(DType.I32, number), dtype)
+    sizes.append(number)
+    return cast(Size(DType.I32, len(sizes) - 1), dtype)
+
+
+_COMBINE: dict[str, Combine] = {
+    "ReduceSum": "sum",
+    "ReduceMean": "sum",
+    "ReduceMax": "max",
+    "ReduceMin": "min",
+    "ReduceProd": "prod",
+}
+
+
+@lowers(*_COMBINE)
+def reduce(low: Lowering, node: Node) -> Lazy:
+    """One reduction per row; the mean divides in the epilogue."""
+    axes = node.attrs["axes"]
+    source = node.input(0)
+    if not axes:
+        return low.lazy(source)
+    lazy = operand(low, node, axes, 1)
+    outer = len(lazy.space) - len(axes)
+    dtype = node.output.dtype
+    reductions: tuple[Reduction, ...] = (Reduction(_COMBINE[node.op], lazy.tree),)
+    body: Scalar = Acc(dtype)
+    sizes: list[Dim] = []
+    if node.op == "ReduceMean":
+        body = call("div", body, count(dtype, sizes, product(lazy.space[outer:])))
+    return _row(lazy, outer, reductions, body, node, sizes)
+
+
+def _row(
+    lazy: Lazy,
+    outer: int,
+    reductions: tuple[Reduction, ...],
+    body: Scalar,
+    node: Node,
+    sizes: Sequence[Dim] = (),
+) -> Lazy:
+    """A value per row, with kept axes of size one put back."""
+    host = RowHost(lazy.space[:outer], lazy.space[outer:], lazy.leaves, lazy.sizes, reductions, False)
+    result = Lazy(host.outer, body, (), tuple(sizes), (node.origin, *lazy.origins), host)
+    reshaped = result.reshape(node.output.shape)
+    assert reshaped is not None
+    return reshaped
+
+
+@lowers("ArgMax", "ArgMin")
+def arg(low: Lowering, node: Node) -> Lazy:
+    """The extreme value, then the first (or last) index that has it."""
+    axis = node.attrs["axis"]
+    lazy = operand(low, node, (axis,), 2)
+    outer = len(lazy.space) - 1
+    combine: Combine = "max" if node.op == "ArgMax" else "min"
+    index = Index(DType.I32, outer)
+    last = node.attrs["select_last_index"]
+    is_best = call("eq", lazy.tree, Acc(lazy.tree.dtype, 0))
+    if lazy.tree.dtype.is_float:  # a NaN is the extreme value, as in NumPy
+        is_best = call("or", is_best, call("is_nan", lazy.tree))
+    place = call("select", is_best, index, Const(DType.I32, -1 if last else 2**31 - 1))
+    reductions = (Reduction(combine, lazy.tree), Reduction("max" if last else "min", place))
+    return _row(lazy, outer, reductions, cast(Acc(DType.I32, 1), node.output.dtype), node)
+
+
+@lowers("Softmax", "LogSoftmax")
+def softmax(low: Lowering, node: Node) -> Lazy:
+    """max, sum of exp(x - max), then the quotient (or the difference of logarithms)."""
+    axis = node.attrs["axis"]
+    lazy = operand(low, node, (axis,), 3)
+    x = lazy.tree
+    dtype = x.dtype
+    shifted = call("sub", x, Acc(dtype, 0))
+    reductions = (Reduction("max", x), Reduction("sum", call("exp", shifted)))
+    if node.op == "Softmax":
+        body = call("div", call("exp", shifted), Acc(dtype, 1))
+    else:
+        body = call("sub", shifted, call("log", Acc(dtype, 1)))
+    return _elementwise(lazy, reductions, replace(lazy, tree=body), node, (axis,))
+
+
+def _elementwise(
+    rows: Lazy, reductions: tuple[Reduction, ...], result: Lazy, node: Node, axes: Sequence[int]
+) -> Lazy:
+    """result, an expression over all elements and the reductions of rows, with axes back in their places."""
+    outer = len(rows.space) - len(axes)
+    host = RowHost(rows.space[:outer], rows.space[outer:], rows.leaves, rows.sizes, reductions, True)
+    hosted = replace(result, host=host, origins=(node.origin, *result.origins))
+    kept = [a for a in range(len(rows.space)) if a not in axes]
+    return hosted.transpose(inverse([*kept, *axes]))
+
+
+def _normalise(low: Lowering, node: Node, axes: Sequence[int], operands: list[Lazy]) -> Lazy:
+    """(x - mean) / sqrt(variance + epsilon) over axes, in two reductions, then times and plus operands."""
+    lazy = operand(low, node, axes, 3)
+    x, dtype = lazy.tree, lazy.tree.dtype
+    if not dtype.is_float:
+        raise UnsupportedError(node.origin.op, node.origin.name, f"normalisation of {dtype!r}")
+    sizes = list(lazy.sizes)
+    n = count(dtype, sizes, product(lazy.space[len(lazy.space) - len(axes) :]))
+    centred = call("sub", x, call("div", Acc(dtype, 0), n))
+    reductions = (Reduction("sum", x), Reduction("sum", call("mul", centred, centred)))
+    epsilon = Const(dtype, float(node.attrs["epsilon"]))
+    deviation = call("sqrt", call("add", call("div", Acc(dtype, 1), n), epsilon))
+    rows = replace(lazy, sizes=tuple(sizes))
+    normal = replace(rows, tree=call("div", centred, deviation))
+    kept = [a for a in range(len(lazy.space)) if a not in axes]
+    extras = [extra.transpose([*kept, *axes]) for extra in operands]
+    result = combine([normal, *extras], lazy.space, _affine)
+    assert result is not None
+    return _elementwise(rows, reductions, result, node, axes)
+
+
+def _affine(trees: list[Scalar]) -> Scalar:
+    x, *operands = trees
+    for function, value in zip(("mul", "add"), operands, strict=False):
+        x = call(function, x, value)
+    return x
+
+
+def _parameters(low: Lowering, node: Node, shape: Shape | None = None) -> list[Lazy]:
+    """Scale and bias, where present, broadcast to the output; `shape` stands for their own."""
+    found: list[Lazy] = []
+    for value in node.inputs[1:3]:
+        if value is not None:
+            lazy = low.lazy(value)
+            moved = (low.store(lazy) if lazy.host else lazy).reshape(shape or value.shape)
+            assert moved is not None
+            expanded = moved.expand(node.output.shape)
+            assert expanded is not None
+            found.append(expanded)
+    return found
+
+
+@lowers("LayerNormalization")
+def layer_normalization(low: Lowering, node: Node) -> Lazy:
+    """Over all axes from `axis` on; scale and bias broadcast."""
+    return _normalise(low, node, range(node.attrs["axis"], node.input(0).rank), _parameters(low, node))
+
+
+@lowers("InstanceNormalization")
+def instance_normalization(low: Lowering, node: Node) -> Lazy:
+    """Over the spatial axes; scale and bias per channel."""
+    rank = node.input(0).rank
+    shape = (node.input(0).shape[1], *(1 for _ in range(rank - 2)))
+    return _normalise(low, node, range(2, rank), _parameters(low, node, shape))
