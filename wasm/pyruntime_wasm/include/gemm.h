@@ -1,0 +1,169 @@
+// f32 matrix multiplication: tiles of up to 4 rows and 8 columns that matmul and convolutions share.
+//
+// The left matrix is given by a pointer per row and a list of taps: element (i, t * depth + j) is
+// rows[i][taps[t] + j]. So one tile serves plain matrices (one tap) and convolutions (a tap for each row
+// of the filter, or each of its pixels) without copying patches. The right matrix lies in panels of 8
+// columns, [panel][k][8], or, in the `direct` forms, anywhere with unit stride along its columns.
+
+#pragma once
+#include "simd.h"
+
+#define GEMM_ROWS 48      // rows of a block: small enough that their part of the left matrix stays in L2
+#define GEMM_COLUMNS 128  // columns of a block
+#define GEMM_DEPTH 256    // products that a tile sums in one call: its panel's part, 8 KiB, stays in L1
+
+typedef struct {
+  const float *const *rows;
+  int32_t row_count;
+  const int32_t *taps;
+  int32_t tap_count, depth;
+  const float *b;
+  int32_t b_row, b_panel;  // from one k to the next (8 in panels), from one 8 columns to the next
+  int32_t panel_count;
+  float *c;  // [row_count][c_row], whole panels
+  int32_t c_row;
+} Gemm;
+
+// c[ROWS][8] = (add ? c : 0) + the sum over taps and depth. A tile is a function because engines replace
+// slow code by fast code only where a function is entered. PHASES sums over alternate k keep the pipeline
+// of the multiplier full where rows are few.
+#define GEMM_TILE(NAME, ROWS, PHASES, B_ROW)                                                          \
+  NOINLINE void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,  \
+                     int32_t depth, const float *b, int32_t b_row, float *c, int32_t c_row, int32_t add) { \
+    enum { STEP = PHASES > 2 ? PHASES : 2 };                                                          \
+    f32x4 sum[PHASES][ROWS][2];                                                                       \
+    for (int p = 0; p < PHASES; p++)                                                                  \
+      for (int i = 0; i < ROWS; i++) sum[p][i][0] = sum[p][i][1] = f32x4_splat(0);                    \
+    if (add)                                                                                          \
+      for (int i = 0; i < ROWS; i++)                                                                  \
+        for (int h = 0; h < 2; h++) sum[0][i][h] = f32x4_load(c + i * c_row + 4 * h);                 \
+    do {                                                                                              \
+      const float *a[ROWS];                                                                           \
+      int32_t tap = first + *taps++, k = depth;                                                       \
+      for (int i = 0; i < ROWS; i++) a[i] = rows[i] + tap;                                            \
+      for (; k >= STEP; k -= STEP) {                                                                  \
+        for (int u = 0; u < STEP; u++) GEMM_STEP(ROWS, u % PHASES, u, b + u * (B_ROW))                \
+        for (int i = 0; i < ROWS; i++) a[i] += STEP;                                                  \
+        b += STEP * (B_ROW);                                                                          \
+      }                                                                                               \
+      COMPACT_LOOP for (; k > 0; k--) {                                                               \
+        GEMM_STEP(ROWS, 0, 0, b)                                                                      \
+        for (int i = 0; i < ROWS; i++) a[i]++;                                                        \
+        b += B_ROW;                                                                                   \
+      }                                                                                               \
+    } while (--tap_count);                                                                            \
+    for (int i = 0; i < ROWS; i++)                                                                    \
+      for (int h = 0; h < 2; h++) {                                                                   \
+        for (int p = 1; p < PHASES; p++) sum[0][i][h] = f32x4_add(sum[0][i][h], sum[p][i][h]);        \
+        f32x4_store(c + i * c_row + 4 * h, sum[0][i][h]);                                             \
+      }                                                                                               \
+  }
+#define GEMM_STEP(ROWS, PHASE, K, B)                                                                  \
+  {                                                                                                   \
+    f32x4 b0 = f32x4_load(B), b1 = f32x4_load((B) + 4);                                               \
+    for (int i = 0; i < ROWS; i++) {                                                                  \
+      f32x4 s = f32x4_load_splat(a[i] + K);                                                           \
+      sum[PHASE][i][0] = f32x4_fma(s, b0, sum[PHASE][i][0]);                                          \
+      sum[PHASE][i][1] = f32x4_fma(s, b1, sum[PHASE][i][1]);                                          \
+    }                                                                                                 \
+  }
+
+GEMM_TILE(gemm_tile_1, 1, 4, 8)
+GEMM_TILE(gemm_tile_2, 2, 2, 8)
+GEMM_TILE(gemm_tile_3, 3, 1, 8)
+GEMM_TILE(gemm_tile_4, 4, 1, 8)
+GEMM_TILE(gemm_direct_1, 1, 4, b_row)
+GEMM_TILE(gemm_direct_2, 2, 2, b_row)
+GEMM_TILE(gemm_direct_3, 3, 1, b_row)
+GEMM_TILE(gemm_direct_4, 4, 1, b_row)
+
+// A block: all panels, all rows, the depth in pieces that fit L1.
+#define GEMM_BLOCK(NAME, TILE)                                                                        \
+  NOINLINE void NAME(const Gemm *g) {                                                                 \
+    int32_t whole = g->depth, taps;                                                                   \
+    int32_t together = whole > 0 && whole < GEMM_DEPTH ? GEMM_DEPTH / whole : 1;                      \
+    for (int32_t t = 0; t < g->tap_count; t += taps) {                                                \
+      taps = g->tap_count - t < together ? g->tap_count - t : together;                               \
+      int32_t j = 0;                                                                                  \
+      do {                                                                                            \
+        int32_t depth = whole - j < GEMM_DEPTH ? whole - j : GEMM_DEPTH, c_row = g->c_row;            \
+        const float *b = g->b + (t * whole + j) * g->b_row;                                           \
+        for (int32_t p = 0; p < g->panel_count; p++, b += g->b_panel) {                               \
+          const float *const *rows = g->rows;                                                         \
+          float *c = g->c + 8 * p;                                                                    \
+          int32_t left = g->row_count;                                                                \
+          for (; left >= 4; left -= 4, rows += 4, c += 4 * c_row)                                     \
+            TILE##_4(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);                \
+          if (left == 3) TILE##_3(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);   \
+          if (left == 2) TILE##_2(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);   \
+          if (left == 1) TILE##_1(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);   \
+        }                                                                                             \
+        j += GEMM_DEPTH;                                                                              \
+      } while (j < whole);                                                                            \
+    }                                                                                                 \
+  }
+GEMM_BLOCK(gemm_block, gemm_tile)
+GEMM_BLOCK(gemm_block_direct, gemm_direct)
+
+// c[row_count][columns] where the right matrix has unit stride along k: sums of 4 lanes. For few rows.
+NOINLINE void gemm_dots(const Gemm *g, int32_t columns, int32_t b_column) {
+  for (int32_t i = 0; i < g->row_count; i++) {
+    for (int32_t n = 0; n < columns; n++) {
+      const float *a = g->rows[i] + g->taps[0], *b = g->b + n * b_column;
+      f32x4 s0 = f32x4_splat(0), s1 = s0, s2 = s0, s3 = s0;
+      int32_t k = g->depth;
+      for (; k >= 16; k -= 16, a += 16, b += 16) {
+        s0 = f32x4_fma(f32x4_load(a), f32x4_load(b), s0);
+        s1 = f32x4_fma(f32x4_load(a + 4), f32x4_load(b + 4), s1);
+        s2 = f32x4_fma(f32x4_load(a + 8), f32x4_load(b + 8), s2);
+        s3 = f32x4_fma(f32x4_load(a + 12), f32x4_load(b + 12), s3);
+      }
+      float sum = f32x4_horizontal_add(f32x4_add(f32x4_add(s0, s1), f32x4_add(s2, s3)));
+      COMPACT_LOOP for (; k > 0; k--) sum += *a++ * *b++;
+      g->c[i * g->c_row + n] = sum;
+    }
+  }
+}
+
+// to[i * to_row + j] = from[i * from_row + j * from_column]; may write up to 3 elements past the last row.
+NOINLINE void gemm_copy(float *to, int32_t to_row, const float *from, int32_t from_row, int32_t from_column,
+                        int32_t rows, int32_t columns) {
+  int32_t i = 0;
+  if (from_column == 1) {
+    for (; i < rows; i++, to += to_row, from += from_row) {
+      int32_t j = 0;
+      COMPACT_LOOP for (; j + 4 <= columns; j += 4) f32x4_store(to + j, f32x4_load(from + j));
+      COMPACT_LOOP for (; j < columns; j++) to[j] = from[j];
+    }
+    return;
+  }
+  if (from_row == 1) {
+    // four rows at once, four columns at once, transposed; the rest of a row is written by the next
+    for (; i + 4 <= rows; i += 4, to += 4 * to_row, from += 4) {
+      for (int32_t j = 0; j < columns; j += 4) {
+        int32_t last = columns - 1 - j;
+        const float *p = from + j * from_column;
+        f32x4 r0 = f32x4_load(p), r1 = f32x4_load(p + from_column * (last < 1 ? last : 1));
+        f32x4 r2 = f32x4_load(p + from_column * (last < 2 ? last : 2));
+        f32x4 r3 = f32x4_load(p + from_column * (last < 3 ? last : 3));
+        f32x4 t0 = wasm_i32x4_shuffle(r0, r1, 0, 4, 1, 5), t1 = wasm_i32x4_shuffle(r2, r3, 0, 4, 1, 5);
+        f32x4 t2 = wasm_i32x4_shuffle(r0, r1, 2, 6, 3, 7), t3 = wasm_i32x4_shuffle(r2, r3, 2, 6, 3, 7);
+        f32x4 o[4] = {wasm_i64x2_shuffle(t0, t1, 0, 2), wasm_i64x2_shuffle(t0, t1, 1, 3),
+                      wasm_i64x2_shuffle(t2, t3, 0, 2), wasm_i64x2_shuffle(t2, t3, 1, 3)};
+        int32_t n = columns < 4 ? 4 : last + 1;
+        for (int r = 0; r < 4; r++) f32x4_store_partial(to + r * to_row + j, o[r], n);
+      }
+    }
+  }
+  for (; i < rows; i++, to += to_row, from += from_row)
+    COMPACT_LOOP for (int32_t j = 0; j < columns; j++) to[j] = from[j * from_column];
+}
+
+// Panels [columns / 8 rounded up][depth][8] of a matrix with any strides, zero beyond its columns.
+NOINLINE void gemm_pack(float *panels, const float *b, int32_t b_row, int32_t b_column, int32_t depth,
+                        int32_t columns) {
+  for (; columns > 0; columns -= 8, b += 8 * b_column, panels += 8 * depth) {
+    if (columns < 8) __builtin_memset(panels, 0, (uint32_t)depth * 32);
+    gemm_copy(panels, 8, b, b_row, b_column, depth, columns < 8 ? columns : 8);
+  }
+}

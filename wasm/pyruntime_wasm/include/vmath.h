@@ -1,0 +1,382 @@
+// Elementary functions on f32x4. Bounds in units in the last place (ulp), checked by tests/wasm/test_math.py:
+//   exp, log, tanh, erf, sin, cos, atan, asin 2; acos, atan2, sinh, cosh, tan 3; asinh, acosh, atanh 4; pow 1.
+// NaN gives NaN, infinities and signed zeros follow C's Annex F, and results overflow and underflow gradually.
+
+#pragma once
+#include "simd.h"
+
+#define F(x) wasm_f32x4_const_splat(x)
+#define I(x) wasm_i32x4_const_splat(x)
+#define SIGN_BIT I((int32_t)0x80000000)
+#define MAGNITUDE_BITS I(0x7fffffff)
+#define INFINITY_BITS I(0x7f800000)
+#define QUIET_NAN I(0x7fc00000)
+
+// magnitude with the sign of s
+INLINE f32x4 f32x4_copysign(f32x4 magnitude, f32x4 s) {
+  return wasm_v128_or(wasm_v128_and(magnitude, MAGNITUDE_BITS), wasm_v128_and(s, SIGN_BIT));
+}
+INLINE b32x4 f32x4_is_nan(f32x4 x) { return wasm_f32x4_ne(x, x); }
+INLINE b32x4 f32x4_is_inf(f32x4 x) { return wasm_i32x4_eq(wasm_v128_and(x, MAGNITUDE_BITS), INFINITY_BITS); }
+INLINE f32x4 f32x4_sign(f32x4 x) {
+  f32x4 unit = f32x4_copysign(F(1.0f), x);
+  // zeros and NaN are their own signs
+  return f32x4_select(wasm_f32x4_gt(wasm_f32x4_abs(x), F(0.0f)), unit, x);
+}
+
+// exp(x) * 2^bias for |bias| < 8
+INLINE f32x4 f32x4_exp_scaled(f32x4 x, int32_t bias) {
+  x = wasm_f32x4_min(wasm_f32x4_max(x, F(-110.0f)), F(100.0f));
+  f32x4 n = wasm_f32x4_nearest(wasm_f32x4_mul(x, F(1.44269504f)));
+  f32x4 r = f32x4_fnma(n, F(0.693359375f), x);
+  r = f32x4_fnma(n, F(-2.12194440e-4f), r);
+  f32x4 p = f32x4_fma(r, F(1.394575229e-03f), F(8.333504200e-03f));
+  p = f32x4_fma(r, p, F(4.166628048e-02f));
+  p = f32x4_fma(r, p, F(1.666666567e-01f));
+  p = f32x4_fma(r, p, F(0.5f));
+  p = f32x4_add(f32x4_fma(wasm_f32x4_mul(r, r), p, r), F(1.0f));
+  // two factors, so that neither the largest nor the subnormal results leave the exponent's range early
+  i32x4 whole = wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_splat(bias));
+  i32x4 half = wasm_i32x4_shr(whole, 1);
+  f32x4 first = wasm_i32x4_shl(wasm_i32x4_add(half, I(127)), 23);
+  f32x4 second = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(whole, half), I(127)), 23);
+  return wasm_f32x4_mul(wasm_f32x4_mul(p, first), second);
+}
+static inline f32x4 f32x4_exp(f32x4 x) { return f32x4_exp_scaled(x, 0); }
+
+static inline f32x4 f32x4_log(f32x4 x) {
+  b32x4 subnormal = wasm_f32x4_lt(x, F(1.17549435e-38f));
+  f32x4 scaled = f32x4_select(subnormal, wasm_f32x4_mul(x, F(8388608.0f)), x);
+  // mantissa in [sqrt(1/2), sqrt(2))
+  i32x4 bits = wasm_i32x4_sub(scaled, I(0x3f3504f3));
+  f32x4 e = wasm_f32x4_convert_i32x4(wasm_i32x4_shr(bits, 23));
+  e = wasm_f32x4_sub(e, wasm_v128_and(subnormal, F(23.0f)));
+  f32x4 f = wasm_i32x4_add(wasm_v128_and(bits, I(0x7fffff)), I(0x3f3504f3));
+  f = wasm_f32x4_sub(f, F(1.0f));
+  f32x4 p = f32x4_fma(f, F(6.746640801e-02f), F(-1.167565212e-01f));
+  p = f32x4_fma(f, p, F(1.188816205e-01f));
+  p = f32x4_fma(f, p, F(-1.240558922e-01f));
+  p = f32x4_fma(f, p, F(1.421955228e-01f));
+  p = f32x4_fma(f, p, F(-1.666799635e-01f));
+  p = f32x4_fma(f, p, F(2.000211924e-01f));
+  p = f32x4_fma(f, p, F(-2.500000894e-01f));
+  p = f32x4_fma(f, p, F(3.333331347e-01f));
+  f32x4 square = wasm_f32x4_mul(f, f);
+  f32x4 tail = wasm_f32x4_mul(wasm_f32x4_mul(square, f), p);
+  tail = f32x4_fma(e, F(-2.12194440e-4f), tail);
+  tail = f32x4_fnma(square, F(0.5f), tail);
+  f32x4 y = f32x4_fma(e, F(0.693359375f), wasm_f32x4_add(f, tail));
+  y = f32x4_select(wasm_f32x4_eq(x, INFINITY_BITS), x, y);
+  y = f32x4_select(wasm_f32x4_eq(x, F(0.0f)), wasm_v128_or(SIGN_BIT, INFINITY_BITS), y);
+  // negative or NaN
+  return f32x4_select(wasm_f32x4_ge(x, F(0.0f)), y, QUIET_NAN);
+}
+
+// log(1 + x)
+INLINE f32x4 f32x4_log1p(f32x4 x) {
+  f32x4 u = wasm_f32x4_add(x, F(1.0f));
+  // what rounding took from u, to first order; not at the ends, where it is 0/0 or inf - inf
+  f32x4 lost = wasm_f32x4_div(wasm_f32x4_sub(x, wasm_f32x4_sub(u, F(1.0f))), u);
+  b32x4 inside = wasm_v128_and(wasm_f32x4_gt(u, F(0.0f)), wasm_f32x4_lt(u, INFINITY_BITS));
+  return wasm_f32x4_add(f32x4_log(u), wasm_v128_and(lost, inside));
+}
+
+static inline f32x4 f32x4_tanh(f32x4 x) {
+  f32x4 t = wasm_f32x4_abs(x);
+  f32x4 z = wasm_f32x4_mul(x, x);
+  f32x4 p = f32x4_fma(z, F(-5.717045162e-03f), F(2.065058798e-02f));
+  p = f32x4_fma(z, p, F(-5.374349654e-02f));
+  p = f32x4_fma(z, p, F(1.333149076e-01f));
+  p = f32x4_fma(z, p, F(-3.333328366e-01f));
+  f32x4 small = f32x4_fma(wasm_f32x4_mul(z, x), p, x);
+  f32x4 e = f32x4_exp(wasm_f32x4_add(t, t));
+  f32x4 large = wasm_f32x4_sub(F(1.0f), wasm_f32x4_div(F(2.0f), wasm_f32x4_add(e, F(1.0f))));
+  return f32x4_select(wasm_f32x4_lt(t, F(0.625f)), small, f32x4_copysign(large, x));
+}
+
+static inline f32x4 f32x4_erf(f32x4 x) {
+  f32x4 t = wasm_f32x4_abs(x);
+  f32x4 z = wasm_f32x4_mul(x, x);
+  f32x4 p = f32x4_fma(z, F(8.296612941e-05f), F(-8.125807508e-04f));
+  p = f32x4_fma(z, p, F(5.199600011e-03f));
+  p = f32x4_fma(z, p, F(-2.685885131e-02f));
+  p = f32x4_fma(z, p, F(1.128368601e-01f));
+  p = f32x4_fma(z, p, F(-3.761263192e-01f));
+  p = f32x4_fma(z, p, F(1.283791661e-01f));
+  f32x4 small = f32x4_fma(x, p, x);
+  // 1 - exp(t * q(t)); NaN stays NaN through min, and the result is 1 from 4 on
+  t = wasm_f32x4_min(t, F(4.0f));
+  f32x4 q = f32x4_fma(t, F(-1.076314948e-05f), F(3.180594649e-04f));
+  q = f32x4_fma(t, q, F(-3.622917924e-03f));
+  q = f32x4_fma(t, q, F(2.372018434e-02f));
+  q = f32x4_fma(t, q, F(-1.061876118e-01f));
+  q = f32x4_fma(t, q, F(-6.351814866e-01f));
+  q = f32x4_fma(t, q, F(-1.128641009e+00f));
+  f32x4 large = wasm_f32x4_sub(F(1.0f), f32x4_exp(wasm_f32x4_mul(t, q)));
+  return f32x4_select(wasm_f32x4_lt(t, F(0.9375f)), small, f32x4_copysign(large, x));
+}
+
+// ---- sin, cos, tan: x = r + quadrant * pi/2 with |r| <= pi/4
+
+typedef struct {
+  f32x4 r;
+  i32x4 quadrant;
+} reduced;
+
+// |x| * 2/pi modulo 4 in fixed point, by 96 bits of 2/pi from where they begin to matter; 2^27 <= |x| < inf
+NOINLINE float reduce_large(float x, int32_t *quadrant) {
+  static const uint32_t digits[8] = {0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0,
+                                     0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561};
+  uint32_t bits = (uint32_t)wasm_i32x4_extract_lane(wasm_f32x4_splat(x), 0);
+  uint32_t exponent = (bits >> 23 & 0xff) - 150;  // |x| = mantissa * 2^exponent, exponent >= 4
+  uint64_t mantissa = (bits & 0x7fffff) | 0x800000;
+  uint32_t from = exponent - 2, word = from >> 5, shift = from & 31;  // the first bit has weight 2^1
+  uint64_t high = (uint64_t)digits[word] << 32 | digits[word + 1];
+  uint64_t low = (uint64_t)digits[word + 2] << 32 | digits[word + 3];
+  if (shift) {
+    high = high << shift | low >> (64 - shift);
+    low = low << shift;
+  }
+  // in units of 2^-62; what is worth 4 and more falls off
+  uint64_t turns = mantissa * high + (mantissa * (low >> 32) >> 32);
+  uint64_t nearest = (turns + (1ull << 61)) >> 62;
+  double r = (double)(int64_t)(turns - (nearest << 62)) * (1.5707963267948966 / 4611686018427387904.0);
+  *quadrant = bits >> 31 ? -(int32_t)nearest : (int32_t)nearest;
+  return (float)(bits >> 31 ? -r : r);
+}
+
+INLINE v128_t reduce_two(v128_t x, v128_t *whole) {
+  v128_t n = wasm_f64x2_nearest(wasm_f64x2_mul(x, wasm_f64x2_const_splat(0.6366197723675814)));
+  // pi/2 in two parts, the first of 25 bits: n times it is exact
+  v128_t r = wasm_f64x2_sub(x, wasm_f64x2_mul(n, wasm_f64x2_const_splat(1.57079631090164184570e+00)));
+  *whole = wasm_i32x4_trunc_sat_f64x2_zero(n);
+  r = wasm_f64x2_sub(r, wasm_f64x2_mul(n, wasm_f64x2_const_splat(1.58932547735281966916e-08)));
+  return wasm_f32x4_demote_f64x2_zero(r);
+}
+
+NOINLINE reduced reduce_quadrant(f32x4 x) {
+  v128_t first, second;
+  v128_t low = reduce_two(wasm_f64x2_promote_low_f32x4(x), &first);
+  v128_t high = reduce_two(wasm_f64x2_promote_low_f32x4(wasm_i32x4_shuffle(x, x, 2, 3, 0, 1)), &second);
+  reduced result = {wasm_i64x2_shuffle(low, high, 0, 2), wasm_i64x2_shuffle(first, second, 0, 2)};
+  b32x4 large = wasm_f32x4_ge(wasm_f32x4_abs(x), F(134217728.0f));
+  if (b32x4_any(large)) {
+    float in[4], r[4];
+    int32_t quadrant[4];
+    wasm_v128_store(in, x);
+    wasm_v128_store(r, result.r);
+    wasm_v128_store(quadrant, result.quadrant);
+    for (int lane = 0; lane < 4; lane++) {
+      float magnitude = __builtin_fabsf(in[lane]);
+      if (magnitude >= 134217728.0f && magnitude < __builtin_inff())
+        r[lane] = reduce_large(in[lane], &quadrant[lane]);
+    }
+    result.r = wasm_v128_load(r);
+    result.quadrant = wasm_v128_load(quadrant);
+    result.r = f32x4_select(f32x4_is_inf(x), QUIET_NAN, result.r);
+  }
+  return result;
+}
+
+INLINE f32x4 sin_small(f32x4 r) {
+  f32x4 z = wasm_f32x4_mul(r, r);
+  f32x4 p = f32x4_fma(z, F(2.718311634e-06f), F(-1.983933471e-04f));
+  p = f32x4_fma(z, p, F(8.333329111e-03f));
+  p = f32x4_fma(z, p, F(-1.666666716e-01f));
+  return f32x4_fma(wasm_f32x4_mul(z, r), p, r);
+}
+INLINE f32x4 cos_small(f32x4 r) {
+  f32x4 z = wasm_f32x4_mul(r, r);
+  f32x4 p = f32x4_fma(z, F(2.443845187e-05f), F(-1.388736768e-03f));
+  p = f32x4_fma(z, p, F(4.166664556e-02f));
+  p = f32x4_fma(wasm_f32x4_mul(z, z), p, wasm_f32x4_mul(z, F(-0.5f)));
+  return wasm_f32x4_add(p, F(1.0f));
+}
+INLINE b32x4 is_odd(i32x4 quadrant) { return wasm_i32x4_ne(wasm_v128_and(quadrant, I(1)), I(0)); }
+
+INLINE f32x4 sine_of(f32x4 r, i32x4 quadrant) {
+  f32x4 y = f32x4_select(is_odd(quadrant), cos_small(r), sin_small(r));
+  return wasm_v128_xor(y, wasm_i32x4_shl(wasm_v128_and(quadrant, I(2)), 30));
+}
+NOINLINE f32x4 f32x4_sin(f32x4 x) {
+  reduced a = reduce_quadrant(x);
+  // -0 is lost in the reduction
+  return f32x4_select(wasm_f32x4_eq(x, F(0.0f)), x, sine_of(a.r, a.quadrant));
+}
+NOINLINE f32x4 f32x4_cos(f32x4 x) {
+  reduced a = reduce_quadrant(x);
+  return sine_of(a.r, wasm_i32x4_add(a.quadrant, I(1)));
+}
+NOINLINE f32x4 f32x4_tan(f32x4 x) {
+  reduced a = reduce_quadrant(x);
+  b32x4 odd = is_odd(a.quadrant);
+  f32x4 s = sin_small(a.r), c = cos_small(a.r);
+  f32x4 numerator = f32x4_select(odd, wasm_f32x4_neg(c), s);
+  f32x4 y = wasm_f32x4_div(numerator, f32x4_select(odd, s, c));
+  return f32x4_select(wasm_f32x4_eq(x, F(0.0f)), x, y);
+}
+
+// ---- inverse trigonometric and hyperbolic functions
+
+// atan(x) for 0 <= x <= 1
+INLINE f32x4 atan_unit(f32x4 x) {
+  f32x4 z = wasm_f32x4_mul(x, x);
+  f32x4 p = f32x4_fma(z, F(-1.827213564e-03f), F(1.106444374e-02f));
+  p = f32x4_fma(z, p, F(-3.145570680e-02f));
+  p = f32x4_fma(z, p, F(5.823455751e-02f));
+  p = f32x4_fma(z, p, F(-8.419460058e-02f));
+  p = f32x4_fma(z, p, F(1.095757633e-01f));
+  p = f32x4_fma(z, p, F(-1.426524520e-01f));
+  p = f32x4_fma(z, p, F(1.999863833e-01f));
+  p = f32x4_fma(z, p, F(-3.333330154e-01f));
+  return f32x4_fma(wasm_f32x4_mul(z, x), p, x);
+}
+#define PI F(3.14159265f)
+#define HALF_PI F(1.57079633f)
+
+NOINLINE f32x4 f32x4_atan(f32x4 x) {
+  f32x4 t = wasm_f32x4_abs(x);
+  b32x4 large = wasm_f32x4_gt(t, F(1.0f));
+  f32x4 y = atan_unit(f32x4_select(large, wasm_f32x4_div(F(1.0f), t), t));
+  y = f32x4_select(large, wasm_f32x4_sub(HALF_PI, y), y);
+  return f32x4_copysign(y, x);
+}
+NOINLINE f32x4 f32x4_atan2(f32x4 y, f32x4 x) {
+  f32x4 ty = wasm_f32x4_abs(y), tx = wasm_f32x4_abs(x);
+  f32x4 large = wasm_f32x4_max(ty, tx), small = wasm_f32x4_min(ty, tx);
+  f32x4 ratio = wasm_f32x4_div(small, large);
+  ratio = f32x4_select(wasm_f32x4_eq(large, F(0.0f)), F(0.0f), ratio);
+  ratio = f32x4_select(wasm_f32x4_eq(small, INFINITY_BITS), F(1.0f), ratio);
+  f32x4 angle = atan_unit(ratio);
+  angle = f32x4_select(wasm_f32x4_gt(ty, tx), wasm_f32x4_sub(HALF_PI, angle), angle);
+  angle = f32x4_select(wasm_i32x4_lt(x, I(0)), wasm_f32x4_sub(PI, angle), angle);
+  return f32x4_copysign(angle, y);
+}
+
+// asin(x) for |x| <= 1/2
+INLINE f32x4 asin_half(f32x4 x) {
+  f32x4 z = wasm_f32x4_mul(x, x);
+  f32x4 p = f32x4_fma(z, F(3.756521642e-02f), F(1.440259721e-02f));
+  p = f32x4_fma(z, p, F(3.181761503e-02f));
+  p = f32x4_fma(z, p, F(4.451572150e-02f));
+  p = f32x4_fma(z, p, F(7.500510663e-02f));
+  p = f32x4_fma(z, p, F(1.666665971e-01f));
+  return f32x4_fma(wasm_f32x4_mul(z, x), p, x);
+}
+// 2 * asin(sqrt((1 - t) / 2)), that is acos(t), for t > 1/2
+INLINE f32x4 acos_near_one(f32x4 t) {
+  f32x4 root = wasm_f32x4_sqrt(wasm_f32x4_mul(wasm_f32x4_sub(F(1.0f), t), F(0.5f)));
+  f32x4 half = asin_half(root);
+  return wasm_f32x4_add(half, half);
+}
+NOINLINE f32x4 f32x4_asin(f32x4 x) {
+  f32x4 t = wasm_f32x4_abs(x);
+  f32x4 large = f32x4_copysign(wasm_f32x4_sub(HALF_PI, acos_near_one(t)), x);
+  return f32x4_select(wasm_f32x4_gt(t, F(0.5f)), large, asin_half(x));
+}
+NOINLINE f32x4 f32x4_acos(f32x4 x) {
+  f32x4 large = acos_near_one(wasm_f32x4_abs(x));
+  large = f32x4_select(wasm_f32x4_lt(x, F(0.0f)), wasm_f32x4_sub(PI, large), large);
+  f32x4 small = wasm_f32x4_sub(HALF_PI, asin_half(x));
+  return f32x4_select(wasm_f32x4_gt(wasm_f32x4_abs(x), F(0.5f)), large, small);
+}
+
+NOINLINE f32x4 f32x4_sinh(f32x4 x) {
+  f32x4 t = wasm_f32x4_abs(x);
+  f32x4 z = wasm_f32x4_mul(x, x);
+  f32x4 p = f32x4_fma(z, F(2.817439508e-06f), F(1.983606635e-04f));
+  p = f32x4_fma(z, p, F(8.333350532e-03f));
+  p = f32x4_fma(z, p, F(1.666666716e-01f));
+  f32x4 small = f32x4_fma(wasm_f32x4_mul(z, x), p, x);
+  f32x4 half = f32x4_exp_scaled(t, -1);  // exp(t) / 2, finite a little longer than exp(t)
+  f32x4 large = wasm_f32x4_sub(half, wasm_f32x4_div(F(0.25f), half));
+  return f32x4_select(wasm_f32x4_lt(t, F(1.0f)), small, f32x4_copysign(large, x));
+}
+NOINLINE f32x4 f32x4_cosh(f32x4 x) {
+  f32x4 half = f32x4_exp_scaled(wasm_f32x4_abs(x), -1);
+  return wasm_f32x4_add(half, wasm_f32x4_div(F(0.25f), half));
+}
+NOINLINE f32x4 f32x4_asinh(f32x4 x) {
+  f32x4 t = wasm_f32x4_abs(x);
+  f32x4 z = wasm_f32x4_mul(t, t);
+  f32x4 root = wasm_f32x4_sqrt(wasm_f32x4_add(z, F(1.0f)));
+  f32x4 small = f32x4_log1p(wasm_f32x4_add(t, wasm_f32x4_div(z, wasm_f32x4_add(root, F(1.0f)))));
+  f32x4 large = wasm_f32x4_add(f32x4_log(t), F(0.693147181f));
+  return f32x4_copysign(f32x4_select(wasm_f32x4_gt(t, F(4096.0f)), large, small), x);
+}
+NOINLINE f32x4 f32x4_acosh(f32x4 x) {
+  f32x4 t = wasm_f32x4_sub(x, F(1.0f));
+  f32x4 root = wasm_f32x4_sqrt(f32x4_fma(t, t, wasm_f32x4_add(t, t)));
+  f32x4 large = wasm_f32x4_add(f32x4_log(x), F(0.693147181f));
+  f32x4 y = f32x4_select(wasm_f32x4_gt(x, F(4096.0f)), large, f32x4_log1p(wasm_f32x4_add(t, root)));
+  return f32x4_select(wasm_f32x4_lt(x, F(1.0f)), QUIET_NAN, y);
+}
+NOINLINE f32x4 f32x4_atanh(f32x4 x) {
+  f32x4 t = wasm_f32x4_abs(x);
+  f32x4 ratio = wasm_f32x4_div(wasm_f32x4_add(t, t), wasm_f32x4_sub(F(1.0f), t));
+  return f32x4_copysign(wasm_f32x4_mul(f32x4_log1p(ratio), F(0.5f)), x);
+}
+
+// ---- pow: exp2(y * log2(|x|)) in double precision, then the special cases
+
+INLINE v128_t pow_two(v128_t x, v128_t y) {
+#define D(x) wasm_f64x2_const_splat(x)
+  // mantissa in [sqrt(1/2), sqrt(2)), log2 by the series of atanh; zero and infinity come out far enough off
+  v128_t bits = wasm_i64x2_sub(x, wasm_i64x2_const_splat(0x3fe6a09e667f3bcd));
+  v128_t whole = wasm_i64x2_shr(bits, 52);
+  v128_t m = wasm_v128_and(bits, wasm_i64x2_const_splat(0xfffffffffffff));
+  m = wasm_i64x2_add(m, wasm_i64x2_const_splat(0x3fe6a09e667f3bcd));
+  v128_t s = wasm_f64x2_div(wasm_f64x2_sub(m, D(1.0)), wasm_f64x2_add(m, D(1.0)));
+  v128_t z = wasm_f64x2_mul(s, s);
+  v128_t p = D(2.0 / 15);
+  p = wasm_f64x2_add(wasm_f64x2_mul(p, z), D(2.0 / 13));
+  p = wasm_f64x2_add(wasm_f64x2_mul(p, z), D(2.0 / 11));
+  p = wasm_f64x2_add(wasm_f64x2_mul(p, z), D(2.0 / 9));
+  p = wasm_f64x2_add(wasm_f64x2_mul(p, z), D(2.0 / 7));
+  p = wasm_f64x2_add(wasm_f64x2_mul(p, z), D(2.0 / 5));
+  p = wasm_f64x2_add(wasm_f64x2_mul(p, z), D(2.0 / 3));
+  p = wasm_f64x2_add(wasm_f64x2_mul(p, z), D(2.0));
+  v128_t e = wasm_f64x2_convert_low_i32x4(wasm_i32x4_shuffle(whole, whole, 0, 2, 0, 2));
+  v128_t log2 = wasm_f64x2_add(e, wasm_f64x2_mul(wasm_f64x2_mul(s, p), D(1.4426950408889634)));
+  // beyond 300 a float has long overflowed or vanished; min and max keep NaN
+  v128_t t = wasm_f64x2_mul(y, log2);
+  t = wasm_f64x2_min(wasm_f64x2_max(t, D(-300.0)), D(300.0));
+  v128_t n = wasm_f64x2_nearest(t);
+  v128_t r = wasm_f64x2_mul(wasm_f64x2_sub(t, n), D(0.6931471805599453));
+  v128_t q = D(1.0 / 362880);
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0 / 40320));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0 / 5040));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0 / 720));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0 / 120));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0 / 24));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0 / 6));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(0.5));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0));
+  q = wasm_f64x2_add(wasm_f64x2_mul(q, r), D(1.0));
+  v128_t scale = wasm_i64x2_extend_low_i32x4(wasm_i32x4_trunc_sat_f64x2_zero(n));
+  scale = wasm_i64x2_shl(wasm_i64x2_add(scale, wasm_i64x2_const_splat(1023)), 52);
+  return wasm_f32x4_demote_f64x2_zero(wasm_f64x2_mul(q, scale));
+#undef D
+}
+
+NOINLINE f32x4 f32x4_pow(f32x4 x, f32x4 y) {
+  f32x4 t = wasm_f32x4_abs(x);
+  f32x4 swapped_t = wasm_i32x4_shuffle(t, t, 2, 3, 0, 1), swapped_y = wasm_i32x4_shuffle(y, y, 2, 3, 0, 1);
+  f32x4 low = pow_two(wasm_f64x2_promote_low_f32x4(t), wasm_f64x2_promote_low_f32x4(y));
+  f32x4 high = pow_two(wasm_f64x2_promote_low_f32x4(swapped_t), wasm_f64x2_promote_low_f32x4(swapped_y));
+  f32x4 result = wasm_i64x2_shuffle(low, high, 0, 2);
+  b32x4 growing = wasm_v128_xor(wasm_f32x4_gt(t, F(1.0f)), wasm_f32x4_lt(y, F(0.0f)));
+  b32x4 extreme = wasm_v128_or(wasm_f32x4_eq(t, F(0.0f)), f32x4_is_inf(t));
+  extreme = wasm_v128_or(extreme, f32x4_is_inf(y));
+  result = f32x4_select(extreme, wasm_v128_and(growing, INFINITY_BITS), result);
+  b32x4 whole = wasm_f32x4_eq(wasm_f32x4_nearest(y), y);
+  f32x4 half = wasm_f32x4_mul(y, F(0.5f));
+  b32x4 odd = wasm_v128_andnot(whole, wasm_f32x4_eq(wasm_f32x4_nearest(half), half));
+  result = wasm_v128_xor(result, wasm_v128_and(wasm_v128_and(x, SIGN_BIT), odd));
+  b32x4 finite_negative = wasm_v128_and(wasm_f32x4_lt(x, F(0.0f)), wasm_f32x4_lt(t, INFINITY_BITS));
+  result = f32x4_select(wasm_v128_andnot(finite_negative, whole), QUIET_NAN, result);
+  result = f32x4_select(wasm_v128_or(f32x4_is_nan(x), f32x4_is_nan(y)), QUIET_NAN, result);
+  b32x4 one = wasm_v128_and(wasm_f32x4_eq(t, F(1.0f)), f32x4_is_inf(y));
+  one = wasm_v128_or(one, wasm_v128_or(wasm_f32x4_eq(x, F(1.0f)), wasm_f32x4_eq(y, F(0.0f))));
+  return f32x4_select(one, F(1.0f), result);
+}

@@ -1,0 +1,246 @@
+"""Prints scalar trees as C over include/simd.h (vector mode) and include/scalar.h (scalar mode).
+
+Both headers implement the functions of `pyruntime.ir.scalar.FUNCTIONS` under one rule, `<class>_<function>`,
+so that printing needs a table of classes per dtype and the set of functions that a class lacks, no more.
+
+    printer = Printer(VECTOR, leaf)      # leaf(node) -> C expression for a Load, Acc, Index or Size
+    result = printer.value(tree)         # a C expression without side effects: a name or a literal
+    lines = printer.statements           # the statements that must stand before it, in order
+
+Every node that is not a literal becomes one temporary, `t0`, `t1`, ...; equal nodes share one, also across
+several `value` calls of one printer. In vector mode all leaves and results are v128 values of four points;
+`vectorisable(tree)` says whether a tree has such a form.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Scalar
+
+
+@dataclass(frozen=True)
+class Class:
+    """How one dtype is held and computed in one mode.
+
+    Attributes:
+        name: the prefix of its functions.
+        type: the C type of a value.
+        memory: the prefix of its memory functions (vector mode).
+        stored: the C type of an element in memory.
+        wrap: the function that brings an integer back to its dtype's range; empty where lanes are as wide.
+    """
+
+    name: str
+    type: str
+    memory: str
+    stored: str
+    wrap: str = ""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way of printing: the class of each dtype, and what has no form in it."""
+
+    name: str
+    classes: Mapping[DType, Class]
+    lacking: frozenset[tuple[str, str]] = frozenset()  # (class, function)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def has(self, dtype: DType) -> bool:
+        """Whether values of dtype can be held."""
+        return dtype in self.classes
+
+
+_STORED = {
+    DType.BOOL: "uint8_t",
+    DType.F16: "uint16_t",
+    DType.F32: "float",
+    DType.F64: "double",
+    **{d: f"{d.value}_t" for d in DType if d.is_integer},
+}
+_SCALAR_NAME = {
+    DType.BOOL: "b32",
+    DType.F16: "f32",
+    DType.F32: "f32",
+    DType.F64: "f64",
+    **{d: f"{'u' if d.is_unsigned else 'i'}{d.bits}" for d in DType if d.is_integer},
+}
+_NARROW = ((DType.I8, "i32x4"), (DType.I16, "i32x4"), (DType.U8, "u32x4"), (DType.U16, "u32x4"))
+
+SCALAR = Mode("scalar", {d: Class(n, n, "", _STORED[d]) for d, n in _SCALAR_NAME.items()})
+VECTOR = Mode(
+    "vector",
+    {
+        DType.F32: Class("f32x4", "f32x4", "f32x4", "float"),
+        DType.F16: Class("f32x4", "f32x4", "f16x4", "uint16_t"),
+        DType.I32: Class("i32x4", "i32x4", "i32x4", "int32_t"),
+        DType.U32: Class("u32x4", "u32x4", "u32x4", "uint32_t"),
+        DType.BOOL: Class("b32x4", "b32x4", "b8x4", "uint8_t"),
+        **{
+            d: Class(n, n, f"{_SCALAR_NAME[d]}x4", _STORED[d], f"{n}_wrap_{_SCALAR_NAME[d]}")
+            for d, n in _NARROW
+        },
+    },
+    frozenset(
+        {
+            *((c, f) for c in ("i32x4", "u32x4") for f in ("div", "mod", "rem", "ipow")),
+            *((c, f) for c in ("i32x4", "u32x4") for f in ("shift_left", "shift_right")),
+            *(("f32x4", f) for f in ("mod", "rem")),
+        }
+    ),
+)
+_WRAPPING = frozenset({"add", "sub", "mul", "neg", "abs", "bit_not"})  # may leave a narrow type's range
+
+
+def vectorisable(tree: Scalar) -> bool:
+    """Whether every node has a form in vector mode."""
+    return all(
+        VECTOR.has(node.dtype)
+        and not (
+            isinstance(node, Call)
+            and node.function != "cast"
+            and (VECTOR.classes[node.args[0].dtype].name, node.function) in VECTOR.lacking
+        )
+        for node in nodes(tree)
+    )
+
+
+def nodes(tree: Scalar) -> list[Scalar]:
+    """The distinct nodes of a tree by identity, children first: linear in trees that share subtrees."""
+    seen: dict[int, Scalar] = {}
+
+    def visit(node: Scalar) -> None:
+        if id(node) in seen:
+            return
+        for arg in node.args if isinstance(node, Call) else ():
+            visit(arg)
+        seen[id(node)] = node
+
+    visit(tree)
+    return list(seen.values())
+
+
+def literal(value: float | int | bool, dtype: DType) -> str:
+    """A C literal for a value of dtype, of the type that scalar mode computes in."""
+    if dtype is DType.F64 or dtype in (DType.F32, DType.F16):
+        return _float_literal(float(value), "" if dtype is DType.F64 else "f")
+    if dtype is DType.BOOL:
+        return str(int(bool(value)))
+    value = int(value)
+    if dtype is DType.I64:
+        return "INT64_MIN" if value == -(2**63) else f"{value}ll"
+    if dtype is DType.I32 and value == -(2**31):
+        return "INT32_MIN"
+    return f"{value}{'ull' if dtype is DType.U64 else 'u' if dtype is DType.U32 else ''}"
+
+
+def _float_literal(value: float, suffix: str) -> str:
+    if math.isnan(value):
+        return f'__builtin_nan{suffix}("")'
+    if suffix and abs(value) < math.inf:
+        value = _to_f32(value)
+    if math.isinf(value):
+        return f"{'-' if value < 0 else ''}__builtin_inf{suffix}()"
+    return f"{value!r}{suffix}"
+
+
+def _to_f32(value: float) -> float:
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+@dataclass
+class Printer:
+    """Prints trees of one loop body; see the module's docstring.
+
+    Args:
+        mode: SCALAR or VECTOR.
+        leaf: gives the C expression, of the mode's type for the node's dtype, for a leaf that is no Const.
+        prefix: what temporaries' names begin with.
+    """
+
+    mode: Mode
+    leaf: Callable[[Scalar], str]
+    prefix: str = "t"
+    statements: list[str] = field(default_factory=list)
+    _by_node: dict[int, tuple[Scalar, str]] = field(default_factory=dict)  # holds nodes, so ids stay theirs
+    _by_text: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def value(self, tree: Scalar) -> str:
+        """A name or literal for the tree's value. Raises KeyError for a tree that the mode cannot hold."""
+        for node in nodes(tree):
+            if id(node) not in self._by_node:
+                self._by_node[id(node)] = (node, self._print(node))
+        return self._by_node[id(tree)][1]
+
+    def bind(self, type_: str, expression: str) -> str:
+        """A temporary that holds the expression, shared with equal ones."""
+        key = (type_, expression)
+        if key not in self._by_text:
+            self._by_text[key] = name = f"{self.prefix}{len(self._by_text)}"
+            self.statements.append(f"const {type_} {name} = {expression};")
+        return self._by_text[key]
+
+    def _print(self, node: Scalar) -> str:
+        class_ = self.mode.classes[node.dtype]
+        if isinstance(node, Const):
+            text = literal(node.value, node.dtype)
+            return f"{class_.name}_splat({text})" if self.mode is VECTOR else text
+        if not isinstance(node, Call):
+            return self.bind(class_.type, self.leaf(node))
+        args = [self._by_node[id(a)][1] for a in node.args]
+        if node.function == "cast":
+            text = convert(self.mode, args[0], node.args[0].dtype, node.dtype)
+        else:
+            assert node.function in FUNCTIONS, node.function
+            operands = self.mode.classes[node.args[-1].dtype]
+            text = f"{operands.name}_{node.function}({', '.join(args)})"
+            if class_.wrap and node.function in _WRAPPING:
+                text = f"{class_.wrap}({text})"
+        return self.bind(class_.type, text)
+
+
+def convert(mode: Mode, text: str, source: DType, target: DType) -> str:
+    """A C expression for text, a value of dtype source, converted to target as `ir.scalar.cast` says."""
+    a, b = mode.classes[source], mode.classes[target]
+    if source is target:
+        return text
+    if target is DType.F16:
+        return f"{b.name}_round_f16({_widen(mode, text, a, b)})"
+    if mode is VECTOR:
+        return _vector_integer(text, source, target) if target.is_integer else _widen(mode, text, a, b)
+    if target is DType.BOOL:
+        return f"{text} != 0"
+    if source.is_float and target.is_integer:
+        return f"{b.name}_from_f64({text})"
+    return f"({b.type}){text}"
+
+
+def _widen(mode: Mode, text: str, a: Class, b: Class) -> str:
+    """Between classes whose values need no narrowing."""
+    if a.name == b.name:
+        return text
+    return f"{b.name}_from_{a.name}({text})" if mode is VECTOR else f"({b.type}){text}"
+
+
+def _vector_integer(text: str, source: DType, target: DType) -> str:
+    a, b = VECTOR.classes[source], VECTOR.classes[target]
+    if source.is_float and b.wrap:
+        # saturate at the narrow type's own limits
+        low = 0 if target.is_unsigned else -(2 ** (target.bits - 1))
+        high = 2 ** (target.bits - (0 if target.is_unsigned else 1)) - 1
+        text = f"{b.name}_from_{a.name}({text})"
+        return f"{b.name}_min({b.name}_max({text}, {b.name}_splat({low})), {b.name}_splat({high}))"
+    if source.is_integer:
+        fits = source.bits < target.bits and (source.is_unsigned or not target.is_unsigned)
+        return f"{b.wrap}({text})" if b.wrap and not fits else text
+    return f"{b.name}_from_{a.name}({text})"
