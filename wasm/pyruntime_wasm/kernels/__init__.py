@@ -1,0 +1,83 @@
+"""Kernels in C: one module per template of `pyruntime.ir.kernel`, found by the template's name.
+
+A module holds `KERNEL`, an object of the `Kernel` protocol. A rendered kernel is one C function
+
+    void NAME(T0 *output, const T1 *input, ..., int32_t, ...)
+
+whose parameters are in the order of `arguments(call)`: a View becomes a pointer to its first element (tensor
+address plus offset), SCRATCH the address of the call's scratch memory, a Dim an int32_t.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Hashable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Union
+
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.kernel import KernelCall, View
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+class Scratch(Enum):
+    """Stands in `arguments` for the address of the call's scratch memory."""
+
+    SCRATCH = "scratch"
+
+
+SCRATCH = Scratch.SCRATCH
+Argument = Union[View, Dim, Scratch]
+
+
+class Kernel(Protocol):
+    """What a template offers; `call` is of the template's class."""
+
+    def key(self, call: Any) -> Hashable:
+        """All that decides the code; equal keys share it. Its repr is the same in every run."""
+
+    def render(self, call: Any, name: str) -> str:
+        """C source of the function `name`, and of static helpers whose names begin with `name`."""
+
+    def scratch(self, call: Any) -> Dim:
+        """Bytes that the call needs while it runs, beside its tensors."""
+
+    def arguments(self, call: Any) -> Sequence[Argument]:
+        """What the call passes, in the C signature's order."""
+
+
+def kernel_for(call: KernelCall) -> Kernel:
+    """The kernel of the call's template. Raises ModuleNotFoundError for a template that Wasm lacks."""
+    kernel: Kernel = importlib.import_module(f"{__name__}.{call.template}").KERNEL
+    return kernel
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The templates of this package; see their syntax in any of them."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        variable_start_string="${",
+        variable_end_string="}",
+        block_start_string="/*%",
+        block_end_string="%*/",
+        comment_start_string="/*#",
+        comment_end_string="#*/",
+        line_statement_prefix="//%",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def render_template(template: str, **parameters: Any) -> str:
+    """The text of templates/<template>.c.j2 with these parameters."""
+    return environment().get_template(f"{template}.c.j2").render(**parameters)
