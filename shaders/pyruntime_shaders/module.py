@@ -1,0 +1,349 @@
+"""What the shader of every kernel has: bindings, uniform words, functions that load operands and store results.
+
+A kernel module makes a `Module` for a call, asks it for words and printed trees, and finishes it to a
+`Kernel`: the values of its template, and the dims that go with them at run time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jinja2
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import Dim, ceildiv, minimum
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Guard, KernelCall, Tensor, View
+from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
+from pyruntime_shaders import library
+from pyruntime_shaders.intervals import DIM_LIMIT, Interval, TooWideError, bounds
+from pyruntime_shaders.printer import (
+    Block,
+    Printer,
+    Unprintable,
+    cast_text,
+    letter,
+    literal,
+    storage_type,
+    value_type,
+)
+
+INFINITY_BITS = 0x7F800000
+MAX_GROUPS = 65535  # workgroups a dimension
+MAX_BUFFERS = 8  # storage buffers a stage
+
+Workgroups = tuple[Dim, Dim, Dim]
+
+
+def fold(groups: Dim) -> tuple[Dim, Dim]:
+    """A count of workgroups as x and y within the limit; x * y >= groups, and 0 stays 0."""
+    return minimum(groups, MAX_GROUPS), ceildiv(groups, MAX_GROUPS)
+
+
+class Binding(NamedTuple):
+    """One storage buffer of a shader: its WGSL name, access mode and element type."""
+
+    name: str
+    access: str
+    type: str
+
+
+class Word(NamedTuple):
+    """One member of the uniform block."""
+
+    name: str
+    type: str
+
+
+class LoadFunction(NamedTuple):
+    """What the template prints as a function from a point to an operand's element."""
+
+    name: str
+    type: str
+    address: Address
+    fill: str
+    buffer: str
+    value: str  # the element at[] as a value
+
+
+class Address(NamedTuple):
+    """Where a view's element lies: tests of validity, indices read from memory, and the position."""
+
+    guards: tuple[str, ...]  # conditions under which there is no element
+    indices: tuple[tuple[str, str, str], ...]  # name, value, condition under which there is no element
+    position: str
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One dispatch: a template's values (its static part) and the run-time dims that go with them.
+
+    Attributes:
+        template: the file in templates/, without its ending.
+        values: the template's variables, sorted by name.
+        words: the uniform words from word 1 on, in the order of the shader's block.
+        workgroups: the counts in x, y and z; a zero anywhere means there is nothing to do.
+        tensors: the storage buffers in binding order.
+    """
+
+    template: str
+    values: tuple[tuple[str, Hashable], ...]
+    words: tuple[Dim, ...]
+    workgroups: Workgroups
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def key(self) -> Hashable:
+        """The static part: kernels with equal keys share one shader."""
+        return (self.template, self.values)
+
+    @property
+    def access(self) -> tuple[str, ...]:
+        """Access mode of each storage buffer: read or read_write."""
+        bindings = dict(self.values)["bindings"]
+        assert isinstance(bindings, tuple)
+        return tuple(b.access for b in bindings)
+
+    def render(self) -> str:
+        """The WGSL module of this key, with entry point `main`."""
+        text = environment().get_template(f"{self.template}.wgsl.j2").render(dict(self.values))
+        return "\n".join([text, *library.used_by(text)])
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The templates, with the delimiters that leave WGSL readable."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("pyruntime_shaders", "templates"),
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.do"],
+        variable_start_string="${",
+        variable_end_string="}",
+        block_start_string="/*%",
+        block_end_string="%*/",
+        comment_start_string="/*#",
+        comment_end_string="#*/",
+        line_statement_prefix="//%",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - WGSL, not HTML
+    )
+    made.globals["require"] = _require
+    return made
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+class Module:
+    """Collects the shader of one call.
+
+    Args:
+        call: the call.
+        axes: the WGSL names of the iteration space's indices (i32), outermost first.
+        sizes: the extents of the axes.
+        vectors: tensors whose buffer is bound as vec4 of elements.
+
+    Raises:
+        UnsupportedError: for more tensors than a stage may bind, and for dtypes that WebGPU lacks.
+    """
+
+    def __init__(
+        self, call: KernelCall, axes: Sequence[str], sizes: Sequence[Dim], vectors: Collection[Tensor] = ()
+    ) -> None:
+        self.call, self.axes, self.sizes = call, tuple(axes), tuple(sizes)
+        self.tensors = tuple(call.tensors())
+        self.loads: list[LoadFunction] = []
+        self._words: dict[str, tuple[Word, Dim]] = {}
+        self._acc: dict[int, tuple[DType, Interval | None]] = {}
+        if len(self.tensors) > MAX_BUFFERS:
+            raise self.unsupported(
+                f"the fused kernel has {len(self.tensors)} tensors, WebGPU binds {MAX_BUFFERS}"
+            )
+        last = len(self.tensors) - 1
+        self.bindings = tuple(
+            Binding(
+                "result" if i == last else f"tensor_{i}",
+                "read_write" if i == last else "read",
+                self._element_type(t, t in vectors),
+            )
+            for i, t in enumerate(self.tensors)
+        )
+        for number, view in enumerate(call.inputs):
+            self.load(f"load_{number}", view, self.axes)
+
+    def unsupported(self, reason: str, remedy: str = "") -> UnsupportedError:
+        """The error for this call, with the op and node of the user's model."""
+        origins = self.call.origins
+        op, node = (origins[0].op, origins[0].name) if origins else (self.call.template, self.call.name)
+        return UnsupportedError(
+            op, node, reason, remedy or 'Leave "webgpu" out of the targets for this model.'
+        )
+
+    def _element_type(self, tensor: Tensor, vector: bool) -> str:
+        with self._typed():
+            scalar = storage_type(tensor.dtype)
+        return f"vec4<{scalar}>" if vector else scalar
+
+    def buffer(self, tensor: Tensor) -> str:
+        """The WGSL name of a tensor's buffer."""
+        return self.bindings[self.tensors.index(tensor)].name
+
+    def word(self, name: str, dim: Dim, type_: str = "i32") -> str:
+        """A dim as a run-time value, under a name of its own."""
+        word, known = self._words.setdefault(name, (Word(name, type_), dim))
+        assert known == dim and word.type == type_, f"word {name} is {known} and {dim}"
+        return f"words.{name}"
+
+    def position(self, name: str, view: View, axes: Sequence[str]) -> str:
+        """The element that a view without guards and indices names; 0 and 1 cost no word."""
+        terms = [] if view.offset == 0 else [self.word(f"{name}_offset", view.offset)]
+        for number, (axis, stride) in enumerate(zip(axes, view.strides, strict=True)):
+            if stride == 1:
+                terms.append(axis)
+            elif stride != 0:
+                terms.append(f"{axis} * {self.word(f'{name}_stride_{number}', stride)}")
+        return " + ".join(terms) or "0"
+
+    def address(self, name: str, view: View, axes: Sequence[str]) -> Address:
+        """Where the element lies that a view names at the point `axes`."""
+        guards = [c for i, g in enumerate(view.guards) for c in self._guard(f"{name}_{i}", g, axes)]
+        position, indices = self.position(name, view, axes), []
+        for number, term in enumerate(view.indirect):
+            source = self.call.inputs[term.operand].tensor.dtype
+            size = self.word(f"{name}_size_{number}", term.size)
+            raw = cast_text(f"load_{term.operand}({', '.join(axes)})", source, DType.I32)
+            index = f"index_{number}"
+            indices.append(
+                (
+                    index,
+                    f"wrapped_index({raw}, {size})" if term.wrap else raw,
+                    f"{index} < 0 || {index} >= {size}",
+                )
+            )
+            scaled = (
+                index if term.stride == 1 else f"{index} * {self.word(f'{name}_scale_{number}', term.stride)}"
+            )
+            position = scaled if position == "0" else f"{position} + {scaled}"
+        return Address(tuple(guards), tuple(indices), position)
+
+    def _guard(self, name: str, guard: Guard, axes: Sequence[str]) -> list[str]:
+        axis, size = axes[guard.axis], self.sizes[guard.axis] if guard.axis < len(self.sizes) else None
+        conditions = []
+        if guard.low != 0:
+            conditions.append(f"{axis} < {self.word(f'{name}_low', guard.low)}")
+        if guard.high != size:
+            conditions.append(f"{axis} >= {self.word(f'{name}_high', guard.high)}")
+        return conditions
+
+    def load(self, name: str, view: View, axes: Sequence[str]) -> None:
+        """Adds the function `name`, from a point to the view's element or fill."""
+        dtype, buffer = view.tensor.dtype, self.buffer(view.tensor)
+        element = f"{buffer}[at]"
+        with self._typed():
+            self.loads.append(
+                LoadFunction(
+                    name,
+                    value_type(dtype),
+                    self.address(name, view, axes),
+                    literal(view.fill, dtype),
+                    buffer,
+                    f"{element} != 0u" if dtype is DType.BOOL else element,
+                )
+            )
+
+    def accumulates(self, index: int, dtype: DType, interval: Interval | None = None) -> None:
+        """Says that `acc_{index}` holds a value of dtype, and what is known of an integer's range."""
+        self._acc[index] = (dtype, interval)
+
+    def known_range(self, leaf: Scalar) -> Interval | None:
+        """What the call tells of an integer leaf beyond its dtype."""
+        match leaf:
+            case Index():
+                return 0, max(self._most(self.sizes[leaf.axis]) - 1, 0)
+            case Size():
+                value = self.call.size_values[leaf.slot]
+                most = self._most(value)
+                return (most, most) if isinstance(value, int) else (-most, most)
+            case Acc():
+                return self._acc[leaf.index][1]
+        return None
+
+    @staticmethod
+    def _most(dim: Dim) -> int:
+        return dim if isinstance(dim, int) else DIM_LIMIT
+
+    def leaf(self, node: Scalar) -> str:
+        """The WGSL of a leaf."""
+        match node:
+            case Load():
+                return f"load_{node.operand}({', '.join(self.axes)})"
+            case Index():
+                return cast_text(self.axes[node.axis], DType.I32, node.dtype)
+            case Size():
+                word = self.word(f"value_{node.slot}", self.call.size_values[node.slot])
+                return cast_text(word, DType.I32, node.dtype)
+            case Acc():
+                held = self._acc[node.index][0]
+                # half precision is accumulated, and goes on, in single
+                target = DType.F32 if node.dtype is DType.F16 else node.dtype
+                return cast_text(f"acc_{node.index}", held, target)
+        raise TypeError(f"not a leaf: {node!r}")
+
+    def ranges(self, tree: Scalar) -> Interval:
+        """Bounds of an integer tree. Raises UnsupportedError where 64-bit integers may not fit their words."""
+        try:
+            return bounds(tree, self.known_range)
+        except TooWideError as error:
+            raise self.unsupported(str(error)) from None
+
+    def block(self, trees: Sequence[Scalar]) -> Block:
+        """The trees printed for one scope. Raises UnsupportedError for what has no WGSL."""
+        for tree in trees:
+            self.ranges(tree)
+        with self._typed():
+            return Printer(self.leaf).block(trees)
+
+    def literal(self, value: float | int | bool, dtype: DType) -> str:
+        """A constant. Raises UnsupportedError for what does not fit 32 bits."""
+        with self._typed():
+            return literal(value, dtype)
+
+    def stored(self, value: str) -> str:
+        """A value of the output's dtype as its stored word."""
+        return f"u32({value})" if letter(self.call.output.tensor.dtype) == "b" else value
+
+    @contextmanager
+    def _typed(self) -> Iterator[None]:
+        try:
+            yield
+        except Unprintable as error:
+            raise self.unsupported(str(error)) from None
+
+    def finish(self, template: str, workgroups: Workgroups, **values: Hashable) -> Kernel:
+        """The kernel, with the module's own template variables added."""
+        result = self.address("result", self.call.output, self.axes)
+        values |= {
+            "template": template,
+            "axes": self.axes,
+            "bindings": self.bindings,
+            "loads": tuple(self.loads),
+            "result": result,
+            "result_type": value_type(self.call.output.tensor.dtype),
+            "result_word": self.stored("value"),
+            "words": tuple(word for word, _ in self._words.values()),
+        }
+        return Kernel(
+            template,
+            tuple(sorted(values.items())),
+            tuple(dim for _, dim in self._words.values()),
+            workgroups,
+            self.tensors,
+        )

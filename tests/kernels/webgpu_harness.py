@@ -1,0 +1,149 @@
+"""Runs kernel calls through wgpu and compares what they write with the reference executor."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.ir.dims import evaluate
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ops.interpret import allocate, run_call
+from pyruntime_shaders.emit import kernels_for
+from pyruntime_shaders.module import INFINITY_BITS, Kernel
+from pyruntime_shaders.printer import STORAGE
+
+Array = NDArray[Any]
+
+_NUMPY = {"f32": np.float32, "i32": np.int32, "u32": np.uint32}
+# relative to the largest magnitude of what the reference writes
+TOLERANCE = {DType.F16: 2e-3, DType.F32: 2e-5}
+
+
+class Gpu:
+    """A wgpu device that keeps one pipeline per shader text."""
+
+    def __init__(self) -> None:
+        import wgpu
+
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+        self.api = wgpu
+        # the default limits: what a pack may count on
+        self.device = wgpu.gpu.request_adapter_sync().request_device_sync()
+        self._pipelines: dict[str, Any] = {}
+
+    def pipeline(self, code: str, access: Sequence[str]) -> Any:
+        """The compute pipeline of a shader, with an explicit bind group layout."""
+        if code not in self._pipelines:
+            kinds = ["storage" if a == "read_write" else "read-only-storage" for a in access] + ["uniform"]
+            layout = self.device.create_bind_group_layout(
+                entries=[
+                    {"binding": i, "visibility": self.api.ShaderStage.COMPUTE, "buffer": {"type": kind}}
+                    for i, kind in enumerate(kinds)
+                ]
+            )
+            self._pipelines[code] = self.device.create_compute_pipeline(
+                layout=self.device.create_pipeline_layout(bind_group_layouts=[layout]),
+                compute={"module": self.device.create_shader_module(code=code), "entry_point": "main"},
+            )
+        return self._pipelines[code]
+
+    def run(self, kernel: Kernel, memory: MutableMapping[Tensor, Array], symbols: Mapping[str, int]) -> None:
+        """Dispatch a kernel; memory holds each tensor's elements, and the written one changes."""
+        groups = [evaluate(g, symbols) for g in kernel.workgroups]
+        assert all(0 <= g <= 65535 for g in groups), groups
+        if 0 in groups:
+            return
+        usage = self.api.BufferUsage.STORAGE | self.api.BufferUsage.COPY_SRC
+        pipeline = self.pipeline(kernel.render(), kernel.access)
+        words = np.array([INFINITY_BITS, *(evaluate(w, symbols) for w in kernel.words)], np.int64)
+        assert (words >= -(2**31)).all(), words
+        assert (words < 2**31).all(), words
+        buffers = [
+            self.device.create_buffer_with_data(data=_words(memory[t], t.dtype), usage=usage)
+            for t in kernel.tensors
+        ]
+        buffers.append(
+            self.device.create_buffer_with_data(
+                data=words.astype(np.int32), usage=self.api.BufferUsage.UNIFORM
+            )
+        )
+        group = self.device.create_bind_group(
+            layout=pipeline.get_bind_group_layout(0),
+            entries=[
+                {"binding": i, "resource": {"buffer": b, "offset": 0, "size": b.size}}
+                for i, b in enumerate(buffers)
+            ],
+        )
+        encoder = self.device.create_command_encoder()
+        compute = encoder.begin_compute_pass()
+        compute.set_pipeline(pipeline)
+        compute.set_bind_group(0, group)
+        compute.dispatch_workgroups(*groups)
+        compute.end()
+        self.device.queue.submit([encoder.finish()])
+        result = kernel.tensors[-1]
+        written = np.frombuffer(self.device.queue.read_buffer(buffers[-2]), _NUMPY[STORAGE[result.dtype]])
+        memory[result] = written[: memory[result].size].astype(result.dtype.value)
+
+
+def _words(array: Array, dtype: DType) -> Array:
+    """Elements as 32-bit words, padded by what an empty binding needs."""
+    words = array.astype(_NUMPY[STORAGE[dtype]])
+    return words if words.size else np.zeros(4, words.dtype)
+
+
+@functools.cache
+def gpu() -> Gpu:
+    """The device of this process; mark tests with `webgpu`, so that its absence is a skip."""
+    return Gpu()
+
+
+def check(
+    calls: Sequence[KernelCall],
+    inputs: Mapping[Tensor, Array],
+    symbols: Mapping[str, int] | None = None,
+    tolerance: float | None = None,
+) -> None:
+    """Run the calls in order on the GPU and by reference, and compare everything that they write.
+
+    Args:
+        calls: what to run.
+        inputs: elements of the tensors that nothing writes and that carry no data.
+        symbols: the symbols' values.
+        tolerance: relative to the largest magnitude; by default by dtype, integers exactly.
+
+    Raises:
+        AssertionError: naming the call whose result differs.
+    """
+    symbols = symbols or {}
+    expected = {t: a.ravel().copy() for t, a in inputs.items()}
+    for call in calls:
+        for tensor in call.tensors():
+            expected.setdefault(tensor, allocate(tensor, symbols))
+    actual = {t: a.copy() for t, a in expected.items()}
+    for call in calls:
+        run_call(call, expected, symbols)
+        for kernel in kernels_for(call):
+            gpu().run(kernel, actual, symbols)
+        compare(call, actual[call.output.tensor], expected[call.output.tensor], tolerance)
+
+
+def compare(call: KernelCall, actual: Array, expected: Array, tolerance: float | None = None) -> None:
+    """Equal integers; floats within the tolerance, NaN and infinities in the same places."""
+    dtype = call.output.tensor.dtype
+    if not dtype.is_float:
+        np.testing.assert_array_equal(actual, expected, err_msg=call.name)
+        return
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    scale = max(float(finite.max(initial=0.0)), 1e-6)
+    limit = (TOLERANCE[dtype] if tolerance is None else tolerance) * scale
+    np.testing.assert_allclose(
+        actual.astype(np.float64), expected.astype(np.float64), rtol=0, atol=limit, err_msg=call.name
+    )
