@@ -1,0 +1,201 @@
+"""A WebGPU entry with its expressions evaluated for one set of sizes, every number checked before use."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyruntime.errors import InputError, MemoryLimitError, PackError
+from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
+from pyruntime.pack.schema import (
+    ALIGNMENT,
+    MAX_WORKGROUPS,
+    Binding,
+    Copy,
+    Dispatch,
+    Entry,
+    Fill,
+    GpuEntry,
+    GpuTensor,
+    GpuVariant,
+    Region,
+    Shader,
+    Spec,
+    WebGpu,
+)
+
+_INT32 = 2**31
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes in arena or weight buffer `index`."""
+
+    kind: str
+    index: int
+    offset: int
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        """One past the last byte."""
+        return self.offset + self.bytes
+
+
+@dataclass(frozen=True)
+class BoundDispatch:
+    """A dispatch ready to encode; all workgroup counts are at least one."""
+
+    step: str
+    shader: int
+    bindings: tuple[Span, ...]
+    words: tuple[int, ...]
+    workgroups: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class BoundCopy:
+    """A copy between two buffers; `source` None fills with zeros. At least one byte."""
+
+    source: Span | None
+    target: Span
+
+
+@dataclass(frozen=True)
+class BoundTensor:
+    """An input or output: its shape, and where its elements lie, 32 bits each."""
+
+    shape: tuple[int, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class BoundProgram:
+    """What to do for one set of sizes; commands that would do nothing are left out."""
+
+    arenas: tuple[int, ...]
+    inputs: tuple[BoundTensor, ...]
+    outputs: tuple[BoundTensor, ...]
+    commands: tuple[BoundDispatch | BoundCopy, ...]
+
+
+def bound_shape(spec: Spec, values: Evaluator) -> tuple[int, ...]:
+    """The shape of an input or output for these sizes. Raises InputError where there is none."""
+    shape = tuple(size(d, values) for d in spec.shape)
+    if min(shape, default=0) < 0:
+        raise InputError(f"{spec.name!r} would have shape {shape} for {told(values.values)}")
+    return shape
+
+
+def size(expression: Expression, values: Evaluator) -> int:
+    """The value of an expression. Raises InputError where it has none for these sizes."""
+    try:
+        return values(expression)
+    except ExpressionError as error:
+        raise InputError(f"the model does not take these sizes: {error}") from None
+
+
+def told(values: Mapping[str, int]) -> str:
+    """Values of symbols for a message."""
+    return ", ".join(f"{k}={v}" for k, v in values.items()) or "its sizes"
+
+
+class _Binder:
+    def __init__(
+        self, target: WebGpu, variant: GpuVariant, entry: GpuEntry, values: Evaluator, where: str
+    ) -> None:
+        self.values, self.where = values, where
+        self.shaders = variant.shaders
+        self.arenas = tuple(self.number(b, f"arenas[{i}]") for i, b in enumerate(entry.arenas))
+        self.sizes: Mapping[str, Sequence[int]] = {"arena": self.arenas, "weights": target.buffers}
+
+    def wrong(self, path: str, message: str) -> PackError:
+        return PackError(f"pack.json: {self.where}.{path}: {message} for {told(self.values.values)}")
+
+    def number(self, expression: Expression, path: str, multiple: int = 1) -> int:
+        value = size(expression, self.values)
+        if value < 0 or value % multiple:
+            wanted = f"a multiple of {multiple}" if multiple > 1 else "at least 0"
+            raise self.wrong(path, f"{value} is not {wanted}")
+        return value
+
+    def span(self, region: Region, length: int, path: str, multiple: int) -> Span:
+        offset = self.number(region.offset, path, multiple)
+        available = self.sizes[region.kind][region.index]
+        if offset + length > available:
+            buffer = f"{region.kind} {region.index} of {available} bytes"
+            raise self.wrong(path, f"bytes {offset} to {offset + length} lie outside {buffer}")
+        return Span(region.kind, region.index, offset, length)
+
+    def tensor(self, spec: Spec, place: GpuTensor, path: str) -> BoundTensor:
+        shape = bound_shape(spec, self.values)
+        region = Region("arena", place.arena, place.offset)
+        return BoundTensor(shape, self.span(region, math.prod(shape) * 4, path, ALIGNMENT))
+
+    def copy(self, command: Copy | Fill, path: str) -> BoundCopy | None:
+        length = self.number(command.bytes, f"{path}.bytes", 4)
+        target = self.span(command.target, length, f"{path}.to", 4)
+        source = None
+        if isinstance(command, Copy):
+            source = self.span(command.source, length, f"{path}.from", 4)
+        return BoundCopy(source, target) if length else None
+
+    def dispatch(self, command: Dispatch, path: str) -> BoundDispatch | None:
+        groups = tuple(self.number(g, f"{path}.workgroups") for g in command.workgroups)
+        if max(groups) > MAX_WORKGROUPS:
+            raise MemoryLimitError(
+                f"step {command.step!r} needs {max(groups)} workgroups in one dimension for"
+                f" {told(self.values.values)}; WebGPU allows {MAX_WORKGROUPS}"
+            )
+        if 0 in groups:
+            return None
+        words = tuple(size(w, self.values) for w in command.words)
+        if not all(-_INT32 <= w < _INT32 for w in words):
+            raise MemoryLimitError(
+                f"step {command.step!r} needs numbers past 32 bits for {told(self.values.values)}"
+            )
+        spans = tuple(self.binding(b, f"{path}.bindings[{i}]") for i, b in enumerate(command.bindings))
+        self.no_overlap(spans, self.shaders[command.shader], path)
+        return BoundDispatch(command.step, command.shader, spans, words, (groups[0], groups[1], groups[2]))
+
+    def binding(self, binding: Binding, path: str) -> Span:
+        length = self.number(binding.bytes, path, 4)
+        if not length:
+            raise self.wrong(path, "a dispatch that runs binds no bytes")
+        return self.span(binding, length, path, ALIGNMENT)
+
+    def no_overlap(self, spans: Sequence[Span], shader: Shader, path: str) -> None:
+        written = [s for s, access in zip(spans, shader.bindings, strict=True) if access == "read_write"]
+        written.sort(key=lambda s: (s.index, s.offset))
+        for one, other in itertools.pairwise(written):
+            if one.index == other.index and one.end > other.offset:
+                raise self.wrong(f"{path}.bindings", "two read_write bindings overlap")
+
+
+def bind(target: WebGpu, variant: int, entry: int, spec: Entry, symbols: Mapping[str, int]) -> BoundProgram:
+    """Entry `entry` of a validated pack's WebGPU variant, for these values of the symbols.
+
+    Raises:
+        InputError: the program has no meaning for these sizes (a negative size, a division by zero).
+        MemoryLimitError: sizes past what any WebGPU device takes.
+        PackError: a region outside its buffer, misaligned, or overlapping: the pack is damaged.
+    """
+    program = target.variants[variant].entries[entry]
+    where = f"targets.webgpu.variants[{variant}].entries[{entry}]"
+    binder = _Binder(target, target.variants[variant], program, Evaluator(symbols), where)
+    tensors = [
+        tuple(binder.tensor(specs[i], place, f"{label}[{i}]") for i, place in enumerate(places))
+        for label, specs, places in (
+            ("inputs", spec.inputs, program.inputs),
+            ("outputs", spec.outputs, program.outputs),
+        )
+    ]
+    commands: list[BoundDispatch | BoundCopy] = []
+    for i, command in enumerate(program.commands):
+        path = f"commands[{i}]"
+        made = binder.dispatch(command, path) if isinstance(command, Dispatch) else binder.copy(command, path)
+        if made is not None:
+            commands.append(made)
+    return BoundProgram(binder.arenas, tensors[0], tensors[1], tuple(commands))

@@ -1,0 +1,190 @@
+"""Opens packs, as folders or stored archives, and reads their files with every byte checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+from pyruntime.errors import HashError, MissingFileError, PackError
+from pyruntime.pack.schema import CHUNK, GpuVariant, Manifest, Shard, WasmVariant, decode_manifest
+from pyruntime.pack.validate import validate
+
+MANIFEST = "pack.json"
+
+
+class _Files(Protocol):
+    """Where a pack's files are."""
+
+    def size(self, name: str) -> int: ...
+
+    def open(self, name: str) -> BinaryIO: ...
+
+    def close(self) -> None: ...
+
+
+class _Folder:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def size(self, name: str) -> int:
+        """Bytes of a file. Raises MissingFileError."""
+        path = self._path / name
+        if not path.is_file():
+            raise MissingFileError(f"{path} is missing")
+        return path.stat().st_size
+
+    def open(self, name: str) -> BinaryIO:
+        """The file, for reading."""
+        return (self._path / name).open("rb")
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class _Archive:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._zip = zipfile.ZipFile(path)
+
+    def size(self, name: str) -> int:
+        """Bytes of a member. Raises MissingFileError, or PackError for a compressed one."""
+        try:
+            info = self._zip.getinfo(name)
+        except KeyError:
+            raise MissingFileError(f"{name} is missing in {self._path}") from None
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise PackError(
+                f"{name} in {self._path} is compressed or encrypted; archives of packs are stored"
+            )
+        return info.file_size
+
+    def open(self, name: str) -> BinaryIO:
+        """The member, for reading."""
+        return cast(BinaryIO, self._zip.open(name))
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._zip.close()
+
+
+class Pack:
+    """An open pack: a validated manifest, and files read on demand.
+
+    Attributes:
+        manifest: what pack.json says.
+        path: where the pack is, for messages.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._files = _open(self.path)
+        try:
+            with self._reading(MANIFEST) as file:
+                data = file.read(self._files.size(MANIFEST))
+            self.manifest: Manifest = decode_manifest(data)
+            validate(self.manifest)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Pack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the archive, if it is one."""
+        self._files.close()
+
+    def read(self, file: WasmVariant | GpuVariant) -> bytes:
+        """The whole of a variant's file. Raises MissingFileError, HashError."""
+        self._check_size(file.file, file.bytes)
+        with self._reading(file.file) as stream:
+            data = stream.read(file.bytes)
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            raise HashError(f"{file.file} does not have the bytes that the pack was written with")
+        return data
+
+    def tensors(self, wanted: Iterable[int]) -> Iterator[tuple[int, int, memoryview]]:
+        """Stream the bytes of these weights as (tensor index, first element, bytes of whole elements).
+
+        Each shard is read once, a chunk of 4 MiB at a time; chunks that hold nothing wanted are skipped.
+        Raises MissingFileError, HashError naming file and chunk, PackError for a file of another size.
+        """
+        chosen = set(wanted)
+        tensors = self.manifest.weights.tensors
+        for number, shard in enumerate(self.manifest.weights.shards):
+            here = sorted(
+                (i for i in chosen if tensors[i].shard == number and tensors[i].bytes),
+                key=lambda i: tensors[i].offset,
+            )
+            if not here:
+                continue
+            spans = [
+                (shard.data + tensors[i].offset, shard.data + tensors[i].offset + tensors[i].bytes)
+                for i in here
+            ]
+            done = [0] * len(here)  # elements delivered of each tensor
+            rest = [b""] * len(here)  # the beginning of an element that continues in the next chunk
+            for start, chunk in self._chunks(shard, spans):
+                for k, (begin, end) in enumerate(spans):
+                    piece = chunk[max(begin - start, 0) : max(end - start, 0)]
+                    if not piece:
+                        continue
+                    if rest[k]:
+                        piece = memoryview(rest[k] + piece)
+                    width = tensors[here[k]].dtype.bytes
+                    whole = len(piece) // width * width
+                    rest[k] = bytes(piece[whole:])
+                    if whole:
+                        yield here[k], done[k], piece[:whole]
+                        done[k] += whole // width
+
+    def _chunks(self, shard: Shard, spans: list[tuple[int, int]]) -> Iterator[tuple[int, memoryview]]:
+        """Checked chunks that hold some of the spans, with where in the file they begin."""
+        self._check_size(shard.file, shard.bytes)
+        needed = sorted({i for begin, end in spans for i in range(begin // CHUNK, (end - 1) // CHUNK + 1)})
+        with self._reading(shard.file) as stream:
+            for i in needed:
+                stream.seek(i * CHUNK)
+                data = stream.read(min(CHUNK, shard.bytes - i * CHUNK))
+                if hashlib.sha256(data).hexdigest() != shard.chunks[i]:
+                    raise HashError(
+                        f"{shard.file}, chunk {i} (from byte {i * CHUNK}) does not have the bytes that the pack"
+                        " was written with"
+                    )
+                yield i * CHUNK, memoryview(data)
+
+    def _check_size(self, name: str, expected: int) -> None:
+        size = self._files.size(name)
+        if size != expected:
+            raise HashError(f"{name} has {size} bytes, the pack was written with {expected}")
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[BinaryIO]:
+        """The file, opened; what the operating system or the archive says becomes a PackError."""
+        try:
+            self._files.size(name)  # names what is missing
+            with self._files.open(name) as stream:
+                yield stream
+        except zipfile.BadZipFile as error:
+            raise HashError(f"{name}: {error}") from error
+        except (OSError, EOFError, NotImplementedError) as error:
+            raise PackError(f"cannot read {name} of {self.path}: {error}") from error
+
+
+def _open(path: Path) -> _Files:
+    if path.is_dir():
+        return _Folder(path)
+    try:
+        return _Archive(path)
+    except FileNotFoundError:
+        raise MissingFileError(f"there is no pack at {path}") from None
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise PackError(f"{path} is neither a folder nor an archive of a pack: {error}") from None

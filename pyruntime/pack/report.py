@@ -1,0 +1,61 @@
+"""What `convert` tells about a pack that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class KernelStep:
+    """One kernel call of the program.
+
+    Attributes:
+        step: its name, "conv base_net.0".
+        template: "map", "row", "matmul", "conv" or "pool".
+        origins: nodes of the user's model that it computes, as "Conv base_net.0".
+        operations: multiplications and additions as a dim's text, "0" where they do not count.
+    """
+
+    step: str
+    template: str
+    origins: tuple[str, ...]
+    operations: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a conversion.
+
+    Attributes:
+        name: the model's name.
+        path: where the pack lies.
+        source_format, opset: what was read.
+        seconds: time that the conversion took.
+        nodes: nodes of the model as read, and `kernels` the calls that are left of them.
+        symbols: names of the dims that are bound at run time.
+        weights_bytes: bytes of weights in the pack.
+        files: name -> bytes of every file of the pack.
+        dispatches: WebGPU dispatches of a run (the most there can be, where shapes decide).
+        targets: the targets of the pack.
+        notes: what the user should know, such as 64-bit integers kept as 32 bits on WebGPU.
+    """
+
+    name: str
+    path: str
+    source_format: str
+    opset: int
+    seconds: float
+    nodes: int
+    kernels: Sequence[KernelStep]
+    symbols: Sequence[str]
+    weights_bytes: int
+    files: Mapping[str, int]
+    dispatches: int
+    targets: Sequence[str]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, for JSON."""
+        return asdict(self)

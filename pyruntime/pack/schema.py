@@ -1,0 +1,390 @@
+"""What stands in pack.json, as dataclasses; ARCHITECTURE.md tells what each field means.
+
+Decoding checks types, ranges and spelling; `validate` checks what several fields say together.
+"""
+
+# ruff: noqa: RUF009 - `item` makes a dataclass field, as dataclasses.field does
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pyruntime.errors import PackError, PackVersionError
+from pyruntime.ir.dtypes import DType
+from pyruntime.pack.decode import (
+    Invalid,
+    anything,
+    array,
+    choice,
+    encode,
+    integer,
+    item,
+    mapping,
+    positional,
+    record,
+    tagged,
+    text,
+)
+from pyruntime.pack.expressions import Expression, ExpressionError, check, is_symbol
+
+FORMAT = 0
+KNOWN_REQUIREMENTS: frozenset[str] = frozenset()
+ABI = 1
+CHUNK = 4 << 20  # bytes of a file that one hash covers
+WEIGHTS_BASE = 131072
+ALIGNMENT = 256  # of every offset in a WebGPU buffer that is bound
+INFINITY_BITS = 0x7F800000
+MAX_WORKGROUPS = 65535
+
+# how the GPU stores each API dtype
+GPU_DTYPES: Mapping[DType, str] = {
+    DType.BOOL: "uint32",
+    **dict.fromkeys((DType.I8, DType.I16, DType.I32, DType.I64), "int32"),
+    **dict.fromkeys((DType.U8, DType.U16, DType.U32, DType.U64), "uint32"),
+    **dict.fromkeys((DType.F16, DType.F32), "float32"),
+}
+
+_FILE = text(
+    "a plain file name", lambda s: len(s) < 200 and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", s) is not None
+)
+_SHA256 = text("a SHA-256 in hex", re.compile(r"[0-9a-f]{64}").fullmatch)
+_SYMBOL = text("a symbol's name", is_symbol)
+_NAME = text()
+_LABEL = text("a non-empty name", bool)
+_COUNT = integer()
+_GPU_DTYPE = choice("float32", "int32", "uint32")
+_DTYPES = {d.value: d for d in DType}
+
+
+def _dtype(value: Any) -> DType:
+    if not isinstance(value, str) or value not in _DTYPES:
+        raise Invalid(f"expected a dtype, got {value!r:.60}")
+    return _DTYPES[value]
+
+
+def _expression(value: Any) -> Expression:
+    if isinstance(value, list):
+        value = tuple(value)
+    elif not isinstance(value, (int, str)) or isinstance(value, bool):
+        raise Invalid(f"expected an expression, got {value!r:.60}")
+    try:
+        check(value)
+    except ExpressionError as error:
+        raise Invalid(f"not an expression: {error}") from None
+    return value  # type: ignore[no-any-return]  # checked
+
+
+@dataclass(frozen=True)
+class Producer:
+    """What wrote the pack."""
+
+    name: str = item(_NAME)
+    version: str = item(_NAME)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Where the pack comes from."""
+
+    name: str = item(_NAME)
+    format: str = item(_NAME)
+    sha256: str = item(_SHA256)
+    opset: int = item(_COUNT, default=0)
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A symbol, bound by the size of input `input` along `axis`."""
+
+    name: str = item(_SYMBOL)
+    input: int = item(_COUNT)
+    axis: int = item(_COUNT)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An input or output as the user sees it."""
+
+    name: str = item(_LABEL)
+    dtype: DType = item(_dtype)
+    shape: Sequence[Expression] = item(array(_expression))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A program that can be run."""
+
+    name: str = item(_LABEL)
+    symbols: Sequence[Symbol] = item(array(record(Symbol)))
+    inputs: Sequence[Spec] = item(array(record(Spec)))
+    outputs: Sequence[Spec] = item(array(record(Spec)))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A safetensors file; `data` is where tensor bytes begin, `chunks` hash each 4 MiB of the whole file."""
+
+    file: str = item(_FILE)
+    bytes: int = item(_COUNT)
+    data: int = item(_COUNT)
+    chunks: Sequence[str] = item(array(_SHA256))
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A weight in a shard; `offset` counts from the shard's data, `shape` is the one before layout."""
+
+    name: str = item(_LABEL)
+    dtype: DType = item(_dtype)
+    elements: int = item(_COUNT)
+    shard: int = item(_COUNT)
+    offset: int = item(_COUNT)
+    bytes: int = item(_COUNT)
+    layout: str = item(_NAME)
+    shape: Sequence[int] = item(array(_COUNT))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All weights, shared by targets and entries."""
+
+    shards: Sequence[Shard] = item(array(record(Shard)))
+    tensors: Sequence[StoredTensor] = item(array(record(StoredTensor)))
+
+
+@dataclass(frozen=True)
+class WasmWeight:
+    """Tensor `tensor` lies at `address` as `dtype`."""
+
+    tensor: int = item(_COUNT)
+    address: int = item(integer(WEIGHTS_BASE, 2**32 - 1))
+    dtype: DType = item(_dtype)
+
+
+@dataclass(frozen=True)
+class WasmEntry:
+    """Memory bytes that the entry needs, and its steps' names."""
+
+    bytes: Expression = item(_expression)
+    steps: Sequence[str] = item(array(_NAME))
+
+
+@dataclass(frozen=True)
+class WasmVariant:
+    """A module and the features it requires of the engine."""
+
+    requires: Sequence[str] = item(array(_NAME))
+    file: str = item(_FILE)
+    bytes: int = item(_COUNT)
+    sha256: str = item(_SHA256)
+
+
+@dataclass(frozen=True)
+class Wasm:
+    """The Wasm target."""
+
+    abi: int = item(_COUNT)
+    pointer_bits: int = item(integer(32, 64))
+    initial_pages: int = item(integer(1, 65536))
+    weights: Sequence[WasmWeight] = item(array(record(WasmWeight)))
+    entries: Sequence[WasmEntry] = item(array(record(WasmEntry)))
+    variants: Sequence[WasmVariant] = item(array(record(WasmVariant), least=1))
+
+
+@dataclass(frozen=True)
+class GpuWeight:
+    """Tensor `tensor` lies in weight buffer `buffer` as `dtype`, 32 bits an element."""
+
+    tensor: int = item(_COUNT)
+    buffer: int = item(_COUNT)
+    offset: int = item(_COUNT)
+    dtype: str = item(_GPU_DTYPE)
+
+
+@dataclass(frozen=True)
+class Shader:
+    """A WGSL module inside the variant's file, with entry point `main`."""
+
+    name: str = item(_LABEL)
+    offset: int = item(_COUNT)
+    bytes: int = item(integer(1))
+    bindings: Sequence[Literal["read", "read_write"]] = item(array(choice("read", "read_write"), least=1))
+    words: int = item(integer(1, 16384))
+
+
+@dataclass(frozen=True)
+class Region:
+    """A place in a buffer; positional in JSON."""
+
+    POSITIONAL: ClassVar[bool] = True
+    kind: Literal["arena", "weights"] = item(choice("arena", "weights"))
+    index: int = item(_COUNT)
+    offset: Expression = item(_expression)
+
+
+@dataclass(frozen=True)
+class Binding(Region):
+    """A place in a buffer and its size."""
+
+    bytes: Expression = item(_expression)
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Run a shader."""
+
+    TAG: ClassVar[tuple[str, str]] = ("op", "dispatch")
+    step: str = item(_NAME)
+    shader: int = item(_COUNT)
+    bindings: Sequence[Binding] = item(array(positional(Binding)))
+    words: Sequence[Expression] = item(array(_expression, least=1))
+    workgroups: Sequence[Expression] = item(array(_expression, exactly=3))
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Copy bytes from buffer to buffer."""
+
+    TAG: ClassVar[tuple[str, str]] = ("op", "copy")
+    source: Region = item(positional(Region), key="from")
+    target: Region = item(positional(Region), key="to")
+    bytes: Expression = item(_expression)
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Zero bytes of a buffer."""
+
+    TAG: ClassVar[tuple[str, str]] = ("op", "fill")
+    target: Region = item(positional(Region), key="to")
+    bytes: Expression = item(_expression)
+
+
+Command = Dispatch | Copy | Fill
+_COMMAND = tagged("op", {cls.TAG[1]: record(cls) for cls in (Dispatch, Copy, Fill)})
+
+
+@dataclass(frozen=True)
+class GpuTensor:
+    """Where an input or output lies."""
+
+    arena: int = item(_COUNT)
+    offset: Expression = item(_expression)
+    dtype: str = item(_GPU_DTYPE)
+
+
+@dataclass(frozen=True)
+class GpuEntry:
+    """Arena sizes in bytes, inputs, outputs and the commands of one entry."""
+
+    arenas: Sequence[Expression] = item(array(_expression))
+    inputs: Sequence[GpuTensor] = item(array(record(GpuTensor)))
+    outputs: Sequence[GpuTensor] = item(array(record(GpuTensor)))
+    commands: Sequence[Command] = item(array(_COMMAND))
+
+
+@dataclass(frozen=True)
+class GpuVariant:
+    """Shaders and programs for devices with the features and limits required."""
+
+    requires: Sequence[str] = item(array(_NAME))
+    limits: Mapping[str, int] = item(mapping(_COUNT))
+    file: str = item(_FILE)
+    bytes: int = item(_COUNT)
+    sha256: str = item(_SHA256)
+    shaders: Sequence[Shader] = item(array(record(Shader)))
+    entries: Sequence[GpuEntry] = item(array(record(GpuEntry)))
+
+
+@dataclass(frozen=True)
+class WebGpu:
+    """The WebGPU target; `buffers` holds the bytes of each weight buffer."""
+
+    buffers: Sequence[int] = item(array(integer(4)))
+    weights: Sequence[GpuWeight] = item(array(record(GpuWeight)))
+    variants: Sequence[GpuVariant] = item(array(record(GpuVariant), least=1))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the pack can run on; None for a target that it lacks."""
+
+    wasm: Wasm | None = item(record(Wasm), default=None)
+    webgpu: WebGpu | None = item(record(WebGpu), default=None)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of pack.json but for `format`, which is always FORMAT."""
+
+    TAG: ClassVar[tuple[str, int]] = ("format", FORMAT)
+    requires: Sequence[str] = item(array(_NAME))
+    producer: Producer = item(record(Producer))
+    model: Model = item(record(Model))
+    entries: Sequence[Entry] = item(array(record(Entry), least=1))
+    weights: Weights = item(record(Weights))
+    targets: Targets = item(record(Targets))
+    report: Mapping[str, Any] | None = item(mapping(anything), default=None)
+
+
+_MANIFEST = record(Manifest)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise Invalid(f"an object has a key twice: {sorted(k for k, _ in pairs)}")
+    return made
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """The manifest of pack.json's bytes, as yet unvalidated.
+
+    Raises PackVersionError for a newer format or an unknown requirement, PackError for anything malformed.
+    """
+    try:
+        value = json.loads(data, object_pairs_hook=_unique)
+        version = record(_Version)(value)
+        if version.format > FORMAT:
+            raise PackVersionError(
+                f"pack.json: the pack has format {version.format}, and this version of pyruntime reads"
+                f" up to {FORMAT}; update pyruntime"
+            )
+        unknown = sorted(set(version.requires) - KNOWN_REQUIREMENTS)
+        if unknown:
+            raise PackVersionError(f"pack.json: the pack requires {', '.join(unknown)}; update pyruntime")
+        return _MANIFEST(value)
+    except (ValueError, RecursionError) as error:
+        raise PackError(f"pack.json: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What is looked at before anything else."""
+
+    format: int = item(_COUNT)
+    requires: Sequence[str] = item(array(_NAME))
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """pack.json's bytes, the same for equal manifests: one line for each innermost record."""
+    return (_layout(encode(manifest), "") + "\n").encode()
+
+
+def _layout(value: Any, indent: str) -> str:
+    """JSON text that breaks lines only in containers with objects somewhere inside."""
+    inner = indent + " "
+    if isinstance(value, dict) and any(map(_holds_objects, value.values())):
+        lines = [f"{inner}{json.dumps(k)}: {_layout(v, inner)}" for k, v in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(map(_holds_objects, value)):
+        return "[\n" + ",\n".join(inner + _layout(v, inner) for v in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)
+
+
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_objects, value)))

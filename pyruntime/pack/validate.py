@@ -1,0 +1,296 @@
+"""Checks what the fields of a pack say together, so that a runtime may rely on them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+
+from pyruntime.errors import InputError, MemoryLimitError, PackError, PackVersionError
+from pyruntime.ir.dtypes import DType
+from pyruntime.pack.expressions import Expression, symbols
+from pyruntime.pack.program import bind
+from pyruntime.pack.schema import (
+    ABI,
+    ALIGNMENT,
+    CHUNK,
+    GPU_DTYPES,
+    INFINITY_BITS,
+    Command,
+    Copy,
+    Dispatch,
+    Entry,
+    Fill,
+    GpuEntry,
+    GpuTensor,
+    GpuVariant,
+    Manifest,
+    Region,
+    Shader,
+    Spec,
+    StoredTensor,
+    Wasm,
+    WebGpu,
+    Weights,
+)
+
+DEFAULT_STORAGE_BUFFERS = 8
+STORAGE_BUFFERS_LIMIT = "maxStorageBuffersPerShaderStage"
+# what a host can turn stored elements into while it copies them to a Wasm memory
+WASM_CONVERSIONS = {(DType.F16, DType.F32)} | {(d, d) for d in DType}
+
+
+def validate(manifest: Manifest) -> None:
+    """Raise PackError with the path where the manifest contradicts itself, PackVersionError for a newer ABI.
+
+    Expressions over symbols are checked for their symbols here, and for their values when they are bound.
+    """
+    _distinct((e.name for e in manifest.entries), "entries", "name")
+    for i, entry in enumerate(manifest.entries):
+        _entry(entry, f"entries[{i}]")
+    _weights(manifest.weights, "weights")
+    if manifest.targets.wasm is None and manifest.targets.webgpu is None:
+        raise _wrong("targets", "there is neither wasm nor webgpu")
+    if manifest.targets.wasm is not None:
+        _wasm(manifest.targets.wasm, manifest, "targets.wasm")
+    if manifest.targets.webgpu is not None:
+        _webgpu(manifest.targets.webgpu, manifest, "targets.webgpu")
+
+
+def _wrong(path: str, message: str) -> PackError:
+    return PackError(f"pack.json: {path}: {message}")
+
+
+def _distinct(names: Iterable[str], path: str, what: str) -> None:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            raise _wrong(f"{path}[{i}].{what}", f"{name!r} is there twice")
+        seen.add(name)
+
+
+def _index(index: int, items: Sequence[object], path: str) -> None:
+    if index >= len(items):
+        raise _wrong(path, f"{index} is past the end of {len(items)}")
+
+
+def _same_length(items: Sequence[object], others: Sequence[object], path: str, what: str) -> None:
+    if len(items) != len(others):
+        raise _wrong(path, f"expected {len(others)} as {what} has, got {len(items)}")
+
+
+def _known(expression: Expression, declared: set[str], path: str) -> None:
+    unknown = sorted(symbols(expression) - declared)
+    if unknown:
+        raise _wrong(path, f"symbol {unknown[0]!r} is not one of the entry's")
+
+
+def _apart(spans: Iterable[tuple[int, int, str]], path: str) -> None:
+    """No two of (begin, end, name) share a byte."""
+    ordered = sorted(s for s in spans if s[0] < s[1])
+    for (_, end, one), (begin, _, other) in itertools.pairwise(ordered):
+        if begin < end:
+            raise _wrong(path, f"{one!r} and {other!r} overlap")
+
+
+def _entry(entry: Entry, path: str) -> None:
+    declared = {s.name for s in entry.symbols}
+    _distinct((s.name for s in entry.symbols), f"{path}.symbols", "name")
+    for label, specs in (("inputs", entry.inputs), ("outputs", entry.outputs)):
+        _distinct((s.name for s in specs), f"{path}.{label}", "name")
+        for i, spec in enumerate(specs):
+            for axis, dim in enumerate(spec.shape):
+                _known(dim, declared, f"{path}.{label}[{i}].shape[{axis}]")
+                if isinstance(dim, int) and dim < 0:
+                    raise _wrong(f"{path}.{label}[{i}].shape[{axis}]", f"{dim} is negative")
+    for i, symbol in enumerate(entry.symbols):
+        _index(symbol.input, entry.inputs, f"{path}.symbols[{i}].input")
+        shape = entry.inputs[symbol.input].shape
+        _index(symbol.axis, shape, f"{path}.symbols[{i}].axis")
+        if shape[symbol.axis] != symbol.name:
+            raise _wrong(f"{path}.symbols[{i}]", f"that size is {shape[symbol.axis]!r}, not {symbol.name!r}")
+
+
+def _weights(weights: Weights, path: str) -> None:
+    _distinct((s.file for s in weights.shards), f"{path}.shards", "file")
+    _distinct((t.name for t in weights.tensors), f"{path}.tensors", "name")
+    for i, shard in enumerate(weights.shards):
+        where = f"{path}.shards[{i}]"
+        if not 8 <= shard.data <= shard.bytes:
+            raise _wrong(f"{where}.data", f"{shard.data} is outside the file's {shard.bytes} bytes")
+        if len(shard.chunks) != math.ceil(shard.bytes / CHUNK):
+            raise _wrong(f"{where}.chunks", f"{len(shard.chunks)} chunks for {shard.bytes} bytes")
+    for i, tensor in enumerate(weights.tensors):
+        where = f"{path}.tensors[{i}]"
+        _index(tensor.shard, weights.shards, f"{where}.shard")
+        shard = weights.shards[tensor.shard]
+        if tensor.bytes != tensor.elements * tensor.dtype.bytes:
+            raise _wrong(f"{where}.bytes", f"{tensor.bytes} for {tensor.elements} of {tensor.dtype!r}")
+        if tensor.offset + tensor.bytes > shard.bytes - shard.data:
+            raise _wrong(f"{where}.offset", f"the tensor ends outside shard {shard.file}")
+    for i in range(len(weights.shards)):
+        held = (t for t in weights.tensors if t.shard == i)
+        _apart(((t.offset, t.offset + t.bytes, t.name) for t in held), f"{path}.shards[{i}]")
+
+
+def _variants(requirements: Sequence[Sequence[str]], path: str) -> None:
+    if requirements[-1]:
+        raise _wrong(
+            f"{path}.variants[{len(requirements) - 1}].requires", "the last variant must require nothing"
+        )
+
+
+def _wasm(target: Wasm, manifest: Manifest, path: str) -> None:
+    if target.abi > ABI or target.pointer_bits != 32:
+        raise PackVersionError(
+            f"pack.json: {path}: ABI {target.abi} with {target.pointer_bits}-bit pointers; this version of"
+            f" pyruntime knows ABI {ABI} with 32; update pyruntime"
+        )
+    if target.abi != ABI:
+        raise _wrong(f"{path}.abi", f"{target.abi} was never released")
+    _same_length(target.entries, manifest.entries, f"{path}.entries", "the pack")
+    for i, (entry, spec) in enumerate(zip(target.entries, manifest.entries, strict=True)):
+        _known(entry.bytes, {s.name for s in spec.symbols}, f"{path}.entries[{i}].bytes")
+    spans = []
+    for i, weight in enumerate(target.weights):
+        where = f"{path}.weights[{i}]"
+        _index(weight.tensor, manifest.weights.tensors, f"{where}.tensor")
+        tensor = manifest.weights.tensors[weight.tensor]
+        if (tensor.dtype, weight.dtype) not in WASM_CONVERSIONS:
+            raise _wrong(f"{where}.dtype", f"{tensor.dtype!r} cannot be stored as {weight.dtype!r}")
+        if weight.address % weight.dtype.bytes:
+            raise _wrong(f"{where}.address", f"{weight.address} is not aligned for {weight.dtype!r}")
+        spans.append((weight.address, weight.address + tensor.elements * weight.dtype.bytes, tensor.name))
+    _apart(spans, f"{path}.weights")
+    if max((s[1] for s in spans), default=0) > 2**32:
+        raise _wrong(f"{path}.weights", "they end past 4 GiB")
+    _variants([v.requires for v in target.variants], path)
+
+
+def _webgpu(target: WebGpu, manifest: Manifest, path: str) -> None:
+    _gpu_weights(target, manifest.weights.tensors, path)
+    for v, variant in enumerate(target.variants):
+        where = f"{path}.variants[{v}]"
+        _shaders(variant, where)
+        _same_length(variant.entries, manifest.entries, f"{where}.entries", "the pack")
+        for i, (program, spec) in enumerate(zip(variant.entries, manifest.entries, strict=True)):
+            _program(program, spec, target, variant.shaders, f"{where}.entries[{i}]")
+            if not spec.symbols:
+                try:
+                    bind(target, v, i, spec, {})
+                except (InputError, MemoryLimitError) as error:
+                    raise _wrong(f"{where}.entries[{i}]", str(error)) from None
+    _variants([[*v.requires, *v.limits] for v in target.variants], path)
+
+
+def _gpu_weights(target: WebGpu, tensors: Sequence[StoredTensor], path: str) -> None:
+    spans: list[list[tuple[int, int, str]]] = [[] for _ in target.buffers]
+    for i, weight in enumerate(target.weights):
+        where = f"{path}.weights[{i}]"
+        _index(weight.tensor, tensors, f"{where}.tensor")
+        _index(weight.buffer, target.buffers, f"{where}.buffer")
+        tensor = tensors[weight.tensor]
+        _gpu_dtype(tensor.dtype, weight.dtype, f"{where}.dtype")
+        end = weight.offset + tensor.elements * 4
+        if weight.offset % ALIGNMENT:
+            raise _wrong(f"{where}.offset", f"{weight.offset} is not a multiple of {ALIGNMENT}")
+        if end > target.buffers[weight.buffer]:
+            raise _wrong(f"{where}.offset", f"{tensor.name!r} ends outside buffer {weight.buffer}")
+        spans[weight.buffer].append((weight.offset, end, tensor.name))
+    for i, size in enumerate(target.buffers):
+        if size % 4:
+            raise _wrong(f"{path}.buffers[{i}]", f"{size} is not a multiple of 4")
+        _apart(spans[i], f"{path}.buffers[{i}]")
+
+
+def _gpu_dtype(dtype: DType, stored: str, path: str) -> None:
+    expected = GPU_DTYPES.get(dtype)
+    if expected is None:
+        raise _wrong(path, f"{dtype!r} does not exist on the GPU")
+    if stored != expected:
+        raise _wrong(path, f"{dtype!r} is stored as {expected}, not {stored}")
+
+
+def _shaders(variant: GpuVariant, path: str) -> None:
+    most = variant.limits.get(STORAGE_BUFFERS_LIMIT, DEFAULT_STORAGE_BUFFERS)
+    _distinct((s.name for s in variant.shaders), f"{path}.shaders", "name")
+    for i, shader in enumerate(variant.shaders):
+        if shader.offset + shader.bytes > variant.bytes:
+            raise _wrong(f"{path}.shaders[{i}].offset", f"the shader ends outside {variant.file}")
+        if len(shader.bindings) > most:
+            raise _wrong(
+                f"{path}.shaders[{i}].bindings", f"{len(shader.bindings)} bindings, {most} are allowed"
+            )
+
+
+def _program(program: GpuEntry, spec: Entry, target: WebGpu, shaders: Sequence[Shader], path: str) -> None:
+    declared = {s.name for s in spec.symbols}
+    for i, size in enumerate(program.arenas):
+        _known(size, declared, f"{path}.arenas[{i}]")
+    pairs: tuple[tuple[str, Sequence[GpuTensor], Sequence[Spec]], ...] = (
+        ("inputs", program.inputs, spec.inputs),
+        ("outputs", program.outputs, spec.outputs),
+    )
+    for label, places, specs in pairs:
+        _same_length(places, specs, f"{path}.{label}", f"entry {spec.name!r}")
+        for i, (place, one) in enumerate(zip(places, specs, strict=True)):
+            _index(place.arena, program.arenas, f"{path}.{label}[{i}].arena")
+            _known(place.offset, declared, f"{path}.{label}[{i}].offset")
+            _gpu_dtype(one.dtype, place.dtype, f"{path}.{label}[{i}].dtype")
+    for i, command in enumerate(program.commands):
+        where = f"{path}.commands[{i}]"
+        for expression in _expressions(command):
+            _known(expression, declared, where)
+        for region in _regions(command):
+            _index(region.index, program.arenas if region.kind == "arena" else target.buffers, where)
+        if isinstance(command, Dispatch):
+            _dispatch(command, target, shaders, where)
+        elif command.target.kind == "weights":
+            raise _wrong(f"{where}.to", "weights are never written")
+        elif isinstance(command, Copy) and _buffer(command.source) == _buffer(command.target):
+            raise _wrong(where, "a copy within one buffer")
+
+
+def _regions(command: Command) -> Sequence[Region]:
+    match command:
+        case Dispatch():
+            return command.bindings
+        case Copy():
+            return (command.source, command.target)
+        case Fill():
+            return (command.target,)
+
+
+def _buffer(region: Region) -> tuple[str, int]:
+    return region.kind, region.index
+
+
+def _expressions(command: Command) -> list[Expression]:
+    found = [r.offset for r in _regions(command)]
+    if isinstance(command, Dispatch):
+        return [*found, *(b.bytes for b in command.bindings), *command.words, *command.workgroups]
+    return [*found, command.bytes]
+
+
+def _dispatch(command: Dispatch, target: WebGpu, shaders: Sequence[Shader], path: str) -> None:
+    _index(command.shader, shaders, f"{path}.shader")
+    shader = shaders[command.shader]
+    _same_length(command.bindings, shader.bindings, f"{path}.bindings", f"shader {shader.name!r}")
+    if len(command.words) != shader.words or command.words[0] != INFINITY_BITS:
+        raise _wrong(f"{path}.words", f"expected {shader.words}, the first of them {INFINITY_BITS}")
+    access: dict[tuple[str, int], str] = {}
+    for i, (binding, kind) in enumerate(zip(command.bindings, shader.bindings, strict=True)):
+        where = f"{path}.bindings[{i}]"
+        if access.setdefault(_buffer(binding), kind) != kind:
+            raise _wrong(where, f"{binding.kind} {binding.index} is bound both as read and as read_write")
+        if binding.kind == "weights":
+            _weight_binding(binding.offset, binding.bytes, target.buffers[binding.index], kind, where)
+
+
+def _weight_binding(offset: Expression, size: Expression, available: int, access: str, path: str) -> None:
+    if access != "read":
+        raise _wrong(path, "weights are never written")
+    if not isinstance(offset, int) or not isinstance(size, int):
+        raise _wrong(path, "the place of a weight is known")
+    if offset < 0 or offset % ALIGNMENT or size <= 0 or size % 4 or offset + size > available:
+        raise _wrong(path, f"bytes {offset} to {offset + size} of a buffer of {available}")

@@ -1,0 +1,153 @@
+"""Writes a pack so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from pyruntime.errors import PackError
+from pyruntime.pack.schema import Manifest, encode_manifest
+from pyruntime.pack.shards import WeightWriter
+from pyruntime.pack.validate import validate
+
+MANIFEST = "pack.json"
+
+
+class Written(NamedTuple):
+    """A file of the pack, as pack.json names it."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class PackWriter:
+    """Gathers a pack in a folder beside `path` and moves it there when it is complete.
+
+        with PackWriter("model.pack") as pack:
+            index = pack.weights.add("conv1.weight", array)
+            code = pack.add_file("model.simd.wasm", data)
+            pack.finish(Manifest(weights=pack.weights.finish(), ...))
+
+    A pack that is already at `path` is replaced; anything else there is refused. Without `finish`, or
+    after any exception, nothing is left behind and what was at `path` is still there. A path that ends
+    with ".zip" gives one stored archive, else the pack is a folder.
+
+    Raises:
+        PackError: the path cannot be written, or does not hold a pack and is not empty.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).resolve()
+        self._finished = False
+
+    def __enter__(self) -> PackWriter:
+        _refuse_to_overwrite(self.path)
+        self._parents = [p for p in self.path.parents if not p.exists()]  # innermost first
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.folder = _sibling(self.path, "part")
+        except OSError as error:
+            self._remove_parents()
+            raise PackError(f"cannot write {self.path}: {error.strerror or error}") from error
+        self.weights = WeightWriter(self.folder)
+        return self
+
+    def add_file(self, name: str, data: bytes | Iterable[bytes]) -> Written:
+        """Write a file, whole or piece by piece, and tell what pack.json must say of it."""
+        digest, size = hashlib.sha256(), 0
+        with (self.folder / name).open("xb") as file:
+            for piece in [data] if isinstance(data, bytes) else data:
+                digest.update(piece)
+                size += len(piece)
+                file.write(piece)
+        return Written(name, size, digest.hexdigest())
+
+    def finish(self, manifest: Manifest) -> None:
+        """Check the manifest and write it; the pack appears at its path when the `with` block ends.
+
+        Raises PackError when the manifest contradicts itself: a bug of what built it.
+        """
+        validate(manifest)
+        (self.folder / MANIFEST).write_bytes(encode_manifest(manifest))
+        self._finished = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        done = False
+        try:
+            if kind is None and self._finished:
+                self._move_into_place()
+                done = True
+        except OSError as failure:
+            raise PackError(f"cannot write {self.path}: {failure.strerror or failure}") from failure
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if not done:
+                self._remove_parents()
+        if isinstance(error, OSError):  # the disk is full, say
+            raise PackError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def _move_into_place(self) -> None:
+        whole = self.folder
+        if self.path.suffix == ".zip":
+            whole = self.folder / "pack.zip"
+            _zip(self.folder, whole)
+        if self.path.is_dir() and whole.is_dir():
+            old = _sibling(self.path, "old")
+            try:
+                self.path.replace(old / "pack")
+                try:
+                    whole.replace(self.path)
+                except BaseException:
+                    (old / "pack").replace(self.path)
+                    raise
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
+        else:
+            whole.replace(self.path)
+
+    def _remove_parents(self) -> None:
+        for parent in self._parents:
+            try:
+                parent.rmdir()
+            except OSError:  # never made, or someone else uses it by now
+                return
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    if path.suffix == ".zip":
+        taken = path.exists() and not (path.is_file() and zipfile.is_zipfile(path))
+    else:
+        taken = path.exists() and not (
+            path.is_dir() and ((path / MANIFEST).is_file() or not any(path.iterdir()))
+        )
+    if taken:
+        raise PackError(f"{path} exists and is not a pack; choose another path")
+
+
+def _sibling(path: Path, suffix: str) -> Path:
+    """A new hidden folder beside path: on the same disk, so that renaming it is atomic."""
+    folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{suffix}")
+    folder.mkdir()
+    return folder
+
+
+def _zip(folder: Path, target: Path) -> None:
+    """One stored archive with fixed times, so that equal packs are equal bytes; pack.json comes first."""
+    names = sorted((p.name for p in folder.iterdir()), key=lambda n: (n != MANIFEST, n))
+    with zipfile.ZipFile(target, "x", zipfile.ZIP_STORED) as archive:
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o644 << 16
+            info.file_size = (folder / name).stat().st_size
+            with archive.open(info, "w") as into, (folder / name).open("rb") as source:
+                shutil.copyfileobj(source, into, 1 << 20)
