@@ -1,0 +1,82 @@
+"""Finds out what kind of model file it was given and hands it to the front end of that format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyruntime.errors import ModelError, UnsupportedError
+from pyruntime.ir.graph import Graph
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A graph, and where it comes from.
+
+    Attributes:
+        graph: the program in canonical ops; verified.
+        format: the source's format, as packs name it: "onnx".
+        sha256: of the model file's bytes, hex; files beside it (external weights) are not part of it.
+        opset: version of the format's default operator set.
+        producer: the tool that wrote the file, as the file says; may be empty.
+    """
+
+    graph: Graph
+    format: str
+    sha256: str
+    opset: int
+    producer: str = ""
+
+
+def _onnx(source: Path | bytes, name: str | None) -> ImportedModel:
+    from pyruntime_converter.frontends.onnx import import_model
+
+    return import_model(source, name)
+
+
+_READERS: dict[str, Callable[[Path | bytes, str | None], ImportedModel]] = {".onnx": _onnx}
+# formats that people will try, so that the message can name what the file is
+_RECOGNISED = {
+    ".tflite": "a TensorFlow Lite model",
+    ".h5": "a Keras HDF5 model",
+    ".hdf5": "a Keras HDF5 model",
+    ".keras": "a Keras 3 model",
+    ".pt2": "a torch.export program",
+    ".pt": "a PyTorch checkpoint",
+    ".pth": "a PyTorch checkpoint",
+    ".pb": "a TensorFlow graph",
+    ".mlir": "an MLIR module",
+    ".safetensors": "weights without a program",
+    ".ort": "an ONNX Runtime flatbuffer",
+}
+
+
+def read_model(source: str | Path | bytes, name: str | None = None) -> ImportedModel:
+    """Read a model file of any supported format (now: ONNX).
+
+    Args:
+        source: path of the file, or an ONNX model's bytes.
+        name: the graph's name; by default the file's name without its suffix.
+
+    Raises:
+        ModelError: the file is missing, damaged or inconsistent.
+        UnsupportedError: the format, or something that the model uses, cannot be converted.
+    """
+    if isinstance(source, bytes):
+        return _onnx(source, name)
+    path = Path(source)
+    if not path.exists():
+        raise ModelError(f"{path}: no such file")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        kind = _RECOGNISED.get(path.suffix.lower()) or (
+            "a folder" if path.is_dir() else f"a file with the suffix {path.suffix!r}"
+        )
+        raise UnsupportedError(
+            "model format",
+            str(path),
+            f"it is {kind}; supported are {', '.join(sorted(_READERS))} (ONNX)",
+            "Export the model to ONNX.",
+        )
+    return reader(path, name)

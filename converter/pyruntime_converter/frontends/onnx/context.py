@@ -1,0 +1,230 @@
+"""What a handler of an ONNX operator gets to work with, and the table of handlers."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from onnx import GraphProto
+from onnx.defs import OpSchema
+
+from pyruntime.errors import ModelError, UnsupportedError
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime.ops.builder import Builder, dims_of
+from pyruntime_converter.frontends.onnx import attributes
+
+# hints of the first opsets about reuse of memory: without meaning for the result
+_WITHOUT_MEANING = frozenset({"consumed_inputs"})
+FIX_DIMS = "Export with fixed sizes, or fold the shape computation (onnxsim)."
+
+
+class Blocked(Exception):  # noqa: N818 - internal signal, never seen by users
+    """A value is missing because the node that makes it was already reported as unsupported."""
+
+
+class NodeContext:
+    """One ONNX node while it is converted.
+
+    Attributes:
+        builder: where the canonical ops go.
+        op, name: the operator and the node's name (or its first output's), for messages.
+        opset: version of the operator's domain that the model imports.
+        outputs: names of the outputs; "" for one that is not wanted.
+    """
+
+    def __init__(
+        self,
+        *,
+        builder: Builder,
+        op: str,
+        name: str,
+        opset: int,
+        schema: OpSchema | None,
+        inputs: Sequence[Value | None],
+        attrs: Mapping[str, Any],
+        outputs: Sequence[str],
+        inline: Callable[[GraphProto], list[Value]],
+    ) -> None:
+        self.builder, self.op, self.name, self.opset = builder, op, name, opset
+        self.outputs = tuple(outputs)
+        self.inline = inline
+        self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
+        self._read: set[str] = set()
+        self._inputs_read = 0
+
+    # ------------------------------------------------------------------ inputs
+
+    def input(self, index: int = 0) -> Value:
+        """Input `index`. Raises ModelError when the node lacks it."""
+        value = self.optional(index)
+        if value is None:
+            self.invalid(f"input {index} is missing")
+        return value
+
+    def optional(self, index: int) -> Value | None:
+        """Input `index`, or None where the node leaves it out."""
+        self._inputs_read = max(self._inputs_read, index + 1)
+        return self._inputs[index] if index < len(self._inputs) else None
+
+    def variadic(self) -> list[Value]:
+        """All inputs of an operator that takes any number of them, at least one."""
+        return [self.input(i) for i in range(max(len(self._inputs), 1))]
+
+    def known(self, value: Value, what: str) -> tuple[Dim, ...]:
+        """The elements of an integer tensor, as dims. Raises UnsupportedError where they depend on data."""
+        dims = dims_of(value)
+        if dims is None:
+            self.fail(f"{what} depends on the model's input data", FIX_DIMS)
+        return dims
+
+    def known_ints(self, value: Value, what: str) -> tuple[int, ...]:
+        """The elements of an integer tensor that must be plain numbers. Raises UnsupportedError where they are not."""
+        dims = self.known(value, what)
+        numbers = tuple(d for d in dims if isinstance(d, int))
+        if len(numbers) != len(dims):
+            self.fail(f"{what} depends on the input sizes", FIX_DIMS)
+        return numbers
+
+    def scalar(self, value: Value, what: str) -> float | int | bool:
+        """The only element of a constant. Raises UnsupportedError where it is not constant."""
+        if value.data is None:
+            self.fail(f"{what} is not a constant")
+        if value.data.size != 1:
+            self.invalid(f"{what} has {value.data.size} elements, not one")
+        element: float | int | bool = value.data.reshape(()).item()
+        return element
+
+    # -------------------------------------------------------------- attributes
+
+    def has(self, name: str) -> bool:
+        """Whether the node states this attribute."""
+        return name in self._attrs
+
+    def attr(self, name: str) -> Any:
+        """An attribute as stated, or its default in this opset; None where it has neither."""
+        self._read.add(name)
+        if name in self._attrs:
+            return self._attrs[name]
+        if self._schema is not None and name in self._schema.attributes:
+            return attributes.default_of(self._schema.attributes[name])
+        return None
+
+    def required(self, name: str) -> Any:
+        """An attribute that must be there. Raises ModelError when it is not."""
+        value = self.attr(name)
+        if value is None:
+            self.invalid(f"attribute {name!r} is missing")
+        return value
+
+    def axis(self, axis: int, rank: int) -> int:
+        """axis counted from the front. Raises ModelError when it is outside the rank."""
+        if not -rank <= axis < rank:
+            self.invalid(f"axis {axis} is outside rank {rank}")
+        return axis + rank if axis < 0 else axis
+
+    def axes(self, axes: Sequence[int], rank: int) -> tuple[int, ...]:
+        """Axes counted from the front, in the given order. Raises ModelError for repeated ones."""
+        found = tuple(self.axis(a, rank) for a in axes)
+        if len(set(found)) != len(found):
+            self.invalid(f"axes {tuple(axes)} repeat one")
+        return found
+
+    # ---------------------------------------------------------------- building
+
+    def one(self, op: str, *inputs: Value | None, **attrs: Any) -> Value:
+        """Apply a canonical op with one output."""
+        return self.builder.one(op, *inputs, **attrs)
+
+    def like(self, value: float | int, other: Value) -> Value:
+        """A scalar constant of another value's dtype."""
+        return self.builder.constant(value, other.dtype)
+
+    def cast(self, value: Value, dtype: DType) -> Value:
+        """value converted to dtype; itself where it has it already."""
+        return value if value.dtype is dtype else self.one("Cast", value, to=dtype)
+
+    def reshape(self, value: Value, shape: Sequence[Dim]) -> Value:
+        """value in another shape of as many elements; itself where it has that shape already."""
+        return value if value.shape == tuple(shape) else self.one("Reshape", value, shape=tuple(shape))
+
+    def fail(self, reason: str, remedy: str = "") -> NoReturn:
+        """Report that pyruntime cannot convert this node."""
+        raise UnsupportedError(self.op, self.name, reason, remedy)
+
+    def invalid(self, reason: str) -> NoReturn:
+        """Report that the model breaks ONNX's rules."""
+        raise ModelError(f"{self.op} {self.name!r}: {reason}")
+
+    def finish(self, results: Sequence[Value], wanted: Callable[[str], bool]) -> None:
+        """Raise for whatever the node states and its handler did not look at: nothing is ignored silently."""
+        for name, value in self._attrs.items():
+            if name in self._read or name in _WITHOUT_MEANING:
+                continue
+            default = None
+            if self._schema is not None and name in self._schema.attributes:
+                default = attributes.default_of(self._schema.attributes[name])
+            if not np.array_equal(np.asarray(value, dtype=object), np.asarray(default, dtype=object)):
+                self.fail(f"attribute {name} = {value!r} is not supported")
+        for index in range(self._inputs_read, len(self._inputs)):
+            if self._inputs[index] is not None:
+                self.fail(f"input {index} is not supported")
+        for index in range(len(results), len(self.outputs)):
+            if wanted(self.outputs[index]):
+                self.fail(f"output {index} ({self.outputs[index]!r}) is not supported")
+
+
+Handler = Callable[[NodeContext], "Value | Sequence[Value]"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    since: int
+    until: int
+    handler: Handler
+
+
+_TABLE: dict[tuple[str, str], list[_Row]] = {}
+
+
+def handles(
+    *ops: str, since: int = 1, until: int = 1 << 30, domain: str = ""
+) -> Callable[[Handler], Handler]:
+    """Make a function the handler of ONNX operators in opsets since..until (inclusive) of a domain."""
+
+    def register(handler: Handler) -> Handler:
+        for op in ops:
+            rows = _TABLE.setdefault((domain, op), [])
+            if any(row.since <= until and since <= row.until for row in rows):
+                raise TypeError(f"two handlers of {op} in opset {since}")
+            rows.append(_Row(since, until, handler))
+        return handler
+
+    return register
+
+
+@functools.cache
+def _discover() -> None:
+    from pyruntime_converter.frontends.onnx import handlers
+
+    for module in sorted(m.name for m in pkgutil.iter_modules(handlers.__path__)):
+        importlib.import_module(f"{handlers.__name__}.{module}")
+
+
+def handler_of(domain: str, op: str, opset: int) -> Handler | None:
+    """The handler of an operator in an opset, or None."""
+    _discover()
+    rows = _TABLE.get((domain, op), [])
+    return next((row.handler for row in rows if row.since <= opset <= row.until), None)
+
+
+def handled() -> list[tuple[str, str]]:
+    """(domain, operator) of everything that has a handler, sorted: for the support table."""
+    _discover()
+    return sorted(_TABLE)

@@ -1,0 +1,83 @@
+"""Bodies of functions: those that a model brings, and those that ONNX defines operators by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import onnx
+from onnx import FunctionProto, NodeProto, TensorShapeProto, TypeProto
+from onnx.defs import OpSchema, SchemaError
+
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.tensors import enum_of
+
+
+def schema_of(op: str, opset: int, domain: str) -> OpSchema | None:
+    """ONNX's definition of an operator in an opset, or None."""
+    try:
+        return onnx.defs.get_schema(op, opset, domain)
+    except SchemaError:
+        return None
+
+
+class _Bodies(Protocol):
+    """What OpSchema has at run time; the type stubs of onnx leave it out."""
+
+    has_function: bool
+    has_context_dependent_function: bool
+    function_opset_versions: list[int]
+    context_dependent_function_opset_versions: list[int]
+
+    def get_function_with_opset_version(self, version: int, /) -> bytes:
+        """A serialised FunctionProto."""
+
+    def get_context_dependent_function_with_opset_version(
+        self, version: int, node: bytes, types: Sequence[bytes], /
+    ) -> bytes:
+        """A serialised FunctionProto for a node and its inputs' types."""
+
+
+def has_body(schema: OpSchema) -> bool:
+    """Whether ONNX defines this operator by a function."""
+    bodies = cast(_Bodies, schema)
+    return bodies.has_function or bodies.has_context_dependent_function
+
+
+def body_of(
+    schema: OpSchema, node: NodeProto, inputs: Sequence[Value | None], opset: int
+) -> FunctionProto | None:
+    """The function that ONNX defines an operator by, for these inputs; None where it has none.
+
+    A body's own opset import tells which operators it uses; the newest that is not newer than the
+    model's is taken, else the oldest.
+    """
+    bodies = cast(_Bodies, schema)
+    for version in _by_preference(bodies.context_dependent_function_opset_versions, opset):
+        serialized = bodies.get_context_dependent_function_with_opset_version(
+            version, node.SerializeToString(), [_type(i) for i in inputs]
+        )
+        if serialized:
+            return FunctionProto.FromString(serialized)
+    for version in _by_preference(bodies.function_opset_versions, opset):
+        return FunctionProto.FromString(bodies.get_function_with_opset_version(version))
+    return None
+
+
+def _by_preference(versions: Sequence[int], opset: int) -> list[int]:
+    older = [v for v in versions if v <= opset]
+    newer = [v for v in versions if v > opset]
+    return sorted(older, reverse=True) + sorted(newer)
+
+
+def _type(value: Value | None) -> bytes:
+    if value is None:
+        return TypeProto().SerializeToString()
+    dims = [
+        TensorShapeProto.Dimension(dim_value=d)
+        if isinstance(d, int)
+        else TensorShapeProto.Dimension(dim_param=str(d))
+        for d in value.shape
+    ]
+    tensor = TypeProto.Tensor(elem_type=enum_of(value.dtype), shape=TensorShapeProto(dim=dims))
+    return TypeProto(tensor_type=tensor).SerializeToString()

@@ -1,0 +1,1 @@
+"""Handlers of ONNX operators by family; each module registers its own, none is listed anywhere."""

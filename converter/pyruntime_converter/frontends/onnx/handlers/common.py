@@ -1,0 +1,107 @@
+"""What several families of handlers share: old ways of broadcasting, clamping, padding and reading axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyruntime.ir.dims import Dim, ceildiv, maximum, minimum
+from pyruntime.ir.graph import Shape, Value
+from pyruntime_converter.frontends.onnx.context import NodeContext
+
+# exporters write these for "to the end", whatever the size
+_FAR = 2**31 - 1
+
+
+def legacy_broadcast(ctx: NodeContext) -> tuple[Value, Value]:
+    """Both operands of a binary operator; before opset 7 the second one may state where it is aligned."""
+    a, b = ctx.input(0), ctx.input(1)
+    if ctx.opset >= 7:
+        return a, b
+    axis = ctx.attr("axis")
+    if not ctx.attr("broadcast") or axis is None or b.rank == 0:
+        return a, b
+    trailing = a.rank - ctx.axis(axis, a.rank) - b.rank
+    if trailing < 0:
+        ctx.invalid(f"operands of rank {a.rank} and {b.rank} do not align at axis {axis}")
+    return a, ctx.reshape(b, (*b.shape, *[1] * trailing))
+
+
+def axes_of(ctx: NodeContext, input_since: int) -> tuple[int, ...] | None:
+    """The `axes` of an operator: an attribute before opset `input_since`, an input since. None if absent."""
+    if ctx.opset < input_since:
+        stated = ctx.attr("axes")
+        return None if stated is None else tuple(stated)
+    value = ctx.optional(1)
+    return None if value is None else ctx.known_ints(value, "its list of axes")
+
+
+def clamp(dim: Dim, low: Dim, high: Dim) -> Dim:
+    """dim, at least low and at most high."""
+    return minimum(maximum(dim, low), high)
+
+
+def slice_range(start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim]:
+    """First index and number of elements of `start:end:step` in an axis of `size`, as ONNX and Python count."""
+    if step > 0:
+        first = _bound(start, size, 0, size)
+        return first, maximum(ceildiv(_bound(end, size, 0, size) - first, step), 0)
+    first = _bound(start, size, 0, size - 1)
+    return first, maximum(ceildiv(first - _bound(end, size, -1, size - 1), -step), 0)
+
+
+def _bound(position: Dim, size: Dim, low: Dim, high: Dim) -> Dim:
+    if isinstance(position, int):
+        if position >= _FAR:
+            return high
+        if position <= -_FAR:
+            return low
+        if position < 0:
+            return clamp(position + size, low, high)
+    return clamp(position, low, high)
+
+
+def slice_axis(ctx: NodeContext, value: Value, axis: int, start: Dim, size: Dim) -> Value:
+    """Elements start .. start + size of one axis; value itself where that is all of it."""
+    if start == 0 and size == value.shape[axis]:
+        return value
+    starts = tuple(start if a == axis else 0 for a in range(value.rank))
+    sizes = tuple(size if a == axis else d for a, d in enumerate(value.shape))
+    return ctx.one("Slice", value, starts=starts, sizes=sizes, steps=(1,) * value.rank)
+
+
+def ones(count: int) -> tuple[int, ...]:
+    """As many ones: the default of strides and dilations."""
+    return (1,) * count
+
+
+def per_window_axis(ctx: NodeContext, name: str, rank: int) -> tuple[int, ...]:
+    """strides, dilations: one positive number per spatial axis, by default 1."""
+    values = ctx.attr(name)
+    if values is None or not len(values):
+        return ones(rank)
+    if len(values) != rank or any(v < 1 for v in values):
+        ctx.invalid(f"{name} {values} for {rank} spatial axes")
+    return tuple(values)
+
+
+def window_pads(
+    ctx: NodeContext, sizes: Shape, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> tuple[Dim, ...]:
+    """pads, all begins and then all ends, with auto_pad resolved for these spatial sizes."""
+    rank = len(kernel)
+    stated, auto = ctx.attr("pads"), ctx.attr("auto_pad") or "NOTSET"
+    if auto == "NOTSET":
+        pads = tuple(stated) if stated is not None and len(stated) else (0,) * (2 * rank)
+        if len(pads) != 2 * rank:
+            ctx.invalid(f"pads {pads} for {rank} spatial axes")
+        return pads
+    if auto == "VALID":
+        return (0,) * (2 * rank)
+    if auto not in ("SAME_UPPER", "SAME_LOWER"):
+        ctx.invalid(f"auto_pad {auto!r}")
+    totals = [
+        maximum((ceildiv(size, s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
+    ]
+    less, more = [t // 2 for t in totals], [ceildiv(t, 2) for t in totals]
+    return (*less, *more) if auto == "SAME_UPPER" else (*more, *less)

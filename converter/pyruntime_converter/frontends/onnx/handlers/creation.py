@@ -1,0 +1,58 @@
+"""Operators that make tensors from attributes and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.tensors import dtype_of
+
+# Constant's attribute forms
+_FORMS: dict[str, Callable[[Any], np.ndarray[Any, Any]]] = {
+    "value": np.asarray,
+    "sparse_value": np.asarray,
+    "value_float": lambda v: np.asarray(v, np.float32),
+    "value_floats": lambda v: np.asarray(v, np.float32),
+    "value_int": lambda v: np.asarray(v, np.int64),
+    "value_ints": lambda v: np.asarray(v, np.int64),
+}
+
+
+@handles("Constant")
+def constant(ctx: NodeContext) -> Value:
+    """The tensor that the node carries, in any of its forms."""
+    stated = [form for form in _FORMS if ctx.has(form)]
+    if not stated and any(ctx.has(form) for form in ("value_string", "value_strings")):
+        ctx.fail("strings are not supported")
+    if len(stated) != 1:
+        ctx.invalid(f"it has {len(stated)} values, not one")
+    return ctx.builder.constant(_FORMS[stated[0]](ctx.attr(stated[0])))
+
+
+@handles("ConstantOfShape")
+def constant_of_shape(ctx: NodeContext) -> Value:
+    """One value everywhere; by default a float zero."""
+    target, value = ctx.known(ctx.input(), "its shape"), ctx.attr("value")
+    if any(isinstance(d, int) and d < 0 for d in target):
+        ctx.invalid(f"shape {target}")
+    element = np.zeros((), np.float32) if value is None else value
+    if element.size != 1:
+        ctx.invalid(f"its value has {element.size} elements, not one")
+    return ctx.one("Expand", ctx.builder.constant(element.reshape(())), shape=target)
+
+
+@handles("EyeLike")
+def eye_like(ctx: NodeContext) -> Value:
+    """Ones on a diagonal of a matrix as large as the input."""
+    x, stated = ctx.input(), ctx.attr("dtype")
+    if x.rank != 2:
+        ctx.invalid(f"rank {x.rank}, not 2")
+    rows, columns = x.shape
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        ctx.fail(f"the matrix is {rows} x {columns}, which depends on the input sizes", FIX_DIMS)
+    dtype = x.dtype if stated is None else dtype_of(stated, ctx.name)
+    return ctx.builder.constant(np.eye(rows, columns, ctx.attr("k"), dtype=dtype.value))

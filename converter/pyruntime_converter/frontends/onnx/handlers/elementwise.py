@@ -1,0 +1,189 @@
+"""Elementwise operators: most are canonical as they are, the rest are a line or two over others."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime.ops.definition import definition
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import legacy_broadcast
+from pyruntime_converter.frontends.onnx.tensors import dtype_of
+
+_UNARY = (
+    *("Neg", "Abs", "Sign", "Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Exp", "Log", "Erf"),
+    *("Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Tanh"),
+    *("Sigmoid", "Relu", "LeakyRelu", "Elu", "Selu", "Celu", "HardSigmoid", "HardSwish", "Softplus"),
+    *(
+        "Softsign",
+        "Mish",
+        "Gelu",
+        "Swish",
+        "ThresholdedRelu",
+        "Shrink",
+        "IsNaN",
+        "IsInf",
+        "Not",
+        "BitwiseNot",
+    ),
+)
+_BINARY = (
+    *("Add", "Sub", "Mul", "Div", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual"),
+    *("Greater", "GreaterOrEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift"),
+)
+
+
+@handles(*_UNARY)
+def unary(ctx: NodeContext) -> Value:
+    """A canonical op of the same name; its attributes are ONNX's."""
+    return _same(ctx, ctx.input())
+
+
+@handles(*_BINARY)
+def binary(ctx: NodeContext) -> Value:
+    """A canonical op of the same name on two operands."""
+    return _same(ctx, *legacy_broadcast(ctx))
+
+
+def _same(ctx: NodeContext, *operands: Value) -> Value:
+    stated = {name: ctx.attr(name) for name in definition(ctx.op).attrs}
+    return ctx.one(ctx.op, *operands, **{k: v for k, v in stated.items() if v is not None})
+
+
+@handles("Mod")
+def mod(ctx: NodeContext) -> Value:
+    """The remainder with the divisor's sign, or with fmod the dividend's."""
+    return ctx.one("Mod", ctx.input(0), ctx.input(1), fmod=bool(ctx.attr("fmod")))
+
+
+@handles("Pow")
+def power(ctx: NodeContext) -> Value:
+    """The result has the base's type, whatever the exponent's is."""
+    base, exponent = legacy_broadcast(ctx)
+    if base.dtype is exponent.dtype:
+        return ctx.one("Pow", base, exponent)
+    if base.dtype.is_float or not exponent.dtype.is_float:
+        return ctx.one("Pow", base, ctx.cast(exponent, base.dtype))
+    return ctx.cast(ctx.one("Pow", ctx.cast(base, exponent.dtype), exponent), base.dtype)
+
+
+@handles("PRelu")
+def prelu(ctx: NodeContext) -> Value:
+    """Before opset 7 a slope of one axis belongs to the channels."""
+    x, slope = ctx.input(0), ctx.input(1)
+    if ctx.opset < 7 and slope.rank == 1 and slope.shape != (1,):
+        slope = ctx.reshape(slope, (*slope.shape, *[1] * (x.rank - 2)))
+    return ctx.one("PRelu", x, slope)
+
+
+@handles("Sum")
+def variadic_sum(ctx: NodeContext) -> Value:
+    """Any number of addends."""
+    return functools.reduce(lambda a, b: ctx.one("Add", a, b), ctx.variadic())
+
+
+@handles("Mean")
+def variadic_mean(ctx: NodeContext) -> Value:
+    """The sum over the number of operands."""
+    values = ctx.variadic()
+    total = functools.reduce(lambda a, b: ctx.one("Add", a, b), values)
+    return total if len(values) == 1 else ctx.one("Div", total, ctx.like(len(values), total))
+
+
+@handles("Max", "Min")
+def variadic_extreme(ctx: NodeContext) -> Value:
+    """The largest or smallest of any number of operands."""
+    return functools.reduce(lambda a, b: ctx.one(ctx.op, a, b), ctx.variadic())
+
+
+@handles("Clip", until=10)
+def clip_attributes(ctx: NodeContext) -> Value:
+    """Limits that are attributes."""
+    x = ctx.input()
+    low, high = ctx.attr("min"), ctx.attr("max")
+    limits = np.finfo(x.dtype.value) if x.dtype.is_float else None
+    if low is not None and (limits is None or low > limits.min):
+        x = ctx.one("Max", x, ctx.like(low, x))
+    if high is not None and (limits is None or high < limits.max):
+        x = ctx.one("Min", x, ctx.like(high, x))
+    return x
+
+
+@handles("Clip", since=11)
+def clip(ctx: NodeContext) -> Value:
+    """Limits that are inputs; where they cross, the upper one wins."""
+    x, low, high = ctx.input(), ctx.optional(1), ctx.optional(2)
+    if low is not None:
+        x = ctx.one("Max", x, low)
+    return x if high is None else ctx.one("Min", x, high)
+
+
+@handles("Where")
+def where(ctx: NodeContext) -> Value:
+    """The second operand where the first holds, else the third."""
+    return ctx.one("Where", ctx.input(0), ctx.input(1), ctx.input(2))
+
+
+_CAST_NAMES = {
+    "FLOAT": DType.F32,
+    "DOUBLE": DType.F64,
+    "FLOAT16": DType.F16,
+}  # others match DType's in lower case
+
+
+@handles("Cast")
+def cast(ctx: NodeContext) -> Value:
+    """A conversion; opsets before 6 name the type in words. `saturate` only concerns 8-bit floats."""
+    to = ctx.required("to")
+    ctx.attr("saturate")
+    ctx.attr("round_mode")
+    if not isinstance(to, str):
+        return ctx.cast(ctx.input(), dtype_of(to, ctx.name))
+    known = {d.value.upper(): d for d in DType} | _CAST_NAMES
+    if to not in known:
+        ctx.fail(f"element type {to} is not supported")
+    return ctx.cast(ctx.input(), known[to])
+
+
+@handles("CastLike")
+def cast_like(ctx: NodeContext) -> Value:
+    """A conversion to another tensor's type."""
+    ctx.attr("saturate")
+    ctx.attr("round_mode")
+    return ctx.cast(ctx.input(0), ctx.input(1).dtype)
+
+
+@handles("Identity", "Dropout", until=6)
+def identity_of_first_opsets(ctx: NodeContext) -> list[Value]:
+    """Identity; Dropout is one in inference, which `is_test` may state."""
+    ctx.attr("is_test")
+    ctx.attr("ratio")
+    return _with_mask(ctx, ctx.input(), mask_dtype=ctx.input().dtype)
+
+
+@handles("Identity", since=7)
+def identity(ctx: NodeContext) -> Value:
+    """The value itself: no node is made."""
+    return ctx.input()
+
+
+@handles("Dropout", since=7)
+def dropout(ctx: NodeContext) -> list[Value]:
+    """The input itself: pyruntime runs inference."""
+    ctx.attr("ratio")
+    ctx.attr("seed")
+    ctx.optional(1)
+    training = ctx.optional(2)
+    if training is not None and ctx.scalar(training, "training_mode"):
+        ctx.fail("it is in training mode", "Export the model for inference.")
+    x = ctx.input()
+    return _with_mask(ctx, x, mask_dtype=DType.BOOL if ctx.opset >= 10 else x.dtype)
+
+
+def _with_mask(ctx: NodeContext, x: Value, mask_dtype: DType) -> list[Value]:
+    if len(ctx.outputs) < 2 or not ctx.outputs[1]:
+        return [x]
+    return [x, ctx.one("Expand", ctx.builder.constant(1, mask_dtype), shape=x.shape)]

@@ -1,0 +1,65 @@
+"""Operators that pick elements by index or by a condition."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime.ops.builder import dims_of
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+
+
+@handles("Gather")
+def gather(ctx: NodeContext) -> Value:
+    """Whole slices by index; one fixed index is a Slice, which moves nothing."""
+    x, indices = ctx.input(0), ctx.input(1)
+    axis = ctx.axis(ctx.attr("axis"), x.rank)
+    known = dims_of(indices) if dims_of(x) is None and indices.elements == 1 else None
+    if known is None or not isinstance(known[0], int):
+        return ctx.one("Gather", x, indices, axis=axis)
+    size = x.shape[axis]
+    if isinstance(size, int) and not -size <= known[0] < size:
+        ctx.invalid(f"index {known[0]} is outside axis {axis} of size {size}")
+    start = known[0] + size if known[0] < 0 else known[0]
+    picked = slice_axis(ctx, x, axis, start, 1)
+    return ctx.reshape(picked, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+@handles("GatherElements")
+def gather_elements(ctx: NodeContext) -> Value:
+    """Single elements by index along one axis."""
+    x = ctx.input(0)
+    return ctx.one("GatherElements", x, ctx.input(1), axis=ctx.axis(ctx.attr("axis"), x.rank))
+
+
+@handles("OneHot")
+def one_hot(ctx: NodeContext) -> Value:
+    """A new axis of `depth` that is on where the index says."""
+    indices, values = ctx.input(0), ctx.input(2)
+    depth = ctx.input(1)
+    if depth.data is not None and depth.dtype.is_float:
+        depth = ctx.cast(depth, DType.I64)
+    known = ctx.known(depth, "its depth")
+    if len(known) != 1:
+        ctx.invalid(f"a depth of {len(known)} elements")
+    if not indices.dtype.is_integer:  # ONNX allows floats, which hold whole numbers
+        indices = ctx.cast(indices, DType.I64)
+    axis = ctx.axis(ctx.attr("axis"), indices.rank + 1)
+    return ctx.one("OneHot", indices, values, axis=axis, depth=known[0])
+
+
+@handles("Trilu")
+def trilu(ctx: NodeContext) -> Value:
+    """The upper or lower triangle of matrices; zero elsewhere."""
+    x, k, upper = ctx.input(0), ctx.optional(1), bool(ctx.attr("upper"))
+    if x.rank < 2:
+        ctx.invalid(f"rank {x.rank}")
+    rows, columns = x.shape[-2:]
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        ctx.fail(f"the matrix is {rows} x {columns}, which depends on the input sizes", FIX_DIMS)
+    diagonal = 0 if k is None else int(ctx.scalar(k, "which diagonal it takes"))
+    offsets = np.arange(columns)[None, :] - np.arange(rows)[:, None]
+    kept = ctx.builder.constant(offsets >= diagonal if upper else offsets <= diagonal)
+    return ctx.one("Where", kept, x, ctx.like(0, x))

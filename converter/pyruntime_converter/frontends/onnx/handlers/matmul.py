@@ -1,0 +1,65 @@
+"""Matrix products: MatMul with its vector cases, Gemm."""
+
+from __future__ import annotations
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+
+
+def _product(ctx: NodeContext, a: Value, b: Value) -> Value:
+    """a @ b as NumPy has it: a vector counts as one row, or one column."""
+    if not a.rank or not b.rank:
+        ctx.invalid("an operand is a scalar")
+    left = ctx.reshape(a, (1, *a.shape)) if a.rank == 1 else a
+    right = ctx.reshape(b, (*b.shape, 1)) if b.rank == 1 else b
+    result = ctx.one("MatMul", left, right)
+    shape = list(result.shape)
+    if b.rank == 1:
+        shape.pop(-1)
+    if a.rank == 1:
+        shape.pop(-2 if b.rank > 1 else -1)
+    return ctx.reshape(result, shape)
+
+
+@handles("MatMul")
+def matmul(ctx: NodeContext) -> Value:
+    """A product of matrices, stacks of them or vectors."""
+    return _product(ctx, ctx.input(0), ctx.input(1))
+
+
+@handles("MatMulInteger")
+def matmul_integer(ctx: NodeContext) -> Value:
+    """A product of 8-bit integers, less their zero points, in 32 bits."""
+    operands = []
+    for index in (0, 1):
+        value, zero = ctx.cast(ctx.input(index), DType.I32), ctx.optional(index + 2)
+        if zero is not None:
+            zero = ctx.cast(zero, DType.I32)
+            if index == 0 and zero.rank == 1:  # one per row
+                zero = ctx.reshape(zero, (*zero.shape, 1))
+            value = ctx.one("Sub", value, zero)
+        operands.append(value)
+    return _product(ctx, operands[0], operands[1])
+
+
+@handles("Gemm")
+def gemm(ctx: NodeContext) -> Value:
+    """alpha * A @ B + beta * C, with A and B transposed where it says so."""
+    a, b, c = ctx.input(0), ctx.input(1), ctx.optional(2)
+    alpha, beta = ctx.attr("alpha"), ctx.attr("beta")
+    ctx.attr("broadcast")  # of C, in the first opsets: it is broadcast the same way without
+    if a.rank != 2 or b.rank != 2:
+        ctx.invalid(f"operands of rank {a.rank} and {b.rank}, not 2")
+    if ctx.attr("transA"):
+        a = ctx.one("Transpose", a, perm=(1, 0))
+    if ctx.attr("transB"):
+        b = ctx.one("Transpose", b, perm=(1, 0))
+    result = ctx.one("MatMul", a, b)
+    if alpha != 1:
+        result = ctx.one("Mul", result, ctx.like(alpha, result))
+    if c is None or beta == 0:
+        return result
+    if beta != 1:
+        c = ctx.one("Mul", c, ctx.like(beta, c))
+    return ctx.one("Add", result, c)

@@ -1,0 +1,285 @@
+"""Operators that only move elements: reshaping, slicing, padding, joining, repeating."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, minimum, product
+from pyruntime.ir.graph import Value
+from pyruntime.ops.definition import broadcast
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import (
+    axes_of,
+    ones,
+    slice_axis,
+    slice_range,
+)
+
+
+@handles("Reshape", until=4)
+def reshape_attribute(ctx: NodeContext) -> Value:
+    """A target that is an attribute."""
+    return ctx.reshape(ctx.input(), _target(ctx, ctx.required("shape"), keep_zero=False))
+
+
+@handles("Reshape", since=5)
+def reshape(ctx: NodeContext) -> Value:
+    """A target that is an input: constant, or computed from input sizes."""
+    target = ctx.known(ctx.input(1), "its target shape")
+    return ctx.reshape(ctx.input(), _target(ctx, target, keep_zero=bool(ctx.attr("allowzero"))))
+
+
+def _target(ctx: NodeContext, target: Sequence[Dim], *, keep_zero: bool) -> tuple[Dim, ...]:
+    """The target with 0 (that axis of the input) and -1 (what is left) resolved."""
+    x = ctx.input()
+    shape: list[Dim] = []
+    for axis, dim in enumerate(target):
+        if dim == 0 and not keep_zero:
+            if axis >= x.rank:
+                ctx.invalid(f"target {tuple(target)} copies axis {axis} of an input of rank {x.rank}")
+            dim = x.shape[axis]
+        shape.append(dim)
+    if shape.count(-1) > 1 or any(isinstance(d, int) and d < -1 for d in shape):
+        ctx.invalid(f"target {tuple(target)}")
+    if -1 in shape:
+        rest = product([d for d in shape if d != -1])
+        if rest == 0:
+            ctx.invalid(f"target {tuple(target)} leaves -1 undefined")
+        if isinstance(x.elements, int) and isinstance(rest, int) and not divides(rest, x.elements):
+            ctx.invalid(f"{x.elements} elements do not fit {tuple(target)}")
+        shape[shape.index(-1)] = floordiv(x.elements, rest)
+    return tuple(shape)
+
+
+@handles("Flatten")
+def flatten(ctx: NodeContext) -> Value:
+    """Two axes: what is before `axis`, and the rest."""
+    x, axis = ctx.input(), ctx.attr("axis")
+    split = x.rank if axis == x.rank else ctx.axis(axis, x.rank)
+    return ctx.reshape(x, (product(x.shape[:split]), product(x.shape[split:])))
+
+
+@handles("Squeeze")
+def squeeze(ctx: NodeContext) -> Value:
+    """Without the named axes, or without all that are known to be 1."""
+    x, stated = ctx.input(), axes_of(ctx, 13)
+    if stated is None:
+        unknown = [d for d in x.shape if not isinstance(d, int)]
+        if unknown:
+            ctx.fail(f"it names no axes, and whether {unknown[0]} is 1 depends on the input sizes", FIX_DIMS)
+        return ctx.reshape(x, [d for d in x.shape if d != 1])
+    axes = ctx.axes(stated, x.rank)
+    for axis in axes:
+        if x.shape[axis] != 1:
+            if isinstance(x.shape[axis], int):
+                ctx.invalid(f"axis {axis} has size {x.shape[axis]}, not 1")
+            ctx.fail(f"whether axis {axis} ({x.shape[axis]}) is 1 depends on the input sizes", FIX_DIMS)
+    return ctx.reshape(x, [d for a, d in enumerate(x.shape) if a not in axes])
+
+
+@handles("Unsqueeze")
+def unsqueeze(ctx: NodeContext) -> Value:
+    """With new axes of size 1."""
+    x, stated = ctx.input(), axes_of(ctx, 13)
+    if stated is None:
+        ctx.invalid("it names no axes")
+    rank = x.rank + len(stated)
+    axes, dims = ctx.axes(stated, rank), iter(x.shape)
+    return ctx.reshape(x, [1 if a in axes else next(dims) for a in range(rank)])
+
+
+@handles("Transpose")
+def transpose(ctx: NodeContext) -> Value:
+    """Axes in another order; by default reversed."""
+    x = ctx.input()
+    perm = ctx.attr("perm")
+    perm = tuple(reversed(range(x.rank))) if perm is None else ctx.axes(perm, x.rank)
+    if len(perm) != x.rank:
+        ctx.invalid(f"perm {perm} for rank {x.rank}")
+    return x if perm == tuple(range(x.rank)) else ctx.one("Transpose", x, perm=perm)
+
+
+@handles("Slice", until=9)
+def slice_attributes(ctx: NodeContext) -> Value:
+    """Bounds that are attributes."""
+    starts, ends = ctx.required("starts"), ctx.required("ends")
+    axes = ctx.attr("axes")
+    return _slice(ctx, starts, ends, range(len(starts)) if axes is None else axes, ones(len(starts)))
+
+
+@handles("Slice", since=10)
+def slice_inputs(ctx: NodeContext) -> Value:
+    """Bounds that are inputs."""
+    starts = ctx.known(ctx.input(1), "where it starts")
+    ends = ctx.known(ctx.input(2), "where it ends")
+    axes, steps = ctx.optional(3), ctx.optional(4)
+    return _slice(
+        ctx,
+        starts,
+        ends,
+        range(len(starts)) if axes is None else ctx.known_ints(axes, "its list of axes"),
+        ones(len(starts)) if steps is None else ctx.known_ints(steps, "its steps"),
+    )
+
+
+def _slice(
+    ctx: NodeContext, starts: Sequence[Dim], ends: Sequence[Dim], axes: Sequence[int], steps: Sequence[int]
+) -> Value:
+    x = ctx.input()
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        ctx.invalid(f"starts {starts}, ends {ends}, axes {tuple(axes)}, steps {steps}")
+    first: list[Dim] = [0] * x.rank
+    sizes = list(x.shape)
+    every = [1] * x.rank
+    for axis, start, end, step in zip(ctx.axes(axes, x.rank), starts, ends, steps, strict=True):
+        first[axis], sizes[axis] = slice_range(start, end, step, x.shape[axis])
+        every[axis] = step
+    if not any(first) and tuple(sizes) == x.shape and all(s == 1 for s in every):
+        return x
+    return ctx.one("Slice", x, starts=tuple(first), sizes=tuple(sizes), steps=tuple(every))
+
+
+@handles("Split")
+def split(ctx: NodeContext) -> list[Value]:
+    """One slice per output: stated sizes, or equal ones of which the last may be smaller."""
+    x, count = ctx.input(), len(ctx.outputs)
+    axis = ctx.axis(ctx.attr("axis") or 0, x.rank)
+    size = x.shape[axis]
+    stated: Sequence[Dim] | None = ctx.attr("split")
+    given = ctx.optional(1)
+    if given is not None:
+        stated = ctx.known(given, "the sizes of its parts")
+    if stated is None or not len(stated):
+        count = ctx.attr("num_outputs") or count
+        if count < 1 or (ctx.opset < 18 and isinstance(size, int) and size % count):
+            ctx.invalid(f"size {size} does not split into {count} equal parts")
+        part = ceildiv(size, count)
+        starts: list[Dim] = [minimum(part * i, size) for i in range(count)]
+        stated = [minimum(part, size - start) for start in starts]
+    if isinstance(size, int) and all(isinstance(s, int) for s in stated) and sum(stated) != size:
+        ctx.invalid(f"parts {tuple(stated)} of size {size}")
+    parts: list[Value] = []
+    start: Dim = 0
+    for part in stated:
+        parts.append(slice_axis(ctx, x, axis, start, part))
+        start = start + part
+    return parts
+
+
+@handles("Concat")
+def concat(ctx: NodeContext) -> Value:
+    """Operands one after the other; in opset 1 by default along axis 1."""
+    values = ctx.variadic()
+    axis = ctx.attr("axis")
+    axis = ctx.axis(1 if axis is None else axis, values[0].rank)
+    return values[0] if len(values) == 1 else ctx.one("Concat", *values, axis=axis)
+
+
+@handles("Pad", until=10)
+def pad_attributes(ctx: NodeContext) -> Value:
+    """Amounts that are attributes (`paddings` in opset 1)."""
+    pads = ctx.attr("pads")
+    return _pad(ctx, ctx.required("paddings") if pads is None else pads, ctx.attr("value") or 0.0, None)
+
+
+@handles("Pad", since=11)
+def pad(ctx: NodeContext) -> Value:
+    """Amounts that are inputs."""
+    pads = ctx.known(ctx.input(1), "how much it pads")
+    value, axes = ctx.optional(2), ctx.optional(3)
+    return _pad(
+        ctx,
+        pads,
+        0 if value is None else ctx.scalar(value, "what it pads with"),
+        None if axes is None else ctx.known_ints(axes, "its list of axes"),
+    )
+
+
+def _pad(
+    ctx: NodeContext, pads: Sequence[Dim], value: float | int | bool, stated: Sequence[int] | None
+) -> Value:
+    x, mode = ctx.input(), ctx.attr("mode") or "constant"
+    axes = range(x.rank) if stated is None else ctx.axes(stated, x.rank)
+    if len(pads) != 2 * len(axes):
+        ctx.invalid(f"pads {tuple(pads)} for {len(axes)} axes")
+    before: list[Dim] = [0] * x.rank
+    after: list[Dim] = [0] * x.rank
+    for index, axis in enumerate(axes):
+        before[axis], after[axis] = pads[index], pads[index + len(axes)]
+        for end in (before, after):
+            if not isinstance(end[axis], int) and not at_least(end[axis], 0):
+                ctx.fail(f"whether it pads or crops by {end[axis]} depends on the input sizes", FIX_DIMS)
+    # negative amounts crop
+    for axis in axes:
+        low, high = (-d if isinstance(d, int) and d < 0 else 0 for d in (before[axis], after[axis]))
+        x = slice_axis(ctx, x, axis, low, x.shape[axis] - low - high)
+        before[axis], after[axis] = before[axis] + low, after[axis] + high
+    if not any(d != 0 for d in (*before, *after)):
+        return x
+    return ctx.one("Pad", x, before=tuple(before), after=tuple(after), mode=mode, value=value)
+
+
+@handles("Tile", until=5)
+def tile_axis(ctx: NodeContext) -> Value:
+    """Copies along one axis."""
+    x = ctx.input()
+    (tiles,) = ctx.known(ctx.input(1), "its number of copies") or (1,)
+    (axis,) = ctx.known_ints(ctx.input(2), "its axis") or (0,)
+    at = ctx.axis(axis, x.rank)
+    return ctx.one("Tile", x, repeats=tuple(tiles if a == at else 1 for a in range(x.rank)))
+
+
+@handles("Tile", since=6)
+def tile(ctx: NodeContext) -> Value:
+    """Copies along every axis."""
+    x, repeats = ctx.input(), ctx.known(ctx.input(1), "its number of copies")
+    if len(repeats) != x.rank or any(isinstance(r, int) and r < 0 for r in repeats):
+        ctx.invalid(f"repeats {repeats} for rank {x.rank}")
+    return x if all(r == 1 for r in repeats) else ctx.one("Tile", x, repeats=repeats)
+
+
+@handles("Expand")
+def expand(ctx: NodeContext) -> Value:
+    """The input broadcast against a shape, which may have ones where the input has more."""
+    x, target = ctx.input(), ctx.known(ctx.input(1), "its target shape")
+    if any(isinstance(d, int) and d < 0 for d in target):
+        ctx.invalid(f"target {target}")
+    shape = broadcast([x.shape, target])
+    return x if shape == x.shape else ctx.one("Expand", x, shape=shape)
+
+
+@handles("DepthToSpace")
+def depth_to_space(ctx: NodeContext) -> Value:
+    """Blocks of channels become blocks of pixels."""
+    x, block = ctx.input(), ctx.required("blocksize")
+    mode = ctx.attr("mode") or "DCR"
+    n, c, h, w = _image(ctx, x)
+    if mode not in ("DCR", "CRD") or block < 1 or (isinstance(c, int) and c % (block * block)):
+        ctx.invalid(f"mode {mode!r} and blocksize {block} for {c} channels")
+    depth = floordiv(c, block * block)
+    if mode == "DCR":
+        split, perm = (n, block, block, depth, h, w), (0, 3, 4, 1, 5, 2)
+    else:
+        split, perm = (n, depth, block, block, h, w), (0, 1, 4, 2, 5, 3)
+    moved = ctx.one("Transpose", ctx.reshape(x, split), perm=perm)
+    return ctx.reshape(moved, (n, depth, h * block, w * block))
+
+
+@handles("SpaceToDepth")
+def space_to_depth(ctx: NodeContext) -> Value:
+    """Blocks of pixels become blocks of channels."""
+    x, block = ctx.input(), ctx.required("blocksize")
+    n, c, h, w = _image(ctx, x)
+    if block < 1 or any(isinstance(d, int) and d % block for d in (h, w)):
+        ctx.invalid(f"blocksize {block} for {h} x {w}")
+    height, width = floordiv(h, block), floordiv(w, block)
+    split = ctx.reshape(x, (n, c, height, block, width, block))
+    moved = ctx.one("Transpose", split, perm=(0, 3, 5, 1, 2, 4))
+    return ctx.reshape(moved, (n, c * (block * block), height, width))
+
+
+def _image(ctx: NodeContext, x: Value) -> tuple[Dim, Dim, Dim, Dim]:
+    if x.rank != 4:
+        ctx.invalid(f"rank {x.rank}, not 4")
+    n, c, h, w = x.shape
+    return n, c, h, w

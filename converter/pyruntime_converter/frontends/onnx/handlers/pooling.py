@@ -1,0 +1,99 @@
+"""Pooling over windows and over everything."""
+
+from __future__ import annotations
+
+import math
+
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import per_window_axis, window_pads
+
+
+def _window(ctx: NodeContext) -> dict[str, object]:
+    """The attributes that all pooling ops share."""
+    x, kernel = ctx.input(), tuple(ctx.required("kernel_shape"))
+    if len(kernel) != x.rank - 2 or any(k < 1 for k in kernel):
+        ctx.invalid(f"kernel_shape {kernel} for an input of shape {x.shape}")
+    strides = per_window_axis(ctx, "strides", len(kernel))
+    dilations = per_window_axis(ctx, "dilations", len(kernel))
+    pads: tuple[Dim, ...] = window_pads(ctx, x.shape[2:], kernel, strides, dilations)
+    same = (ctx.attr("auto_pad") or "").startswith("SAME")
+    return {
+        "kernel": kernel,
+        "strides": strides,
+        "dilations": dilations,
+        "pads": pads,
+        # SAME has the sizes already that ceil_mode would round up to
+        "ceil_mode": bool(ctx.attr("ceil_mode")) and not same,
+    }
+
+
+@handles("MaxPool")
+def max_pool(ctx: NodeContext) -> Value:
+    """The largest of each window; the second output, its indices, is not supported."""
+    ctx.attr("storage_order")  # of the indices
+    return ctx.one("MaxPool", ctx.input(), **_window(ctx))
+
+
+@handles("AveragePool")
+def average_pool(ctx: NodeContext) -> Value:
+    """The mean of each window, with or without the padding."""
+    counted = bool(ctx.attr("count_include_pad"))
+    return ctx.one("AveragePool", ctx.input(), count_include_pad=counted, **_window(ctx))
+
+
+@handles("LpPool")
+def lp_pool(ctx: NodeContext) -> Value:
+    """The p-norm of each window, from the mean of powers over the whole window."""
+    window, p = _window(ctx), _order(ctx)
+    if window["ceil_mode"]:
+        ctx.fail("ceil_mode is not supported")
+    taps = math.prod(ctx.attr("kernel_shape"))
+    powers = _powers(ctx, ctx.input(), p)
+    mean = ctx.one("AveragePool", powers, count_include_pad=True, **window)
+    return _root(ctx, ctx.one("Mul", mean, ctx.like(taps, mean)), p)
+
+
+def _order(ctx: NodeContext) -> float:
+    p = ctx.attr("p")
+    return 2.0 if p is None else float(p)
+
+
+def _powers(ctx: NodeContext, x: Value, p: float) -> Value:
+    magnitude = ctx.one("Abs", x)
+    return (
+        ctx.one("Mul", x, x) if p == 2 else ctx.one("Pow", magnitude, ctx.like(p, x)) if p != 1 else magnitude
+    )
+
+
+def _root(ctx: NodeContext, x: Value, p: float) -> Value:
+    if p == 2:
+        return ctx.one("Sqrt", x)
+    return x if p == 1 else ctx.one("Pow", x, ctx.like(1 / p, x))
+
+
+def _spatial(ctx: NodeContext) -> tuple[int, ...]:
+    if ctx.input().rank < 3:
+        ctx.invalid(f"an input of rank {ctx.input().rank}")
+    return tuple(range(2, ctx.input().rank))
+
+
+@handles("GlobalAveragePool")
+def global_average_pool(ctx: NodeContext) -> Value:
+    """The mean of each channel."""
+    return ctx.one("ReduceMean", ctx.input(), axes=_spatial(ctx), keepdims=True)
+
+
+@handles("GlobalMaxPool")
+def global_max_pool(ctx: NodeContext) -> Value:
+    """The largest of each channel."""
+    return ctx.one("ReduceMax", ctx.input(), axes=_spatial(ctx), keepdims=True)
+
+
+@handles("GlobalLpPool")
+def global_lp_pool(ctx: NodeContext) -> Value:
+    """The p-norm of each channel."""
+    p = _order(ctx)
+    powers = _powers(ctx, ctx.input(), p)
+    return _root(ctx, ctx.one("ReduceSum", powers, axes=_spatial(ctx), keepdims=True), p)

@@ -1,0 +1,284 @@
+"""Walks an ONNX graph and builds the canonical graph: scopes, functions, branches, and errors collected."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto
+
+from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
+from pyruntime.ir.graph import Graph, Origin, Value
+from pyruntime.ops.builder import Builder
+from pyruntime.ops.definition import OpError
+from pyruntime_converter.frontends.model import ImportedModel
+from pyruntime_converter.frontends.onnx import attributes, functions, source
+from pyruntime_converter.frontends.onnx.context import Blocked, NodeContext, handler_of
+from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
+from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
+from pyruntime_converter.frontends.onnx.symbols import Symbols
+from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of, dtype_of
+
+# functions that call each other can multiply: a small file must not keep the converter busy for ever
+MAX_NODES = 1_000_000
+
+
+def read(path_or_bytes: str | Path | bytes, name: str | None = None) -> Graph:
+    """The canonical graph of an ONNX model.
+
+    Input and output names are the model's own. Weights are the file's own bytes wherever possible.
+
+    Raises:
+        ModelError: missing, damaged or inconsistent; the message names the file or the node.
+        UnsupportedError: what cannot be converted; UnsupportedNodesError lists the nodes where several are.
+    """
+    return import_model(path_or_bytes, name).graph
+
+
+def import_model(path_or_bytes: str | Path | bytes, name: str | None = None) -> ImportedModel:
+    """As `read`, with what else the file says about itself."""
+    loaded = source.load(path_or_bytes)
+    proto = loaded.proto
+    stem = "" if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).stem
+    opsets = source.opsets(proto, loaded.where)
+    graph = _Importer(proto, opsets, loaded.folder).run(name or stem or proto.graph.name or "model")
+    producer = f"{proto.producer_name} {proto.producer_version}".strip()
+    return ImportedModel(graph, "onnx", loaded.sha256, opsets.get("", 0), producer)
+
+
+class _Importer:
+    def __init__(self, proto: onnx.ModelProto, opsets: dict[str, int], folder: Path | None) -> None:
+        self._proto, self._opsets, self._folder = proto, opsets, folder
+        self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
+        self._problems: list[UnsupportedError] = []
+        self._named: set[Value] = set()  # values that already have the name of something in the model
+        self._nodes = 0
+
+    def run(self, name: str) -> Graph:
+        graph = Graph(name)
+        self._builder = Builder(graph)
+        proto = self._proto.graph
+        scope = Scope()
+        self._weights(proto, scope)
+        self._inputs(proto, scope)
+        frame = Frame(scope, self._opsets)
+        results = self._body(proto.node, [v.name for v in proto.output], frame)
+        if self._problems:
+            raise (UnsupportedNodesError(self._problems) if len(self._problems) > 1 else self._problems[0])
+        for output, result in zip(proto.output, results, strict=True):
+            assert isinstance(result, Value)
+            self._builder.origin = Origin("Output", output.name)
+            self._builder.materialised(result)
+            graph.outputs.append(result)
+            graph.output_names.append(output.name)
+        if len(set(graph.output_names)) != len(graph.output_names):
+            raise ModelError(f"outputs {graph.output_names} repeat a name")
+        graph.verify()
+        return graph
+
+    # ---------------------------------------------------------------- what a graph declares
+
+    def _weights(self, proto: GraphProto, scope: Scope) -> None:
+        def dense(tensor: TensorProto) -> Value:
+            array = array_of(tensor, self._folder)
+            return self._bind(self._builder.constant(array, name=tensor.name))
+
+        def sparse(tensor: SparseTensorProto) -> Value:
+            array = dense_of(tensor, self._folder, tensor.values.name)
+            return self._bind(self._builder.constant(array, name=tensor.values.name))
+
+        for tensor in proto.initializer:
+            scope.weight(tensor.name, functools.partial(dense, tensor))
+        for zeros_left_out in proto.sparse_initializer:
+            scope.weight(zeros_left_out.values.name, functools.partial(sparse, zeros_left_out))
+
+    def _inputs(self, proto: GraphProto, scope: Scope) -> None:
+        # before IR version 4 every weight is listed as an input too
+        fed = [v for v in proto.input if not scope.has(v.name)]
+        symbols = Symbols(fed)
+        for value in fed:
+            if value.type.WhichOneof("value") != "tensor_type":
+                kind = value.type.WhichOneof("value") or "untyped value"
+                raise UnsupportedError(
+                    "Input", value.name, f"it is a {kind.removesuffix('_type')}, not a tensor"
+                )
+            dtype = dtype_of(value.type.tensor_type.elem_type, value.name)
+            made = self._builder.input(value.name, dtype, symbols.shape(value))
+            scope.define(value.name, self._bind(made))
+
+    # --------------------------------------------------------------------------- bodies
+
+    def _body(self, nodes: Sequence[NodeProto], outputs: Sequence[str], frame: Frame) -> list[Value | Gap]:
+        """Convert the nodes of a graph, branch or function; what its outputs stand for."""
+        if frame.depth > MAX_DEPTH:
+            raise ModelError(f"subgraphs or functions are nested deeper than {MAX_DEPTH}")
+        scope = frame.scope
+        ordered = in_order(nodes, scope.has)
+        used = set(outputs).union(*map(reads, ordered))
+        for node in ordered:
+            self._nodes += 1
+            if self._nodes > MAX_NODES:
+                raise ModelError(f"the model has more than {MAX_NODES} nodes with its functions expanded")
+            results = self._node(node, frame, used)
+            for name, result in zip(node.output, results, strict=True):
+                if name:
+                    scope.define(name, result)
+        return [scope.get(name) for name in outputs]
+
+    def _node(self, node: NodeProto, frame: Frame, used: set[str]) -> list[Value | Gap]:
+        """What the node's outputs stand for; problems are noted, so that all can be reported together."""
+        gaps: list[Value | Gap] = [Gap.BLOCKED] * len(node.output)
+        name = f"{frame.prefix}{label(node)}"
+        origin = frame.user or Origin(node.op_type, name)
+        outer, self._builder.origin = self._builder.origin, origin
+        try:
+            entries = [frame.scope.get(i) if i else Gap.ABSENT for i in node.input]
+            if Gap.BLOCKED in entries:
+                self._survey(node, frame)
+                return gaps
+            inputs = [e if isinstance(e, Value) else None for e in entries]
+            results = self._apply(node, name, inputs, frame, used)
+        except Blocked:
+            return gaps
+        except UnsupportedError as error:
+            self._problems.append(error)
+            return gaps
+        except OpError as error:
+            raise ModelError(f"{origin.op} {origin.name!r}: {error}") from error
+        finally:
+            self._builder.origin = outer
+        for value, output in zip(results, node.output, strict=False):
+            if output and frame.user is None and value not in self._named:
+                value.name = self._builder.unique(output)
+            self._named.add(value)
+        absent: list[Value | Gap] = [Gap.BLOCKED] * (len(node.output) - len(results))
+        return [*results[: len(node.output)], *absent]
+
+    def _bind(self, value: Value) -> Value:
+        self._named.add(value)
+        return value
+
+    # ---------------------------------------------------------------------------- nodes
+
+    def _apply(
+        self, node: NodeProto, name: str, inputs: list[Value | None], frame: Frame, used: set[str]
+    ) -> Sequence[Value]:
+        domain = source.domain(node.domain)
+        where = f"{node.op_type} {name!r}"
+        given = attributes.resolve(node.attribute, frame.bound, where)
+        function = self._functions.get((domain, node.op_type))
+        if function is not None:
+            return self._call(function, inputs, given, replace(frame, prefix=f"{name}/"), {})
+        opset = self._opset(domain, frame, where)
+        schema = functions.schema_of(node.op_type, opset, domain)
+        if schema is not None:
+            attributes.check_types(given, schema, where)
+        handler = handler_of(domain, node.op_type, opset)
+        if handler is None:
+            return self._expand(node, name, inputs, given, frame)
+        context = NodeContext(
+            builder=self._builder,
+            op=node.op_type,
+            name=name,
+            opset=opset,
+            schema=schema,
+            inputs=inputs,
+            attrs={k: attributes.value_of(a, self._folder) for k, a in given.items()},
+            outputs=node.output,
+            inline=lambda graph: self._inline(graph, frame),
+        )
+        results = handler(context)
+        results = [results] if isinstance(results, Value) else list(results)
+        context.finish(results, lambda output: output in used)
+        return results
+
+    def _opset(self, domain: str, frame: Frame, where: str) -> int:
+        if domain in frame.opsets:
+            return frame.opsets[domain]
+        if not domain:
+            raise ModelError(f"{where}: the model does not say which opset it uses")
+        return 1  # contrib domains are often used without being imported, and have one version
+
+    def _expand(
+        self,
+        node: NodeProto,
+        name: str,
+        inputs: list[Value | None],
+        given: dict[str, AttributeProto],
+        frame: Frame,
+    ) -> Sequence[Value]:
+        """Convert an operator by the function that ONNX defines it by."""
+        domain = source.domain(node.domain)
+        opset = frame.opsets.get(domain, 1)
+        schema = functions.schema_of(node.op_type, opset, domain)
+        if schema is not None and functions.has_body(schema):
+            resolved = NodeProto()
+            resolved.CopyFrom(node)
+            del resolved.attribute[:]
+            resolved.attribute.extend(given.values())
+            body = functions.body_of(schema, resolved, inputs, opset)
+            if body is not None:
+                user = frame.user or Origin(node.op_type, name)
+                defaults = {k: a.default_value for k, a in schema.attributes.items()}
+                present = {k: a for k, a in defaults.items() if a.type != AttributeProto.UNDEFINED}
+                return self._call(body, inputs, given, replace(frame, user=user), present)
+        raise UnsupportedError(node.op_type, name, _unknown(node, opset))
+
+    def _call(
+        self,
+        function: FunctionProto,
+        inputs: Sequence[Value | None],
+        given: dict[str, AttributeProto],
+        frame: Frame,
+        defaults: dict[str, AttributeProto],
+    ) -> Sequence[Value]:
+        if len(inputs) > len(function.input):
+            raise ModelError(f"{function.name} takes {len(function.input)} inputs, not {len(inputs)}")
+        scope = Scope()
+        for index, parameter in enumerate(function.input):
+            value = inputs[index] if index < len(inputs) else None
+            scope.define(parameter, Gap.ABSENT if value is None else value)
+        opsets = {source.domain(o.domain): int(o.version) for o in function.opset_import}
+        bound = {**defaults, **{a.name: a for a in function.attribute_proto}, **given}
+        inner = replace(frame, scope=scope, opsets=opsets, bound=bound, depth=frame.depth + 1)
+        return _values(self._body(function.node, function.output, inner))
+
+    def _inline(self, graph: GraphProto, frame: Frame) -> list[Value]:
+        """Convert a branch that is certain to run, in place."""
+        scope = Scope(frame.scope)
+        self._weights(graph, scope)
+        inner = replace(frame, scope=scope, depth=frame.depth + 1)
+        return _values(self._body(graph.node, [v.name for v in graph.output], inner))
+
+    def _survey(self, node: NodeProto, frame: Frame, depth: int = 0) -> None:
+        """Note a node that could not be converted whatever its inputs are; its inputs are not known."""
+        domain = source.domain(node.domain)
+        opset = frame.opsets.get(domain, 1)
+        schema = functions.schema_of(node.op_type, opset, domain)
+        if not (
+            (domain, node.op_type) in self._functions
+            or handler_of(domain, node.op_type, opset) is not None
+            or (schema is not None and functions.has_body(schema))
+        ):
+            name = f"{frame.prefix}{label(node)}"
+            self._problems.append(UnsupportedError(node.op_type, name, _unknown(node, opset)))
+        if depth <= MAX_DEPTH:
+            for graph in subgraphs(node):
+                for inner in graph.node:
+                    self._survey(inner, frame, depth + 1)
+
+
+def _unknown(node: NodeProto, opset: int) -> str:
+    domain = source.domain(node.domain)
+    return f"the operator is not supported (opset {opset}" + (f" of {domain})" if domain else ")")
+
+
+def _values(entries: Sequence[Value | Gap]) -> list[Value]:
+    """The entries, all of which must be values; raises Blocked when a node before them was unsupported."""
+    values = [e for e in entries if isinstance(e, Value)]
+    if len(values) != len(entries):
+        raise Blocked
+    return values

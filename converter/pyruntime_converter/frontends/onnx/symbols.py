@@ -1,0 +1,78 @@
+"""Dims of a model's inputs: fixed sizes, named symbols and simple expressions of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+
+from onnx import TensorShapeProto, ValueInfoProto
+
+from pyruntime.errors import ModelError
+from pyruntime.ir.dims import Dim, floordiv, symbol
+from pyruntime.ir.graph import Shape
+
+_OPERATORS: dict[type[ast.operator], Callable[[Dim, Dim], Dim]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.FloorDiv: floordiv,
+}
+_LONGEST_EXPRESSION = 200  # characters: a real one is "past_sequence_length + sequence_length"
+
+
+class Symbols:
+    """Gives every dim_param of a model one symbol, and unnamed dims names of their own.
+
+    Exporters also write expressions such as `past + seq`. One becomes an expression where each of its
+    names is also the whole of some input's dim, since only those can be bound; else it is a symbol.
+    """
+
+    def __init__(self, inputs: Sequence[ValueInfoProto]) -> None:
+        self._names: dict[str, str] = {}
+        self._taken: set[str] = set()
+        params = [d.dim_param for v in inputs for d in v.type.tensor_type.shape.dim if d.dim_param]
+        self._plain = {p for p in params if p.isidentifier()}
+
+    def shape(self, value: ValueInfoProto) -> Shape:
+        """The shape of an input. Raises ModelError where the model does not even tell its rank."""
+        tensor = value.type.tensor_type
+        if not tensor.HasField("shape"):
+            raise ModelError(f"input {value.name!r} has no shape; export with named dimensions")
+        return tuple(self._dim(d, f"{value.name}_{axis}") for axis, d in enumerate(tensor.shape.dim))
+
+    def _dim(self, dim: TensorShapeProto.Dimension, name: str) -> Dim:
+        if dim.HasField("dim_value") and dim.dim_value >= 0:
+            return int(dim.dim_value)
+        if not dim.dim_param:  # unnamed, or -1
+            return self._symbol(f"{name}\0unnamed", name)
+        expression = self._expression(dim.dim_param)
+        return self._symbol(dim.dim_param, dim.dim_param) if expression is None else expression
+
+    def _symbol(self, key: str, name: str) -> Dim:
+        """One symbol per key; names that only differ in characters that symbols cannot have stay apart."""
+        if key not in self._names:
+            candidate, count = name, 1
+            while str(symbol(candidate)) in self._taken:
+                count += 1
+                candidate = f"{name}_{count}"
+            self._names[key] = candidate
+            self._taken.add(str(symbol(candidate)))
+        return symbol(self._names[key])
+
+    def _expression(self, text: str) -> Dim | None:
+        if text.isidentifier() or len(text) > _LONGEST_EXPRESSION:
+            return None
+        try:
+            return self._evaluate(ast.parse(text.strip(), mode="eval").body)
+        except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
+            return None
+
+    def _evaluate(self, node: ast.expr) -> Dim:
+        match node:
+            case ast.Constant(value=int(value)) if not isinstance(value, bool):
+                return value
+            case ast.Name(id=name) if name in self._plain:
+                return self._symbol(name, name)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](self._evaluate(left), self._evaluate(right))
+        raise ValueError(f"not an expression over dims: {ast.dump(node)}")

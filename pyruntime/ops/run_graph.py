@@ -1,0 +1,78 @@
+"""Runs a graph on NumPy through the ops' references: what every target must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.errors import InputError, RunError
+from pyruntime.ir.dims import Expr, evaluate, symbols_of
+from pyruntime.ir.graph import Graph, Node, Value
+from pyruntime.ops.definition import bind, definition
+
+Array = NDArray[Any]
+
+
+def bind_symbols(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
+    """The symbols' values, from the sizes of the inputs. Raises InputError where they do not fit."""
+    unknown = sorted(set(inputs) - {v.name for v in graph.inputs})
+    if unknown:
+        raise InputError(f"{graph.name} has no input {', '.join(unknown)}")
+    values: dict[str, int] = {}
+    for value in graph.inputs:
+        if value.name not in inputs:
+            raise InputError(f"input {value.name!r} is missing")
+        array = inputs[value.name]
+        if array.dtype.name != value.dtype.value or array.ndim != value.rank:
+            raise InputError(
+                f"input {value.name!r} takes {value.dtype!r}{value.shape}, got {array.dtype}{array.shape}"
+            )
+        for dim, size in zip(value.shape, array.shape, strict=True):
+            if (
+                isinstance(dim, Expr)
+                and dim.is_atom
+                and len(symbols_of(dim)) == 1
+                and str(dim).isidentifier()
+            ):
+                values.setdefault(str(dim), size)
+    for value in graph.inputs:
+        expected = tuple(evaluate(d, values) for d in value.shape)
+        if inputs[value.name].shape != expected:
+            raise InputError(
+                f"input {value.name!r} takes {value.shape} = {expected}, got {inputs[value.name].shape}"
+            )
+    return values
+
+
+def run_graph(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Run every node in order; the outputs by name.
+
+    Raises:
+        InputError: an input is missing, unknown, or has another dtype or shape.
+        RunError: a node gave something else than was inferred for it.
+    """
+    symbols = bind_symbols(graph, inputs)
+    values: dict[Value, Array] = {v: np.asarray(inputs[v.name]) for v in graph.inputs}
+    for node in graph.nodes:
+        operands = [None if v is None else values[v] if v.data is None else v.data for v in node.inputs]
+        with np.errstate(all="ignore"):
+            results = definition(node.op).reference(operands, bind(node.attrs, symbols))
+        for value, result in zip(node.outputs, results, strict=True):
+            _check(node, value, result, symbols)
+            values[value] = result
+    return {
+        name: values[v] if v.data is None else v.data
+        for name, v in zip(graph.output_names, graph.outputs, strict=True)
+    }
+
+
+def _check(node: Node, value: Value, result: Array, symbols: Mapping[str, int]) -> None:
+    expected = tuple(evaluate(d, symbols) for d in value.shape)
+    if result.shape != expected or result.dtype.name != value.dtype.value:
+        raise RunError(
+            f"{node.op} {node.origin.name!r} was inferred as {value.dtype!r}{expected}, "
+            f"its reference gave {result.dtype}{result.shape}"
+        )
