@@ -57,7 +57,7 @@ def inputs_of(op: str, case: Case, sizes: Mapping[str, int] | None = None) -> li
         dtype, shape = given
         names = [case.symbols.get((position, axis)) for axis in range(len(shape))]
         resized = [n if s is None else (sizes or {}).get(s, n) for n, s in zip(shape, names, strict=True)]
-        arrays.append(_random(generator, dtype, resized, case))
+        arrays.append(_random(generator, DType(dtype), resized, case))
     return arrays
 
 
