@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,10 @@ class Builder:
         self.graph = graph
         self.origin = Origin("", "")
         self._names: set[str] = {v.name for v in graph.values()}
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names of values that are not in the graph at present."""
+        self._names.update(names)
 
     def unique(self, name: str) -> str:
         """name, or name.2, name.3, ... where it is taken."""

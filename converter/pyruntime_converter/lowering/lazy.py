@@ -1,4 +1,4 @@
-"""Values while lowering: an expression tree over views that is not in memory yet, perhaps on a pending kernel."""
+"""Values while lowering: an expression tree over views, perhaps on a pending kernel, not in memory yet."""
 
 from __future__ import annotations
 
@@ -124,11 +124,11 @@ class Lazy:
             return self
         if self.host:
             return replace(self, moves=(*self.moves, Move(self.shape, target)))
-        groups = views.factor(self.space, target)
+        groups = views.factor(self.space, target) if 0 not in self.space else []
         leaves = [views.reshape(v, self.space, target) for v in self.leaves]
-        if groups is None or any(v is None for v in leaves):
+        if any(v is None for v in leaves):
             return None
-        axes = {left[0]: right[0] for left, right in groups if len(left) == len(right) == 1}
+        axes = {left[0]: right[0] for left, right in groups or () if len(left) == len(right) == 1}
         used = {n.axis for n in walk(self.tree) if isinstance(n, Index) and self.space[n.axis] != 1}
         if not used <= axes.keys():
             return None

@@ -1,4 +1,4 @@
-"""Graph to kernel calls: walks the nodes once, lets values grow lazily, and emits a call when memory is needed."""
+"""Graph to kernel calls: values grow lazily, and a call is emitted when something needs their memory."""
 
 from __future__ import annotations
 

@@ -122,11 +122,12 @@ def mergeable(strides: Sequence[Dim], sizes: Sequence[Dim], axes: Sequence[int])
 
 def reshape(view: View, shape: Sequence[Dim], target: Sequence[Dim]) -> View | None:
     """The same elements in the same order under another shape."""
+    if 0 in shape:  # nothing to read
+        return replace(view, strides=contiguous_strides(target), guards=(), indirect=())
     groups = factor(shape, target)
-    if groups is None:
-        return None
-    if 0 in shape or 0 in target:
-        return replace(view, strides=contiguous_strides(target), guards=())
+    if groups is None:  # the products are equal, or there would be no such reshape
+        whole = is_dense(view, shape) and not view.guards and not view.indirect
+        return replace(view, strides=contiguous_strides(target)) if whole else None
     strides: list[Dim] = [0] * len(target)
     moved: dict[int, int] = {}
     for left, right in groups:

@@ -40,7 +40,9 @@ def _folded(node: Node, conv: Node, builder: Builder) -> Value:
     old_bias = _float64(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] else 0.0
     factor = scale / np.sqrt(variance + node.attrs["epsilon"])
     dtype = conv.input(1).dtype
-    new_weight = builder.constant(weight * factor.reshape(-1, *([1] * (weight.ndim - 1))), dtype, conv.input(1).name)
+    new_weight = builder.constant(
+        weight * factor.reshape(-1, *([1] * (weight.ndim - 1))), dtype, conv.input(1).name
+    )
     new_bias = builder.constant((old_bias - mean) * factor + bias, dtype, node.input(2).name)
     builder.origin = conv.origin
     return builder.one("Conv", conv.input(0), new_weight, new_bias, **conv.attrs)
@@ -81,5 +83,3 @@ def absorb_padding(graph: Graph) -> None:
         return builder.one("Conv", pad.input(0), *node.inputs[1:], **{**node.attrs, "pads": pads})
 
     rewrite(graph, rule)
-
-

@@ -1,0 +1,1 @@
+"""Lowering rules: one function per op, one file per family."""

@@ -1,0 +1,61 @@
+"""The Wasm part of a pack: addresses, the modules of each variant, and their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pyruntime_wasm.kernels import kernel_for
+from pyruntime_wasm.module import build_module
+
+from pyruntime.ir.dims import align, to_rpn
+from pyruntime.ir.kernel import KernelCall, Program, Tensor
+from pyruntime.pack.schema import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
+from pyruntime.pack.writer import PackWriter
+from pyruntime_converter.memory import plan_single
+
+if TYPE_CHECKING:
+    from pyruntime.ir.dims import Dim
+    from pyruntime_converter.build import Stored
+
+ALIGNMENT = 64
+PAGE = 65536
+# variant -> features that a host needs for it; the best first
+VARIANTS: dict[str, tuple[str, ...]] = {"relaxed": ("relaxed-simd",), "simd": ()}
+
+
+def build(
+    program: Program,
+    stored: Sequence[Stored],
+    pack: PackWriter,
+    compiler: str | None,
+    tell: Callable[[str, int, int, str], None],
+) -> Wasm:
+    """Compile program, write its modules to pack, and describe them. Raises CompilerError."""
+    addresses: dict[Tensor, int] = {}
+    end = WEIGHTS_BASE
+    for item in stored:
+        addresses[item.tensor] = end
+        size = int(str(item.tensor.elements)) * item.tensor.dtype.bytes
+        aligned = align(end + size, ALIGNMENT)
+        assert isinstance(aligned, int)
+        end = aligned
+    placement = plan_single(program, base=end, weights=addresses, scratch=_scratch)
+    tell("compile", 0, 1, f"{len(program.calls)} kernel calls")
+    modules = build_module([(program, placement)], variants=tuple(VARIANTS), compiler=compiler)
+    variants = []
+    for variant, requires in VARIANTS.items():
+        written = pack.add_file(f"model.{variant}.wasm", modules[variant])
+        variants.append(WasmVariant(requires, written.file, written.bytes, written.sha256))
+    return Wasm(
+        abi=1,
+        pointer_bits=32,
+        initial_pages=-(-end // PAGE),
+        weights=[WasmWeight(s.index, addresses[s.tensor], s.tensor.dtype) for s in stored],
+        entries=[WasmEntry(to_rpn(placement.arena_bytes[0]), [c.name for c in program.calls])],
+        variants=variants,
+    )
+
+
+def _scratch(call: KernelCall) -> Dim:
+    return kernel_for(call).scratch(call)

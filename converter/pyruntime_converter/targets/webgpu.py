@@ -1,0 +1,134 @@
+"""The WebGPU part of a pack: arenas, shaders and the command list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyruntime_shaders.emit import Rendered, render_programs
+from pyruntime_shaders.printer import storage_type
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import Dim, align, to_rpn
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Placement, Program, Tensor
+from pyruntime.pack.schema import (
+    Binding,
+    Dispatch,
+    GpuEntry,
+    GpuTensor,
+    GpuVariant,
+    GpuWeight,
+    Shader,
+    WebGpu,
+)
+from pyruntime.pack.writer import PackWriter
+from pyruntime_converter.memory import plan_coloured
+
+if TYPE_CHECKING:
+    from pyruntime_converter.build import Stored
+
+ALIGNMENT = 256  # minStorageBufferOffsetAlignment
+BINDING_LIMIT = 128 << 20  # maxStorageBufferBindingSize by default
+WORD = 4
+_NAMES = {"f32": "float32", "i32": "int32", "u32": "uint32"}
+
+
+def gpu_dtype(dtype: DType) -> str:
+    """The type that takes dtype's place on the GPU, as packs name it."""
+    return _NAMES[storage_type(dtype)]
+
+
+def build(program: Program, stored: Sequence[Stored], pack: PackWriter) -> WebGpu:
+    """Render program, write its shaders to pack, and describe them. Raises UnsupportedError."""
+    rendered = render_programs([program])
+    placement = plan_coloured(program)
+    weights, buffers = _place_weights(stored)
+    text, shaders = _join(rendered)
+    written = pack.add_file("shaders.base.wgsl", text)
+    where = {s.tensor: w for s, w in zip(stored, weights, strict=True)}
+    commands = [
+        Dispatch(
+            step=d.call.name,
+            shader=d.shader,
+            bindings=[_binding(t, placement, where) for t in d.tensors],
+            words=[to_rpn(w) for w in d.words],
+            workgroups=[to_rpn(w) for w in d.workgroups],
+        )
+        for d in rendered.entries[0]
+    ]
+    entry = GpuEntry(
+        arenas=[to_rpn(b) for b in placement.arena_bytes],
+        inputs=[_interface(t, placement) for t in program.inputs],
+        outputs=[_interface(t, placement) for t in program.outputs],
+        commands=commands,
+    )
+    variant = GpuVariant(
+        requires=(),
+        limits={},
+        file=written.file,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        shaders=shaders,
+        entries=(entry,),
+    )
+    return WebGpu(buffers=buffers, weights=weights, variants=(variant,))
+
+
+def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]]:
+    weights: list[GpuWeight] = []
+    buffers: list[int] = []
+    for item in stored:
+        size = int(str(item.tensor.elements)) * WORD
+        if size > BINDING_LIMIT:
+            origin = item.tensor.name
+            raise UnsupportedError(
+                "constant", origin, f"{size} bytes are more than one WebGPU binding may have"
+            )
+        if not buffers or buffers[-1] + size > BINDING_LIMIT:
+            buffers.append(0)
+        weights.append(GpuWeight(item.index, len(buffers) - 1, buffers[-1], gpu_dtype(item.tensor.dtype)))
+        end = align(buffers[-1] + max(size, WORD), ALIGNMENT)
+        assert isinstance(end, int)
+        buffers[-1] = end
+    return weights, buffers
+
+
+def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:
+    """All shaders as one text, and where each lies in it."""
+    text, shaders = bytearray(), list[Shader]()
+    for shader in rendered.shaders:
+        text += f"// ---- {shader.name}\n".encode()
+        code = shader.code.encode()
+        shaders.append(Shader(shader.name, len(text), len(code), list(shader.access), shader.words))
+        text += code + b"\n"
+    return bytes(text), shaders
+
+
+def _binding(tensor: Tensor, placement: Placement, weights: dict[Tensor, GpuWeight]) -> Binding:
+    size: Dim = tensor.elements * WORD
+    if tensor in weights:
+        weight = weights[tensor]
+        return Binding("weights", weight.buffer, weight.offset, to_rpn(size))
+    return Binding("arena", placement.arena_of[tensor], to_rpn(placement.offsets[tensor]), to_rpn(size))
+
+
+def _interface(tensor: Tensor, placement: Placement) -> GpuTensor:
+    return GpuTensor(placement.arena_of[tensor], to_rpn(placement.offsets[tensor]), gpu_dtype(tensor.dtype))
+
+
+def dispatches(target: WebGpu | None) -> int:
+    """Dispatches in the command list; 0 without the target."""
+    if target is None:
+        return 0
+    return sum(isinstance(c, Dispatch) for c in target.variants[0].entries[0].commands)
+
+
+def notes(program: Program) -> tuple[str, ...]:
+    """What a user of WebGPU should know of this program."""
+    wide = [t.name for t in (*program.inputs, *program.outputs) if t.dtype in (DType.I64, DType.U64)]
+    if not wide:
+        return ()
+    return (
+        f"webgpu: 64-bit integers of {', '.join(wide)} are 32-bit on the device; larger values are refused",
+    )
