@@ -1,4 +1,4 @@
-// Bundles src/index.ts and src/worker.ts into dist/, and prints what a page will load.
+// Bundles src/index.ts and src/worker.ts, and what both need, into dist/, and prints what a page will load.
 import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -11,6 +11,8 @@ const result = await build({
   entryPoints: { pyruntime: "src/index.ts", worker: "src/worker.ts" },
   outdir: "dist",
   bundle: true,
+  splitting: true,
+  chunkNames: "shared",
   minify: true,
   format: "esm",
   platform: "neutral",

@@ -1,0 +1,115 @@
+// What runs an entry of a pack: the interface of the devices, and the choice between them.
+
+import type { Symbols } from "./dims.ts";
+import { DeviceError, messageOf, PackError } from "./errors.ts";
+import { folderUrl, type Progress, readText } from "./fetch.ts";
+import { acquireGpu, type Gpu } from "./gpu.ts";
+import { type Entry, type Manifest, parseManifest } from "./manifest.ts";
+import { openWasm } from "./wasm.ts";
+import { openWebgpu } from "./webgpu.ts";
+
+/** Where a session runs. */
+export type Device = "webgpu" | "wasm";
+
+/** What loading decided and did. */
+export interface Report {
+  readonly device: Device;
+  /** Why this device. */
+  readonly reason: string;
+  /** The variant's file. */
+  readonly variant: string;
+  /** Dispatches on the GPU in one run; 0 on Wasm. */
+  readonly dispatches: number;
+  /** Steps of a WebGPU program that run on the CPU. */
+  readonly hostSteps: number;
+  /** Bytes that were fetched, pack.json not counted. */
+  readonly bytesLoaded: number;
+}
+
+/** An output as a device gives it: contiguous bytes of the API's dtype. */
+export interface RawOutput {
+  readonly buffer: ArrayBuffer;
+  readonly shape: number[];
+}
+
+/** A loaded entry on a device. Runs never overlap. */
+export interface Backend {
+  readonly report: Omit<Report, "device" | "reason">;
+  /** Inputs in the entry's order; `outputs` numbers the ones wanted. */
+  run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[], signal?: AbortSignal): Promise<RawOutput[]>;
+  dispose(): void;
+}
+
+/** A pack whose manifest was read and checked. */
+export interface Pack {
+  readonly folder: string;
+  readonly manifest: Manifest;
+}
+
+/** A device, why, and, where it was needed to decide, the GPU. */
+export interface Choice {
+  readonly device: Device;
+  readonly reason: string;
+  readonly gpu?: Gpu;
+}
+
+/** What a backend needs to load an entry. */
+export interface Loading {
+  readonly pack: Pack;
+  readonly entry: Entry;
+  /** The entry's place in the manifest. */
+  readonly index: number;
+  readonly onProgress?: Progress;
+  readonly signal?: AbortSignal;
+}
+
+/** Reads and checks pack.json. */
+export async function openPack(url: string | URL, signal?: AbortSignal): Promise<Pack> {
+  const folder = folderUrl(url);
+  return { folder, manifest: parseManifest(await readText(folder, "pack.json", signal)) };
+}
+
+/** The entry of this name, or the first one. Throws PackError where there is none. */
+export function findEntry({ manifest }: Pack, name?: string): { entry: Entry; index: number } {
+  const index = name === undefined ? 0 : manifest.entries.findIndex((entry) => entry.name === name);
+  const entry = manifest.entries[index];
+  if (!entry) {
+    const names = manifest.entries.map((each) => each.name).join(", ");
+    throw new PackError(`the pack has no entry ${JSON.stringify(name)}; entries: ${names}`);
+  }
+  return { entry, index };
+}
+
+/**
+ * Decides where a pack runs. `auto` takes a GPU that is not a software fallback, else Wasm.
+ *
+ * @throws PackError when the pack lacks the asked target; DeviceError when this machine lacks the device.
+ */
+export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevice?: GPUDevice): Promise<Choice> {
+  const { webgpu, wasm } = manifest.targets;
+  const lacks = (device: Device): PackError => new PackError(`the pack has no ${device} target`);
+  if (asked === "wasm") {
+    if (!wasm) throw lacks("wasm");
+    return { device: "wasm", reason: "asked for" };
+  }
+  if (asked === "webgpu") {
+    if (!webgpu) throw lacks("webgpu");
+    return { device: "webgpu", reason: "asked for", gpu: await acquireGpu(webgpu, true, gpuDevice) };
+  }
+  let problem: string;
+  try {
+    if (!webgpu) throw lacks("webgpu");
+    const gpu = await acquireGpu(webgpu, gpuDevice !== undefined, gpuDevice);
+    return { device: "webgpu", reason: `WebGPU adapter ${gpu.name}`, gpu };
+  } catch (error) {
+    problem = messageOf(error);
+  }
+  if (!wasm) throw new DeviceError(`${problem}, and the pack has no wasm target`);
+  return { device: "wasm", reason: `no WebGPU: ${problem}` };
+}
+
+/** Loads an entry on the chosen device. */
+export function openBackend(loading: Loading, { device, gpu }: Choice): Promise<Backend> {
+  const { wasm, webgpu } = loading.pack.manifest.targets;
+  return device === "wasm" ? openWasm(loading, wasm!) : openWebgpu(loading, webgpu!, gpu!);
+}

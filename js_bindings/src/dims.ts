@@ -1,0 +1,129 @@
+// Dims of packs: integers, symbols, or reverse Polish expressions over them, as pyruntime/ir/dims.py writes.
+
+import { MemoryLimitError, PackError } from "./errors.ts";
+
+/** An integer, a symbol's name, or a reverse Polish list of integers, names and operators. */
+export type Dim = number | string | readonly (number | string)[];
+
+/** The values of an entry's symbols. */
+export type Symbols = Readonly<Record<string, number>>;
+
+const floorDivide = (a: bigint, b: bigint): bigint => {
+  const quotient = a / b;
+  return quotient * b !== a && a < 0n !== b < 0n ? quotient - 1n : quotient;
+};
+
+type Operator = readonly [precedence: number, numbers: (a: number, b: number) => number, integers: (a: bigint, b: bigint) => bigint];
+
+/** Precedence for printing, the operation on numbers (exact or not a safe integer), and on 64-bit integers. */
+const OPERATORS: Readonly<Record<string, Operator>> = {
+  "+": [1, (a, b) => a + b, (a, b) => a + b],
+  "-": [1, (a, b) => a - b, (a, b) => a - b],
+  "*": [2, (a, b) => a * b, (a, b) => a * b],
+  // a quotient rounded to a double may land on the integer above, hence by the remainder, which is exact
+  "//": [2, (a, b) => (a - floorModulo(a, b)) / b, floorDivide],
+  "%": [2, (a, b) => floorModulo(a, b), (a, b) => a - floorDivide(a, b) * b],
+  min: [3, Math.min, (a, b) => (a < b ? a : b)],
+  max: [3, Math.max, (a, b) => (a > b ? a : b)],
+};
+
+function floorModulo(a: number, b: number): number {
+  const rest = a % b;
+  return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+}
+
+const operator = (token: number | string): Operator | undefined =>
+  typeof token === "string" && Object.hasOwn(OPERATORS, token) ? OPERATORS[token] : undefined;
+
+/** Walks the tokens of a dim: `leaf` gives the value of an integer or symbol, `apply` that of an operation. */
+function fold<T>(dim: Dim, leaf: (token: number | string) => T, apply: (name: string, a: T, b: T) => T): T {
+  const stack: T[] = [];
+  for (const token of typeof dim === "object" ? dim : [dim]) {
+    if (operator(token)) {
+      if (stack.length < 2) throw new PackError(`operator ${token} lacks operands in ${JSON.stringify(dim)}`);
+      const b = stack.pop() as T;
+      stack.push(apply(token as string, stack.pop() as T, b));
+    } else {
+      stack.push(leaf(token));
+    }
+  }
+  if (stack.length !== 1) throw new PackError(`${JSON.stringify(dim)} leaves ${stack.length} values`);
+  return stack[0] as T;
+}
+
+function lookUp(token: number | string, symbols: Symbols): number {
+  if (typeof token === "number") return token;
+  const value = Object.hasOwn(symbols, token) ? symbols[token] : undefined;
+  if (value === undefined) throw new PackError(`symbol ${token} has no value`);
+  return value;
+}
+
+/**
+ * The integer that a dim stands for, computed over 64-bit signed integers.
+ *
+ * @throws PackError for an unbound symbol, a malformed expression or a division by zero;
+ *   MemoryLimitError for a result (or a step to it) outside 64 bits, or a result outside 2^53.
+ */
+export function evaluate(dim: Dim, symbols: Symbols): number {
+  if (typeof dim === "number") return dim;
+  let exact = true;
+  const result = fold(
+    dim,
+    (token) => lookUp(token, symbols),
+    (name, a, b) => {
+      const value = OPERATORS[name]![1](a, b);
+      exact &&= Number.isSafeInteger(value);
+      return value;
+    },
+  );
+  return exact ? result + 0 : evaluateLong(dim, symbols);
+}
+
+function evaluateLong(dim: Dim, symbols: Symbols): number {
+  const result = fold(
+    dim,
+    (token) => BigInt(lookUp(token, symbols)),
+    (name, a, b) => {
+      if (b === 0n && (name === "//" || name === "%")) throw new PackError(`${show(dim)} divides by zero`);
+      const value = OPERATORS[name]![2](a, b);
+      if (BigInt.asIntN(64, value) !== value) throw outside(dim, symbols, 64);
+      return value;
+    },
+  );
+  if (!Number.isSafeInteger(Number(result))) throw outside(dim, symbols, 53);
+  return Number(result);
+}
+
+const outside = (dim: Dim, symbols: Symbols, bits: number): MemoryLimitError =>
+  new MemoryLimitError(`${show(dim)} is outside ${bits} bits for ${JSON.stringify(symbols)}`);
+
+/** Checks that a dim is well formed and names only the given symbols. Throws PackError. */
+export function checkDim(dim: Dim, symbols: readonly string[]): void {
+  fold(
+    dim,
+    (token) => {
+      if (typeof token === "number" ? !Number.isSafeInteger(token) : !symbols.includes(token)) {
+        throw new PackError(`${JSON.stringify(token)} is neither an integer, a symbol of the entry nor an operator`);
+      }
+    },
+    () => undefined,
+  );
+}
+
+/** A dim as one would write it: `2*batch + 1`, `max(a, 3)`. */
+export function show(dim: Dim): string {
+  const atom = 4;
+  const group = ([text, precedence]: readonly [string, number], least: number): string =>
+    precedence < least ? `(${text})` : text;
+  return fold<readonly [string, number]>(
+    dim,
+    (token) => [String(token), atom],
+    (name, a, b) => {
+      const precedence = OPERATORS[name]![0];
+      if (precedence === 3) return [`${name}(${a[0]}, ${b[0]})`, atom];
+      const space = precedence === 1 ? " " : "";
+      const right = group(b, name === "+" || name === "*" ? precedence : precedence + 1);
+      return [`${group(a, precedence)}${space}${name}${space}${right}`, precedence];
+    },
+  )[0];
+}

@@ -1,0 +1,101 @@
+// Gets a WebGPU device for a pack: adapter, features, limits, and the variant that they allow.
+
+import { DeviceError, messageOf, MemoryLimitError, type PyRuntimeError } from "./errors.ts";
+import type { GpuTarget, GpuVariant } from "./manifest.ts";
+
+/** A device, and the variant of the pack that it runs. */
+export interface Gpu {
+  readonly device: GPUDevice;
+  readonly variant: GpuVariant;
+  /** Vendor and architecture, for the report. */
+  readonly name: string;
+  /** Whether the device was made here, and so is destroyed with the session. */
+  readonly owned: boolean;
+}
+
+/** Flags of WebGPU buffers, by the specification's numbers: TypeScript's DOM library lacks the namespaces. */
+export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
+/** GPUMapMode.READ. */
+export const MAP_READ = 1;
+/** GPUShaderStage.COMPUTE. */
+export const COMPUTE = 4;
+
+/** Limits that are asked for as high as they go, since sizes may depend on a model's inputs. */
+const MEMORY_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
+
+/** Names of what a variant needs and the adapter or device lacks. */
+function missing({ requires, limits }: GpuVariant, has: GPUAdapter | GPUDevice): string[] {
+  const language = globalThis.navigator?.gpu?.wgslLanguageFeatures;
+  const offered = has.limits as unknown as Readonly<Record<string, number | undefined>>;
+  return [
+    ...requires.filter((name) => !has.features.has(name) && !language?.has(name)),
+    ...Object.keys(limits).filter((name) => !(offered[name]! >= limits[name]!)).map((name) => `${name} of ${limits[name]}`),
+  ];
+}
+
+function pick({ variants }: GpuTarget, has: GPUAdapter | GPUDevice): GpuVariant {
+  const variant = variants.find((each) => !missing(each, has).length);
+  if (variant) return variant;
+  throw new DeviceError(`the GPU lacks ${missing(variants.at(-1)!, has).join(", ")}, which the pack needs`);
+}
+
+const nameOf = ({ info }: GPUAdapter | { info?: GPUAdapterInfo }): string =>
+  [info?.vendor, info?.architecture].filter(Boolean).join(" ") || "of unknown make";
+
+/**
+ * A device for the pack: the user's, or a new one.
+ *
+ * @param software whether a software adapter will do.
+ * @throws DeviceError that says what is missing.
+ */
+export async function acquireGpu(target: GpuTarget, software: boolean, device?: GPUDevice): Promise<Gpu> {
+  if (device) {
+    const info = device.adapterInfo as GPUAdapterInfo | undefined; // newer than WebGPU itself
+    return { device, variant: pick(target, device), name: nameOf({ ...(info && { info }) }), owned: false };
+  }
+  const gpu = globalThis.navigator?.gpu as GPU | undefined;
+  if (!gpu) throw new DeviceError("navigator.gpu is missing: the browser is too old, or the page is not served over https");
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw new DeviceError("the browser offers no WebGPU adapter: the GPU or its driver is blocked");
+  const fallback = adapter.info?.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;
+  if (fallback && !software) throw new DeviceError("the only WebGPU adapter is a software fallback");
+  const variant = pick(target, adapter);
+  const requiredLimits: Record<string, number> = { ...variant.limits };
+  for (const name of MEMORY_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = variant.requires.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
+  try {
+    const made = await adapter.requestDevice({ label: "pyruntime", requiredFeatures, requiredLimits });
+    return { device: made, variant, name: nameOf(adapter), owned: true };
+  } catch (error) {
+    throw new DeviceError(`the WebGPU adapter gives no device: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * Does something on the device, and catches what WebGPU only reports later.
+ *
+ * @returns what `action` returned, and a promise that rejects with MemoryLimitError or an error of `Invalid`.
+ */
+export function guard<T>(
+  device: GPUDevice,
+  what: string,
+  Invalid: new (message: string) => PyRuntimeError,
+  action: () => T,
+): [result: T, checked: Promise<void>] {
+  device.pushErrorScope("validation");
+  device.pushErrorScope("out-of-memory");
+  // scopes are popped at once: a user's device is shared, and an await would let others' errors in
+  const check = async (memory: Promise<GPUError | null>, validation: Promise<GPUError | null>): Promise<void> => {
+    const [full, invalid] = await Promise.all([memory, validation]);
+    if (full) throw new MemoryLimitError(`${what}: the GPU is out of memory: ${full.message}`);
+    if (invalid) throw new Invalid(`${what}: ${invalid.message}`);
+  };
+  let checked: Promise<void> | undefined;
+  try {
+    const result = action();
+    return [result, (checked = check(device.popErrorScope(), device.popErrorScope()))];
+  } finally {
+    checked ??= check(device.popErrorScope(), device.popErrorScope()); // action threw: that error goes up
+    checked.catch(() => undefined);
+  }
+}

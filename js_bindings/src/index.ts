@@ -1,0 +1,66 @@
+// The package's public face: load a pack, run it, and the errors that either can raise.
+
+import { choose, type Device, findEntry, openBackend, openPack } from "./backend.ts";
+import { DeviceError } from "./errors.ts";
+import type { Progress } from "./fetch.ts";
+import { openRemote } from "./remote.ts";
+import { type LongIntegers, Session } from "./session.ts";
+
+export * from "./errors.ts";
+export type { Device, Report } from "./backend.ts";
+export type { Progress } from "./fetch.ts";
+export type { LongIntegers, RunOptions, Session } from "./session.ts";
+export type { DType, Feed, Tensor, TensorData, TensorSpec } from "./tensors.ts";
+
+/** Options of {@link load}. */
+export interface LoadOptions {
+  /** Where to run. `"auto"`, the default, takes WebGPU where there is a real GPU, else Wasm; `session.report.reason` says why. */
+  readonly device?: Device | "auto" | undefined;
+  /** Called as bytes arrive: how many so far, of how many, and in which file. */
+  readonly onProgress?: Progress | undefined;
+  /** Ends loading; the promise then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether to run in a dedicated Worker. The default: Wasm does where there are Workers, WebGPU does not. */
+  readonly worker?: boolean | undefined;
+  /** Where `worker.js` of this package lies, if a bundler or a CDN moved it. */
+  readonly workerUrl?: string | URL | undefined;
+  /** A device to run on rather than a new one; it stays yours, and stays alive. */
+  readonly gpuDevice?: GPUDevice | undefined;
+  /** The name of the pack's program to load; the first one where it is left out. */
+  readonly entry?: string | undefined;
+  /** How int64 and uint64 outputs come back: as a `BigInt64Array` (the default), or as checked numbers. */
+  readonly int64?: LongIntegers | undefined;
+}
+
+/**
+ * Loads a pack: checks it, fetches what the chosen device needs, and makes it ready to run.
+ *
+ * @param url the pack's folder: an absolute or relative URL; in Node also a path or a `file:` URL.
+ * @throws PackError and its subclasses for what is wrong with the pack, DeviceError for a device that is not
+ *   there, MemoryLimitError, or the signal's reason.
+ *
+ * @example
+ * const session = await load("/packs/model/");
+ * const { y } = await session.run({ x: { data: new Float32Array(4), shape: [1, 4] } });
+ * session.dispose();
+ */
+export async function load(url: string | URL, options: LoadOptions = {}): Promise<Session> {
+  const { device = "auto", onProgress, signal, worker, workerUrl, gpuDevice, int64 = "bigint" } = options;
+  if (!["auto", "webgpu", "wasm"].includes(device)) {
+    throw new DeviceError(`device must be "auto", "webgpu" or "wasm", got ${JSON.stringify(device)}`);
+  }
+  if (worker && gpuDevice) throw new DeviceError("a GPUDevice cannot be handed to a worker: load with worker: false");
+  const pack = await openPack(url, signal);
+  const { entry, index } = findEntry(pack, options.entry);
+  const loading = { pack, entry, index, ...(onProgress && { onProgress }), ...(signal && { signal }) };
+
+  // asked for a worker, the choice is made there, so that the GPU is asked for once
+  const choice = worker ? undefined : await choose(pack, device, gpuDevice);
+  if (!choice || (worker === undefined && choice.device === "wasm" && typeof Worker !== "undefined")) {
+    const backend = await openRemote(loading, device, choice, workerUrl);
+    return new Session(entry, backend, backend.report, int64);
+  }
+  const backend = await openBackend(loading, choice);
+  const { reason } = choice;
+  return new Session(entry, backend, { device: choice.device, reason, ...backend.report }, int64);
+}

@@ -1,0 +1,113 @@
+// A WebGPU program for one set of dims: every size, uniform word and bind group, ready to be submitted.
+
+import { type Dim, evaluate, type Symbols } from "./dims.ts";
+import { MemoryLimitError, PackError } from "./errors.ts";
+import { USAGE } from "./gpu.ts";
+import type { Command, Entry, GpuEntry, Place } from "./manifest.ts";
+import type { Pipelines } from "./pipelines.ts";
+
+/** A command with everything evaluated. */
+export type Planned =
+  | { readonly op: "dispatch"; readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup; readonly workgroups: readonly [number, number, number] }
+  | { readonly op: "copy"; readonly from: GPUBuffer; readonly start: number; readonly to: GPUBuffer; readonly at: number; readonly bytes: number }
+  | { readonly op: "fill"; readonly to: GPUBuffer; readonly at: number; readonly bytes: number };
+
+/** What a run with these dims submits and reads. */
+export interface Plan {
+  readonly uniforms: GPUBuffer | undefined;
+  readonly commands: readonly Planned[];
+  /** Offsets in the inputs' arenas. */
+  readonly inputs: readonly number[];
+  readonly outputs: readonly { readonly buffer: GPUBuffer; readonly offset: number; readonly bytes: number; readonly shape: readonly number[] }[];
+}
+
+/** The session's buffers by kind. */
+export interface Buffers {
+  readonly arena: readonly GPUBuffer[];
+  readonly weights: readonly GPUBuffer[];
+}
+
+const align = (value: number, to: number): number => Math.ceil(value / to) * to;
+const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
+
+/** Evaluates a program. Throws MemoryLimitError for what the device does not allow, PackError for wrong ranges. */
+export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pipelines: Pipelines, buffers: Buffers, symbols: Symbols): Plan {
+  const { maxComputeWorkgroupsPerDimension, maxStorageBufferBindingSize, minUniformBufferOffsetAlignment } = device.limits;
+  const shapes = JSON.stringify(symbols);
+  const value = (dim: Dim): number => evaluate(dim, symbols);
+
+  /** A buffer and a range in it, checked. */
+  const range = ([kind, index, offset]: Place | readonly [...Place, Dim], bytes: number) => {
+    const buffer = buffers[kind][index]!;
+    const at = value(offset);
+    if (at < 0 || bytes < 0 || at % 4 || bytes % 4 || at + bytes > buffer.size) {
+      throw new PackError(`bytes ${at} to ${at + bytes} are not in ${kind} ${index} of ${buffer.size} bytes for ${shapes}`);
+    }
+    return { buffer, at };
+  };
+
+  const dispatches = program.commands.filter((command) => command.op === "dispatch");
+  const pitches = dispatches.map(({ words }) => align(words.length * 4, minUniformBufferOffsetAlignment));
+  const size = pitches.reduce((sum, pitch) => sum + pitch, 0);
+  const uniforms = size
+    ? device.createBuffer({ label: `words for ${shapes}`, size, usage: USAGE.UNIFORM, mappedAtCreation: true })
+    : undefined;
+  const words = uniforms ? new Int32Array(uniforms.getMappedRange()) : new Int32Array();
+  let next = 0; // where in the uniforms the words of the next dispatch begin
+
+  const dispatch = (command: Extract<Command, { op: "dispatch" }>): Planned[] => {
+    const offset = next;
+    next += align(command.words.length * 4, minUniformBufferOffsetAlignment);
+    const [x, y, z] = command.workgroups.map(value) as [number, number, number];
+    if (!(x && y && z)) return [];
+    const most = Math.max(x, y, z);
+    if (most > maxComputeWorkgroupsPerDimension) {
+      throw new MemoryLimitError(`${command.step} needs ${most} workgroups for ${shapes}, the GPU allows ${maxComputeWorkgroupsPerDimension}`);
+    }
+    command.words.forEach((dim, i) => {
+      const word = value(dim);
+      if (word !== (word | 0)) throw new MemoryLimitError(`${command.step} needs the size ${word} for ${shapes}, GPUs count to 2^31`);
+      words[offset / 4 + i] = word;
+    });
+    const { pipeline, layout } = pipelines[command.shader]!;
+    const entries = command.bindings.map((binding, i) => {
+      const bytes = value(binding[3]);
+      const { buffer, at } = range(binding, bytes);
+      if (bytes > maxStorageBufferBindingSize) {
+        throw new MemoryLimitError(`${command.step} binds ${bytes} bytes for ${shapes}, the GPU allows ${maxStorageBufferBindingSize}`);
+      }
+      return { binding: i, resource: { buffer, offset: at, size: bytes } };
+    });
+    const resource = { buffer: uniforms!, offset, size: align(command.words.length * 4, 16) };
+    const group = device.createBindGroup({ label: command.step, layout, entries: [...entries, { binding: entries.length, resource }] });
+    return [{ op: "dispatch", pipeline, group, workgroups: [x, y, z] }];
+  };
+
+  const planned = (command: Command): Planned[] => {
+    if (command.op === "dispatch") return dispatch(command);
+    const bytes = value(command.bytes);
+    const { buffer: to, at } = range(command.to, bytes);
+    if (!bytes) return [];
+    if (command.op === "fill") return [{ op: "fill", to, at, bytes }];
+    const { buffer: from, at: start } = range(command.from, bytes);
+    return [{ op: "copy", from, start, to, at, bytes }];
+  };
+
+  try {
+    const commands = program.commands.flatMap(planned);
+    const inputs = program.inputs.map(({ arena, offset }, i) => {
+      return range(["arena", arena, offset], 4 * product(entry.inputs[i]!.shape.map(value))).at;
+    });
+    const outputs = program.outputs.map(({ arena, offset }, i) => {
+      const shape = entry.outputs[i]!.shape.map(value);
+      const bytes = 4 * product(shape);
+      const { buffer, at } = range(["arena", arena, offset], bytes);
+      return { buffer, offset: at, bytes, shape };
+    });
+    uniforms?.unmap();
+    return { uniforms, commands, inputs, outputs };
+  } catch (error) {
+    uniforms?.destroy();
+    throw error;
+  }
+}

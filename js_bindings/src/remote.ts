@@ -1,0 +1,124 @@
+// The caller's half of a session in a dedicated Worker: starts it, posts to it, and hears from it.
+
+import type { Backend, Choice, Device, Loading, Pack, RawOutput, Report } from "./backend.ts";
+import type { Symbols } from "./dims.ts";
+import { DeviceError, DisposedError, type ErrorMessage, messageOf, unpackError } from "./errors.ts";
+
+/** What is posted to the worker. */
+export type Request =
+  | {
+      readonly op: "open";
+      readonly id: number;
+      readonly pack: Pack;
+      readonly index: number;
+      /** What was decided already; else the worker decides, from what was asked for. */
+      readonly choice: Pick<Choice, "device" | "reason"> | undefined;
+      readonly asked: Device | "auto";
+    }
+  | { readonly op: "run"; readonly id: number; readonly inputs: readonly ArrayBuffer[]; readonly symbols: Symbols; readonly outputs: readonly number[] }
+  | { readonly op: "abort"; readonly id: number };
+
+/** What the worker posts back; `id` says to which request. */
+export type Reply = { readonly id: number } & (
+  | { readonly report: Report }
+  | { readonly outputs: RawOutput[] }
+  | { readonly error: ErrorMessage }
+  | { readonly progress: [loaded: number, total: number, file?: string] }
+);
+
+interface Waiting {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class RemoteBackend implements Backend {
+  report!: Report;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+
+  constructor(worker: Worker, onProgress: Loading["onProgress"]) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      if ("progress" in data) return onProgress?.(...data.progress);
+      const waiting = this.#waiting.get(data.id);
+      this.#waiting.delete(data.id);
+      if ("error" in data) waiting?.reject(unpackError(data.error));
+      else waiting?.resolve(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#stop(new DeviceError(`the worker failed: ${event.message || "its file cannot be loaded; see workerUrl"}`));
+    };
+  }
+
+  async #ask<K extends "report" | "outputs">(make: (id: number) => Request, signal?: AbortSignal): Promise<Extract<Reply, Record<K, unknown>>> {
+    const id = ++this.#last;
+    const request = make(id);
+    const abort = (): void => this.#worker.postMessage({ op: "abort", id } satisfies Request);
+    signal?.addEventListener("abort", abort);
+    try {
+      return (await new Promise<Reply>((resolve, reject) => {
+        this.#waiting.set(id, { resolve, reject });
+        this.#worker.postMessage(request, request.op === "run" ? [...request.inputs] : []);
+      })) as Extract<Reply, Record<K, unknown>>;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async open(loading: Loading, asked: Device | "auto", choice?: Choice): Promise<void> {
+    const { pack, index, signal } = loading;
+    const stop = (): void => this.#stop(signal?.reason);
+    signal?.addEventListener("abort", stop);
+    try {
+      const decided = choice && { device: choice.device, reason: choice.reason };
+      this.report = (await this.#ask<"report">((id) => ({ op: "open", id, pack, index, asked, choice: decided }))).report;
+    } catch (error) {
+      this.dispose();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  async run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[], signal?: AbortSignal): Promise<RawOutput[]> {
+    // copies, which can be transferred: the user keeps the arrays
+    const copies = inputs.map((bytes) => new Uint8Array(bytes).buffer);
+    return (await this.#ask<"outputs">((id) => ({ op: "run", id, inputs: copies, symbols, outputs }), signal)).outputs;
+  }
+
+  #stop(reason: unknown): void {
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(reason);
+    this.#waiting.clear();
+  }
+
+  dispose(): void {
+    this.#stop(new DisposedError("the session was disposed"));
+  }
+}
+
+function startWorker(url: string | URL | undefined): Worker {
+  if (typeof Worker === "undefined") throw new DeviceError("there are no Workers here: load with worker: false");
+  try {
+    if (url !== undefined) return new Worker(url, { type: "module", name: "pyruntime" });
+    // written out, so that bundlers find the file
+    return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "pyruntime" });
+  } catch (error) {
+    throw new DeviceError(`the worker cannot be started: ${messageOf(error)} (workers are loaded from the page's own origin: see workerUrl)`);
+  }
+}
+
+/** Loads an entry in a worker; without a choice, the worker decides where it runs. */
+export async function openRemote(
+  loading: Loading,
+  asked: Device | "auto",
+  choice: Choice | undefined,
+  workerUrl: string | URL | undefined,
+): Promise<Backend & { readonly report: Report }> {
+  loading.signal?.throwIfAborted();
+  const backend = new RemoteBackend(startWorker(workerUrl), loading.onProgress);
+  await backend.open(loading, asked, choice);
+  return backend;
+}

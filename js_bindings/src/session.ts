@@ -1,0 +1,108 @@
+// A loaded entry of a pack: checks feeds, queues runs, and frees everything when it is disposed.
+
+import type { Backend, Device, Report } from "./backend.ts";
+import { DisposedError, InputError } from "./errors.ts";
+import type { Entry } from "./manifest.ts";
+import { bindFeeds, type Bound, checkedNumbers, type Feed, publicSpec, rowOf, type Tensor, type TensorSpec } from "./tensors.ts";
+
+/** How int64 and uint64 outputs come back. */
+export type LongIntegers = "bigint" | "number";
+
+/** Options of one run. */
+export interface RunOptions {
+  /** The names of the outputs that are wanted; all where it is left out. */
+  readonly outputs?: readonly string[] | undefined;
+  /** Rejects the run with the signal's reason; Wasm stops at the next step. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A model that is ready to run. Made by {@link load}; give it back with {@link Session.dispose}. */
+export class Session {
+  /** What `run` takes. */
+  readonly inputs: readonly TensorSpec[];
+  /** What `run` gives. */
+  readonly outputs: readonly TensorSpec[];
+  /** Where the model runs. */
+  readonly device: Device;
+  /** What loading decided and why. */
+  readonly report: Report;
+  readonly #entry: Entry;
+  readonly #backend: Backend;
+  readonly #int64: LongIntegers;
+  #queue: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  /** @internal */
+  constructor(entry: Entry, backend: Backend, report: Report, int64: LongIntegers) {
+    this.inputs = entry.inputs.map(publicSpec);
+    this.outputs = entry.outputs.map(publicSpec);
+    this.device = report.device;
+    this.report = report;
+    this.#entry = entry;
+    this.#backend = backend;
+    this.#int64 = int64;
+  }
+
+  /**
+   * Runs the model. Runs wait for each other; leave the fed arrays unchanged until the promise settles.
+   *
+   * @param feeds a tensor for each input, by name.
+   * @returns the outputs, by name, in memory of their own.
+   * @throws InputError, MemoryLimitError, RunError, DeviceError (the GPU was lost), DisposedError, or the signal's reason.
+   */
+  async run(feeds: Readonly<Record<string, Feed>>, { outputs, signal }: RunOptions = {}): Promise<Record<string, Tensor>> {
+    this.#check();
+    signal?.throwIfAborted();
+    const { inputs, symbols, outputs: specs } = this.#entry;
+    const bound = bindFeeds(inputs, symbols, feeds);
+    const names = specs.map(({ name }) => name);
+    const wanted = [...new Set(outputs ?? names)].map((name) => {
+      if (!names.includes(name)) throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
+      return names.indexOf(name);
+    });
+    const result = this.#queue.then(() => this.#next(bound, wanted, signal));
+    this.#queue = result.catch(() => undefined);
+    return signal ? orAbort(result, signal) : result;
+  }
+
+  /** Frees all memory, on the device too, and ends the worker. Pending and later runs reject with DisposedError. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#backend.dispose();
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new DisposedError("the session was disposed");
+  }
+
+  async #next({ inputs, symbols }: Bound, wanted: readonly number[], signal?: AbortSignal): Promise<Record<string, Tensor>> {
+    this.#check();
+    signal?.throwIfAborted();
+    try {
+      const made = await this.#backend.run(inputs, symbols, wanted, signal);
+      this.#check();
+      return Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
+    } catch (error) {
+      this.#check(); // whatever disposing broke
+      throw error;
+    }
+  }
+
+  #tensor(output: number, buffer: ArrayBuffer, shape: number[]): [string, Tensor] {
+    const { name, dtype } = this.#entry.outputs[output]!;
+    const view = rowOf(dtype).view(buffer);
+    const long = view instanceof BigInt64Array || view instanceof BigUint64Array;
+    const data = long && this.#int64 === "number" ? checkedNumbers(name, view) : view;
+    return [name, { data, shape, dtype }];
+  }
+}
+
+/** The result, or a rejection as soon as the signal is aborted. */
+function orAbort<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    result.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

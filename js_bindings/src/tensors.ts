@@ -1,0 +1,200 @@
+// Dtypes and their typed arrays; checks of what a user feeds, and the sizes that inputs give to symbols.
+
+import { type Dim, evaluate, show, type Symbols } from "./dims.ts";
+import { InputError, RunError } from "./errors.ts";
+
+/** An element type, by its NumPy name. */
+export type DType = keyof typeof DTYPES;
+
+/** A typed array of any dtype; `float16` is a `Float16Array` where the engine has one, else its bits. */
+export type TensorData =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Float16Array
+  | Float32Array
+  | Float64Array;
+
+/** A name, dtype and shape of an input or output; a symbolic size is a string such as `"batch"` or `"2*batch"`. */
+export interface TensorSpec {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** What `run` takes: a scalar's shape is `[]`. int64 and uint64 also take an `Int32Array` or an array of integers. */
+export interface Feed {
+  readonly data: TensorData | readonly (number | bigint)[];
+  readonly shape: readonly number[];
+}
+
+/** What `run` gives; `data` is a plain array of checked integers for int64 and uint64 under `int64: "number"`. */
+export interface Tensor {
+  readonly data: TensorData | number[];
+  readonly shape: number[];
+  readonly dtype: DType;
+}
+
+interface DTypeRow {
+  readonly bytes: number;
+  /** How the GPU stores an element: 32 bits; nothing for what it cannot. */
+  readonly gpu?: "float32" | "int32" | "uint32";
+  /** Names of the typed arrays that a feed may have; `list`: also a plain array. */
+  readonly accepts: readonly string[];
+  readonly list?: true;
+  readonly view: (buffer: ArrayBuffer) => TensorData;
+}
+
+const half = (buffer: ArrayBuffer): TensorData =>
+  typeof Float16Array === "undefined" ? new Uint16Array(buffer) : new Float16Array(buffer);
+
+/** Everything that depends on a dtype alone. */
+export const DTYPES = {
+  bool: { bytes: 1, gpu: "uint32", accepts: ["Uint8Array", "Uint8ClampedArray"], view: (b) => new Uint8Array(b) },
+  int8: { bytes: 1, gpu: "int32", accepts: ["Int8Array"], view: (b) => new Int8Array(b) },
+  int16: { bytes: 2, gpu: "int32", accepts: ["Int16Array"], view: (b) => new Int16Array(b) },
+  int32: { bytes: 4, gpu: "int32", accepts: ["Int32Array"], view: (b) => new Int32Array(b) },
+  int64: { bytes: 8, gpu: "int32", accepts: ["BigInt64Array", "Int32Array"], list: true, view: (b) => new BigInt64Array(b) },
+  uint8: { bytes: 1, gpu: "uint32", accepts: ["Uint8Array", "Uint8ClampedArray"], view: (b) => new Uint8Array(b) },
+  uint16: { bytes: 2, gpu: "uint32", accepts: ["Uint16Array"], view: (b) => new Uint16Array(b) },
+  uint32: { bytes: 4, gpu: "uint32", accepts: ["Uint32Array"], view: (b) => new Uint32Array(b) },
+  uint64: { bytes: 8, gpu: "uint32", accepts: ["BigUint64Array", "Int32Array"], list: true, view: (b) => new BigUint64Array(b) },
+  float16: { bytes: 2, gpu: "float32", accepts: ["Float16Array", "Uint16Array"], view: half },
+  float32: { bytes: 4, gpu: "float32", accepts: ["Float32Array"], view: (b) => new Float32Array(b) },
+  float64: { bytes: 8, accepts: ["Float64Array"], view: (b) => new Float64Array(b) },
+} as const satisfies Readonly<Record<string, DTypeRow>>;
+
+/** The row of a dtype, without the literal types. */
+export const rowOf = (dtype: DType): DTypeRow => DTYPES[dtype];
+
+/** An input or output as pack.json has it. */
+export interface StoredSpec {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly Dim[];
+}
+
+/** A symbol of an entry, bound by a size of one of its inputs. */
+export interface StoredSymbol {
+  readonly name: string;
+  readonly input: number;
+  readonly axis: number;
+}
+
+/** What a session shows of an input or output. */
+export const publicSpec = ({ name, dtype, shape }: StoredSpec): TensorSpec => ({
+  name,
+  dtype,
+  shape: shape.map((dim) => (typeof dim === "number" ? dim : show(dim))),
+});
+
+/** Checked inputs in the entry's order, as contiguous bytes of their dtypes, and the symbols' values. */
+export interface Bound {
+  readonly inputs: Uint8Array[];
+  readonly symbols: Symbols;
+}
+
+const describe = (shape: readonly (number | string)[]): string => `[${shape.join(", ")}]`;
+const listNames = (specs: readonly StoredSpec[]): string => specs.map((spec) => spec.name).join(", ") || "none";
+
+/**
+ * Checks feeds against the entry's inputs and binds its symbols.
+ *
+ * @throws InputError that names the input, what was expected and what came.
+ */
+export function bindFeeds(
+  specs: readonly StoredSpec[],
+  symbols: readonly StoredSymbol[],
+  feeds: Readonly<Record<string, Feed>>,
+): Bound {
+  for (const name of Object.keys(feeds)) {
+    if (!specs.some((spec) => spec.name === name)) {
+      throw new InputError(`there is no input ${JSON.stringify(name)}; inputs: ${listNames(specs)}`);
+    }
+  }
+  const given = specs.map((spec) => {
+    const feed = Object.hasOwn(feeds, spec.name) ? feeds[spec.name] : undefined;
+    if (!feed) throw new InputError(`input ${JSON.stringify(spec.name)} is missing`);
+    checkShape(spec, feed.shape);
+    return feed;
+  });
+  const values: Record<string, number> = {};
+  for (const { name, input, axis } of symbols) {
+    const size = given[input]!.shape[axis]!;
+    if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, `shape ${describe(given[input]!.shape)}`);
+    values[name] = size;
+  }
+  const inputs = specs.map((spec, i) => {
+    const feed = given[i]!;
+    spec.shape.forEach((dim, axis) => {
+      const expected = evaluate(dim, values);
+      if (feed.shape[axis] !== expected) {
+        const symbolic = typeof dim === "number" ? "" : ` (${show(dim)} = ${expected})`;
+        throw mismatch(spec, `shape ${describe(publicSpec(spec).shape)}${symbolic}`, `shape ${describe(feed.shape)}`);
+      }
+    });
+    return bytesOf(spec, feed);
+  });
+  return { inputs, symbols: values };
+}
+
+const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =>
+  new InputError(`input ${JSON.stringify(spec.name)}: expected ${expected}, got ${got}`);
+
+function checkShape(spec: StoredSpec, shape: readonly number[]): void {
+  const expected = publicSpec(spec).shape;
+  if (!Array.isArray(shape) || shape.length !== expected.length) {
+    throw mismatch(spec, `shape ${describe(expected)}`, Array.isArray(shape) ? `shape ${describe(shape)}` : `shape ${shape}`);
+  }
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
+    throw mismatch(spec, "integer sizes", `shape ${describe(shape)}`);
+  }
+}
+
+function bytesOf(spec: StoredSpec, feed: Feed): Uint8Array {
+  const row = rowOf(spec.dtype);
+  // the tag, not instanceof: arrays may come from another frame
+  const kind = Array.isArray(feed.data) ? "Array" : Object.prototype.toString.call(feed.data).slice(8, -1);
+  if (!(row.accepts.includes(kind) || (row.list && kind === "Array"))) {
+    throw mismatch(spec, `${row.accepts.join(" or ")} for dtype ${spec.dtype}`, kind);
+  }
+  const elements = feed.shape.reduce((product, size) => product * size, 1);
+  if (feed.data.length !== elements) {
+    throw mismatch(spec, `${elements} elements for shape ${describe(feed.shape)}`, `${feed.data.length}`);
+  }
+  if (kind === "Array" || (row.list && kind === "Int32Array")) return long(spec, feed.data as ArrayLike<number | bigint>);
+  const array = feed.data as TensorData;
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  if (spec.dtype === "bool" && bytes.some((value) => value > 1)) throw mismatch(spec, "0 or 1 for dtype bool", "a larger value");
+  return bytes;
+}
+
+/** The bytes of plain or 32-bit integers as 64-bit ones. */
+function long(spec: StoredSpec, data: ArrayLike<number | bigint>): Uint8Array {
+  const narrow = (value: bigint): bigint => (spec.dtype === "int64" ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
+  const words = BigInt64Array.from({ length: data.length }, (_, i) => {
+    const value = data[i]!;
+    const integer = typeof value === "bigint" || Number.isSafeInteger(value);
+    if (!integer || narrow(BigInt(value)) !== BigInt(value)) {
+      throw mismatch(spec, `exact integers for dtype ${spec.dtype}`, `${value} at element ${i}`);
+    }
+    return BigInt(value);
+  });
+  return new Uint8Array(words.buffer);
+}
+
+/** Integers of 64 bits as numbers. Throws RunError for one that no number holds exactly. */
+export function checkedNumbers(name: string, data: BigInt64Array | BigUint64Array): number[] {
+  return Array.from(data, (value) => {
+    if (!Number.isSafeInteger(Number(value))) {
+      throw new RunError(`output ${JSON.stringify(name)} holds ${value}, which no number holds exactly: use int64: "bigint"`);
+    }
+    return Number(value);
+  });
+}

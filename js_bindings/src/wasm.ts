@@ -1,0 +1,218 @@
+// Runs a pack's Wasm module (ABI 1) on the calling thread: memory, weights, and its steps one by one.
+
+import type { Backend, Loading, RawOutput } from "./backend.ts";
+import { evaluate, type Symbols } from "./dims.ts";
+import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, RunError } from "./errors.ts";
+import { download } from "./fetch.ts";
+import type { Entry, Manifest, WasmTarget } from "./manifest.ts";
+import { rowOf } from "./tensors.ts";
+import { weightDownloads } from "./weights.ts";
+
+const PAGE = 65536;
+/** Bytes behind the last tensor that vector loads may read. */
+const SLACK = 64;
+const LIMIT = 2 ** 32;
+/** Milliseconds that steps may run before the thread looks for an abort. */
+const PATIENCE = 30;
+
+interface Exports {
+  abi(): number;
+  dims(entry: number): number;
+  plan(entry: number): number;
+  bytes(entry: number): bigint;
+  input(entry: number, i: number): number;
+  output(entry: number, i: number): number;
+  output_dim(entry: number, i: number, axis: number): bigint;
+  steps(entry: number): number;
+  run(entry: number, first: number, last: number): number;
+}
+
+const EXPORTS = ["abi", "dims", "plan", "bytes", "input", "output", "output_dim", "steps", "run"] as const;
+
+/** What an engine must know to run a variant: a module that only validates where it does. */
+const FEATURES: Readonly<Record<string, () => boolean>> = {
+  "relaxed-simd": () =>
+    // (func (param v128 v128 v128) (result v128) local.get 0 local.get 1 local.get 2 f32x4.relaxed_madd)
+    WebAssembly.validate(
+      new Uint8Array([
+        0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32,
+        1, 32, 2, 253, 133, 2, 11,
+      ]),
+    ),
+};
+
+/** A macrotask, so that messages (and with them aborts) arrive. */
+const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
+
+class WasmBackend implements Backend {
+  readonly report: Backend["report"];
+  readonly #entry: Entry;
+  readonly #index: number;
+  readonly #steps: readonly string[];
+  readonly #module: WebAssembly.Module;
+  #memory: WebAssembly.Memory | undefined;
+  #exports: Exports | undefined;
+  #planned: string | undefined;
+
+  constructor(report: Backend["report"], { entry, index }: Loading, target: WasmTarget, module: WebAssembly.Module, memory: WebAssembly.Memory) {
+    this.report = report;
+    this.#entry = entry;
+    this.#index = index;
+    this.#steps = target.entries[index]!.steps;
+    this.#module = module;
+    this.#memory = memory;
+  }
+
+  /** An instance over the weights in memory, and checks of what it says about itself. */
+  async instantiate(): Promise<Exports> {
+    const instance = await WebAssembly.instantiate(this.#module, { env: { memory: this.#memory! } });
+    const exports = instance.exports as unknown as Exports;
+    const missing = EXPORTS.filter((name) => typeof exports[name] !== "function");
+    if (missing.length) throw new PackError(`the Wasm module lacks the exports ${missing.join(", ")}`);
+    const abi = exports.abi();
+    if (abi !== 1) throw new PackVersionError(`the Wasm module has ABI ${abi}, this runtime runs ABI 1: update pyruntime`);
+    const steps = exports.steps(this.#index);
+    if (steps !== this.#steps.length) throw new PackError(`the Wasm module has ${steps} steps, pack.json names ${this.#steps.length}`);
+    this.#planned = undefined;
+    return (this.#exports = exports);
+  }
+
+  async run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[], signal?: AbortSignal): Promise<RawOutput[]> {
+    const exports = this.#exports ?? (await this.instantiate());
+    try {
+      this.#plan(exports, symbols);
+      inputs.forEach((bytes, i) => this.#view(exports.input(this.#index, i), bytes.length).set(bytes));
+      await this.#execute(exports, signal);
+      return outputs.map((i) => this.#output(exports, i));
+    } catch (error) {
+      // a trap leaves the module's stack pointer where it was: the next run takes a new instance
+      if (error instanceof WebAssembly.RuntimeError) {
+        this.#exports = undefined;
+        throw new RunError(`the Wasm module trapped: ${messageOf(error)}`);
+      }
+      throw error;
+    }
+  }
+
+  #view(address: number, bytes: number): Uint8Array {
+    const { buffer } = this.#memory!;
+    if ((address >>> 0) + bytes > buffer.byteLength) throw new RunError(`the Wasm module gave an address past its memory: ${address >>> 0}`);
+    return new Uint8Array(buffer, address >>> 0, bytes);
+  }
+
+  /** Lays out the arena for these dims, unless it is already. */
+  #plan(exports: Exports, symbols: Symbols): void {
+    const values = this.#entry.symbols.map(({ name }) => symbols[name]!);
+    const key = values.join();
+    if (this.#planned === key) return;
+    this.#planned = undefined;
+    const address = exports.dims(this.#index) >>> 0;
+    new BigInt64Array(this.#memory!.buffer, address, values.length).set(values.map(BigInt));
+    const status = exports.plan(this.#index);
+    const bytes = exports.bytes(this.#index);
+    if (status < 0) throw new RunError(`the Wasm module cannot plan for ${JSON.stringify(symbols)}: error ${status}`);
+    grow(this.#memory!, Number(bytes), JSON.stringify(symbols));
+    this.#planned = key;
+  }
+
+  async #execute(exports: Exports, signal?: AbortSignal): Promise<void> {
+    let looked = performance.now();
+    for (let step = 0; step < this.#steps.length; step++) {
+      if (signal && performance.now() - looked > PATIENCE) {
+        await breathe();
+        looked = performance.now();
+      }
+      signal?.throwIfAborted();
+      const where = `step ${step} (${this.#steps[step]})`;
+      let status: number;
+      try {
+        status = exports.run(this.#index, step, step + 1);
+      } catch (error) {
+        if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+        this.#exports = undefined;
+        throw new RunError(`${where} trapped: ${messageOf(error)}`);
+      }
+      if (status < 0) throw new RunError(`${where} failed with error ${status}`);
+    }
+  }
+
+  #output(exports: Exports, i: number): RawOutput {
+    const { shape: dims, dtype } = this.#entry.outputs[i]!;
+    const shape = dims.map((_, axis) => Number(exports.output_dim(this.#index, i, axis)));
+    const bytes = shape.reduce((product, size) => product * size, rowOf(dtype).bytes);
+    return { buffer: this.#view(exports.output(this.#index, i), bytes).slice().buffer, shape };
+  }
+
+  dispose(): void {
+    this.#memory = undefined;
+    this.#exports = undefined;
+  }
+}
+
+const limit = (bytes: number, what: string, why: string): MemoryLimitError =>
+  new MemoryLimitError(`the model needs ${bytes} bytes for ${what}: ${why}`);
+
+function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
+  const pages = Math.ceil((bytes - memory.buffer.byteLength) / PAGE);
+  if (pages <= 0) return;
+  if (bytes > LIMIT) throw limit(bytes, what, "Wasm memory ends at 4 GiB");
+  try {
+    memory.grow(pages);
+  } catch (error) {
+    throw limit(bytes, what, messageOf(error));
+  }
+}
+
+/** Memory for the weights and, where the entry has no symbols, for all that it will ever need. */
+function allocate({ pack, entry, index }: Loading, target: WasmTarget): WebAssembly.Memory {
+  const end = Math.max(SLACK, ...target.weights.map((placement) => weightEnd(pack.manifest, placement) + SLACK));
+  const bytes = Math.max(target.initial_pages * PAGE, end, entry.symbols.length ? 0 : evaluate(target.entries[index]!.bytes, {}));
+  if (bytes > LIMIT) throw limit(bytes, "its weights", "Wasm memory ends at 4 GiB");
+  try {
+    return new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) });
+  } catch (error) {
+    throw limit(bytes, "its weights", messageOf(error));
+  }
+}
+
+const weightEnd = ({ weights }: Manifest, { tensor, address, dtype }: WasmTarget["weights"][number]): number =>
+  address + weights.tensors[tensor]!.elements * rowOf(dtype).bytes;
+
+async function compile(bytes: Uint8Array<ArrayBuffer>, file: string): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (error) {
+    const needs = "pyruntime needs WebAssembly SIMD and a Content-Security-Policy with 'wasm-unsafe-eval'";
+    throw new DeviceError(`this engine cannot compile ${file}: ${messageOf(error)} (${needs})`);
+  }
+}
+
+/** Loads an entry's Wasm program. */
+export async function openWasm(loading: Loading, target: WasmTarget): Promise<Backend> {
+  const { pack, onProgress, signal } = loading;
+  const { weights } = pack.manifest;
+  const variant = target.variants.find(({ requires }) => requires.every((name) => FEATURES[name]?.()))!;
+  const memory = allocate(loading, target);
+  let module: Promise<WebAssembly.Module> | undefined;
+  const startCompiling = (bytes: Uint8Array<ArrayBuffer>): void => {
+    module = compile(bytes, variant.file);
+    module.catch(() => undefined); // awaited below, unless a download fails first
+  };
+  const files = [
+    { stored: variant, accept: startCompiling },
+    ...weightDownloads(weights, target.weights, ({ address }, offset, bytes) =>
+      new Uint8Array(memory.buffer, address + offset, bytes.length).set(bytes),
+    ),
+  ];
+  await download(pack.folder, files, onProgress, signal);
+  if (!module) throw new PackError(`${variant.file} is empty`);
+  const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
+  const report = { variant: variant.file, dispatches: 0, hostSteps: 0, bytesLoaded };
+  const backend = new WasmBackend(report, loading, target, await module, memory);
+  try {
+    await backend.instantiate();
+  } catch (error) {
+    throw error instanceof WebAssembly.LinkError ? new PackError(`${variant.file} does not link: ${error.message}`) : error;
+  }
+  return backend;
+}

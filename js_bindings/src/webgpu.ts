@@ -1,0 +1,231 @@
+// Runs a pack's WebGPU program: weights, pipelines, and per shape a plan that each run submits once.
+
+import type { Backend, Loading, RawOutput } from "./backend.ts";
+import { narrow, widen } from "./convert.ts";
+import { evaluate, type Symbols } from "./dims.ts";
+import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
+import { download } from "./fetch.ts";
+import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
+import { makePipelines, type Pipelines } from "./pipelines.ts";
+import { type Plan, makePlan } from "./plan.ts";
+import type { Entry, GpuEntry, GpuTarget } from "./manifest.ts";
+import { weightDownloads } from "./weights.ts";
+
+/** Plans that are kept, one per shape. */
+const PLANS = 16;
+/** Mapped ranges begin at multiples of 8; more does no harm. */
+const STAGING_ALIGNMENT = 256;
+/** Milliseconds in which the loss of a device is told after calls begin to fail. */
+const LOSS_DELAY = 100;
+
+class WebgpuBackend implements Backend {
+  readonly report: Backend["report"];
+  readonly #gpu: Gpu;
+  readonly #entry: Entry;
+  readonly #program: GpuEntry;
+  readonly #pipelines: Pipelines;
+  readonly #weights: readonly GPUBuffer[];
+  readonly #arenas: GPUBuffer[] = [];
+  readonly #plans = new Map<string, Plan>(); // the least recently used comes first
+  #staging: GPUBuffer | undefined;
+  #lost = "";
+
+  constructor(report: Backend["report"], gpu: Gpu, entry: Entry, program: GpuEntry, pipelines: Pipelines, weights: readonly GPUBuffer[]) {
+    this.report = report;
+    this.#gpu = gpu;
+    this.#entry = entry;
+    this.#program = program;
+    this.#pipelines = pipelines;
+    this.#weights = weights;
+    void gpu.device.lost.then(({ message, reason }) => (this.#lost = message || reason));
+  }
+
+  async run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[]): Promise<RawOutput[]> {
+    if (this.#lost) throw this.#lostError();
+    const { device } = this.#gpu;
+    const stored = inputs.map((bytes, i) => {
+      const { name, dtype } = this.#entry.inputs[i]!;
+      return widen(dtype, this.#program.inputs[i]!.dtype, bytes, (value) => {
+        throw new InputError(`input ${JSON.stringify(name)}: expected ${dtype} that fits 32 bits on WebGPU, got ${value}`);
+      });
+    });
+    try {
+      const [plan, planned] = guard(device, `planning for ${JSON.stringify(symbols)}`, RunError, () => this.#plan(symbols));
+      const ranges = this.#ranges(plan, outputs);
+      const [, submitted] = guard(device, "the run", RunError, () => this.#submit(plan, stored, ranges));
+      const mapped = this.#staging?.mapAsync(MAP_READ) ?? device.queue.onSubmittedWorkDone();
+      const [first] = (await Promise.allSettled([planned, submitted, mapped])).filter((each) => each.status === "rejected");
+      if (first) {
+        this.#release(); // buffers may be invalid, as after running out of memory
+        throw first.reason;
+      }
+      return this.#read(plan, ranges);
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      // rejected promises are how a lost device shows first
+      await Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY))]);
+      throw this.#lost ? this.#lostError() : new RunError(messageOf(error));
+    }
+  }
+
+  #lostError(): DeviceError {
+    return new DeviceError(`the GPU was lost (${this.#lost}): load the pack again`);
+  }
+
+  /** The plan for these dims, kept or new. */
+  #plan(symbols: Symbols): Plan {
+    const key = JSON.stringify(symbols);
+    const kept = this.#plans.get(key);
+    const plan = kept ?? this.#make(symbols);
+    this.#plans.delete(key);
+    this.#plans.set(key, plan);
+    for (const [oldest, { uniforms }] of this.#plans) {
+      if (this.#plans.size <= PLANS) break;
+      uniforms?.destroy();
+      this.#plans.delete(oldest);
+    }
+    return plan;
+  }
+
+  #make(symbols: Symbols): Plan {
+    const { device } = this.#gpu;
+    const sizes = this.#program.arenas.map((dim) => Math.max(4, evaluate(dim, symbols)));
+    sizes.forEach((size, i) => checkSize(device, size, `arena ${i} for ${JSON.stringify(symbols)}`));
+    if (sizes.some((size, i) => size > (this.#arenas[i]?.size ?? 0))) {
+      this.#forget(); // their bind groups hold the old arenas
+      sizes.forEach((size, i) => {
+        if (size <= (this.#arenas[i]?.size ?? 0)) return;
+        this.#arenas[i]?.destroy();
+        const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
+        this.#arenas[i] = device.createBuffer({ label: `arena ${i}`, size, usage });
+      });
+    }
+    return makePlan(device, this.#entry, this.#program, this.#pipelines, { arena: this.#arenas, weights: this.#weights }, symbols);
+  }
+
+  #forget(): void {
+    for (const { uniforms } of this.#plans.values()) uniforms?.destroy();
+    this.#plans.clear();
+  }
+
+  /** Where the wanted outputs lie in the staging buffer, which is made larger when they need it. */
+  #ranges(plan: Plan, outputs: readonly number[]): Range[] {
+    let end = 0;
+    const ranges = outputs.map((output) => {
+      const at = end;
+      const { bytes } = plan.outputs[output]!;
+      end = Math.ceil((at + bytes) / STAGING_ALIGNMENT) * STAGING_ALIGNMENT;
+      return { output, at, bytes };
+    });
+    if (end > (this.#staging?.size ?? 0)) {
+      checkSize(this.#gpu.device, end, "its outputs");
+      this.#staging?.destroy();
+      const usage = USAGE.MAP_READ | USAGE.COPY_DST;
+      this.#staging = this.#gpu.device.createBuffer({ label: "outputs", size: end, usage });
+    }
+    return ranges;
+  }
+
+  #submit(plan: Plan, inputs: readonly Uint8Array[], ranges: readonly Range[]): void {
+    const { device } = this.#gpu;
+    inputs.forEach((bytes, i) => {
+      // typed as never shared, but browsers take shared memory here
+      device.queue.writeBuffer(this.#arenas[this.#program.inputs[i]!.arena]!, plan.inputs[i]!, bytes as Uint8Array<ArrayBuffer>);
+    });
+    const encoder = device.createCommandEncoder();
+    let pass: GPUComputePassEncoder | undefined;
+    for (const command of plan.commands) {
+      if (command.op === "dispatch") {
+        pass ??= encoder.beginComputePass();
+        pass.setPipeline(command.pipeline);
+        pass.setBindGroup(0, command.group);
+        pass.dispatchWorkgroups(...command.workgroups);
+        continue;
+      }
+      pass?.end();
+      pass = undefined;
+      const { to, at, bytes } = command;
+      if (command.op === "copy") encoder.copyBufferToBuffer(command.from, command.start, to, at, bytes);
+      else encoder.clearBuffer(to, at, bytes);
+    }
+    pass?.end();
+    for (const { output, at, bytes } of ranges) {
+      const { buffer, offset } = plan.outputs[output]!;
+      encoder.copyBufferToBuffer(buffer, offset, this.#staging!, at, bytes);
+    }
+    device.queue.submit([encoder.finish()]);
+  }
+
+  #read(plan: Plan, ranges: readonly Range[]): RawOutput[] {
+    try {
+      return ranges.map(({ output, at, bytes }) => {
+        const words = this.#staging!.getMappedRange(at, bytes).slice(0);
+        const buffer = narrow(this.#program.outputs[output]!.dtype, this.#entry.outputs[output]!.dtype, words);
+        return { buffer, shape: [...plan.outputs[output]!.shape] };
+      });
+    } finally {
+      this.#staging?.unmap();
+    }
+  }
+
+  /** Destroys everything but the weights. */
+  #release(): void {
+    this.#forget();
+    for (const buffer of this.#arenas.splice(0)) buffer.destroy();
+    this.#staging?.destroy();
+    this.#staging = undefined;
+  }
+
+  dispose(): void {
+    this.#release();
+    for (const buffer of this.#weights) buffer.destroy();
+    if (this.#gpu.owned) this.#gpu.device.destroy();
+  }
+}
+
+interface Range {
+  readonly output: number;
+  readonly at: number;
+  readonly bytes: number;
+}
+
+function checkSize(device: GPUDevice, bytes: number, what: string): void {
+  const { maxBufferSize } = device.limits;
+  if (bytes > maxBufferSize) throw new MemoryLimitError(`the model needs ${bytes} bytes for ${what}, the GPU allows ${maxBufferSize}`);
+}
+
+/** Loads an entry's WebGPU program. */
+export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu): Promise<Backend> {
+  const { pack, entry, index, onProgress, signal } = loading;
+  const { device, variant } = gpu;
+  const program = variant.entries[index]!;
+  const buffers: GPUBuffer[] = [];
+  try {
+    target.buffers.forEach((size, i) => checkSize(device, size, `weight buffer ${i}`));
+    const [, allocated] = guard(device, "the weights", PackError, () => {
+      const usage = USAGE.STORAGE | USAGE.COPY_DST;
+      target.buffers.forEach((size, i) => buffers.push(device.createBuffer({ label: `weights ${i}`, size, usage })));
+    });
+    await allocated;
+    let pipelines: Promise<Pipelines> | undefined;
+    const startCompiling = (bytes: Uint8Array<ArrayBuffer>): void => {
+      pipelines = makePipelines(device, variant, program, bytes);
+      pipelines.catch(() => undefined); // awaited below, unless a download fails first
+    };
+    const files = [
+      { stored: variant, accept: startCompiling },
+      ...weightDownloads(pack.manifest.weights, target.weights, ({ buffer, offset }, at, bytes) =>
+        device.queue.writeBuffer(buffers[buffer]!, offset + at, bytes),
+      ),
+    ];
+    await download(pack.folder, files, onProgress, signal);
+    const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
+    const dispatches = program.commands.filter(({ op }) => op === "dispatch").length;
+    const report = { variant: variant.file, dispatches, hostSteps: 0, bytesLoaded };
+    return new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);
+  } catch (error) {
+    for (const buffer of buffers) buffer.destroy();
+    if (gpu.owned) device.destroy();
+    throw error;
+  }
+}

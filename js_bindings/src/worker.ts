@@ -1,0 +1,43 @@
+// The worker's half of a session off the calling thread: loads an entry and runs it, by messages.
+
+import { type Backend, choose, openBackend } from "./backend.ts";
+import { packError } from "./errors.ts";
+import type { Reply, Request } from "./remote.ts";
+
+/** What is used here of a worker's global scope, which TypeScript's DOM library does not have. */
+interface Scope {
+  onmessage: (event: MessageEvent<Request>) => void;
+  postMessage(reply: Reply, transfer?: readonly Transferable[]): void;
+}
+
+const scope = globalThis as unknown as Scope;
+const aborts = new Map<number, AbortController>();
+let backend: Backend;
+
+async function open({ id, pack, index, choice, asked }: Extract<Request, { op: "open" }>): Promise<void> {
+  const entry = pack.manifest.entries[index]!;
+  // a GPU cannot be posted: a choice of it is made again, here
+  const chosen = choice?.device === "wasm" ? choice : await choose(pack, choice?.device ?? asked);
+  const onProgress = (...progress: [number, number, string?]): void => scope.postMessage({ id, progress });
+  backend = await openBackend({ pack, entry, index, onProgress }, chosen);
+  const { device, reason } = choice ?? chosen;
+  scope.postMessage({ id, report: { device, reason, ...backend.report } });
+}
+
+async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run" }>): Promise<void> {
+  const abort = new AbortController();
+  aborts.set(id, abort);
+  try {
+    const feeds = inputs.map((buffer) => new Uint8Array(buffer));
+    const made = await backend.run(feeds, symbols, outputs, abort.signal);
+    scope.postMessage({ id, outputs: made }, made.map(({ buffer }) => buffer));
+  } finally {
+    aborts.delete(id);
+  }
+}
+
+scope.onmessage = ({ data }) => {
+  if (data.op === "abort") return aborts.get(data.id)?.abort();
+  const done = data.op === "open" ? open(data) : run(data);
+  done.catch((error: unknown) => scope.postMessage({ id: data.id, error: packError(error) }));
+};
