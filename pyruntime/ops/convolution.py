@@ -1,0 +1,139 @@
+"""Convolution over one to three spatial axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime.ops.definition import REQUIRED, Case, OpDef, TensorType, bind, operands, require
+from pyruntime.ops.windows import Windows
+
+Array = NDArray[Any]
+
+F16, F32 = DType.F16, DType.F32
+BATCH = {(0, 0): "batch"}
+
+
+def geometry(
+    rank: int,
+    strides: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    pads: Sequence[Dim] | None = None,
+    group: int = 1,
+) -> dict[str, Any]:
+    """A convolution's attributes, with the usual defaults for `rank` spatial axes."""
+    return {
+        "strides": tuple(strides or [1] * rank),
+        "dilations": tuple(dilations or [1] * rank),
+        "pads": tuple(pads or [0] * 2 * rank),
+        "group": group,
+    }
+
+
+class Conv(OpDef):
+    """Cross-correlation, plus a bias for each output channel.
+
+    Inputs: x [n, c, spatial...], w [oc, c / group, kernel...] and, optionally, a bias [oc].
+
+    Attributes:
+        strides, dilations: for each spatial axis.
+        pads: zeros before each axis, then after each (dims).
+        group: input channel block g feeds output channel block g.
+    """
+
+    name = "Conv"
+    attrs: ClassVar = {"strides": REQUIRED, "dilations": REQUIRED, "pads": REQUIRED, "group": 1}
+    cases = (
+        Case(((F32, (1, 3, 9, 11)), (F32, (8, 3, 3, 3)), (F32, (8,))), geometry(2, pads=(1, 1, 1, 1)), "3x3"),
+        Case(((F32, (2, 5, 7, 6)), (F32, (7, 5, 1, 1)), None), geometry(2), "1x1"),
+        Case(
+            ((F32, (1, 3, 11, 13)), (F32, (10, 3, 5, 3)), (F32, (10,))),
+            geometry(2, (2, 3), pads=(2, 0, 1, 1)),
+            "strides",
+        ),
+        Case(
+            ((F32, (1, 2, 11, 9)), (F32, (3, 2, 3, 2)), None),
+            geometry(2, dilations=(2, 3), pads=(2, 1, 2, 2)),
+            "dilations",
+        ),
+        Case(
+            ((F32, (2, 9, 7, 5)), (F32, (9, 1, 3, 3)), (F32, (9,))),
+            geometry(2, pads=(1, 1, 1, 1), group=9),
+            "depthwise",
+        ),
+        Case(
+            ((F32, (1, 8, 9, 9)), (F32, (8, 1, 3, 3)), None),
+            geometry(2, (2, 2), pads=(0, 0, 1, 1), group=8),
+            "depthwise-strides",
+        ),
+        Case(((F32, (1, 4, 5, 5)), (F32, (8, 1, 3, 3)), None), geometry(2, group=4), "depth-multiplier"),
+        Case(((F32, (1, 6, 5, 7)), (F32, (10, 3, 3, 3)), (F32, (10,))), geometry(2, group=2), "groups"),
+        Case(((F32, (2, 3, 17)), (F32, (5, 3, 4)), (F32, (5,))), geometry(1, (2,), pads=(1, 2)), "1d"),
+        Case(
+            ((F32, (1, 2, 4, 5, 6)), (F32, (3, 2, 2, 3, 2)), (F32, (3,))),
+            geometry(3, (1, 2, 1), pads=(1, 0, 0, 0, 1, 1)),
+            "3d",
+        ),
+        Case(((F32, (1, 3, 8, 8)), (F32, (4, 3, 2, 2)), None), geometry(2, (2, 2)), "patches"),
+        Case(
+            ((F32, (2, 3, 6, 5)), (F32, (4, 3, 3, 3)), (F32, (4,))),
+            geometry(2, pads=(1, 1, 1, 1)),
+            "dynamic",
+            BATCH,
+        ),
+        Case(
+            ((F32, (1, 3, 9, 11)), (F32, (4, 3, 3, 3)), None),
+            geometry(2, (2, 2), pads=(1, 1, 1, 1)),
+            "dynamic-size",
+            {(0, 2): "height", (0, 3): "width"},
+        ),
+        Case(((F16, (1, 3, 5, 5)), (F16, (4, 3, 3, 3)), (F16, (4,))), geometry(2), "f16"),
+    )
+
+    def infer(self, inputs: Sequence[Value | None], attrs: Mapping[str, Any]) -> list[TensorType]:
+        x, w, bias = operands(inputs, 2, 3)
+        assert x is not None
+        assert w is not None
+        require(x.dtype.is_float and x.dtype is w.dtype, f"convolves {x.dtype!r} with {w.dtype!r}")
+        require(3 <= x.rank == w.rank <= 5, f"convolves rank {x.rank} with rank {w.rank}")
+        require(all(isinstance(d, int) for d in w.shape), f"the filter's shape {w.shape} is not fixed")
+        oc, channels, group = w.shape[0], w.shape[1], attrs["group"]
+        require(
+            isinstance(oc, int) and oc % group == 0 and x.shape[1] == channels * group,
+            f"{x.shape[1]} channels in {group} groups do not fit a filter of {w.shape}",
+        )
+        require(
+            bias is None or (bias.dtype is x.dtype and bias.shape == (oc,)), f"a bias is {x.dtype!r}[{oc}]"
+        )
+        windows = windows_of(w.shape, attrs)
+        windows.check()
+        return [TensorType(x.dtype, (x.shape[0], oc, *windows.output_sizes(x.shape[2:])))]
+
+    def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Any]) -> list[Array]:
+        x, w, *rest = inputs
+        assert x is not None
+        assert w is not None
+        windows, group, oc = windows_of(w.shape, attrs), attrs["group"], w.shape[0]
+        out = bind(windows.output_sizes(x.shape[2:]), {})
+        # the product of each group's channels, for all positions at once, summed over the taps
+        result = np.zeros((x.shape[0], group, oc // group, *out))
+        weight = w.astype(np.float64).reshape(group, oc // group, *w.shape[1:])
+        for tap, met in windows.taps(x.astype(np.float64), out, 0):
+            blocks = met.reshape(x.shape[0], group, -1, *out)
+            result += np.einsum("ngc...,goc->ngo...", blocks, weight[(slice(None),) * 3 + tap])
+        result = result.reshape(x.shape[0], oc, *out)
+        for bias in [b for b in rest if b is not None]:
+            result = result + bias.reshape(-1, *[1] * len(out))
+        return [result.astype(x.dtype)]
+
+
+def windows_of(filter_shape: Sequence[Dim], attrs: Mapping[str, Any]) -> Windows:
+    """The windows of a convolution with a filter [oc, c, kernel...] of fixed shape."""
+    kernel = tuple(d for d in filter_shape[2:] if isinstance(d, int))
+    return Windows(kernel, attrs["strides"], attrs["dilations"], attrs["pads"])
