@@ -85,7 +85,7 @@ class NodeContext:
         return dims
 
     def known_ints(self, value: Value, what: str) -> tuple[int, ...]:
-        """The elements of an integer tensor that must be plain numbers. Raises UnsupportedError where they are not."""
+        """The elements of an integer tensor, all fixed numbers. Raises UnsupportedError where they are not."""
         dims = self.known(value, what)
         numbers = tuple(d for d in dims if isinstance(d, int))
         if len(numbers) != len(dims):

@@ -1,4 +1,4 @@
-"""Element types and tensors of ONNX files, checked against the bytes that are there, copied if needed only."""
+"""Element types and tensors of ONNX files, checked against the bytes there are, copied only if needed."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def clamp(dim: Dim, low: Dim, high: Dim) -> Dim:
 
 
 def slice_range(start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim]:
-    """First index and number of elements of `start:end:step` in an axis of `size`, as ONNX and Python count."""
+    """First index and number of elements of `start:end:step` in an axis of `size`, counted as Python does."""
     if step > 0:
         first = _bound(start, size, 0, size)
         return first, maximum(ceildiv(_bound(end, size, 0, size) - first, step), 0)

@@ -35,15 +35,15 @@ def size(ctx: NodeContext) -> Value:
 def number_range(ctx: NodeContext) -> Value:
     """start, start + delta, ... below limit."""
     values = [ctx.input(i) for i in range(3)]
-    if all(v.data is not None for v in values):
-        start, limit, delta = (ctx.scalar(v, "its bounds") for v in values)
-        if delta == 0:
-            ctx.invalid("delta is zero")
-        count = max(math.ceil((limit - start) / delta), 0)
-        if count > _LONGEST_RANGE:
-            ctx.fail(f"it has {count} elements")
-        steps = np.arange(count).astype(values[0].dtype.value)
-        return ctx.builder.constant((start + steps * delta).astype(values[0].dtype.value))
-    if any(dims_of(v) is None for v in values):
-        ctx.fail("its bounds depend on the model's input data", FIX_DIMS)
-    ctx.fail("its length depends on the input sizes", FIX_DIMS)
+    for value in values:
+        if value.data is None:
+            on = "input data" if dims_of(value) is None else "input sizes"
+            ctx.fail(f"its length depends on the model's {on}", FIX_DIMS)
+    start, limit, delta = (ctx.scalar(v, "its bounds") for v in values)
+    if delta == 0:
+        ctx.invalid("delta is zero")
+    count = max(math.ceil((limit - start) / delta), 0)
+    if count > _LONGEST_RANGE:
+        ctx.fail(f"it has {count} elements")
+    steps = np.arange(count).astype(values[0].dtype.value)
+    return ctx.builder.constant((start + steps * delta).astype(values[0].dtype.value))
