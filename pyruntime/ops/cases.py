@@ -33,11 +33,11 @@ def case_id(op: str, case: Case) -> str:
 
 def _random(generator: np.random.Generator, dtype: DType, shape: Sequence[int], case: Case) -> Array:
     if dtype is DType.BOOL:
-        return generator.random(shape) < 0.5
+        return np.asarray(generator.random(shape) < 0.5)
     if dtype.is_float:
-        return generator.uniform(case.low, case.high, shape).astype(dtype.value)
+        return np.asarray(generator.uniform(case.low, case.high, shape), dtype.value)
     low = max(int(case.low), 0) if dtype.is_unsigned else int(case.low)
-    return generator.integers(low, int(case.high), shape, endpoint=True).astype(dtype.value)
+    return np.asarray(generator.integers(low, int(case.high), shape, endpoint=True), dtype.value)
 
 
 def inputs_of(op: str, case: Case, sizes: Mapping[str, int] | None = None) -> list[Array | None]:

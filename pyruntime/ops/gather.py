@@ -140,7 +140,11 @@ class OneHot(OpDef):
         Case(((I32, (7,)), np.array([2.5, -1], np.float32)), {"axis": 0, "depth": 3}, "first", low=0, high=2),
         Case(((I64, (2, 3)), np.array([0, 1])), {"axis": 1, "depth": 4}, "i64", low=0, high=3),
         Case(((I64, ()), np.array([0, 1], np.float32)), {"axis": 0, "depth": 3}, "scalar", low=0, high=2),
-        Case(((F32, (5,)), np.array([0, 1], np.float32)), {"axis": 1, "depth": 4}, "float", low=0, high=3.9),
+        Case(
+            (np.array([0, 3, -1, 4], np.float32), np.array([0, 1], np.float32)),
+            {"axis": 1, "depth": 4},
+            "float",
+        ),
         Case(
             ((I64, (3, 5)), np.array([0, 1], np.float32)),
             {"axis": 2, "depth": 11},

@@ -1,0 +1,1 @@
+"""Tests of op definitions, scalar trees, the reference executor, dims and the builder."""

@@ -1,0 +1,164 @@
+"""The ONNX node that each op of the IR stands for, to compare references with ONNX's own implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+Array = NDArray[Any]
+Attrs = Mapping[str, Any]
+Inputs = Sequence[Array | None]
+
+OPSET = 24  # the first with Swish
+FARTHEST = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class OnnxNode:
+    """One application of an ONNX op, with all its inputs' elements."""
+
+    op: str
+    inputs: Inputs
+    attrs: Attrs
+
+
+def _ints(values: Any) -> Array:
+    return np.array(values, np.int64)
+
+
+def _slice(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    starts, steps = _ints(attrs["starts"]), _ints(attrs["steps"])
+    ends = starts + _ints(attrs["sizes"]) * steps
+    ends = np.where(ends < 0, FARTHEST, ends)
+    return OnnxNode("Slice", [*inputs, starts, ends, np.arange(len(starts)), steps], {})
+
+
+def _pad(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    assert inputs[0] is not None
+    pads, value = _ints([*attrs["before"], *attrs["after"]]), np.array(attrs["value"], inputs[0].dtype)
+    return OnnxNode("Pad", [*inputs, pads, value], {"mode": attrs["mode"]})
+
+
+def _with(input_of: str, **renamed: Any) -> Callable[[Inputs, Attrs], OnnxNode]:
+    """An op one of whose attributes is an input in ONNX."""
+
+    def translate(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+        return OnnxNode(renamed["op"], [*inputs, _ints(attrs[input_of])], renamed.get("attrs", {}))
+
+    return translate
+
+
+def _reduce(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
+    def translate(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+        keep = {"keepdims": int(attrs["keepdims"]), "noop_with_empty_axes": 1}
+        return OnnxNode(op, [*inputs, _ints(attrs["axes"])], keep)
+
+    return translate
+
+
+def _pool(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
+    def translate(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+        others = {k: int(v) if isinstance(v, bool) else v for k, v in attrs.items() if k != "kernel"}
+        return OnnxNode(op, inputs, {"kernel_shape": attrs["kernel"], **others})
+
+    return translate
+
+
+def _one_hot(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    return OnnxNode("OneHot", [inputs[0], _ints(attrs["depth"]), inputs[1]], {"axis": attrs["axis"]})
+
+
+def _dim_tensor(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    return OnnxNode("Identity", [np.array(attrs["dims"], attrs["dtype"].value).reshape(attrs["shape"])], {})
+
+
+def _cast(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    return OnnxNode("Cast", inputs, {"to": helper.np_dtype_to_tensor_dtype(np.dtype(attrs["to"].value))})
+
+
+def _embedding(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """Gather from the weight and a row of zeros, which indices outside take."""
+    weight, indices = inputs
+    assert weight is not None
+    assert indices is not None
+    n = len(weight)
+    taken = np.where((indices >= -n) & (indices < n), np.where(indices < 0, indices + n, indices), n)
+    return OnnxNode("Gather", [np.concatenate([weight, np.zeros_like(weight[:1])]), taken], {"axis": 0})
+
+
+# ops that differ from the ONNX op of their name in more than bools for ints
+TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
+    "AveragePool": _pool("AveragePool"),
+    "Cast": _cast,
+    "DimTensor": _dim_tensor,
+    "Embedding": _embedding,
+    "Expand": _with("shape", op="Expand"),
+    "MaxPool": _pool("MaxPool"),
+    "OneHot": _one_hot,
+    "Pad": _pad,
+    **{op: _reduce(op) for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")},
+    "Reshape": _with("shape", op="Reshape", attrs={"allowzero": 1}),
+    "Slice": _slice,
+    "Tile": _with("repeats", op="Tile"),
+}
+
+
+def translate(op: str, inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """The ONNX node for an op with all attributes; dims are integers."""
+    if op in TRANSLATIONS:
+        return TRANSLATIONS[op](inputs, attrs)
+    plain = {k: int(v) if isinstance(v, bool) else v for k, v in attrs.items()}
+    return OnnxNode(op, inputs, {k: v for k, v in plain.items() if v != ()})
+
+
+def model_of(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> onnx.ModelProto:
+    """A model of the one node, whose outputs have these dtypes."""
+    present = [i for i, a in enumerate(node.inputs) if a is not None]
+    # absent inputs at the end are left out: onnxruntime crashes on an empty last name in LayerNormalization
+    last = max(present, default=-1) + 1
+    names = [f"x{i}" if i in present else "" for i in range(last)]
+    results = [f"y{i}" for i in range(len(outputs))]
+    graph = helper.make_graph(
+        [helper.make_node(node.op, names, results, **node.attrs)],
+        node.op,
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for n, a in zip(names, node.inputs[:last], strict=True)
+            if a is not None
+        ],
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(d), None)
+            for n, d in zip(results, outputs, strict=True)
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+
+
+def feeds_of(node: OnnxNode) -> dict[str, Array]:
+    """The model's inputs by name."""
+    return {f"x{i}": a for i, a in enumerate(node.inputs) if a is not None}
+
+
+def run_onnxruntime(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> list[Array] | None:
+    """What onnxruntime gives, or None where it has no kernel for the op and dtypes."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(model_of(node, outputs).SerializeToString(), options)
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+        return None
+    return list(session.run(None, feeds_of(node)))
+
+
+def run_reference(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> list[Array]:
+    """What ONNX's own reference evaluator gives."""
+    with np.errstate(all="ignore"):
+        return [np.asarray(a) for a in ReferenceEvaluator(model_of(node, outputs)).run(None, feeds_of(node))]
