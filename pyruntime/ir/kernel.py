@@ -259,13 +259,18 @@ class Pool(KernelCall):
 
 @dataclass
 class Program:
-    """What runs for one entry: the calls in order, and the tensors that the host fills and reads."""
+    """What runs for one entry: the calls in order, and the tensors that the host fills and reads.
+
+    `output_shapes` are the outputs' shapes as the user sees them; where there are none, an output counts as
+    one axis of all its elements.
+    """
 
     name: str
     symbols: list[str]
     inputs: list[Tensor]
     outputs: list[Tensor]
     calls: list[KernelCall] = field(default_factory=list)
+    output_shapes: list[tuple[Dim, ...]] = field(default_factory=list)
 
     def weights(self) -> list[Tensor]:
         """The weights that calls read, in order of first use."""

@@ -15,7 +15,7 @@ import importlib
 from collections.abc import Hashable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall, View
@@ -31,7 +31,7 @@ class Scratch(Enum):
 
 
 SCRATCH = Scratch.SCRATCH
-Argument = Union[View, Dim, Scratch]
+Argument = View | Dim | Scratch
 
 
 class Kernel(Protocol):

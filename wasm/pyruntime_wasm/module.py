@@ -1,0 +1,147 @@
+"""Programs to Wasm modules: kernels shared by key, and model.c, which calls them in order (ABI 1).
+
+Addresses and kernel parameters that depend on the symbols' values are computed once, by `plan`, into a table;
+all others are constants in the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pyruntime.ir.dims import Atom, Dim
+from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor, View
+from pyruntime_wasm.kernels import SCRATCH, Argument, kernel_for, render_template
+from pyruntime_wasm.toolchain import WEIGHTS_BASE, build, find_compiler
+
+ABI = 1
+_LIMIT = 1 << 32
+# so many kernels of a template share a translation unit: small ones gather, large ones compile in parallel
+_PER_UNIT = {"map": 32, "row": 16}
+_PER_UNIT_OTHERS = 2
+
+
+@dataclass
+class _Kernels:
+    """The distinct kernels of a module, in order of first use."""
+
+    names: dict[tuple[str, Hashable], str] = field(default_factory=dict)
+    sources: dict[str, list[str]] = field(default_factory=dict)  # by template
+    parameters: dict[str, int] = field(default_factory=dict)  # how many, by name
+
+    def name_of(self, call: KernelCall, parameters: int) -> str:
+        """The function that runs call, rendered when it is new."""
+        kernel = kernel_for(call)
+        key = (call.template, kernel.key(call))
+        if key not in self.names:
+            sources = self.sources.setdefault(call.template, [])
+            name = f"{call.template}_{len(sources)}"
+            sources.append(kernel.render(call, name))
+            self.names[key] = name
+            self.parameters[name] = parameters
+        name = self.names[key]
+        assert self.parameters[name] == parameters, f"{call.name}: calls of one key differ in signature"
+        return name
+
+    def units(self) -> dict[str, str]:
+        """Translation units by name."""
+        found = {}
+        for template, sources in self.sources.items():
+            count = _PER_UNIT.get(template, _PER_UNIT_OTHERS)
+            for i in range(0, len(sources), count):
+                text = "\n".join(['#include "scalar.h"\n', *sources[i : i + count]])
+                found[f"{template}_{i // count}"] = text
+        return found
+
+
+@dataclass
+class _Entry:
+    """One entry as the template prints it: values that are constants or slots of its table."""
+
+    number: int
+    program: Program
+    placement: Placement
+    slots: dict[tuple[str, Dim], str] = field(default_factory=dict)  # (check, dim) -> C expression
+
+    def value(self, dim: Dim, check: str) -> str:
+        """A C expression for a dim that `check`, a function of the template, narrows to 32 bits."""
+        if isinstance(dim, int):
+            # beyond the limits the arena is too, and plan refuses it before any use
+            return str((dim + (1 << 31)) % _LIMIT - (1 << 31)) if check == "address" else str(dim)
+        return self.slots.setdefault((check, dim), f"v[{len(self.slots)}]")
+
+    def address(self, tensor: Tensor, offset: Dim = 0) -> str:
+        """The address of a tensor's element `offset`."""
+        return self.value(self.placement.offsets[tensor] + offset * tensor.dtype.bytes, "address")
+
+    def argument(self, step: int, argument: Argument) -> str:
+        """What the call at `step` passes for one of its arguments."""
+        if argument is SCRATCH:
+            return self.value(self.placement.scratch[step], "address")
+        if isinstance(argument, View):
+            return self.address(argument.tensor, argument.offset)
+        return self.value(argument, "parameter")
+
+    def dim(self, dim: Dim) -> str:
+        """A C expression of type int64_t for a dim, over the array `d` of the symbols' values."""
+        if isinstance(dim, int):
+            return f"{dim}ll"
+        terms = []
+        for monomial, coefficient in dim.terms:
+            factors = [self._atom(a) for a in monomial]
+            text = factors[0] if factors else f"{coefficient}ll"
+            for factor in factors[1:]:
+                text = f"mul({text}, {factor})"
+            terms.append(f"mul({text}, {coefficient}ll)" if factors and coefficient != 1 else text)
+        return " + ".join(terms)
+
+    def _atom(self, atom: Atom) -> str:
+        if not atom.op:
+            return f"d[{self.program.symbols.index(atom.name)}]"
+        function = {"//": "floordiv", "%": "mod", "min": "least", "max": "most"}[atom.op]
+        return f"{function}({', '.join(self.dim(a) for a in atom.args)})"
+
+    def parameters(self, kernels: _Kernels) -> Mapping[str, object]:
+        """What templates/model.c.j2 prints for this entry."""
+        steps = []
+        for step, call in enumerate(self.program.calls):
+            values = [self.argument(step, a) for a in kernel_for(call).arguments(call)]
+            steps.append((kernels.name_of(call, len(values)), values))
+        program = self.program
+        shapes = program.output_shapes or [(t.elements,) for t in program.outputs]
+        assert len(shapes) == len(program.outputs), f"{program.name}: {len(shapes)} output shapes"
+        return {
+            "number": self.number,
+            "symbols": len(program.symbols),
+            "steps": steps,
+            "inputs": [self.address(t) for t in program.inputs],
+            "outputs": [self.address(t) for t in program.outputs],
+            "output_dims": [[self.dim(d) for d in shape] for shape in shapes],
+            "bytes": self.dim(self.placement.arena_bytes[0]),
+            "slots": [(check, self.dim(dim)) for check, dim in self.slots],
+        }
+
+
+def render_module(entries: Iterable[tuple[Program, Placement]]) -> dict[str, str]:
+    """C sources by unit name: `model`, and kernels.
+
+    Args:
+        entries: programs with their placements; a placement's `offsets` and `scratch` are addresses, and its
+            `arena_bytes[0]` is the memory that the host has to provide.
+    """
+    kernels = _Kernels()
+    rendered = [_Entry(i, *entry).parameters(kernels) for i, entry in enumerate(entries)]
+    model = render_template("model", abi=ABI, entries=rendered, kernels=kernels.parameters)
+    return {"model": model, **kernels.units()}
+
+
+def build_module(
+    entries: Sequence[tuple[Program, Placement]],
+    variants: Sequence[str] = ("relaxed", "simd"),
+    compiler: str | None = None,
+) -> dict[str, bytes]:
+    """The Wasm module of each variant, made by `compiler` as `find_compiler` takes it. Raises CompilerError."""
+    return build(render_module(entries), variants, find_compiler(compiler))
+
+
+__all__ = ["ABI", "WEIGHTS_BASE", "build_module", "render_module"]
