@@ -4,7 +4,8 @@ import type { Symbols } from "./dims.ts";
 import { DeviceError, messageOf, PackError } from "./errors.ts";
 import { folderUrl, type Progress, readText } from "./fetch.ts";
 import { acquireGpu, type Gpu } from "./gpu.ts";
-import { type Entry, type Manifest, parseManifest } from "./manifest.ts";
+import type { Entry, Manifest } from "./manifest.ts";
+import { parseManifest } from "./schema.ts";
 import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
 

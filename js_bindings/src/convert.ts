@@ -45,9 +45,6 @@ const NARROW: Readonly<Record<string, (words: ArrayBuffer) => View>> = {
   "uint32 bool": (b) => Uint8Array.from(new Uint32Array(b), Number),
 };
 
-/** Whether elements of `from` can be handed to a target as `to`. */
-export const widens = (from: string, to: string): boolean => from === to || Object.hasOwn(WIDEN, `${from} ${to}`);
-
 /** Elements of `from` as `to`; the same bytes where these are equal. */
 export function widen(from: string, to: string, bytes: Bytes, refuse: (value: bigint) => never): Bytes;
 export function widen(from: string, to: string, bytes: Uint8Array, refuse: (value: bigint) => never): Uint8Array;

@@ -1,6 +1,6 @@
 // Dims of packs: integers, symbols, or reverse Polish expressions over them, as pyruntime/ir/dims.py writes.
 
-import { MemoryLimitError, PackError } from "./errors.ts";
+import { InputError, PackError } from "./errors.ts";
 
 /** An integer, a symbol's name, or a reverse Polish list of integers, names and operators. */
 export type Dim = number | string | readonly (number | string)[];
@@ -61,8 +61,8 @@ function lookUp(token: number | string, symbols: Symbols): number {
 /**
  * The integer that a dim stands for, computed over 64-bit signed integers.
  *
- * @throws PackError for an unbound symbol, a malformed expression or a division by zero;
- *   MemoryLimitError for a result (or a step to it) outside 64 bits, or a result outside 2^53.
+ * @throws InputError for a division by zero, for 64-bit overflow, and for a result past 2^53: the model does not
+ *   take these sizes.
  */
 export function evaluate(dim: Dim, symbols: Symbols): number {
   if (typeof dim === "number") return dim;
@@ -84,18 +84,22 @@ function evaluateLong(dim: Dim, symbols: Symbols): number {
     dim,
     (token) => BigInt(lookUp(token, symbols)),
     (name, a, b) => {
-      if (b === 0n && (name === "//" || name === "%")) throw new PackError(`${show(dim)} divides by zero`);
+      if (b === 0n && (name === "//" || name === "%")) throw refused("division by zero", dim, symbols);
       const value = OPERATORS[name]![2](a, b);
-      if (BigInt.asIntN(64, value) !== value) throw outside(dim, symbols, 64);
+      if (BigInt.asIntN(64, value) !== value) throw refused("64-bit overflow", dim, symbols);
       return value;
     },
   );
-  if (!Number.isSafeInteger(Number(result))) throw outside(dim, symbols, 53);
+  if (!Number.isSafeInteger(Number(result))) throw refused("more than 2^53", dim, symbols);
   return Number(result);
 }
 
-const outside = (dim: Dim, symbols: Symbols, bits: number): MemoryLimitError =>
-  new MemoryLimitError(`${show(dim)} is outside ${bits} bits for ${JSON.stringify(symbols)}`);
+const refused = (why: string, dim: Dim, symbols: Symbols): InputError =>
+  new InputError(`the model does not take these sizes: ${why} in ${show(dim)} for ${told(symbols)}`);
+
+/** The values of symbols for a message: `batch=2, seq=8`. */
+export const told = (symbols: Symbols): string =>
+  Object.entries(symbols).map(([name, value]) => `${name}=${value}`).join(", ") || "its sizes";
 
 /** Checks that a dim is well formed and names only the given symbols. Throws PackError. */
 export function checkDim(dim: Dim, symbols: readonly string[]): void {

@@ -8,6 +8,7 @@ import type { GpuEntry, GpuVariant, Shader } from "./manifest.ts";
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  readonly access: Shader["bindings"];
 }
 
 /** Pipelines by the shader's number; nothing for a shader that the entry does not use. */
@@ -22,7 +23,7 @@ function layoutOf(device: GPUDevice, { bindings }: Shader): GPUBindGroupLayout {
   });
 }
 
-async function compile(device: GPUDevice, { name }: Shader, code: string, layout: GPUBindGroupLayout): Promise<Pipeline> {
+async function compile(device: GPUDevice, { name, bindings }: Shader, code: string, layout: GPUBindGroupLayout): Promise<Pipeline> {
   const [[module, making], checked] = guard(device, `shader ${name}`, PackError, () => {
     const module = device.createShaderModule({ label: name, code });
     const made = device.createComputePipelineAsync({
@@ -35,7 +36,7 @@ async function compile(device: GPUDevice, { name }: Shader, code: string, layout
   try {
     const pipeline = await making;
     await checked;
-    return { pipeline, layout };
+    return { pipeline, layout, access: bindings };
   } catch (error) {
     const { messages } = await module.getCompilationInfo();
     const lines = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`);

@@ -1,9 +1,9 @@
 // A WebGPU program for one set of dims: every size, uniform word and bind group, ready to be submitted.
 
-import { type Dim, evaluate, type Symbols } from "./dims.ts";
-import { MemoryLimitError, PackError } from "./errors.ts";
+import { type Dim, evaluate, type Symbols, told } from "./dims.ts";
+import { InputError, MemoryLimitError, PackError } from "./errors.ts";
 import { USAGE } from "./gpu.ts";
-import type { Command, Entry, GpuEntry, Place } from "./manifest.ts";
+import type { Binding, Command, Entry, GpuEntry, Place } from "./manifest.ts";
 import type { Pipelines } from "./pipelines.ts";
 
 /** A command with everything evaluated. */
@@ -27,23 +27,31 @@ export interface Buffers {
   readonly weights: readonly GPUBuffer[];
 }
 
+interface Range {
+  readonly buffer: GPUBuffer;
+  readonly at: number;
+  readonly end: number;
+}
+
 const align = (value: number, to: number): number => Math.ceil(value / to) * to;
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
 /** Evaluates a program. Throws MemoryLimitError for what the device does not allow, PackError for wrong ranges. */
 export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pipelines: Pipelines, buffers: Buffers, symbols: Symbols): Plan {
-  const { maxComputeWorkgroupsPerDimension, maxStorageBufferBindingSize, minUniformBufferOffsetAlignment } = device.limits;
-  const shapes = JSON.stringify(symbols);
+  const { maxComputeWorkgroupsPerDimension, maxStorageBufferBindingSize } = device.limits;
+  const { minStorageBufferOffsetAlignment, minUniformBufferOffsetAlignment } = device.limits;
+  const shapes = told(symbols);
   const value = (dim: Dim): number => evaluate(dim, symbols);
 
   /** A buffer and a range in it, checked. */
-  const range = ([kind, index, offset]: Place | readonly [...Place, Dim], bytes: number) => {
+  const range = ([kind, index, offset]: Place | Binding, bytes: number, alignment = 4): Range => {
     const buffer = buffers[kind][index]!;
     const at = value(offset);
-    if (at < 0 || bytes < 0 || at % 4 || bytes % 4 || at + bytes > buffer.size) {
-      throw new PackError(`bytes ${at} to ${at + bytes} are not in ${kind} ${index} of ${buffer.size} bytes for ${shapes}`);
+    const end = at + bytes;
+    if (at < 0 || bytes < 0 || at % alignment || bytes % 4 || end > buffer.size) {
+      throw new PackError(`bytes ${at} to ${end} cannot be in ${kind} ${index} of ${buffer.size} bytes for ${shapes}`);
     }
-    return { buffer, at };
+    return { buffer, at, end };
   };
 
   const dispatches = program.commands.filter((command) => command.op === "dispatch");
@@ -69,10 +77,18 @@ export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pip
       if (word !== (word | 0)) throw new MemoryLimitError(`${command.step} needs the size ${word} for ${shapes}, GPUs count to 2^31`);
       words[offset / 4 + i] = word;
     });
-    const { pipeline, layout } = pipelines[command.shader]!;
+    const { pipeline, layout, access } = pipelines[command.shader]!;
+    const written: Range[] = [];
     const entries = command.bindings.map((binding, i) => {
       const bytes = value(binding[3]);
-      const { buffer, at } = range(binding, bytes);
+      const { buffer, at } = range(binding, bytes, minStorageBufferOffsetAlignment);
+      if (access[i] === "read_write") {
+        // what runs without a word on one implementation, another refuses
+        if (written.some((other) => other.buffer === buffer && other.at < at + bytes && at < other.end)) {
+          throw new PackError(`${command.step} writes through bindings that overlap for ${shapes}`);
+        }
+        written.push({ buffer, at, end: at + bytes });
+      }
       if (bytes > maxStorageBufferBindingSize) {
         throw new MemoryLimitError(`${command.step} binds ${bytes} bytes for ${shapes}, the GPU allows ${maxStorageBufferBindingSize}`);
       }
@@ -100,6 +116,7 @@ export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pip
     });
     const outputs = program.outputs.map(({ arena, offset }, i) => {
       const shape = entry.outputs[i]!.shape.map(value);
+      if (shape.some((size) => size < 0)) throw new InputError(`output ${i} would have shape [${shape.join(", ")}] for ${shapes}`);
       const bytes = 4 * product(shape);
       const { buffer, at } = range(["arena", arena, offset], bytes);
       return { buffer, offset: at, bytes, shape };

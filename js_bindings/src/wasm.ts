@@ -1,7 +1,7 @@
 // Runs a pack's Wasm module (ABI 1) on the calling thread: memory, weights, and its steps one by one.
 
 import type { Backend, Loading, RawOutput } from "./backend.ts";
-import { evaluate, type Symbols } from "./dims.ts";
+import { evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import type { Entry, Manifest, WasmTarget } from "./manifest.ts";
@@ -110,8 +110,8 @@ class WasmBackend implements Backend {
     new BigInt64Array(this.#memory!.buffer, address, values.length).set(values.map(BigInt));
     const status = exports.plan(this.#index);
     const bytes = exports.bytes(this.#index);
-    if (status < 0) throw new RunError(`the Wasm module cannot plan for ${JSON.stringify(symbols)}: error ${status}`);
-    grow(this.#memory!, Number(bytes), JSON.stringify(symbols));
+    if (status < 0) throw new RunError(`the Wasm module cannot plan for ${told(symbols)}: error ${status}`);
+    grow(this.#memory!, Number(bytes), told(symbols));
     this.#planned = key;
   }
 

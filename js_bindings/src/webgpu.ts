@@ -2,7 +2,7 @@
 
 import type { Backend, Loading, RawOutput } from "./backend.ts";
 import { narrow, widen } from "./convert.ts";
-import { evaluate, type Symbols } from "./dims.ts";
+import { evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
@@ -50,7 +50,7 @@ class WebgpuBackend implements Backend {
       });
     });
     try {
-      const [plan, planned] = guard(device, `planning for ${JSON.stringify(symbols)}`, RunError, () => this.#plan(symbols));
+      const [plan, planned] = guard(device, `planning for ${told(symbols)}`, RunError, () => this.#plan(symbols));
       const ranges = this.#ranges(plan, outputs);
       const [, submitted] = guard(device, "the run", RunError, () => this.#submit(plan, stored, ranges));
       const mapped = this.#staging?.mapAsync(MAP_READ) ?? device.queue.onSubmittedWorkDone();
@@ -68,13 +68,18 @@ class WebgpuBackend implements Backend {
     }
   }
 
+  /** Makes the plan of an entry without symbols while loading, not in the first run. */
+  async prepare(): Promise<void> {
+    await guard(this.#gpu.device, "planning", PackError, () => this.#plan({}))[1];
+  }
+
   #lostError(): DeviceError {
     return new DeviceError(`the GPU was lost (${this.#lost}): load the pack again`);
   }
 
   /** The plan for these dims, kept or new. */
   #plan(symbols: Symbols): Plan {
-    const key = JSON.stringify(symbols);
+    const key = Object.values(symbols).join();
     const kept = this.#plans.get(key);
     const plan = kept ?? this.#make(symbols);
     this.#plans.delete(key);
@@ -90,7 +95,7 @@ class WebgpuBackend implements Backend {
   #make(symbols: Symbols): Plan {
     const { device } = this.#gpu;
     const sizes = this.#program.arenas.map((dim) => Math.max(4, evaluate(dim, symbols)));
-    sizes.forEach((size, i) => checkSize(device, size, `arena ${i} for ${JSON.stringify(symbols)}`));
+    sizes.forEach((size, i) => checkSize(device, size, `arena ${i} for ${told(symbols)}`));
     if (sizes.some((size, i) => size > (this.#arenas[i]?.size ?? 0))) {
       this.#forget(); // their bind groups hold the old arenas
       sizes.forEach((size, i) => {
@@ -222,7 +227,9 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
     const dispatches = program.commands.filter(({ op }) => op === "dispatch").length;
     const report = { variant: variant.file, dispatches, hostSteps: 0, bytesLoaded };
-    return new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);
+    const backend = new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);
+    if (!entry.symbols.length) await backend.prepare();
+    return backend;
   } catch (error) {
     for (const buffer of buffers) buffer.destroy();
     if (gpu.owned) device.destroy();

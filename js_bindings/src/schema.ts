@@ -1,0 +1,126 @@
+// Decodes pack.json: versions first, then the type of every field, then what they say together.
+
+import { type Check, choice, expected, fail, list, object, optional, record, shown, size, text, tuple } from "./decode.ts";
+import type { Dim } from "./dims.ts";
+import { PackError, PackVersionError } from "./errors.ts";
+import type { Binding, Command, Entry, GpuEntry, GpuPlace, GpuTarget, Manifest, Place, Shader, Shard, StoredTensor, WasmTarget } from "./manifest.ts";
+import { type DType, DTYPES, type StoredSpec, type StoredSymbol } from "./tensors.ts";
+import { validate } from "./validate.ts";
+
+const FORMAT = 0;
+const KNOWN_FEATURES: readonly string[] = [];
+
+const digest = expected<string>("a SHA-256 in hex", (v) => typeof v === "string" && /^[0-9a-f]{64}$/.test(v));
+const file = expected<string>("a plain file name", (v) => typeof v === "string" && v.length < 200 && /^[A-Za-z0-9][\w.-]*$/.test(v));
+const dtype = expected<DType>("a dtype", (v) => typeof v === "string" && Object.hasOwn(DTYPES, v));
+const dim = expected<Dim>(
+  "an integer, a symbol or a list of them and of operators",
+  (v) => (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
+);
+
+const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim) });
+
+const checkEntry = object<Entry>({
+  name: text,
+  symbols: list(object<StoredSymbol>({ name: text, input: size, axis: size })),
+  inputs: list(spec),
+  outputs: list(spec),
+});
+
+const checkWeights = object<Manifest["weights"]>({
+  shards: list(object<Omit<Shard, "chunk">>({ file, bytes: size, data: size, chunks: list(digest) })),
+  tensors: list(object<StoredTensor>({ name: text, dtype, elements: size, shard: size, offset: size, bytes: size })),
+});
+
+const wholeFile = { requires: list(text), file, bytes: size, sha256: digest };
+/** Every file is checked by the digests of its chunks; a file hashed whole has one. */
+const asStored = <T extends { bytes: number; sha256: string }>({ sha256, ...rest }: T) => ({
+  ...rest,
+  chunks: [sha256],
+  chunk: rest.bytes,
+});
+
+const checkWasm = object({
+  abi: size,
+  pointer_bits: size,
+  initial_pages: size,
+  weights: list(object<WasmTarget["weights"][number]>({ tensor: size, address: size, dtype })),
+  entries: list(object<WasmTarget["entries"][number]>({ bytes: dim, steps: list(text) })),
+  variants: list(object(wholeFile)),
+});
+
+const kind = choice("arena", "weights");
+const place = tuple<Place>(kind, size, dim);
+const gpuDtype = choice("float32", "int32", "uint32");
+const gpuPlace = object<GpuPlace>({ arena: size, offset: dim, dtype: gpuDtype });
+type CommandOf<Op extends Command["op"]> = Extract<Command, { op: Op }>;
+const COMMANDS: { [Op in Command["op"]]: Check<CommandOf<Op>> } = {
+  dispatch: object<CommandOf<"dispatch">>({
+    op: choice("dispatch"),
+    step: text,
+    shader: size,
+    bindings: list(tuple<Binding>(kind, size, dim, dim)),
+    words: list(dim),
+    workgroups: tuple<[Dim, Dim, Dim]>(dim, dim, dim),
+  }),
+  copy: object<CommandOf<"copy">>({ op: choice("copy"), from: place, to: place, bytes: dim }),
+  fill: object<CommandOf<"fill">>({ op: choice("fill"), to: place, bytes: dim }),
+};
+const command: Check<Command> = (value, at) => {
+  const op = choice("dispatch", "copy", "fill")(record(value, at)["op"], `${at}.op`);
+  return COMMANDS[op](value, at);
+};
+
+const checkWebgpu = object({
+  buffers: list(size),
+  weights: list(object<GpuTarget["weights"][number]>({ tensor: size, buffer: size, offset: size, dtype: gpuDtype })),
+  variants: list(
+    object({
+      ...wholeFile,
+      limits: (value: unknown, at: string) => {
+        const given = record(value, at);
+        return Object.fromEntries(Object.keys(given).map((key) => [key, size(given[key], `${at}.${key}`)]));
+      },
+      shaders: list(
+        object<Shader>({ name: text, offset: size, bytes: size, bindings: list(choice("read", "read_write")), words: size }),
+      ),
+      entries: list(
+        object<GpuEntry>({ arenas: list(dim), inputs: list(gpuPlace), outputs: list(gpuPlace), commands: list(command) }),
+      ),
+    }),
+  ),
+});
+
+/**
+ * The manifest in the text of pack.json.
+ *
+ * @throws PackVersionError for a newer format or unknown features; PackError that names the wrong field.
+ */
+export function parseManifest(json: string): Manifest {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(json);
+  } catch (error) {
+    throw new PackError(`pack.json is not JSON (${(error as Error).message}); it begins with ${shown(json)}`);
+  }
+  const head = object({ format: size, requires: list(text) })(parsed, "");
+  if (head.format !== FORMAT) throw new PackVersionError(`the pack has format ${head.format}, this runtime reads ${FORMAT}: update pyruntime`);
+  const unknown = head.requires.filter((feature) => !KNOWN_FEATURES.includes(feature));
+  if (unknown.length) throw new PackVersionError(`the pack needs ${unknown.join(", ")}, which this runtime lacks: update pyruntime`);
+
+  const { targets, ...rest } = object({
+    entries: list(checkEntry),
+    weights: checkWeights,
+    targets: object({ wasm: optional(checkWasm), webgpu: optional(checkWebgpu) }),
+  })(parsed, "");
+  if (!rest.entries.length) fail(".entries", "expected at least one");
+  const wasm = targets.wasm && { ...targets.wasm, variants: targets.wasm.variants.map(asStored) };
+  const webgpu = targets.webgpu && { ...targets.webgpu, variants: targets.webgpu.variants.map(asStored) };
+  if (wasm?.abi === 0) fail(".targets.wasm.abi", "0 was never released");
+  if (wasm && (wasm.abi !== 1 || wasm.pointer_bits !== 32)) {
+    throw new PackVersionError(`the pack's Wasm has ABI ${wasm.abi} with ${wasm.pointer_bits}-bit pointers, this runtime runs ABI 1 with 32: update pyruntime`);
+  }
+  const manifest: Manifest = { ...rest, targets: { ...(wasm && { wasm }), ...(webgpu && { webgpu }) } };
+  validate(manifest);
+  return manifest;
+}

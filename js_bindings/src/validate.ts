@@ -1,0 +1,216 @@
+// Checks what the fields of a manifest say together, so that running may rely on them.
+
+import { fail, shown } from "./decode.ts";
+import { checkDim, type Dim } from "./dims.ts";
+import { CHUNK } from "./fetch.ts";
+import type { Command, Entry, GpuEntry, GpuTarget, GpuVariant, Manifest, Placement, WasmTarget } from "./manifest.ts";
+import { type DType, rowOf } from "./tensors.ts";
+
+const WEIGHTS_BASE = 131072;
+/** The smallest uniform buffer that every device can bind has 64 KiB. */
+const MAX_WORDS = 16384;
+/** Word 0 of every uniform: the bits of infinity. */
+const INFINITY_BITS = 0x7f800000;
+
+type DispatchCommand = Extract<Command, { op: "dispatch" }>;
+
+/** Checks that an index names an item of a list. */
+function inside(index: number, items: { readonly length: number }, at: string): void {
+  if (index >= items.length) fail(at, `${index} is past the last of ${items.length}`);
+}
+
+/** Checks that no name is there twice. */
+function distinct(items: readonly { readonly name: string }[], at: string): void {
+  const seen = new Set<string>();
+  items.forEach(({ name }, i) => {
+    if (seen.has(name)) fail(`${at}[${i}].name`, `${shown(name)} is there twice`);
+    seen.add(name);
+  });
+}
+
+type Span = readonly [begin: number, end: number];
+
+/** Checks that no two ranges share a byte. */
+function apart(spans: readonly Span[], at: string): void {
+  let last = 0;
+  for (const [begin, end] of spans.filter(([a, b]) => a < b).sort(([a], [b]) => a - b)) {
+    if (begin < last) fail(at, `tensors overlap at ${begin}`);
+    last = end;
+  }
+}
+
+/** Checks every dim below a value: that it is well formed and names the entry's symbols only. */
+function dimsAt(at: string, entry: Entry, ...dims: readonly Dim[]): void {
+  const names = entry.symbols.map((symbol) => symbol.name);
+  for (const each of dims) {
+    try {
+      checkDim(each, names);
+    } catch (error) {
+      fail(at, (error as Error).message);
+    }
+  }
+}
+
+function entryHolds(entry: Entry, at: string): void {
+  entry.symbols.forEach(({ name, input, axis }, i) => {
+    const where = `${at}.symbols[${i}]`;
+    inside(input, entry.inputs, `${where}.input`);
+    inside(axis, entry.inputs[input]!.shape, `${where}.axis`);
+    if (entry.inputs[input]!.shape[axis] !== name) fail(where, `the input's size there is not ${JSON.stringify(name)}`);
+  });
+  distinct(entry.symbols, `${at}.symbols`);
+  for (const key of ["inputs", "outputs"] as const) {
+    distinct(entry[key], `${at}.${key}`);
+    entry[key].forEach(({ shape }, i) => {
+      dimsAt(`${at}.${key}[${i}].shape`, entry, ...shape);
+      if (shape.some((dim) => (dim as number) < 0)) fail(`${at}.${key}[${i}].shape`, "a size is negative");
+    });
+  }
+}
+
+function weightsHold({ shards, tensors }: Manifest["weights"]): void {
+  shards.forEach(({ bytes, data, chunks }, i) => {
+    const at = `.weights.shards[${i}]`;
+    if (data < 8 || data > bytes) fail(`${at}.data`, `${data} is outside the file's ${bytes} bytes`);
+    const count = Math.ceil(bytes / CHUNK);
+    if (chunks.length !== count) fail(`${at}.chunks`, `expected ${count} digests, got ${chunks.length}`);
+  });
+  tensors.forEach((tensor, i) => {
+    const at = `.weights.tensors[${i}]`;
+    inside(tensor.shard, shards, `${at}.shard`);
+    const shard = shards[tensor.shard]!;
+    if (tensor.offset + tensor.bytes > shard.bytes - shard.data) fail(at, `ends past the data of ${shard.file}`);
+    const bytes = tensor.elements * rowOf(tensor.dtype).bytes;
+    if (tensor.bytes !== bytes) fail(`${at}.bytes`, `expected ${bytes} for ${tensor.elements} × ${tensor.dtype}, got ${tensor.bytes}`);
+  });
+  distinct(tensors, ".weights.tensors");
+  const spans = shards.map((): Span[] => []);
+  for (const { shard, offset, bytes } of tensors) spans[shard]!.push([offset, offset + bytes]);
+  spans.forEach((each, i) => apart(each, `.weights.shards[${i}]`));
+}
+
+/** What is the same for both targets: placements, one program per entry, a last variant for every machine. */
+function targetHolds(
+  manifest: Manifest,
+  at: string,
+  weights: readonly Placement[],
+  fits: (from: DType, to: DType) => boolean,
+  requirements: readonly (readonly string[])[],
+  programs: readonly (readonly [string, readonly unknown[]])[],
+): void {
+  const { tensors } = manifest.weights;
+  weights.forEach((placement, i) => {
+    inside(placement.tensor, tensors, `${at}.weights[${i}].tensor`);
+    const from = tensors[placement.tensor]!.dtype;
+    if (!fits(from, placement.dtype)) fail(`${at}.weights[${i}].dtype`, `${from} is never stored as ${placement.dtype}`);
+  });
+  if (requirements.at(-1)?.length !== 0) fail(`${at}.variants`, "the last one must require nothing");
+  for (const [where, entries] of programs) {
+    const { length } = manifest.entries;
+    if (entries.length !== length) fail(`${at}${where}`, `expected ${length} items, one per entry, got ${entries.length}`);
+  }
+}
+
+function wasmHolds(manifest: Manifest, target: WasmTarget): void {
+  const at = ".targets.wasm";
+  const fits = (from: DType, to: DType): boolean => from === to || (from === "float16" && to === "float32");
+  const requirements = target.variants.map(({ requires }) => requires);
+  targetHolds(manifest, at, target.weights, fits, requirements, [[".entries", target.entries]]);
+  const spans = target.weights.map(({ tensor, address, dtype }, i): Span => {
+    const where = `${at}.weights[${i}].address`;
+    const end = address + manifest.weights.tensors[tensor]!.elements * rowOf(dtype).bytes;
+    if (address < WEIGHTS_BASE || end > 2 ** 32 || address % rowOf(dtype).bytes) fail(where, `${dtype} weights cannot be at ${address} to ${end}`);
+    return [address, end];
+  });
+  apart(spans, `${at}.weights`);
+  target.entries.forEach((entry, i) => dimsAt(`${at}.entries[${i}].bytes`, manifest.entries[i]!, entry.bytes));
+}
+
+function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
+  const at = ".targets.webgpu";
+  const programs = target.variants.map(({ entries }, i) => [`.variants[${i}].entries`, entries] as const);
+  const requirements = target.variants.map(({ requires, limits }) => [...requires, ...Object.keys(limits)]);
+  targetHolds(manifest, at, target.weights, (from, to) => rowOf(from).gpu === to, requirements, programs);
+  const spans = target.buffers.map((): Span[] => []);
+  target.weights.forEach(({ tensor, buffer, offset }, i) => {
+    const where = `${at}.weights[${i}]`;
+    inside(buffer, target.buffers, `${where}.buffer`);
+    const end = offset + manifest.weights.tensors[tensor]!.elements * 4;
+    if (offset % 256 || end > target.buffers[buffer]!) fail(`${where}.offset`, `bytes ${offset} to ${end} cannot be in the buffer`);
+    spans[buffer]!.push([offset, end]);
+  });
+  target.buffers.forEach((bytes, i) => {
+    if (bytes < 4 || bytes % 4) fail(`${at}.buffers[${i}]`, `${bytes} is not a multiple of 4`);
+    apart(spans[i]!, `${at}.buffers[${i}]`);
+  });
+  target.variants.forEach((variant, v) => {
+    variant.shaders.forEach(({ offset, bytes, bindings, words }, i) => {
+      const where = `${at}.variants[${v}].shaders[${i}]`;
+      if (offset + bytes > variant.bytes) fail(where, `ends past ${variant.file}`);
+      if (words < 1 || words > MAX_WORDS) fail(`${where}.words`, `expected 1 to ${MAX_WORDS}, got ${words}`);
+      const most = variant.limits["maxStorageBuffersPerShaderStage"] ?? 8;
+      if (!bindings.length || bindings.length > most) fail(`${where}.bindings`, `expected 1 to ${most}, got ${bindings.length}`);
+    });
+    variant.entries.forEach((program, e) => {
+      programHolds(manifest.entries[e]!, target, variant, program, `${at}.variants[${v}].entries[${e}]`);
+    });
+  });
+}
+
+function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, program: GpuEntry, at: string): void {
+  dimsAt(`${at}.arenas`, entry, ...program.arenas);
+  for (const key of ["inputs", "outputs"] as const) {
+    const places = program[key];
+    if (places.length !== entry[key].length) fail(`${at}.${key}`, `expected ${entry[key].length} items, got ${places.length}`);
+    places.forEach((each, i) => {
+      inside(each.arena, program.arenas, `${at}.${key}[${i}].arena`);
+      dimsAt(`${at}.${key}[${i}].offset`, entry, each.offset);
+      const { name, dtype } = entry[key][i]!;
+      if (rowOf(dtype).gpu !== each.dtype) fail(`${at}.${key}[${i}].dtype`, `${name} of dtype ${dtype} cannot be ${each.dtype}`);
+    });
+  }
+  const buffers = { arena: program.arenas, weights: target.buffers };
+  program.commands.forEach((command, c) => {
+    const where = `${at}.commands[${c}]`;
+    const parts = command.op === "dispatch" ? command.bindings : command.op === "copy" ? [command.from, command.to] : [command.to];
+    for (const [kind, index, ...dims] of parts) {
+      inside(index, buffers[kind], `${where} ${kind}`);
+      dimsAt(where, entry, ...dims);
+    }
+    if (command.op === "dispatch") dispatchHolds(entry, variant, command, where);
+    else {
+      dimsAt(`${where}.bytes`, entry, command.bytes);
+      if (command.to[0] === "weights") fail(`${where}.to`, "weights are never written");
+      if (command.op === "copy" && String(command.from.slice(0, 2)) === String(command.to.slice(0, 2))) fail(where, "copies within one buffer");
+    }
+  });
+}
+
+function dispatchHolds(entry: Entry, variant: GpuVariant, command: DispatchCommand, at: string): void {
+  inside(command.shader, variant.shaders, `${at}.shader`);
+  const { bindings, words } = variant.shaders[command.shader]!;
+  if (command.bindings.length !== bindings.length) fail(`${at}.bindings`, `expected ${bindings.length}, got ${command.bindings.length}`);
+  if (command.words.length !== words || command.words[0] !== INFINITY_BITS) {
+    fail(`${at}.words`, `expected ${words}, the first of them ${INFINITY_BITS}`);
+  }
+  dimsAt(`${at}.words`, entry, ...command.words, ...command.workgroups);
+  const used = new Map<string, string>();
+  command.bindings.forEach(([kind, index], i) => {
+    const buffer = `${kind} ${index}`;
+    const how = bindings[i]!;
+    if (kind === "weights" && how !== "read") fail(`${at}.bindings[${i}]`, "weights are never written");
+    if ((used.get(buffer) ?? how) !== how) fail(`${at}.bindings[${i}]`, `${buffer} is bound as read and as read_write`);
+    used.set(buffer, how);
+  });
+}
+
+/** Checks what the fields of a manifest say together. Throws PackError with the path where they contradict. */
+export function validate(manifest: Manifest): void {
+  const { entries, targets } = manifest;
+  entries.forEach((entry, i) => entryHolds(entry, `.entries[${i}]`));
+  distinct(entries, ".entries");
+  weightsHold(manifest.weights);
+  if (!targets.wasm && !targets.webgpu) fail(".targets", "there is neither wasm nor webgpu");
+  if (targets.wasm) wasmHolds(manifest, targets.wasm);
+  if (targets.webgpu) webgpuHolds(manifest, targets.webgpu);
+}

@@ -1,0 +1,109 @@
+"""Fixtures for tests in Chromium: the built package, packs, a server that serves both, pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.server import Server, serving
+from tests.packs import handmade
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+JS = ROOT / "js_bindings"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+)
+PAGE = '<!doctype html><title>test</title><script type="module" src="/page.js"></script>'
+ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+STRICT = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; worker-src 'self';"
+    " script-src 'self' 'wasm-unsafe-eval'"
+}
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """js_bindings/dist, built anew where a source is newer."""
+    made = JS / "dist" / "pyruntime.js"
+    sources = [*JS.glob("src/*.ts"), JS / "build.ts", JS / "package.json"]
+    if not made.exists() or made.stat().st_mtime < max(s.stat().st_mtime for s in sources):
+        npm = shutil.which("npm")
+        assert npm, "npm comes with the development set-up"
+        subprocess.run([npm, "run", "--silent", "build"], cwd=JS, check=True, capture_output=True)
+    return made.parent
+
+
+@pytest.fixture(scope="session")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hand-made packs and their cases."""
+    if handmade.compiler_missing():
+        pytest.skip(handmade.compiler_missing())
+    folder = tmp_path_factory.mktemp("packs")
+    handmade.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(package: Path, packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serves /js/, /packs/, /other/ (for packs that tests make), and three kinds of empty page."""
+    with serving() as running:
+        here = Path(__file__).parent
+        other = tmp_path_factory.mktemp("other")
+        static = tmp_path_factory.mktemp("static")
+        shutil.copy(here / "harness.js", static / "harness.js")
+        (static / "page.js").write_text(
+            'import * as harness from "/harness.js"; globalThis.harness = harness;\n'
+        )
+        running.folders = {"/js/": package, "/packs/": packs, "/other/": other, "/": static}
+        running.pages = {"/plain.html": PAGE, "/isolated.html": PAGE, "/strict.html": PAGE}
+        running.headers = {"/isolated.html": ISOLATED, "/strict.html": STRICT, "/js/worker.js": ISOLATED}
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium with WebGPU in software."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = [*FLAGS, *os.environ.get("CHROMIUM_FLAGS", "").split()]
+        running = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server) -> Iterator[Callable[[str], Page]]:
+    """Opens one of the server's pages, with the harness as the global `harness`."""
+    context = browser.new_context()
+
+    def opened(path: str) -> Page:
+        page = context.new_page()
+        page.goto(server.url + path)
+        page.wait_for_function("globalThis.harness")
+        return page
+
+    yield opened
+    context.close()
+
+
+@pytest.fixture
+def page(open_page: Callable[[str], Page]) -> Page:
+    """An empty page."""
+    return open_page("/plain.html")

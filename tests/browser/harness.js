@@ -1,0 +1,63 @@
+// What tests in the browser call: tensors cross from and to Python as base64 of their bytes.
+import * as pyruntime from "/js/pyruntime.js";
+
+const ARRAYS = {
+  bool: Uint8Array,
+  int8: Int8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  float16: Uint16Array,
+  float32: Float32Array,
+  float64: Float64Array,
+};
+
+function decode({ dtype, shape, data }) {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  return { data: new ARRAYS[dtype](bytes.buffer), shape };
+}
+
+function encode({ dtype, shape, data }) {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return { dtype, shape, data: btoa(text) };
+}
+
+export const load = pyruntime.load;
+export const names = Object.keys(pyruntime);
+export const decodeAll = (tensors) => Object.fromEntries(Object.entries(tensors).map(([k, v]) => [k, decode(v)]));
+export const encodeAll = (tensors) => Object.fromEntries(Object.entries(tensors).map(([k, v]) => [k, encode(v)]));
+
+/** What was thrown, as plain data; null where nothing was. */
+export async function caught(action) {
+  try {
+    await action();
+    return null;
+  } catch (error) {
+    return {
+      ours: error instanceof pyruntime.PyRuntimeError,
+      right: pyruntime[error.name] !== undefined && error instanceof pyruntime[error.name],
+      name: error.name,
+      code: error.code,
+      message: error.message,
+    };
+  }
+}
+
+/** Loads a pack, runs it once per item of `feeds`, and disposes of it. */
+export async function runAll(url, options, feeds) {
+  const session = await pyruntime.load(url, options);
+  try {
+    const outputs = [];
+    for (const each of feeds) outputs.push(encodeAll(await session.run(decodeAll(each))));
+    const { device, inputs, report } = session;
+    return { device, inputs, report, outputs };
+  } finally {
+    session.dispose();
+  }
+}

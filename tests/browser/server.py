@@ -1,0 +1,84 @@
+"""A static HTTP server on 127.0.0.1 for tests in a browser: folders under prefixes, headers by path."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+TYPES = {
+    ".js": "text/javascript",
+    ".ts": "text/plain",
+    ".wasm": "application/wasm",
+    ".json": "application/json",
+}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `folders` (prefix -> folder) and `pages` (path -> HTML), each with the `headers` of its path."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.folders: dict[str, Path] = {}
+        self.pages: dict[str, str] = {}
+        self.headers: dict[str, Mapping[str, str]] = {}
+        self.requests: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """The address, without a slash at its end."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    server: Server
+    extensions_map = TYPES
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        self.server.requests.append(path)
+        page = self.server.pages.get(path)
+        if page is None:
+            super().do_GET()
+            return
+        body = page.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def translate_path(self, path: str) -> str:
+        """The file that a path names; one that does not exist for what no prefix covers."""
+        wanted = urlsplit(path).path
+        for prefix, folder in self.server.folders.items():
+            if wanted.startswith(prefix) and ".." not in wanted:
+                return str(folder / wanted.removeprefix(prefix))
+        return "/nonexistent"
+
+    def end_headers(self) -> None:
+        for name, value in self.server.headers.get(urlsplit(self.path).path, {}).items():
+            self.send_header(name, value)
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet: failures show in the tests."""
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A running server, stopped in the end."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
