@@ -36,6 +36,11 @@ class OptionError(PyRuntimeError, ValueError):
     code = "option"
 
 
+def _silent(stage: str, done: int, total: int, detail: str) -> None:
+    """Progress that nobody watches."""
+    del stage, done, total, detail
+
+
 @dataclass(frozen=True)
 class Stored:
     """A weight of the program and its index in the pack."""
@@ -75,56 +80,77 @@ def convert(
     """
     start = time.perf_counter()
     _check_options(targets, weights)
-    tell = progress or (lambda stage, done, total, detail: None)
+    tell = progress or _silent
     tell("read", 0, 1, os.fspath(source))
-    model = read_model(source, name)
-    nodes = len(model.graph.nodes)
+    model = read_model(Path(source), name)
+    origin = Model(model.graph.name, model.format, model.sha256, model.opset)
+    report = build_pack(
+        [model.graph], out, origin, targets=targets, weights=weights, compiler=compiler, tell=tell
+    )
+    return replace(report, seconds=round(time.perf_counter() - start, 3))
+
+
+def build_pack(
+    graphs: Sequence[Graph],
+    out: str | os.PathLike[str],
+    model: Model,
+    *,
+    targets: Sequence[str] = TARGETS,
+    weights: Storage = "f32",
+    compiler: str | None = None,
+    tell: Progress = _silent,
+) -> Report:
+    """Compile graphs to a pack with an entry for each; they share weights and kernels.
+
+    Entries are named as the graphs; a single one is `main`. The graphs are changed. Arguments and errors as for `convert`; `model` says where they come from.
+    """
+    nodes = sum(len(g.nodes) for g in graphs)
     tell("optimise", 0, 1, f"{nodes} nodes")
-    optimise(model.graph)
-    tell("lower", 0, 1, f"{len(model.graph.nodes)} nodes")
-    program = lower(model.graph)
+    for graph in graphs:
+        optimise(graph)
+    tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
+    programs = [lower(g) for g in graphs]
+    calls = [c for p in programs for c in p.calls]
     with PackWriter(out) as pack:
+        tensors = dict.fromkeys(t for p in programs for t in p.weights())
+        arrays = {t: storage(_array(t), weights) for t in tensors}
         stored = [
-            Stored(
-                t,
-                pack.weights.add(
-                    t.name, storage(_array(t), weights), layout=t.layout, shape=t.original_shape
-                ),
-            )
-            for t in program.weights()
+            Stored(t, pack.weights.add(t.name, a, layout=t.layout, shape=t.original_shape))
+            for t, a in arrays.items()
         ]
         built = Targets(
-            webgpu=webgpu.build(program, stored, pack) if "webgpu" in targets else None,
-            wasm=wasm.build(program, stored, pack, compiler, tell) if "wasm" in targets else None,
+            webgpu=webgpu.build(programs, stored, pack) if "webgpu" in targets else None,
+            wasm=wasm.build(programs, stored, pack, compiler, tell) if "wasm" in targets else None,
         )
+        notes = webgpu.notes(programs) if "webgpu" in targets else ()
         tell("write", 0, 1, os.fspath(out))
-        report = Report(
-            name=model.graph.name,
-            path=os.fspath(out),
-            source_format=model.format,
-            opset=model.opset,
-            seconds=round(time.perf_counter() - start, 3),
-            nodes=nodes,
-            kernels=[_step(c) for c in program.calls],
-            symbols=program.symbols,
-            weights_bytes=sum(storage(_array(s.tensor), weights).nbytes for s in stored),
-            files={},
-            dispatches=webgpu.dispatches(built.webgpu),
-            targets=[t for t in TARGETS if t in targets],
-            notes=webgpu.notes(program) if "webgpu" in targets else (),
-        )
         manifest = Manifest(
             requires=(),
             producer=Producer("pyruntime", __version__),
-            model=Model(model.graph.name, model.format, model.sha256, model.opset),
-            entries=(entry(model.graph),),
+            model=model,
+            entries=[entry(g, g.name if len(graphs) > 1 else "main") for g in graphs],
             weights=pack.weights.finish(),
             targets=built,
-            report=published(report),
+            # nothing that differs between two runs or two machines
+            report={"nodes": nodes, "kernels": len(calls), "notes": list(notes)},
         )
         pack.finish(manifest)
     tell("write", 1, 1, os.fspath(out))
-    return replace(report, files=_files(Path(out)), seconds=round(time.perf_counter() - start, 3))
+    return Report(
+        name=model.name,
+        path=os.fspath(out),
+        source_format=model.format,
+        opset=model.opset,
+        seconds=0.0,
+        nodes=nodes,
+        kernels=[_step(c) for c in calls],
+        symbols=list(dict.fromkeys(s for p in programs for s in p.symbols)),
+        weights_bytes=sum(a.nbytes for a in arrays.values()),
+        files=_files(Path(out)),
+        dispatches=webgpu.dispatches(built.webgpu),
+        targets=[t for t in TARGETS if t in targets],
+        notes=notes,
+    )
 
 
 def _check_options(targets: Sequence[str], weights: str) -> None:
@@ -151,7 +177,7 @@ def storage(array: NDArray[Any], weights: str) -> NDArray[Any]:
     return array
 
 
-def entry(graph: Graph) -> Entry:
+def entry(graph: Graph, name: str) -> Entry:
     """The program's interface, with the user's own names."""
     symbols: dict[str, Symbol] = {}
     for number, value in enumerate(graph.inputs):
@@ -159,7 +185,7 @@ def entry(graph: Graph) -> Entry:
             for symbol in sorted(symbols_of(dim)):
                 symbols.setdefault(symbol, Symbol(symbol, number, axis))
     outputs = [_spec(n, v) for n, v in zip(graph.output_names, graph.outputs, strict=True)]
-    return Entry("main", list(symbols.values()), [_spec(v.name, v) for v in graph.inputs], outputs)
+    return Entry(name, list(symbols.values()), [_spec(v.name, v) for v in graph.inputs], outputs)
 
 
 def _spec(name: str, value: Value) -> Spec:
@@ -171,11 +197,6 @@ def _step(call: KernelCall) -> KernelStep:
     return KernelStep(
         call.name, call.template, tuple(f"{o.op} {o.name}" for o in call.origins), str(operations)
     )
-
-
-def published(report: Report) -> dict[str, Any]:
-    """The part of the report that packs carry: nothing that differs between two runs or two machines."""
-    return {"nodes": report.nodes, "kernels": len(report.kernels), "notes": list(report.notes)}
 
 
 def _files(path: Path) -> dict[str, int]:

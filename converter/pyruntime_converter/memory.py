@@ -121,7 +121,7 @@ def plan_single(
 
 
 def plan_coloured(program: Program, *, element_bytes: int = 4, alignment: int = 256) -> Placement:
-    """Arenas for WebGPU: no call reads from the arena that it writes to, since usage is tracked per buffer."""
+    """Arenas for WebGPU, where usage is tracked per buffer: no call reads the arena that it writes."""
     spans = lifetimes(program)
     apart: dict[Tensor, set[Tensor]] = {t: set() for t in spans}
     for call in program.calls:

@@ -23,4 +23,6 @@ def assert_close(actual: NDArray[Any], expected: NDArray[Any], tolerance: float)
         scale = max(float(np.abs(expected[finite].astype(np.float64)).max()), 1e-6)
         difference = np.abs(actual[finite].astype(np.float64) - expected[finite].astype(np.float64))
         worst = float(difference.max())
-        assert worst <= tolerance * scale, f"off by {worst / scale:.1e} of the largest magnitude, allowed {tolerance:.0e}"
+        assert worst <= tolerance * scale, (
+            f"off by {worst / scale:.1e} of the largest magnitude, allowed {tolerance:.0e}"
+        )

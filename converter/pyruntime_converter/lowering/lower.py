@@ -163,7 +163,7 @@ class Lowering:
         if lazy.view is not None and order is None:
             return lazy
         axes = lazy.host.order() if lazy.host else (order or storage_order(lazy.space, lazy.leaves))
-        tensor = self.tensor(self._origin.name, lazy.tree.dtype, lazy.space)
+        tensor = self.tensor(self._origin_of(lazy).name, lazy.tree.dtype, lazy.space)
         output = dense(tensor, lazy.space, axes)
         self._emit(lazy, output)
         stored = Lazy.of(output, lazy.space)
@@ -203,8 +203,7 @@ class Lowering:
             self._emit(lazy, output)
 
     def _emit(self, lazy: Lazy, output: View) -> None:
-        # named after the structured op, or after the last of a chain of elementwise ones
-        origin = lazy.origins[0 if lazy.host else -1] if lazy.origins else self._origin
+        origin = self._origin_of(lazy)
         template = "map" if lazy.host is None else type(lazy.host).__name__.removesuffix("Host").lower()
         name = f"{template} {origin.name}"
         self._names[name] = self._names.get(name, 0) + 1
@@ -212,6 +211,19 @@ class Lowering:
             name = f"{name} ({self._names[name]})"
         call: KernelCall = lazy.host.emit(name, lazy, output) if lazy.host else emit_map(name, lazy, output)
         self.program.calls.append(call)
+
+    def _origin_of(self, lazy: Lazy) -> Origin:
+        """The structured op that names a kernel, or the last of a chain of elementwise ones."""
+        return lazy.origins[0 if lazy.host else -1] if lazy.origins else self._origin
+
+    def layout(self, lazy: Lazy) -> list[int]:
+        """Axes of the value's shape from outermost to innermost, as it is or would best be stored."""
+        if not lazy.host:
+            return storage_order(lazy.space, lazy.leaves)
+        view: View | None = dense(self.tensor("", lazy.tree.dtype, lazy.space), lazy.space, lazy.host.order())
+        for move in lazy.moves:
+            view = move.forward(view) if view else None
+        return storage_order(lazy.shape, [view] if view else [])
 
     def _define(self, value: Value, lazy: Lazy) -> None:
         if not lazy.origins and lazy.view is None:

@@ -44,7 +44,7 @@ def _if_same_shape(node: Node) -> Value | None:
     return node.input(0) if node.input(0).shape == node.output.shape else None
 
 
-def _neutral(node: Node, builder: Builder) -> Value | None:
+def _neutral(node: Node, _: Builder) -> Value | None:
     constant, either = _NEUTRAL[node.op]
     for x, other in ((0, 1), (1, 0))[: 2 if either else 1]:
         data = node.input(other).data

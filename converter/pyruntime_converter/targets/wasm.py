@@ -25,13 +25,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {"relaxed": ("relaxed-simd",), "simd": ()
 
 
 def build(
-    program: Program,
+    programs: Sequence[Program],
     stored: Sequence[Stored],
     pack: PackWriter,
     compiler: str | None,
     tell: Callable[[str, int, int, str], None],
 ) -> Wasm:
-    """Compile program, write its modules to pack, and describe them. Raises CompilerError."""
+    """Compile the entries, write its modules to pack, and describe them. Raises CompilerError."""
     addresses: dict[Tensor, int] = {}
     end = WEIGHTS_BASE
     for item in stored:
@@ -40,9 +40,9 @@ def build(
         aligned = align(end + size, ALIGNMENT)
         assert isinstance(aligned, int)
         end = aligned
-    placement = plan_single(program, base=end, weights=addresses, scratch=_scratch)
-    tell("compile", 0, 1, f"{len(program.calls)} kernel calls")
-    modules = build_module([(program, placement)], variants=tuple(VARIANTS), compiler=compiler)
+    planned = [(p, plan_single(p, base=end, weights=addresses, scratch=_scratch)) for p in programs]
+    tell("compile", 0, 1, f"{sum(len(p.calls) for p in programs)} kernel calls")
+    modules = build_module(planned, variants=tuple(VARIANTS), compiler=compiler)
     variants = []
     for variant, requires in VARIANTS.items():
         written = pack.add_file(f"model.{variant}.wasm", modules[variant])
@@ -52,7 +52,7 @@ def build(
         pointer_bits=32,
         initial_pages=-(-end // PAGE),
         weights=[WasmWeight(s.index, addresses[s.tensor], s.tensor.dtype) for s in stored],
-        entries=[WasmEntry(to_rpn(placement.arena_bytes[0]), [c.name for c in program.calls])],
+        entries=[WasmEntry(to_rpn(m.arena_bytes[0]), [c.name for c in p.calls]) for p, m in planned],
         variants=variants,
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pyruntime_shaders.emit import Dispatch as Rendering
 from pyruntime_shaders.emit import Rendered, render_programs
 from pyruntime_shaders.printer import storage_type
 
@@ -39,30 +40,14 @@ def gpu_dtype(dtype: DType) -> str:
     return _NAMES[storage_type(dtype)]
 
 
-def build(program: Program, stored: Sequence[Stored], pack: PackWriter) -> WebGpu:
-    """Render program, write its shaders to pack, and describe them. Raises UnsupportedError."""
-    rendered = render_programs([program])
-    placement = plan_coloured(program)
+def build(programs: Sequence[Program], stored: Sequence[Stored], pack: PackWriter) -> WebGpu:
+    """Render the entries, write their shaders to pack, and describe them. Raises UnsupportedError."""
+    rendered = render_programs(programs)
     weights, buffers = _place_weights(stored)
     text, shaders = _join(rendered)
     written = pack.add_file("shaders.base.wgsl", text)
     where = {s.tensor: w for s, w in zip(stored, weights, strict=True)}
-    commands = [
-        Dispatch(
-            step=d.call.name,
-            shader=d.shader,
-            bindings=[_binding(t, placement, where) for t in d.tensors],
-            words=[to_rpn(w) for w in d.words],
-            workgroups=[to_rpn(w) for w in d.workgroups],
-        )
-        for d in rendered.entries[0]
-    ]
-    entry = GpuEntry(
-        arenas=[to_rpn(b) for b in placement.arena_bytes],
-        inputs=[_interface(t, placement) for t in program.inputs],
-        outputs=[_interface(t, placement) for t in program.outputs],
-        commands=commands,
-    )
+    entries = [_entry(p, d, where) for p, d in zip(programs, rendered.entries, strict=True)]
     variant = GpuVariant(
         requires=(),
         limits={},
@@ -70,9 +55,31 @@ def build(program: Program, stored: Sequence[Stored], pack: PackWriter) -> WebGp
         bytes=written.bytes,
         sha256=written.sha256,
         shaders=shaders,
-        entries=(entry,),
+        entries=entries,
     )
     return WebGpu(buffers=buffers, weights=weights, variants=(variant,))
+
+
+def _entry(
+    program: Program, dispatches: Sequence[Rendering], weights: Mapping[Tensor, GpuWeight]
+) -> GpuEntry:
+    placement = plan_coloured(program)
+    commands = [
+        Dispatch(
+            step=d.call.name,
+            shader=d.shader,
+            bindings=[_binding(t, placement, weights) for t in d.tensors],
+            words=[to_rpn(w) for w in d.words],
+            workgroups=[to_rpn(w) for w in d.workgroups],
+        )
+        for d in dispatches
+    ]
+    return GpuEntry(
+        arenas=[to_rpn(b) for b in placement.arena_bytes],
+        inputs=[_interface(t, placement) for t in program.inputs],
+        outputs=[_interface(t, placement) for t in program.outputs],
+        commands=commands,
+    )
 
 
 def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]]:
@@ -105,7 +112,7 @@ def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:
     return bytes(text), shaders
 
 
-def _binding(tensor: Tensor, placement: Placement, weights: dict[Tensor, GpuWeight]) -> Binding:
+def _binding(tensor: Tensor, placement: Placement, weights: Mapping[Tensor, GpuWeight]) -> Binding:
     size: Dim = tensor.elements * WORD
     if tensor in weights:
         weight = weights[tensor]
@@ -121,12 +128,13 @@ def dispatches(target: WebGpu | None) -> int:
     """Dispatches in the command list; 0 without the target."""
     if target is None:
         return 0
-    return sum(isinstance(c, Dispatch) for c in target.variants[0].entries[0].commands)
+    return sum(isinstance(c, Dispatch) for e in target.variants[0].entries for c in e.commands)
 
 
-def notes(program: Program) -> tuple[str, ...]:
-    """What a user of WebGPU should know of this program."""
-    wide = [t.name for t in (*program.inputs, *program.outputs) if t.dtype in (DType.I64, DType.U64)]
+def notes(programs: Sequence[Program]) -> tuple[str, ...]:
+    """What a user of WebGPU should know of these programs."""
+    ends = [t for p in programs for t in (*p.inputs, *p.outputs)]
+    wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
     if not wide:
         return ()
     return (

@@ -30,7 +30,7 @@ def matmul(low: Lowering, node: Node) -> Lazy:
     m, k, n = a_shape[-2], a_shape[-1], b_shape[-1]
     a_view = _matrix(low.view(a), a.shape, a_shape, (*batch, m, k))
     if b.data is not None and b.rank <= 2 and b.dtype.is_float:
-        b_view, panels = packed(low, b, b.data.reshape(b.data.shape[0], -1)), PANELS
+        b_view, panels = packed(low, b, b.data if b.rank == 2 else b.data[:, None]), PANELS
         b_view = replace(b_view, strides=(*(0 for _ in batch), 0, 0))
     else:
         b_view, panels = _matrix(low.view(b), b.shape, b_shape, (*batch, k, n)), 0

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 from pyruntime_converter.lowering import views
+from pyruntime_converter.lowering.hosts import dense
 from pyruntime_converter.lowering.lazy import Lazy
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Node
-from pyruntime.ir.kernel import View
 from pyruntime.ir.scalar import Load
 
 
@@ -120,10 +120,11 @@ def concat(low: Lowering, node: Node) -> Lazy:
     axis, shape = node.attrs["axis"], node.output.shape
     operands = [low.lazy(v) for v in node.inputs if v is not None]
     tensor = low.tensor(node.output.name, node.output.dtype, shape)
-    whole = views.contiguous(tensor, shape)
+    pattern = max(operands, key=lambda o: o.host is not None)
+    whole = dense(tensor, shape, low.layout(pattern))
     start: Dim = 0
     for lazy in operands:
         part = replace(whole, offset=whole.offset + start * whole.strides[axis])
         low.store_into(lazy, part)
         start = start + lazy.shape[axis]
-    return Lazy.of(View(tensor, 0, whole.strides), shape)
+    return Lazy.of(whole, shape)
