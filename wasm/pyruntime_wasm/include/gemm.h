@@ -8,9 +8,9 @@
 #pragma once
 #include "simd.h"
 
-#define GEMM_ROWS 48      // rows of a block: small enough that their part of the left matrix stays in L2
-#define GEMM_COLUMNS 128  // columns of a block
-#define GEMM_DEPTH 256    // products that a tile sums in one call: its panel's part, 8 KiB, stays in L1
+// one copy per module, whichever units use it
+#define SHARED __attribute__((weak, noinline))
+#define GEMM_DEPTH 256  // products that a tile sums in one call: its panel's part, 8 KiB, stays in L1
 
 typedef struct {
   const float *const *rows;
@@ -28,7 +28,7 @@ typedef struct {
 // slow code by fast code only where a function is entered. PHASES sums over alternate k keep the pipeline
 // of the multiplier full where rows are few.
 #define GEMM_TILE(NAME, ROWS, PHASES, B_ROW)                                                          \
-  NOINLINE void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,  \
+  SHARED void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,  \
                      int32_t depth, const float *b, int32_t b_row, float *c, int32_t c_row, int32_t add) { \
     enum { STEP = PHASES > 2 ? PHASES : 2 };                                                          \
     f32x4 sum[PHASES][ROWS][2];                                                                       \
@@ -79,7 +79,7 @@ GEMM_TILE(gemm_direct_4, 4, 1, b_row)
 
 // A block: all panels, all rows, the depth in pieces that fit L1.
 #define GEMM_BLOCK(NAME, TILE)                                                                        \
-  NOINLINE void NAME(const Gemm *g) {                                                                 \
+  SHARED void NAME(const Gemm *g) {                                                                 \
     int32_t whole = g->depth, taps;                                                                   \
     int32_t together = whole > 0 && whole < GEMM_DEPTH ? GEMM_DEPTH / whole : 1;                      \
     for (int32_t t = 0; t < g->tap_count; t += taps) {                                                \
@@ -106,7 +106,7 @@ GEMM_BLOCK(gemm_block, gemm_tile)
 GEMM_BLOCK(gemm_block_direct, gemm_direct)
 
 // c[row_count][columns] where the right matrix has unit stride along k: sums of 4 lanes. For few rows.
-NOINLINE void gemm_dots(const Gemm *g, int32_t columns, int32_t b_column) {
+SHARED void gemm_dots(const Gemm *g, int32_t columns, int32_t b_column) {
   for (int32_t i = 0; i < g->row_count; i++) {
     for (int32_t n = 0; n < columns; n++) {
       const float *a = g->rows[i] + g->taps[0], *b = g->b + n * b_column;
@@ -126,7 +126,7 @@ NOINLINE void gemm_dots(const Gemm *g, int32_t columns, int32_t b_column) {
 }
 
 // to[i * to_row + j] = from[i * from_row + j * from_column]; may write up to 3 elements past the last row.
-NOINLINE void gemm_copy(float *to, int32_t to_row, const float *from, int32_t from_row, int32_t from_column,
+SHARED void gemm_copy(float *to, int32_t to_row, const float *from, int32_t from_row, int32_t from_column,
                         int32_t rows, int32_t columns) {
   int32_t i = 0;
   if (from_column == 1) {
@@ -160,7 +160,7 @@ NOINLINE void gemm_copy(float *to, int32_t to_row, const float *from, int32_t fr
 }
 
 // Panels [columns / 8 rounded up][depth][8] of a matrix with any strides, zero beyond its columns.
-NOINLINE void gemm_pack(float *panels, const float *b, int32_t b_row, int32_t b_column, int32_t depth,
+SHARED void gemm_pack(float *panels, const float *b, int32_t b_row, int32_t b_column, int32_t depth,
                         int32_t columns) {
   for (; columns > 0; columns -= 8, b += 8 * b_column, panels += 8 * depth) {
     if (columns < 8) __builtin_memset(panels, 0, (uint32_t)depth * 32);

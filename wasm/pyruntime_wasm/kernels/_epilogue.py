@@ -1,0 +1,212 @@
+"""What becomes of a structured kernel's sums: the body over Acc and operands, for rows of adjacent columns.
+
+Structured kernels compute blocks whose rows and columns are two axes of the iteration space. The epilogue
+prints the body for one point, or four along the columns, of such a block, in terms of these C variables:
+
+    acc       the sum, a value of the mode that the body is printed in
+    r, j      row and first column within the block
+    columns   columns of the block
+    out, inN  pointers to the block's first elements
+    iN        index of the block's first point along axis N, where the body needs it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import KernelCall, View
+from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size
+from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
+from pyruntime_wasm.printer import SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
+
+
+@dataclass
+class Epilogue:
+    """The body of a call, bound to the C parameters that it needs.
+
+    Args:
+        call: the kernel call; its body, inputs and output are used.
+        body: the tree.
+        parameters: the kernel's signature; grows by output, operands and sizes.
+        rank: axes of the iteration space; the last one is along columns.
+        row: the axis along rows.
+        acc: dtype of the sums.
+    """
+
+    call: KernelCall
+    body: Scalar
+    parameters: Parameters
+    rank: int
+    row: int
+    acc: DType
+
+    def __post_init__(self) -> None:
+        used = [n for n in nodes(self.body) if not isinstance(n, Const)]
+        views = {f"in{n.operand}": self.call.inputs[n.operand] for n in used if isinstance(n, Load)}
+        pending = [self.call.output, *views.values()]
+        while pending:
+            indices = {f"in{i.operand}": self.call.inputs[i.operand] for i in pending.pop().indirect}
+            pending += [v for k, v in indices.items() if k not in views]
+            views |= indices
+        self.output = self.parameters.view("out", self.call.output, written=True)
+        self.operands = {k: self.parameters.view(k, v) for k, v in sorted(views.items())}
+        self.views: dict[str, View] = {"out": self.call.output, **views}
+        self.mode: Mode = VECTOR if self._vector() else SCALAR
+        axes = {n.axis for n in used if isinstance(n, Index)}
+        axes |= {g.axis for v in self.views.values() for g in v.guards}
+        self.indices = sorted(axes)
+        slots = sorted({n.slot for n in used if isinstance(n, Size)})
+        self.sizes = [self.parameters.dim(f"size{s}", self.call.size_values[s]) for s in slots]
+        self.bounds: list[str] = []
+        for name, view in self.views.items():
+            for k, guard in enumerate(view.guards):
+                self.bounds.append(self.parameters.dim(f"{name}_low{k}", guard.low))
+                self.bounds.append(self.parameters.dim(f"{name}_high{k}", guard.high))
+            for k, term in enumerate(view.indirect):
+                self.bounds.append(self.parameters.dim(f"{name}_term{k}", term.stride))
+                self.bounds.append(self.parameters.dim(f"{name}_size{k}", term.size))
+
+    def _vector(self) -> bool:
+        return (
+            vectorisable(self.body)
+            and VECTOR.has(self.acc)
+            and all(
+                VECTOR.has(v.tensor.dtype) and not v.guards and not v.indirect for v in self.views.values()
+            )
+        )
+
+    @property
+    def vector(self) -> bool:
+        """Whether the body is printed for four columns at once."""
+        return self.mode is VECTOR
+
+    @property
+    def acc_type(self) -> str:
+        """The C type of a sum in a block."""
+        return SCALAR.classes[self.acc].type
+
+    @property
+    def acc_value(self) -> str:
+        """The C type of `acc`."""
+        return self.mode.classes[self.acc].type
+
+    @property
+    def acc_load(self) -> str:
+        """What loads `acc` from an address in a block of sums; nothing in scalar mode."""
+        if self.mode is SCALAR:
+            return "*"
+        return "f32x4_load" if self.acc.is_float else f"{VECTOR.classes[self.acc].memory}_load"
+
+    @property
+    def step(self) -> int:
+        """Columns that one evaluation covers."""
+        return 4 if self.vector else 1
+
+    @property
+    def block_signature(self) -> str:
+        """C parameters of a function that handles a block: pointers, their two strides, indices, sizes."""
+        parts = []
+        for operand in (self.output, *self.operands.values()):
+            stored = SCALAR.classes[operand.dtype].stored
+            parts.append(f"{'' if operand is self.output else 'const '}{stored} *{operand.name}")
+            parts += [f"int32_t {s}" for s in self._block_strides(operand)]
+        parts += [f"int32_t i{a}" for a in self.indices]
+        parts += [f"int32_t {name}" for name in (*self.sizes, *self.bounds)]
+        return ", ".join(parts)
+
+    def block_arguments(self, *indices: str) -> str:
+        """What to pass for `block_signature`, for a block whose first point is at these indices."""
+        assert len(indices) == self.rank
+        parts = []
+        for operand in (self.output, *self.operands.values()):
+            parts += [operand.at(*indices), *self._block_strides(operand)]
+        parts += [indices[a] for a in self.indices]
+        return ", ".join([*parts, *self.sizes, *self.bounds])
+
+    def _block_strides(self, operand: Operand) -> list[str]:
+        return [
+            s for s in dict.fromkeys((operand.strides[self.row], operand.strides[-1])) if s.isidentifier()
+        ]
+
+    def _index(self, axis: int) -> str:
+        if axis == self.row:
+            return f"i{axis} + r"
+        return f"i{axis} + j" if axis == self.rank - 1 else f"i{axis}"
+
+    def _address(self, operand: Operand) -> str:
+        return total([operand.name, scaled("r", operand.strides[self.row]), scaled("j", operand.strides[-1])])
+
+    def statements(self) -> list[str]:
+        """C statements for the point, or the four points, at (r, j)."""
+        printer = Printer(self.mode, self._vector_leaf if self.vector else self._scalar_leaf)
+        value = printer.value(self.body)
+        finish = self._vector_store(value) if self.vector else self._scalar_store(value)
+        return [*printer.statements, finish]
+
+    def _vector_leaf(self, node: Scalar) -> str:
+        match node:
+            case Acc():
+                return "acc"
+            case Load():
+                operand = self.operands[f"in{node.operand}"]
+                memory, address = VECTOR.classes[operand.dtype].memory, self._address(operand)
+                match operand.strides[-1]:
+                    case "0":
+                        return f"{memory}_load_splat({address})"
+                    case "1":
+                        return f"{memory}_load({address})"
+                    case stride:
+                        return f"{memory}_gather({address}, {stride}, columns - j)"
+            case Index():
+                kind = "ramp" if node.axis == self.rank - 1 else "splat"
+                return f"i32x4_{kind}({self._index(node.axis)})"
+            case Size():
+                return f"i32x4_splat(size{node.slot})"
+            case _:
+                raise AssertionError(f"{type(node).__name__} is no leaf")
+
+    def _vector_store(self, value: str) -> str:
+        memory, address = VECTOR.classes[self.output.dtype].memory, self._address(self.output)
+        stride = self.output.strides[-1]
+        if stride == "1":
+            return f"{memory}_store_partial({address}, {value}, columns - j);"
+        return f"{memory}_scatter({address}, {stride}, {value}, columns - j);"
+
+    def _scalar_leaf(self, node: Scalar) -> str:
+        match node:
+            case Acc():
+                return "acc"
+            case Load():
+                name = f"in{node.operand}"
+                address, valid = self._place(self.operands[name])
+                element = load(self.operands[name].dtype, address)
+                fill = literal(self.views[name].fill, self.operands[name].dtype)
+                return f"{valid} ? {element} : {fill}" if valid else element
+            case Index():
+                return f"({SCALAR.classes[node.dtype].type})({self._index(node.axis)})"
+            case Size():
+                return f"({SCALAR.classes[node.dtype].type})size{node.slot}"
+            case _:
+                raise AssertionError(f"{type(node).__name__} is no leaf")
+
+    def _scalar_store(self, value: str) -> str:
+        address, valid = self._place(self.output)
+        statement = store(self.output.dtype, address, value)
+        return f"if ({valid}) {statement}" if valid else statement
+
+    def _place(self, operand: Operand) -> tuple[str, str]:
+        """The address of an operand's element at (r, j), and the condition under which it is valid."""
+        name, view = operand.name, self.views[operand.name]
+        terms, valid = [self._address(operand)], []
+        for k, guard in enumerate(view.guards):
+            index = self._index(guard.axis)
+            valid += [f"{index} >= {name}_low{k}", f"{index} < {name}_high{k}"]
+        for k, term in enumerate(view.indirect):
+            loaded = Load(self.operands[f"in{term.operand}"].dtype, term.operand)
+            index = f"(int32_t)({self._scalar_leaf(loaded)})"
+            if term.wrap:
+                index = f"({index} < 0 ? {index} + {name}_size{k} : {index})"
+            terms.append(f"{index} * {name}_term{k}")
+            valid += [f"{index} >= 0", f"{index} < {name}_size{k}"]
+        return total(terms), " && ".join(valid)

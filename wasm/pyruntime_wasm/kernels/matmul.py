@@ -1,0 +1,99 @@
+"""Matrix products: tiles of include/gemm.h for float32, plain loops for other dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+from pyruntime.ir.dims import Dim, align, minimum
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import MatMul
+from pyruntime_wasm.kernels import Argument, render_template
+from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
+from pyruntime_wasm.kernels._epilogue import Epilogue
+from pyruntime_wasm.kernels._operands import Operand, Parameters, load
+from pyruntime_wasm.printer import SCALAR
+
+
+@dataclass
+class _Signature:
+    """A call's parameters, with the names and operands that they declare."""
+
+    parameters: Parameters
+    batch: list[str]
+    a: Operand
+    b: Operand
+    epilogue: Epilogue
+
+
+def _signature(call: MatMul) -> _Signature:
+    for view in (call.a, call.b):
+        assert not (view.guards or view.indirect), f"{call.name}: a factor must be plain memory"
+    parameters = Parameters()
+    scalars = {"m": call.m, "n": call.n, "k": call.k}
+    batch = [parameters.dim(f"batch{i}", size) for i, size in enumerate(call.batch)]
+    for name, size in scalars.items():
+        parameters.dim(name, size)
+    a = parameters.view("a", call.a)
+    b = parameters.view("b", replace(call.b, strides=()) if call.panels else call.b)
+    rank = len(batch) + 2
+    epilogue = Epilogue(call, call.body, parameters, rank, rank - 2, call.a.tensor.dtype)
+    parameters.scratch()
+    return _Signature(parameters, batch, a, b, epilogue)
+
+
+class MatMulKernel:
+    """See `pyruntime_wasm.kernels.Kernel`."""
+
+    def key(self, call: MatMul) -> Hashable:
+        """The code itself."""
+        return self.render(call, "matmul")
+
+    def render(self, call: MatMul, name: str) -> str:
+        """The C function and its helpers."""
+        s = _signature(call)
+        dtype = call.a.tensor.dtype
+        fast = dtype is DType.F32 and call.panels in (0, 8)
+        indices = [f"i{axis}" for axis in range(len(s.batch))]
+        right = "b" if call.panels else s.b.at(*indices)
+        a_k, b_k, b_n = s.a.strides[-1], *(s.b.strides[-2:] or ("8", "1"))
+        return render_template(
+            "matmul",
+            name=name,
+            signature=s.parameters.signature,
+            epilogue=s.epilogue,
+            batch=s.batch,
+            fast=fast,
+            panels=call.panels,
+            rows=ROWS,
+            columns=COLUMNS,
+            stored=SCALAR.classes[dtype].stored,
+            arithmetic=SCALAR.classes[dtype].name,
+            load_a=load(dtype, "a + i * a_m + p * a_k"),
+            load_b=load(dtype, "b + p * b_k" if not call.panels else f"b + p * {call.panels}"),
+            left=s.a.at(*indices, "m0"),
+            right=right,
+            a_m=s.a.strides[-2],
+            a_k=a_k,
+            b_k=b_k,
+            b_n=b_n,
+            store_arguments=s.epilogue.block_arguments(*indices, "m0", "n0"),
+        )
+
+    def scratch(self, call: MatMul) -> Dim:
+        """Sums of a block, and the factors' parts for it where they must be packed."""
+        if call.a.tensor.dtype is not DType.F32:
+            return BYTES
+        total: Dim = BYTES // 2 + 2 * SLACK
+        if call.a.strides[-1] != 1:
+            total = total + minimum(call.m, ROWS) * call.k * 4
+        if not call.panels:
+            total = total + minimum(align(call.n, 8), COLUMNS) * call.k * 4
+        return total
+
+    def arguments(self, call: MatMul) -> Sequence[Argument]:
+        """Sizes, factors, output, operands, scratch."""
+        return _signature(call).parameters.arguments
+
+
+KERNEL = MatMulKernel()
