@@ -44,7 +44,7 @@ def _magnitude(a: Interval) -> int:
     return max(abs(a[0]), abs(a[1]))
 
 
-def _quotient(a: Interval, b: Interval) -> Interval:
+def _quotient(a: Interval, _: Interval) -> Interval:
     return min(a[0], -a[1], 0), max(a[1], -a[0], 0)
 
 
@@ -53,7 +53,7 @@ def _remainder(a: Interval, b: Interval) -> Interval:
     return (-most if a[0] < 0 else 0), (most if a[1] > 0 else 0)
 
 
-def _modulus(a: Interval, b: Interval) -> Interval:
+def _modulus(_: Interval, b: Interval) -> Interval:
     return min(b[0] + 1, 0), max(b[1] - 1, 0)
 
 
@@ -83,13 +83,13 @@ _RULES: Mapping[str, Callable[..., Interval]] = {
     "neg": lambda a: (-a[1], -a[0]),
     "abs": lambda a: (0 if a[0] <= 0 <= a[1] else min(abs(a[0]), abs(a[1])), _magnitude(a)),
     "sign": lambda a: (max(min(a[0], 1), -1), max(min(a[1], 1), -1)),
-    "select": lambda c, a, b: (min(a[0], b[0]), max(a[1], b[1])),
+    "select": lambda _, a, b: (min(a[0], b[0]), max(a[1], b[1])),
     "bit_and": _bits,
     "bit_or": _bits,
     "bit_xor": _bits,
     "bit_not": lambda a: (-a[1] - 1, -a[0] - 1),
-    "shift_left": lambda a, b: _corners(lambda x, y: x << min(max(y, 0), 64))(a, b),
-    "shift_right": lambda a, b: (min(a[0], 0), max(a[1], 0)),
+    "shift_left": _corners(lambda x, y: x << min(max(y, 0), 64)),
+    "shift_right": lambda a, _: (min(a[0], 0), max(a[1], 0)),
 }
 
 

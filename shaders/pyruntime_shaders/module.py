@@ -1,4 +1,4 @@
-"""What the shader of every kernel has: bindings, uniform words, functions that load operands and store results.
+"""What the shader of every kernel has: bindings, uniform words, functions that load and store.
 
 A kernel module makes a `Module` for a call, asks it for words and printed trees, and finishes it to a
 `Kernel`: the values of its template, and the dims that go with them at run time.
@@ -131,7 +131,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - WGSL, not HTML
+        autoescape=False,
     )
     made.globals["require"] = _require
     return made
@@ -177,7 +177,7 @@ class Module:
             for i, t in enumerate(self.tensors)
         )
         for number, view in enumerate(call.inputs):
-            self.load(f"load_{number}", view, self.axes)
+            self._load(f"load_{number}", view)
 
     def unsupported(self, reason: str, remedy: str = "") -> UnsupportedError:
         """The error for this call, with the op and node of the user's model."""
@@ -199,7 +199,7 @@ class Module:
     def word(self, name: str, dim: Dim, type_: str = "i32") -> str:
         """A dim as a run-time value, under a name of its own."""
         word, known = self._words.setdefault(name, (Word(name, type_), dim))
-        assert known == dim and word.type == type_, f"word {name} is {known} and {dim}"
+        assert (known, word.type) == (dim, type_), f"word {name} is {known} and {dim}"
         return f"words.{name}"
 
     def position(self, name: str, view: View, axes: Sequence[str]) -> str:
@@ -212,9 +212,11 @@ class Module:
                 terms.append(f"{axis} * {self.word(f'{name}_stride_{number}', stride)}")
         return " + ".join(terms) or "0"
 
-    def address(self, name: str, view: View, axes: Sequence[str]) -> Address:
-        """Where the element lies that a view names at the point `axes`."""
-        guards = [c for i, g in enumerate(view.guards) for c in self._guard(f"{name}_{i}", g, axes)]
+    def address(self, name: str, view: View, axes: Sequence[str], sizes: Sequence[Dim]) -> Address:
+        """Where the element lies that a view names at the point `axes` of a space of `sizes`."""
+        guards = [
+            c for i, g in enumerate(view.guards) for c in self._guard(f"{name}_{i}", g, axes, sizes[g.axis])
+        ]
         position, indices = self.position(name, view, axes), []
         for number, term in enumerate(view.indirect):
             source = self.call.inputs[term.operand].tensor.dtype
@@ -234,16 +236,15 @@ class Module:
             position = scaled if position == "0" else f"{position} + {scaled}"
         return Address(tuple(guards), tuple(indices), position)
 
-    def _guard(self, name: str, guard: Guard, axes: Sequence[str]) -> list[str]:
-        axis, size = axes[guard.axis], self.sizes[guard.axis] if guard.axis < len(self.sizes) else None
-        conditions = []
+    def _guard(self, name: str, guard: Guard, axes: Sequence[str], size: Dim) -> list[str]:
+        axis, conditions = axes[guard.axis], []
         if guard.low != 0:
             conditions.append(f"{axis} < {self.word(f'{name}_low', guard.low)}")
         if guard.high != size:
             conditions.append(f"{axis} >= {self.word(f'{name}_high', guard.high)}")
         return conditions
 
-    def load(self, name: str, view: View, axes: Sequence[str]) -> None:
+    def _load(self, name: str, view: View) -> None:
         """Adds the function `name`, from a point to the view's element or fill."""
         dtype, buffer = view.tensor.dtype, self.buffer(view.tensor)
         element = f"{buffer}[at]"
@@ -252,7 +253,7 @@ class Module:
                 LoadFunction(
                     name,
                     value_type(dtype),
-                    self.address(name, view, axes),
+                    self.address(name, view, self.axes, self.sizes),
                     literal(view.fill, dtype),
                     buffer,
                     f"{element} != 0u" if dtype is DType.BOOL else element,
@@ -298,7 +299,7 @@ class Module:
         raise TypeError(f"not a leaf: {node!r}")
 
     def ranges(self, tree: Scalar) -> Interval:
-        """Bounds of an integer tree. Raises UnsupportedError where 64-bit integers may not fit their words."""
+        """Bounds of an integer tree. Raises UnsupportedError where 64-bit integers may leave 32 bits."""
         try:
             return bounds(tree, self.known_range)
         except TooWideError as error:
@@ -329,7 +330,7 @@ class Module:
 
     def finish(self, template: str, workgroups: Workgroups, **values: Hashable) -> Kernel:
         """The kernel, with the module's own template variables added."""
-        result = self.address("result", self.call.output, self.axes)
+        result = self.address("result", self.call.output, self.axes, self.sizes)
         values |= {
             "template": template,
             "axes": self.axes,

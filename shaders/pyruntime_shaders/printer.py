@@ -4,10 +4,10 @@ Values live in registers as bool, i32 (signed integers), u32 (unsigned integers)
 bits); integers narrower than 32 bits are wrapped after every operation that can leave their range.
 
 Where WGSL allows a driver more error than the reference has: sin, cos and tan (absolute error 2^-11 by the
-standard, about 1e-6 in practice, for arguments within a few periods), asin, acos, atan and atan2 (about 1e-5),
-exp, log and pow (a few units in the last place, more for large results of pow), division (2.5 units). NaN is
-tested by bits in is_nan, min, max, sign and the functions of `templates/functions.wgsl`; comparisons and
-plain arithmetic leave NaN and infinity to the driver.
+standard, about 1e-6 in practice, for arguments within a few periods), asin, acos, atan and atan2 (about
+1e-5), exp, log and pow (a few units in the last place, more for large results of pow), division (2.5 units).
+NaN is tested by bits in is_nan, min, max, sign and the functions of `templates/functions.wgsl`; comparisons
+and plain arithmetic leave NaN and infinity to the driver.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import functools
 import math
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -133,7 +133,7 @@ TABLE: dict[str, Row] = {
     "shift_left": Row(i="shift_left_i32({0}, u32({1}))", u="shift_left_u32({0}, {1})", wraps=True),
     "shift_right": Row(i="shift_right_i32({0}, u32({1}))", u="shift_right_u32({0}, {1})"),
     "bit_not": Row(i="(~{0})", u="(~{0})", wraps=True),
-    "select": Row(*["select({2}, {1}, {0})"] * 4),
+    "select": _numbers("select({2}, {1}, {0})")._replace(b="select({2}, {1}, {0})"),
 }
 
 # min and max of floats where the second operand, or both, are known to be numbers
@@ -165,7 +165,7 @@ def letter(dtype: DType) -> str:
 
 
 def literal(value: float | int | bool, dtype: DType) -> str:
-    """A constant of `dtype`; infinities and NaN are made at run time. Raises Unprintable for wide integers."""
+    """A constant of `dtype`; infinities and NaN are made at run time. Raises Unprintable past 32 bits."""
     kind = letter(dtype)
     if kind == "b":
         return "true" if value else "false"
@@ -199,6 +199,11 @@ def _float_literal(value: float) -> str:
     return f"{text}f".replace("e+", "e")
 
 
+def _fill(form: str, args: Iterable[str]) -> str:
+    """A table's text with arguments; those of a call need no parentheses of their own."""
+    return form.format(*(map(bare, args) if re.match(r"\w+\(", form) else args))
+
+
 def wrap(text: str, dtype: DType) -> str:
     """An integer brought back into the range of a type narrower than 32 bits."""
     if dtype is DType.BOOL or dtype.is_float or dtype.bits >= 32:
@@ -216,8 +221,8 @@ def cast_text(text: str, source: DType, target: DType) -> str:
         low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         return f"to_i32({text}, {literal(low, target)}, {high})"
     if target is DType.F16 and source is not DType.F16:
-        return f"to_f16({_CASTS[a, b].format(text)})"
-    converted = _CASTS[a, b].format(text)
+        return f"to_f16({_fill(_CASTS[a, b], [text])})"
+    converted = _fill(_CASTS[a, b], [text])
     narrows = b in "iu" and a in "iu" and (source.bits > target.bits or a != b)
     return wrap(converted, target) if narrows else converted
 
@@ -225,7 +230,7 @@ def cast_text(text: str, source: DType, target: DType) -> str:
 def apply(function: str, dtype: DType, args: Sequence[str]) -> str:
     """A row of the table applied to texts; dtype is that of the values (not of a bool result)."""
     row = TABLE[function]
-    text = getattr(row, letter(dtype)).format(*args)
+    text = _fill(getattr(row, letter(dtype)), args)
     return wrap(text, dtype) if row.wraps else text
 
 
@@ -356,5 +361,5 @@ class Printer:
             nan = [may_be_nan(a) for a in args]
             if not all(nan):
                 form = _NUMBER_BOUND[tree.function][not any(nan)]
-                return form.format(*(texts if nan[0] or not any(nan) else reversed(texts)))
+                return _fill(form, texts if nan[0] or not any(nan) else texts[::-1])
         return apply(tree.function, dtype, texts)

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyruntime_shaders.emit import kernels_for
+from pyruntime_shaders.module import INFINITY_BITS, Kernel
+from pyruntime_shaders.printer import STORAGE
 
 from pyruntime.ir.dims import evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ops.interpret import allocate, run_call
-from pyruntime_shaders.emit import kernels_for
-from pyruntime_shaders.module import INFINITY_BITS, Kernel
-from pyruntime_shaders.printer import STORAGE
 
 Array = NDArray[Any]
 

@@ -1,1 +1,1 @@
-"""One module per kernel template, found by the call's `template`; each has `prepare(call) -> list[Kernel]`."""
+"""One module per kernel template, found by name; each has `prepare(call) -> list[Kernel]`."""

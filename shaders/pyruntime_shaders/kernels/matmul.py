@@ -1,0 +1,107 @@
+"""Products of matrices: tiles, or for few rows lanes that share k; for symbolic rows both, of which one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, product
+from pyruntime.ir.kernel import MatMul
+from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
+from pyruntime_shaders.printer import value_type
+from pyruntime_shaders.tiling import accumulator, alone, choose, panels, quads, source, sum_range
+
+FEW = 4  # rows that are not worth a tile
+
+
+def prepare(call: MatMul) -> list[Kernel]:
+    """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute."""
+    batches = product(call.batch)
+    if at_least(FEW, call.m):
+        return [_few_rows(call, batches, 1)]
+    tile = _tiled(call, batches, 1)
+    if at_least(call.m, FEW + 1):
+        return [tile]
+    # exactly one of the two has workgroups
+    many = minimum(maximum(call.m - FEW, 0), 1)
+    return [_few_rows(call, batches, 1 - many), _tiled(call, batches, many)]
+
+
+def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
+    height = 1 if call.m == 1 else 2 if call.m == 2 else 4
+    tiles_across = ceildiv(call.n, 8)
+    tiles = ceildiv(call.m, height) * tiles_across
+    return _kernel(call, "matvec", batches, (tiles, tiles_across), on, vector_a=False, height=height)
+
+
+def _tiled(call: MatMul, batches: Dim, on: Dim) -> Kernel:
+    tile = choose(call.m, call.n, batches)
+    tiles_across = ceildiv(call.n, tile.width)
+    tiles = ceildiv(call.m, tile.height) * tiles_across
+    a_order = "columns" if call.a.strides[-1] != 1 and call.a.strides[-2] == 1 else "rows"
+    return _kernel(
+        call,
+        "matmul",
+        batches,
+        (tiles, tiles_across),
+        on,
+        vector_a=quads(call.a, -1, call.k),
+        tile=tile,
+        a_order=a_order,
+        b_order="panels" if call.panels else "columns" if call.b.strides[-2] == 1 else "rows",
+    )
+
+
+def _kernel(
+    call: MatMul,
+    template: str,
+    batches: Dim,
+    tiles: tuple[Dim, Dim],
+    on: Dim,
+    *,
+    vector_a: bool,
+    **values: Hashable,
+) -> Kernel:
+    """The kernel of one template. tiles: their count, and how many lie across; on: 1, or 0 to skip it."""
+    outer = tuple(f"b{i}" for i in range(len(call.batch)))
+    vector_a = vector_a and alone(call, call.a.tensor)
+    vector_b = alone(call, call.b.tensor) and (
+        divides(4, call.b.offset) if call.panels else quads(call.b, -1, call.n)
+    )
+    module = Module(
+        call,
+        (*outer, "m", "column"),
+        (*call.batch, call.m, call.n),
+        [v.tensor for v, vector in ((call.a, vector_a), (call.b, vector_b)) if vector],
+    )
+    held, k = accumulator(call.a.tensor.dtype), module.word("k", call.k)
+    module.accumulates(0, held, sum_range(module, call, call.a, call.b, call.k))
+    a = source(module, "a", call.a, (*outer, "m", "k"), (*call.batch, call.m, call.k), "k", vector_a)
+    b = (
+        panels(module, call.b, (*outer, "k", "column"), "", call.k, vector_b)
+        if call.panels
+        else source(
+            module, "b", call.b, (*outer, "k", "column"), (*call.batch, call.k, call.n), "column", vector_b
+        )
+    )
+    x, y = fold(tiles[0])
+    return module.finish(
+        template,
+        (x * on, y, minimum(batches, MAX_GROUPS)),
+        a=a.before(f"k >= {k}"),
+        b=b.before(f"k >= {k}"),
+        type=value_type(held),
+        final=module.block([call.body]),
+        k=k,
+        rows=module.word("m", call.m, "u32"),
+        columns=module.word("n", call.n),
+        tiles=module.word("tiles", tiles[0], "u32"),
+        tiles_across=module.word("tiles_across", tiles[1], "u32"),
+        outer_axes=outer,
+        outer_count=module.word("batches", batches, "u32") if outer else "",
+        outer_extents=tuple(
+            module.word(f"extent_{i}", d, "u32") if i else "" for i, d in enumerate(call.batch)
+        ),
+        row_axes=("m",),
+        row_extents=("",),
+        **values,
+    )

@@ -1,0 +1,147 @@
+"""Reductions: lanes share a row and combine their partial results in workgroup memory, then the body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pyruntime.ir.dims import Dim, ceildiv, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Reduction, Row
+from pyruntime.ir.scalar import Acc, walk
+from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
+from pyruntime_shaders.module import Kernel, Module, fold
+from pyruntime_shaders.printer import apply, bare, value_type
+
+# combination -> the scalar function that combines
+_FUNCTION = {"sum": "add", "prod": "mul", "min": "min", "max": "max", "and": "and", "or": "or"}
+_SHORT = 32  # rows up to this many elements are one thread's work
+
+
+class Shape(NamedTuple):
+    """How a workgroup is laid over rows: `rows` of them, `lanes` threads on each.
+
+    `across`: neighbouring threads take neighbouring rows, which suits rows that lie interleaved in memory.
+    """
+
+    rows: int
+    lanes: int
+    across: bool
+
+
+class Accumulator(NamedTuple):
+    """One reduction as the template prints it."""
+
+    number: int
+    type: str
+    identity: str
+    combine: str  # takes the partial result at `other` into that at `local`
+
+
+class Pass(NamedTuple):
+    """Reductions that one loop over the rows computes."""
+
+    accumulators: tuple[Accumulator, ...]
+    body: tuple[str, ...]  # statements for one element
+
+
+def prepare(call: Row) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
+    outer = len(call.sizes) - call.reduced
+    axes = (*(f"i{a}" for a in range(outer)), *(f"r{a}" for a in range(call.reduced)))
+    module = Module(call, axes, call.sizes)
+    rows, length = product(call.sizes[:outer]), product(call.sizes[outer:])
+    shape = _shape(call, rows, length)
+    for number, reduction in enumerate(call.reductions):
+        module.accumulates(number, _held(reduction), _range(module, reduction, length))
+    extents = tuple(
+        module.word(f"extent_{a}", s, "u32") if a not in (0, outer) else "" for a, s in enumerate(call.sizes)
+    )
+    return [
+        module.finish(
+            "row",
+            (*fold(ceildiv(rows, shape.rows)), 1),
+            passes=tuple(_passes(module, call.reductions)),
+            body=module.block([call.body]),
+            elementwise=call.elementwise,
+            shape=shape,
+            rows=module.word("rows", rows, "u32"),
+            length=module.word("length", length, "u32"),
+            outer=outer,
+            extents=extents,
+        )
+    ]
+
+
+def _shape(call: Row, rows: Dim, length: Dim) -> Shape:
+    """The workgroup's shape, from what is known: short rows, interleaved rows, others."""
+    if isinstance(length, int) and length <= _SHORT:
+        return Shape(64, 1, True)
+    outer = len(call.sizes) - call.reduced
+    many = not isinstance(rows, int) or rows >= 64
+    if many and outer and any(v.strides[outer - 1] == 1 and v.strides[-1] not in (0, 1) for v in call.inputs):
+        return Shape(32, 8, True)
+    if isinstance(length, int) and length <= 256:
+        return Shape(4, 64, False)
+    return Shape(1, 256, False)
+
+
+def _held(reduction: Reduction) -> DType:
+    dtype = reduction.body.dtype
+    return DType.F32 if dtype is DType.F16 else dtype
+
+
+def _range(module: Module, reduction: Reduction, length: Dim) -> Interval | None:
+    """What an integer result lies in. Raises UnsupportedError where 64-bit sums may leave 32 bits."""
+    dtype = _held(reduction)
+    if not dtype.is_integer:
+        return None
+    low, high = module.ranges(reduction.body)
+    least, most = stored(dtype)
+    if reduction.combine in ("min", "max"):
+        return (low, high) if isinstance(length, int) and length > 0 else None
+    count = length if isinstance(length, int) else DIM_LIMIT
+    if reduction.combine == "sum" and least <= min(low, 0) * count and max(high, 0) * count <= most:
+        return min(low, 0) * count, max(high, 0) * count
+    if dtype.bits == 64:
+        raise module.unsupported(
+            f"64-bit integer arithmetic needs range analysis: a {reduction.combine} of {count} elements "
+            "may leave 32 bits"
+        )
+    return None
+
+
+def _identity(module: Module, reduction: Reduction) -> str:
+    dtype, combine = _held(reduction), reduction.combine
+    if combine in ("sum", "prod", "and", "or"):
+        return module.literal(combine in ("prod", "and"), dtype)
+    if dtype.is_float:
+        return module.literal(float("inf" if combine == "min" else "-inf"), dtype)
+    low, high = stored(dtype)
+    return module.literal(high if combine == "min" else low, dtype)
+
+
+def _passes(module: Module, reductions: Sequence[Reduction]) -> Iterator[Pass]:
+    """The reductions in as few loops as their use of each other's results allows."""
+    level: list[int] = []
+    for reduction in reductions:
+        used = [n.index for n in walk(reduction.body) if isinstance(n, Acc)]
+        level.append(1 + max((level[i] for i in used), default=-1))
+    for number in range(max(level, default=-1) + 1):
+        members = [(i, r) for i, r in enumerate(reductions) if level[i] == number]
+        block = module.block([r.body for _, r in members])
+        accumulators = tuple(
+            Accumulator(
+                i,
+                value_type(_held(r)),
+                _identity(module, r),
+                _update(r, f"partial_{i}[local]", f"partial_{i}[other]"),
+            )
+            for i, r in members
+        )
+        updates = [_update(r, f"acc_{i}", v) for (i, r), v in zip(members, block.values, strict=True)]
+        yield Pass(accumulators, (*block.statements, *(f"{u};" for u in updates)))
+
+
+def _update(reduction: Reduction, held: str, value: str) -> str:
+    return f"{held} = {bare(apply(_FUNCTION[reduction.combine], _held(reduction), (held, value)))}"

@@ -1,0 +1,173 @@
+"""What products of matrices share: operands read by fours, and the size of a workgroup's tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pyruntime.ir.dims import Dim, ceildiv, divides
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Tensor, View
+from pyruntime.ir.scalar import Acc, walk
+from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
+from pyruntime_shaders.module import Address, Module
+from pyruntime_shaders.printer import value_type
+
+DEPTH = 16  # k of one tile
+THREADS = 256
+
+
+class Source(NamedTuple):
+    """An operand that the template prints as `quad_<name>`: four elements that follow along `along`.
+
+    Attributes:
+        name: "a" or "b".
+        parameters: of the function; `along` is one of them.
+        lines: statements before the position.
+        address: guards and position in terms of the parameters and of `lines`.
+        fill: what the guards give.
+        buffer: the tensor's buffer, an array of vec4 where `vector`.
+        type: of the accumulator, to which elements are converted.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    along: str
+    lines: tuple[str, ...]
+    address: Address
+    fill: str
+    buffer: str
+    vector: bool
+    type: str
+
+    def before(self, condition: str) -> Source:
+        """The same with one more test for where there is no element, ahead of the others."""
+        return self._replace(address=self.address._replace(guards=(condition, *self.address.guards)))
+
+
+class Tile(NamedTuple):
+    """A workgroup's part of the result: threads over columns (4 each) and over rows (`rows` each)."""
+
+    across: int
+    down: int
+    rows: int
+
+    @property
+    def height(self) -> int:
+        """Rows of the result."""
+        return self.down * self.rows
+
+    @property
+    def width(self) -> int:
+        """Columns of the result."""
+        return self.across * 4
+
+
+def choose(m: Dim, n: Dim, batches: Dim) -> Tile:
+    """A tile that wastes few columns and, as far as the dims are known, still fills a GPU with workgroups."""
+    width = 16 if isinstance(n, int) and n <= 16 else 32 if isinstance(n, int) and n <= 32 else 64
+    across = width // 4
+    down = THREADS // across
+    # past 128 rows the tile of `a` would not fit workgroup memory beside that of `b`
+    options = [Tile(across, down, rows) for rows in (4, 2, 1) if rows * down <= 128]
+    if not isinstance(m, int):
+        return options[-2]
+    for tile in options:
+        groups = ceildiv(m, tile.height) * ceildiv(n, tile.width) * batches
+        if not isinstance(groups, int) or groups >= 64:
+            return tile
+    return options[-1]
+
+
+def accumulator(operand: DType) -> DType:
+    """The dtype in which products of an operand's elements are summed."""
+    return DType.F32 if operand.is_float else DType.I32
+
+
+def alone(call: KernelCall, tensor: Tensor) -> bool:
+    """Whether a call touches a tensor through one view only, so that it may be bound as vec4."""
+    return [v.tensor for v in (*call.reads(), call.output)].count(tensor) == 1
+
+
+def quads(view: View, axis: int, extent: Dim) -> bool:
+    """Whether each four elements along `axis` from a multiple of four on lie in one aligned vec4.
+
+    Args:
+        view: the operand.
+        axis: the axis along which four elements are read, negative.
+        extent: its size: the last four must be whole.
+    """
+    others = [s for i, s in enumerate(view.strides) if i != len(view.strides) + axis]
+    return (
+        not view.guards
+        and not view.indirect
+        and view.strides[axis] == 1
+        and all(divides(4, d) for d in (view.offset, extent, *others))
+    )
+
+
+def source(
+    module: Module,
+    name: str,
+    view: View,
+    parameters: tuple[str, ...],
+    sizes: Sequence[Dim],
+    along: str,
+    vector: bool,
+) -> Source:
+    """A view as an operand; `parameters` are its axes, and `sizes` their extents."""
+    assert not view.indirect, f"{module.call.name}: {name} reads through indices"
+    held = accumulator(view.tensor.dtype)
+    return Source(
+        name,
+        parameters,
+        along,
+        (),
+        module.address(name, view, parameters, sizes),
+        module.literal(view.fill, held),
+        module.buffer(view.tensor),
+        vector,
+        value_type(held),
+    )
+
+
+def panels(
+    module: Module, view: View, parameters: tuple[str, ...], base: str, k: Dim, vector: bool
+) -> Source:
+    """A weight in panels of 8 columns as operand b over k and column; `base` is the panel to start from."""
+    panel = f"({base} + (column >> 3u))" if base else "(column >> 3u)"
+    position = f"({panel} * {module.word('k', k)} + k) * 8 + (column & 7)"
+    if view.offset != 0:
+        position = f"{module.word('b_offset', view.offset)} + {position}"
+    held = accumulator(view.tensor.dtype)
+    return Source(
+        "b",
+        parameters,
+        "column",
+        (),
+        Address((), (), position),
+        module.literal(0, held),
+        module.buffer(view.tensor),
+        vector,
+        value_type(held),
+    )
+
+
+def sum_range(module: Module, call: MatMul | Conv, a: View, b: View, k: Dim) -> Interval | None:
+    """Bounds of a sum of k integer products; None for floats and for sums that wrap.
+
+    Raises:
+        UnsupportedError: where a 64-bit integer sum may leave 32 bits.
+    """
+    if a.tensor.dtype.is_float:
+        return None
+    count = k if isinstance(k, int) else DIM_LIMIT
+    ends = [x * y * count for x in stored(a.tensor.dtype) for y in stored(b.tensor.dtype)]
+    least, most = stored(DType.I32)
+    if least <= min(ends) and max(ends) <= most:
+        return min(*ends, 0), max(*ends, 0)
+    if any(n.dtype in (DType.I64, DType.U64) for n in walk(call.body) if isinstance(n, Acc)):
+        raise module.unsupported(
+            "64-bit integer arithmetic needs range analysis: the products may leave 32 bits"
+        )
+    return None
