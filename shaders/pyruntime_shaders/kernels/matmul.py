@@ -1,4 +1,4 @@
-"""Products of matrices: tiles, or for few rows lanes that share k; for symbolic rows both, of which one runs."""
+"""Products of matrices: in tiles, or with lanes that share k where rows are few; symbolic rows have both."""
 
 from __future__ import annotations
 
