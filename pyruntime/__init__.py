@@ -1,1 +1,141 @@
-"""Compile trained models to packs of WGSL and Wasm, and run them."""
+"""Compile trained models to packs of WGSL and Wasm, and run them.
+
+    import pyruntime
+
+    pyruntime.convert("model.onnx", "model.pack")
+    with pyruntime.load("model.pack") as session:
+        outputs = session.run({"x": array})
+
+Importing this needs nothing but Python; the converter, NumPy and the devices are imported when used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from pyruntime.errors import (
+    CompilerError,
+    DeviceError,
+    DisposedError,
+    HashError,
+    InputError,
+    MemoryLimitError,
+    MissingFileError,
+    ModelError,
+    PackError,
+    PackVersionError,
+    PyRuntimeError,
+    RunError,
+    UnsupportedError,
+)
+from pyruntime.runtime.tensors import Tensor, TensorSpec
+
+if TYPE_CHECKING:
+    from pyruntime.pack.report import Report
+    from pyruntime.runtime.session import Device, Session, SessionReport
+
+    __version__: str
+
+__all__ = [
+    "CompilerError",
+    "DeviceError",
+    "DisposedError",
+    "HashError",
+    "InputError",
+    "MemoryLimitError",
+    "MissingFileError",
+    "ModelError",
+    "PackError",
+    "PackVersionError",
+    "PyRuntimeError",
+    "Report",
+    "RunError",
+    "Session",
+    "SessionReport",
+    "Tensor",
+    "TensorSpec",
+    "UnsupportedError",
+    "__version__",
+    "convert",
+    "load",
+    "load_async",
+]
+
+_LAZY = {
+    "Report": "pyruntime.pack.report",
+    "Session": "pyruntime.runtime.session",
+    "SessionReport": "pyruntime.runtime.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pyruntime")
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'pyruntime' has no attribute {name!r}")
+
+
+def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Any) -> Report:
+    """Compile the model file `source` to a pack at `out`, and report what was made.
+
+    Options are those of the converter: `targets`, `weights`, `name`, `compiler`, `progress`; see
+    `pyruntime_converter.convert`.
+
+    Raises:
+        PyRuntimeError: the converter is not installed.
+        ModelError: the file is missing, damaged or inconsistent.
+        UnsupportedError: a node cannot be compiled for an asked target.
+        CompilerError: there is no C compiler for Wasm, or it failed.
+        PackError: the pack cannot be written.
+    """
+    report: Report = _converter()(source, out, **options)
+    return report
+
+
+def _converter() -> Any:
+    """The converter's `convert`, by entry point or, in a checkout, by name."""
+    from importlib.metadata import entry_points
+
+    points = entry_points(group="pyruntime.converter", name="default")
+    try:
+        for point in points:
+            return point.load()
+        return importlib.import_module("pyruntime_converter").convert
+    except ModuleNotFoundError as error:
+        raise PyRuntimeError(
+            f"converting needs {error.name}, which is not installed: pip install pyruntime[onnx,compiler]"
+        ) from error
+
+
+def load(path: str | os.PathLike[str], device: Device = "auto", entry: str | None = None) -> Session:
+    """Open the pack at `path` (a folder or a stored .zip) and make its programs ready to run.
+
+    Args:
+        path: the pack.
+        device: "webgpu", "wasm", or "auto": WebGPU where there is a GPU, else Wasm; `session.device` and
+            `session.report.reason` tell what was chosen and why.
+        entry: which of the pack's programs `inputs`, `outputs` and `run` mean; by default the first.
+
+    Raises:
+        PackError: the pack is damaged (MissingFileError, HashError) or newer than this (PackVersionError).
+        DeviceError: the device is not available; the message says what to install.
+        MemoryLimitError: the weights do not fit the device.
+        InputError: there is no such entry.
+    """
+    from pyruntime.runtime.load import load as load_session
+
+    return load_session(path, device, entry)
+
+
+async def load_async(
+    path: str | os.PathLike[str], device: Device = "auto", entry: str | None = None
+) -> Session:
+    """`load` in a thread of its own."""
+    import asyncio
+
+    return await asyncio.to_thread(load, path, device, entry)

@@ -1,0 +1,1 @@
+"""Running packs natively: sessions on WebGPU (wgpu-py) and Wasm (wasmtime)."""

@@ -1,0 +1,202 @@
+"""From what the user feeds to checked bytes and values of symbols, and from bytes to what the user gets.
+
+Anything with the buffer protocol is taken (NumPy arrays, array.array, memoryview), as are Python numbers
+and nested lists of them, `Tensor`, and objects that NumPy can turn into an array. NumPy itself is not needed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyruntime.errors import InputError
+from pyruntime.ir.dtypes import DType
+from pyruntime.pack.expressions import Evaluator, infix
+from pyruntime.pack.program import bound_shape
+from pyruntime.pack.schema import Entry, Spec
+from pyruntime.runtime.tensors import Tensor, TensorSpec
+
+FORMATS = {
+    DType.BOOL: "?",
+    DType.I8: "b",
+    DType.I16: "h",
+    DType.I32: "i",
+    DType.I64: "q",
+    DType.U8: "B",
+    DType.U16: "H",
+    DType.U32: "I",
+    DType.U64: "Q",
+    DType.F16: "e",
+    DType.F32: "f",
+    DType.F64: "d",
+}
+_KINDS = {"?": "bool", **dict.fromkeys("bhilqn", "int"), **dict.fromkeys("BHILQN", "uint")}
+_KINDS |= dict.fromkeys("efd", "float")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Checked inputs in the entry's order, and the values that their sizes give to the symbols."""
+
+    inputs: tuple[Tensor, ...]
+    symbols: Mapping[str, int]
+
+
+def spec_of(spec: Spec) -> TensorSpec:
+    """An input or output as sessions tell it."""
+    shape = tuple(d if isinstance(d, int) else infix(d) for d in spec.shape)
+    return TensorSpec(spec.name, spec.dtype.value, shape)
+
+
+def bind(entry: Entry, feeds: Mapping[str, Any]) -> Bound:
+    """Check feeds against the entry. Raises InputError naming the input, what was expected and what it is."""
+    _check_names([s.name for s in entry.inputs], feeds)
+    inputs = tuple(_tensor(feeds[s.name], s) for s in entry.inputs)
+    for tensor, spec in zip(inputs, entry.inputs, strict=True):
+        if len(tensor.shape) != len(spec.shape):
+            raise _mismatch(spec, tensor, f"rank {len(spec.shape)} is needed")
+    symbols: dict[str, int] = {}
+    for symbol in entry.symbols:
+        size = inputs[symbol.input].shape[symbol.axis]
+        if size < 1:
+            reason = f"axis {symbol.axis} ({symbol.name}) must be at least 1"
+            raise _mismatch(entry.inputs[symbol.input], inputs[symbol.input], reason)
+        symbols[symbol.name] = size
+    values = Evaluator(symbols)
+    for tensor, spec in zip(inputs, entry.inputs, strict=True):
+        expected = bound_shape(spec, values)
+        if expected != tensor.shape:
+            axis = next(i for i, (a, b) in enumerate(zip(expected, tensor.shape, strict=True)) if a != b)
+            raise _mismatch(
+                spec, tensor, f"axis {axis} must be {expected[axis]}{_because(spec, axis, symbols)}"
+            )
+    return Bound(inputs, symbols)
+
+
+def make_output(tensor: Tensor) -> Any:
+    """A NumPy array over the tensor's bytes, or the tensor itself where there is no NumPy."""
+    try:
+        import numpy as np
+    except ModuleNotFoundError:
+        return tensor
+    return np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape)
+
+
+def _because(spec: Spec, axis: int, symbols: Mapping[str, int]) -> str:
+    dim = spec.shape[axis]
+    if isinstance(dim, int):
+        return ""
+    return f" = {infix(dim)}, since {', '.join(f'{k} is {v}' for k, v in symbols.items())}"
+
+
+def _check_names(known: Sequence[str], feeds: Mapping[str, Any]) -> None:
+    listed = ", ".join(map(repr, known)) or "none"
+    for name in feeds:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise InputError(f"there is no input {name!r}{hint} The inputs are {listed}")
+    missing = [n for n in known if n not in feeds]
+    if missing:
+        raise InputError(f"input {missing[0]!r} is missing; the inputs are {listed}")
+
+
+def _mismatch(spec: Spec, tensor: Tensor, reason: str) -> InputError:
+    wanted = spec_of(spec)
+    expected = f"{wanted.dtype} of shape ({', '.join(map(str, wanted.shape))})"
+    got = f"{tensor.dtype} of shape ({', '.join(map(str, tensor.shape))})"
+    return InputError(f"input {spec.name!r}: expected {expected}, got {got}: {reason}")
+
+
+def _tensor(value: Any, spec: Spec) -> Tensor:
+    if isinstance(value, Tensor):
+        tensor = value
+        if len(tensor.data) != math.prod(tensor.shape) * DType(tensor.dtype).bytes:
+            raise InputError(
+                f"input {spec.name!r}: {len(tensor.data)} bytes for {tensor.dtype} {tensor.shape}"
+            )
+    elif isinstance(value, (bool, int, float, list, tuple)):
+        return _from_python(value, spec)
+    else:
+        tensor = _from_buffer(value, spec)
+    if tensor.dtype != spec.dtype.value:
+        raise _mismatch(spec, tensor, f"convert it, with .astype({spec.dtype.value!r}) say")
+    return tensor
+
+
+def _from_buffer(value: Any, spec: Spec) -> Tensor:
+    try:
+        view = memoryview(value)
+    except (TypeError, ValueError, BufferError):
+        value = _as_array(value, spec)
+        view = memoryview(value)
+    kind = _KINDS.get(view.format.lstrip("@=<"))
+    if kind is None:
+        raise InputError(
+            f"input {spec.name!r}: expected {spec.dtype.value}, got elements of format {view.format!r}"
+            f" ({type(value).__name__})"
+        )
+    dtype = kind if kind == "bool" else f"{kind}{8 * view.itemsize}"
+    if not view.nbytes:
+        data = memoryview(b"")
+    elif view.c_contiguous:
+        data = view.cast("B")
+    else:
+        data = memoryview(value.tobytes())
+    return Tensor(data, tuple(view.shape or ()), dtype)
+
+
+def _as_array(value: Any, spec: Spec) -> Any:
+    """value as a NumPy array, for objects of other libraries that offer themselves as one."""
+    if hasattr(value, "__array__"):
+        import numpy as np
+
+        return np.asarray(value)
+    raise InputError(
+        f"input {spec.name!r}: expected {spec.dtype.value} as an array or a list, got {type(value).__name__}"
+    )
+
+
+def _from_python(value: Any, spec: Spec) -> Tensor:
+    """Python numbers: bool for bool, int for integers in range, int and float for floats (rounded as usual)."""
+    wanted: tuple[type, ...] = (bool,) if spec.dtype is DType.BOOL else (int,)
+    if spec.dtype.is_float:
+        wanted = (int, float)
+    shape = _python_shape(value, spec)
+    flat = list(_flat(value, shape, spec))
+    for element in flat:
+        if not isinstance(element, wanted) or (isinstance(element, bool) and bool not in wanted):
+            raise InputError(f"input {spec.name!r}: expected {spec.dtype.value}, got {element!r} in a list")
+    try:
+        data = struct.pack(f"<{len(flat)}{FORMATS[spec.dtype]}", *flat)
+    except (struct.error, OverflowError):
+        raise InputError(f"input {spec.name!r}: a number does not fit {spec.dtype.value}") from None
+    return Tensor(memoryview(data), shape, spec.dtype.value)
+
+
+def _python_shape(value: Any, spec: Spec) -> tuple[int, ...]:
+    shape: list[int] = []
+    while isinstance(value, (list, tuple)):
+        if len(shape) > 64:
+            raise InputError(f"input {spec.name!r}: the list is nested too deeply")
+        shape.append(len(value))
+        if not value:
+            # what follows cannot be seen; the declared shape says how it would go on
+            shape += [d for d in spec.shape[len(shape) :] if isinstance(d, int)]
+            break
+        value = value[0]
+    return tuple(shape)
+
+
+def _flat(value: Any, shape: tuple[int, ...], spec: Spec) -> Iterator[Any]:
+    if not shape:
+        yield value
+        return
+    if not isinstance(value, (list, tuple)) or len(value) != shape[0]:
+        raise InputError(f"input {spec.name!r}: the lists are of unequal lengths")
+    for element in value:
+        yield from _flat(element, shape[1:], spec)

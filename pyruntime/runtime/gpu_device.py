@@ -1,0 +1,145 @@
+"""The WebGPU device of this process: one, shared by all sessions."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyruntime.errors import DeviceError, MemoryLimitError, RunError
+
+# WebGPU's names of the features that variants may require -> wgpu-py's
+FEATURES = {"shader-f16": "shader-f16", "subgroups": "subgroup"}
+# limits that are asked for as high as the adapter goes
+_RAISED = (
+    "max-buffer-size",
+    "max-storage-buffer-binding-size",
+    "max-storage-buffers-per-shader-stage",
+    "max-compute-workgroup-storage-size",
+    "max-compute-invocations-per-workgroup",
+    "max-compute-workgroup-size-x",
+)
+_INSTALL = (
+    "install a GPU driver, or on Debian libvulkan1 and mesa-vulkan-drivers, which bring a software device"
+)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A GPU that wgpu found."""
+
+    handle: Any
+    name: str
+    software: bool
+
+
+def unavailable() -> str:
+    """Why there is no WebGPU here; empty when there is."""
+    try:
+        adapter()
+    except DeviceError as error:
+        return str(error)
+    return ""
+
+
+@functools.cache
+def adapter() -> Adapter:
+    """The fastest adapter. Raises DeviceError where there is none, saying what to install."""
+    if importlib.util.find_spec("wgpu") is None:
+        raise DeviceError("wgpu is not installed: pip install pyruntime[webgpu]")
+    with _runtime_folder():
+        try:
+            import wgpu
+
+            handle = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
+        except (RuntimeError, OSError, ImportError) as error:
+            raise DeviceError(f"no WebGPU adapter was found ({error}); {_INSTALL}") from None
+    info = handle.info
+    name = " ".join(filter(None, (info.get("device"), info.get("backend_type")))) or "WebGPU adapter"
+    return Adapter(handle, name, info.get("adapter_type") == "CPU")
+
+
+@contextmanager
+def _runtime_folder() -> Iterator[None]:
+    """Drivers look for a window system, and complain where this variable is not set, as in containers."""
+    if os.name != "posix" or "XDG_RUNTIME_DIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="pyruntime-") as folder:
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["XDG_RUNTIME_DIR"]
+
+
+class Device:
+    """A wgpu device with the features and limits that variants of packs may use."""
+
+    def __init__(self, found: Adapter) -> None:
+        self.adapter = found
+        self.limits: Mapping[str, int] = found.handle.limits
+        self.features = frozenset(f for f, native in FEATURES.items() if native in found.handle.features)
+        try:
+            self.handle = found.handle.request_device_sync(
+                label="pyruntime",
+                required_features=[FEATURES[f] for f in sorted(self.features)],
+                required_limits={k: v for k in _RAISED if (v := self.limits.get(k))},
+            )
+        except RuntimeError as error:
+            raise DeviceError(f"{found.name} gave no device: {error}") from None
+
+    def meets(self, features: Sequence[str], limits: Mapping[str, int]) -> bool:
+        """Whether a variant that requires these can run."""
+        return self.features.issuperset(features) and all(
+            _native(k) in _RAISED and self.limits.get(_native(k), 0) >= v for k, v in limits.items()
+        )
+
+    def check_buffer(self, size: int, what: str) -> None:
+        """Raise MemoryLimitError for a buffer that the device does not allow."""
+        if size > self.limits["max-buffer-size"]:
+            raise MemoryLimitError(
+                f"{what} need a buffer of {size} bytes; {self.adapter.name} allows"
+                f" {self.limits['max-buffer-size']}"
+            )
+
+    def check_binding(self, size: int, what: str) -> None:
+        """Raise MemoryLimitError for a binding that the device does not allow."""
+        if size > self.limits["max-storage-buffer-binding-size"]:
+            raise MemoryLimitError(
+                f"{what} binds {size} bytes at once; {self.adapter.name} allows"
+                f" {self.limits['max-storage-buffer-binding-size']}"
+            )
+
+
+@functools.cache
+def device() -> Device:
+    """The device that all sessions share. Raises DeviceError."""
+    return Device(adapter())
+
+
+@contextmanager
+def guarded(what: str) -> Iterator[None]:
+    """What wgpu raises becomes MemoryLimitError, DeviceError for a lost device, else RunError."""
+    import wgpu
+
+    try:
+        yield
+    except wgpu.GPUOutOfMemoryError as error:
+        raise MemoryLimitError(f"{what}: the device is out of memory: {error}") from None
+    except (wgpu.GPUError, wgpu.GPUPipelineError) as error:
+        if re.search(r"\blost\b", str(error)):
+            device.cache_clear()
+            raise DeviceError(f"{what}: the device was lost; load the pack again: {error}") from None
+        raise RunError(f"{what}: {error}") from None
+
+
+def _native(limit: str) -> str:
+    """wgpu-py's name of a WebGPU limit: maxBufferSize -> max-buffer-size."""
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda m: f"-{m[1].lower()}", limit)

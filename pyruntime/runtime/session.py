@@ -1,0 +1,146 @@
+"""The session: what every device has in common."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pyruntime.errors import DisposedError, InputError
+from pyruntime.runtime.bind import Bound, bind, make_output, spec_of
+from pyruntime.runtime.tensors import Tensor, TensorSpec
+
+if TYPE_CHECKING:
+    from pyruntime.pack.schema import Entry, Manifest
+
+Device = Literal["auto", "webgpu", "wasm"]
+
+
+@dataclass
+class SessionReport:
+    """What a session runs on, and what a run takes.
+
+    Attributes:
+        device: "webgpu" or "wasm".
+        reason: why this device was chosen.
+        engine: the adapter's or the Wasm engine's name.
+        variant: the features that the chosen variant of the pack uses beyond the base.
+        dispatches: GPU dispatches of a run; 0 on Wasm. The most there can be, where sizes decide.
+        host_steps: steps of a WebGPU program that run on the CPU.
+        steps: names of the program's steps, in order.
+        weights_bytes: bytes of weights on the device.
+        memory_bytes: bytes that the device holds at present, weights included; grows with the sizes fed.
+    """
+
+    device: str
+    reason: str
+    engine: str
+    variant: tuple[str, ...]
+    dispatches: int
+    host_steps: int
+    steps: tuple[str, ...]
+    weights_bytes: int
+    memory_bytes: int
+
+
+class Session(ABC):
+    """A model ready to run. Runs from several threads queue. Use it as a context manager, or call `close`.
+
+    Attributes:
+        inputs, outputs: TensorSpec of each, in the model's order.
+        device: "webgpu" or "wasm".
+        report: a SessionReport.
+    """
+
+    report: SessionReport
+
+    def __init__(self, manifest: Manifest, entry: str | None) -> None:
+        self._manifest = manifest
+        self._entry = self.find_entry(entry) if entry is not None else 0
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs of the session's entry."""
+        return tuple(map(spec_of, self._manifest.entries[self._entry].inputs))
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs of the session's entry."""
+        return tuple(map(spec_of, self._manifest.entries[self._entry].outputs))
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Names of the programs of the pack."""
+        return tuple(e.name for e in self._manifest.entries)
+
+    @property
+    def device(self) -> str:
+        """What this session runs on."""
+        return self.report.device
+
+    def find_entry(self, name: str) -> int:
+        """The number of an entry. Raises InputError naming the entries there are."""
+        if name not in self.entries:
+            close = difflib.get_close_matches(name, self.entries, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ";"
+            raise InputError(
+                f"there is no entry {name!r}{hint} the pack has {', '.join(map(repr, self.entries))}"
+            )
+        return self.entries.index(name)
+
+    def run(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
+        """Run the program once.
+
+        Args:
+            feeds: for each input its elements: a NumPy array or anything array-like of the exact dtype, or
+                (nested lists of) Python numbers.
+            entry: another of the pack's programs than the session's own.
+
+        Returns:
+            For each output a new NumPy array; a `Tensor` where there is no NumPy.
+
+        Raises:
+            InputError: a name, dtype, shape or value that the model does not take.
+            MemoryLimitError: these sizes need more memory than the device allows.
+            RunError: the program failed.
+            DisposedError: the session is closed.
+        """
+        number = self._entry if entry is None else self.find_entry(entry)
+        spec = self._manifest.entries[number]
+        bound = bind(spec, feeds)
+        with self._lock:
+            if self._closed:
+                raise DisposedError("the session is closed")
+            outputs = self._execute(number, spec, bound)
+        return {s.name: make_output(t) for s, t in zip(spec.outputs, outputs, strict=True)}
+
+    async def run_async(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
+        """`run` in a thread of its own."""
+        return await asyncio.to_thread(self.run, feeds, entry=entry)
+
+    def close(self) -> None:
+        """Free what the session holds on the device; calling it again does nothing."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._release()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def _execute(self, number: int, entry: Entry, bound: Bound) -> Sequence[Tensor]:
+        """Outputs of one run, in the entry's order, with bytes of their own."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Free memory on the device."""

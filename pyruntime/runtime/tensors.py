@@ -1,0 +1,35 @@
+"""What sessions tell of tensors, and tensors where there is no NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a model.
+
+    Attributes:
+        name: as in the user's model.
+        dtype: NumPy's name of the element type.
+        shape: a size per axis: an integer, or an expression over symbols such as "batch" or "2 * n".
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A dense tensor without NumPy.
+
+    Attributes:
+        data: the elements' bytes in row-major order, little-endian; bool takes one byte.
+        shape: size of each axis.
+        dtype: NumPy's name of the element type.
+    """
+
+    data: memoryview
+    shape: tuple[int, ...]
+    dtype: str

@@ -1,0 +1,327 @@
+"""Sessions on Wasm, through wasmtime."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PackVersionError, RunError
+from pyruntime.pack.expressions import Evaluator
+from pyruntime.pack.program import bound_shape, told
+from pyruntime.pack.schema import ABI, Entry, Wasm, WasmVariant
+from pyruntime.runtime.bind import Bound
+from pyruntime.runtime.session import Session, SessionReport
+from pyruntime.runtime.tensors import Tensor
+
+if TYPE_CHECKING:
+    import wasmtime
+
+    from pyruntime.pack.reader import Pack
+
+PAGE = 65536
+ADDRESSES = 2**32
+TAIL = 64  # bytes after the last weight that vector loads may read
+
+# a module of one function with the instruction in question: valid where the engine has the feature
+_PROBES = {
+    "relaxed-simd": bytes.fromhex(
+        "0061736d01000000 0108016003 7b7b7b 017b 03020100 0a0d010b00 2000 2001 2002 fd8502 0b"
+    )
+}
+# exports of ABI 1: parameters and result
+_EXPORTS = {
+    "abi": ((), "i32"),
+    "dims": (("i32",), "i32"),
+    "plan": (("i32",), "i32"),
+    "bytes": (("i32",), "i64"),
+    "input": (("i32", "i32"), "i32"),
+    "output": (("i32", "i32"), "i32"),
+    "output_dim": (("i32", "i32", "i32"), "i64"),
+    "steps": (("i32",), "i32"),
+    "run": (("i32", "i32", "i32"), "i32"),
+}
+_MODULES_KEPT = 8
+_modules: OrderedDict[str, wasmtime.Module] = OrderedDict()  # compiled modules by hash
+_modules_lock = threading.Lock()
+
+
+def unavailable() -> str:
+    """Why there is no Wasm engine here; empty when there is one."""
+    if importlib.util.find_spec("wasmtime") is None:
+        return "wasmtime is not installed: pip install pyruntime[wasm]"
+    return ""
+
+
+@functools.cache
+def _engine() -> wasmtime.Engine:
+    import wasmtime
+
+    return wasmtime.Engine()
+
+
+@functools.cache
+def _has(feature: str) -> bool:
+    """Whether the engine has a feature that a variant may require."""
+    import wasmtime
+
+    try:
+        wasmtime.Module.validate(_engine(), _PROBES[feature])
+    except (KeyError, wasmtime.WasmtimeError):
+        return False
+    return True
+
+
+@dataclass
+class _Plan:
+    """Addresses and shapes that hold while an entry's symbols keep their values."""
+
+    symbols: dict[str, int]
+    inputs: list[int]
+    outputs: list[tuple[int, tuple[int, ...]]]
+    verified: bool = False  # the module told the same output shapes
+
+
+class WasmSession(Session):
+    """A pack's Wasm module with its memory.
+
+    Raises:
+        DeviceError: wasmtime is not installed, or the pack has no Wasm target.
+        PackError: the module is not what the pack says.
+        MemoryLimitError: the weights do not fit.
+    """
+
+    def __init__(self, pack: Pack, entry: str | None, reason: str) -> None:
+        super().__init__(pack.manifest, entry)
+        target = pack.manifest.targets.wasm
+        if target is None:
+            raise DeviceError(f"{pack.path} was not converted for wasm")
+        if problem := unavailable():
+            raise DeviceError(problem)
+        import wasmtime
+
+        self._target: Wasm = target
+        variant = next(v for v in target.variants if all(map(_has, v.requires)))
+        self._module = _compiled(variant, pack.read(variant))
+        _check_module(self._module, variant.file, target)
+        self._store = wasmtime.Store(_engine())
+        tensors = pack.manifest.weights.tensors
+        spans = [(w.address, tensors[w.tensor].elements * w.dtype.bytes) for w in target.weights]
+        try:
+            limits = wasmtime.Limits(target.initial_pages, ADDRESSES // PAGE)
+            self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+        except wasmtime.WasmtimeError as error:
+            raise MemoryLimitError(f"no memory of {target.initial_pages * PAGE} bytes: {error}") from None
+        self._grow(max((address + size + TAIL for address, size in spans), default=0), "the weights")
+        self._instantiate()
+        self._load_weights(pack)
+        self._broken = False
+        steps = tuple(target.entries[self._entry].steps)
+        self.report = SessionReport(
+            device="wasm",
+            reason=reason,
+            engine=f"wasmtime {version('wasmtime')}",
+            variant=tuple(variant.requires),
+            dispatches=0,
+            host_steps=0,
+            steps=steps,
+            weights_bytes=sum(size for _, size in spans),
+            memory_bytes=self._memory.data_len(self._store),
+        )
+
+    def _instantiate(self) -> None:
+        import wasmtime
+
+        try:
+            instance = wasmtime.Instance(self._store, self._module, [self._memory])
+            self._exports = instance.exports(self._store)
+            abi = self._call("abi")
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            raise PackError(f"the Wasm module cannot be started: {error}") from None
+        if abi != ABI:
+            raise PackVersionError(f"the Wasm module has ABI {abi}; this version of pyruntime knows {ABI}")
+        self._plans: dict[int, _Plan] = {}
+
+    def _load_weights(self, pack: Pack) -> None:
+        import numpy as np
+
+        places = {w.tensor: w for w in self._target.weights}
+        memory = self._bytes()
+        tensors = pack.manifest.weights.tensors
+        for index, first, data in pack.tensors(places):
+            place, stored = places[index], tensors[index].dtype
+            start = place.address + first * place.dtype.bytes
+            if stored is place.dtype:
+                memory[start : start + len(data)] = data
+            else:
+                elements = np.frombuffer(data, stored.value)
+                target = memory[start : start + len(elements) * place.dtype.bytes]
+                np.frombuffer(target, place.dtype.value)[:] = elements
+
+    def _call(self, name: str, *arguments: int) -> int:
+        result: int = self._exports[name](self._store, *arguments)  # type: ignore[operator]  # checked: a function
+        return result
+
+    def _address(self, name: str, *arguments: int) -> int:
+        return self._call(name, *arguments) & (ADDRESSES - 1)
+
+    def _bytes(self) -> memoryview:
+        """The memory as it is now; growth makes this stale."""
+        return memoryview(self._memory.get_buffer_ptr(self._store)).cast("B")
+
+    def _grow(self, size: int, what: str) -> None:
+        import wasmtime
+
+        missing = size - self._memory.data_len(self._store)
+        if size > ADDRESSES:
+            raise MemoryLimitError(f"{what} need {size} bytes of memory; Wasm has {ADDRESSES}")
+        if missing > 0:
+            try:
+                self._memory.grow(self._store, math.ceil(missing / PAGE))
+            except wasmtime.WasmtimeError:
+                raise MemoryLimitError(f"{what} need {size} bytes of memory, and cannot have them") from None
+
+    def _plan(self, number: int, entry: Entry, bound: Bound) -> _Plan:
+        known = self._plans.get(number)
+        if known is not None and known.symbols == bound.symbols:
+            return known
+        values = Evaluator(bound.symbols)
+        shapes = [bound_shape(s, values) for s in entry.outputs]
+        if entry.symbols:
+            start = self._address("dims", number)
+            packed = b"".join(v.to_bytes(8, "little") for v in bound.symbols.values())
+            self._span(start, len(packed))[:] = packed
+        self._plans.pop(number, None)
+        steps = len(self._target.entries[number].steps)
+        if self._call("steps", number) != steps:
+            raise PackError(f"the Wasm module does not have the {steps} steps of entry {entry.name!r}")
+        code = self._call("plan", number)
+        if code < 0:
+            raise MemoryLimitError(f"the program cannot be laid out for {told(bound.symbols)} (code {code})")
+        size = self._call("bytes", number)
+        self._grow(size, f"sizes {told(bound.symbols)}")
+        plan = _Plan(
+            dict(bound.symbols),
+            [self._address("input", number, i) for i in range(len(entry.inputs))],
+            [(self._address("output", number, i), shape) for i, shape in enumerate(shapes)],
+        )
+        self._plans[number] = plan
+        return plan
+
+    def _span(self, address: int, size: int) -> memoryview:
+        """Writable bytes of the memory. Raises PackError where the module named a place outside it."""
+        memory = self._bytes()
+        if address + size > len(memory):
+            raise PackError(f"the Wasm module names bytes {address} to {address + size} of {len(memory)}")
+        return memory[address : address + size]
+
+    def _execute(self, number: int, entry: Entry, bound: Bound) -> Sequence[Tensor]:
+        import wasmtime
+
+        if self._broken:  # a trap leaves the module's stack as it was
+            self._instantiate()
+            self._broken = False
+        try:
+            plan = self._start(number, entry, bound)
+            code = self._call("run", number, 0, len(self._target.entries[number].steps))
+            outputs = [
+                Tensor(
+                    memoryview(bytearray(self._span(a, math.prod(s) * spec.dtype.bytes))), s, spec.dtype.value
+                )
+                for (a, s), spec in zip(plan.outputs, entry.outputs, strict=True)
+            ]
+            if code >= 0 and not plan.verified:
+                self._verify(number, plan)
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            self._broken = True
+            raise RunError(f"{self._failing_step(number, entry, bound)}: {_first_line(error)}") from None
+        if code < 0:
+            raise RunError(f"{self._failing_step(number, entry, bound)}: code {code}")
+        self.report.memory_bytes = self._memory.data_len(self._store)
+        return outputs
+
+    def _start(self, number: int, entry: Entry, bound: Bound) -> _Plan:
+        """Plan, and write the inputs."""
+        plan = self._plan(number, entry, bound)
+        for address, tensor in zip(plan.inputs, bound.inputs, strict=True):
+            self._span(address, len(tensor.data))[:] = tensor.data
+        return plan
+
+    def _verify(self, number: int, plan: _Plan) -> None:
+        for i, (_, shape) in enumerate(plan.outputs):
+            made = tuple(self._call("output_dim", number, i, axis) for axis in range(len(shape)))
+            if made != shape:
+                raise PackError(f"the Wasm module made output {i} of shape {made}; pack.json says {shape}")
+        plan.verified = True
+
+    def _failing_step(self, number: int, entry: Entry, bound: Bound) -> str:
+        """Run again step by step, to name the one that fails."""
+        import wasmtime
+
+        self._broken = True
+        steps = self._target.entries[number].steps
+        step = 0
+        try:
+            self._instantiate()
+            self._start(number, entry, bound)
+            for step in range(len(steps)):
+                if self._call("run", number, step, step + 1) < 0:
+                    break
+            else:
+                return f"entry {entry.name!r} failed"
+        except (wasmtime.Trap, wasmtime.WasmtimeError):
+            pass
+        return f"step {step} {steps[step]!r} failed" if steps else f"entry {entry.name!r} failed"
+
+    def _release(self) -> None:
+        self._store.close()
+
+
+def _compiled(variant: WasmVariant, code: bytes) -> wasmtime.Module:
+    """The compiled module, from the last few of this process where it is among them. Raises PackError."""
+    import wasmtime
+
+    with _modules_lock:
+        module = _modules.pop(variant.sha256, None)
+    if module is None:
+        try:
+            module = wasmtime.Module(_engine(), code)
+        except wasmtime.WasmtimeError as error:
+            raise PackError(f"{variant.file} is not a valid module: {_first_line(error)}") from None
+    with _modules_lock:
+        _modules[variant.sha256] = module
+        while len(_modules) > _MODULES_KEPT:
+            _modules.popitem(last=False)
+    return module
+
+
+def _check_module(module: wasmtime.Module, file: str, target: Wasm) -> None:
+    """Raise PackError unless the module imports env.memory alone and exports ABI 1."""
+    import wasmtime
+
+    imports = [(i.module, i.name) for i in module.imports]
+    if imports != [("env", "memory")] or not isinstance(module.imports[0].type, wasmtime.MemoryType):
+        raise PackError(f"{file} imports {imports or 'nothing'}; a pack's module imports env.memory alone")
+    least = module.imports[0].type.limits.min
+    if least > target.initial_pages:
+        raise PackError(f"{file} wants {least} pages at first; pack.json says {target.initial_pages}")
+    exports = {e.name: e.type for e in module.exports}
+    for name, (parameters, result) in _EXPORTS.items():
+        kind = exports.get(name)
+        if not isinstance(kind, wasmtime.FuncType):
+            raise PackError(f"{file} does not export the function {name!r}")
+        if (tuple(map(str, kind.params)), [str(r) for r in kind.results]) != (parameters, [result]):
+            raise PackError(f"{file} exports {name!r} with other parameters than ABI {ABI}")
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong, without the backtrace of nameless functions."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if "wasm trap:" in line]
+    return causes[0][causes[0].index("wasm trap:") :] if causes else lines[0] if lines else "failed"

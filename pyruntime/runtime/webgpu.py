@@ -1,0 +1,311 @@
+"""Sessions on WebGPU, through wgpu-py."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyruntime.errors import DeviceError, InputError, PackError
+from pyruntime.pack.program import BoundCopy, BoundDispatch, BoundProgram, Span, bind
+from pyruntime.pack.schema import ALIGNMENT, Dispatch, Entry, Shader, WebGpu
+from pyruntime.runtime.bind import Bound
+from pyruntime.runtime.gpu_convert import WORD, narrow, widen
+from pyruntime.runtime.gpu_device import device, guarded
+from pyruntime.runtime.session import Session, SessionReport
+from pyruntime.runtime.tensors import Tensor
+
+if TYPE_CHECKING:
+    from pyruntime.pack.reader import Pack
+
+PLANS_KEPT = 8
+UPLOAD_BATCH = 32 << 20  # bytes of weights after which the queue is flushed, since it copies what it is given
+
+
+@dataclass
+class _Plan:
+    """A program for one set of sizes, with everything that the device needs to run it."""
+
+    program: BoundProgram
+    encode: list[Callable[[Any], None]]  # each takes a command encoder; a run of dispatches is one pass
+    uniforms: Any
+
+
+class WebGpuSession(Session):
+    """A pack's shaders and command lists with their buffers.
+
+    Raises:
+        DeviceError: there is no adapter, or the pack has no WebGPU target.
+        MemoryLimitError: the weights do not fit the device.
+        RunError: the device refuses a shader.
+    """
+
+    def __init__(self, pack: Pack, entry: str | None, reason: str) -> None:
+        super().__init__(pack.manifest, entry)
+        target = pack.manifest.targets.webgpu
+        if target is None:
+            raise DeviceError(f"{pack.path} was not converted for webgpu")
+        self._target: WebGpu = target
+        self._gpu = device()
+        self._device = self._gpu.handle
+        chosen = (i for i, v in enumerate(target.variants) if self._gpu.meets(v.requires, v.limits))
+        self._number = next(chosen)
+        self._variant = target.variants[self._number]
+        self._code = pack.read(self._variant)
+        self._pipelines: dict[int, tuple[Any, Any]] = {}
+        self._plans: OrderedDict[tuple[int, tuple[int, ...]], _Plan] = OrderedDict()
+        self._arenas: list[Any] = []
+        self._staging: Any = None
+        with guarded("loading"):
+            self._weights = [self._buffer(size, "the weights") for size in target.buffers]
+            self._upload_weights(pack)
+            for shader in self._shaders_of(self._entry):
+                self._pipeline(shader)
+        commands = self._variant.entries[self._entry].commands
+        steps = tuple(c.step for c in commands if isinstance(c, Dispatch))
+        self.report = SessionReport(
+            device="webgpu",
+            reason=reason,
+            engine=self._gpu.adapter.name,
+            variant=tuple(self._variant.requires),
+            dispatches=len(steps),
+            host_steps=0,
+            steps=steps,
+            weights_bytes=sum(target.buffers),
+            memory_bytes=sum(target.buffers),
+        )
+
+    def _buffer(self, size: int, what: str) -> Any:
+        import wgpu
+
+        self._gpu.check_buffer(size, what)
+        usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.COPY_SRC
+        return self._device.create_buffer(size=max(size, WORD), usage=usage)
+
+    def _upload_weights(self, pack: Pack) -> None:
+        places = {w.tensor: w for w in self._target.weights}
+        tensors = pack.manifest.weights.tensors
+        pending = 0
+        for index, first, data in pack.tensors(places):
+            place = places[index]
+            try:
+                elements = widen(data, tensors[index].dtype, place.dtype)
+            except InputError as error:
+                raise PackError(f"weight {tensors[index].name!r}: {error}") from None
+            self._device.queue.write_buffer(
+                self._weights[place.buffer], place.offset + first * WORD, elements
+            )
+            pending += elements.nbytes
+            if pending > UPLOAD_BATCH:
+                self._device.queue.submit([])
+                pending = 0
+        self._device.queue.submit([])
+
+    def _shaders_of(self, number: int) -> list[int]:
+        commands = self._variant.entries[number].commands
+        return sorted({c.shader for c in commands if isinstance(c, Dispatch)})
+
+    def _pipeline(self, number: int) -> tuple[Any, Any]:
+        """The pipeline of a shader and the layout of its bindings."""
+        if number not in self._pipelines:
+            shader = self._variant.shaders[number]
+            with guarded(f"shader {shader.name!r}"):
+                self._pipelines[number] = self._make_pipeline(shader)
+        return self._pipelines[number]
+
+    def _make_pipeline(self, shader: Shader) -> tuple[Any, Any]:
+        import wgpu
+
+        try:
+            code = self._code[shader.offset : shader.offset + shader.bytes].decode()
+        except UnicodeDecodeError as error:
+            raise PackError(f"{self._variant.file}: shader {shader.name!r}: {error}") from None
+        kinds = ["read-only-storage" if a == "read" else "storage" for a in shader.bindings]
+        layout = self._device.create_bind_group_layout(
+            entries=[
+                {"binding": i, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}}
+                for i, kind in enumerate([*kinds, "uniform"])
+            ]
+        )
+        pipeline = self._device.create_compute_pipeline(
+            label=shader.name,
+            layout=self._device.create_pipeline_layout(bind_group_layouts=[layout]),
+            compute={
+                "module": self._device.create_shader_module(label=shader.name, code=code),
+                "entry_point": "main",
+            },
+        )
+        return pipeline, layout
+
+    def _plan(self, number: int, entry: Entry, bound: Bound) -> _Plan:
+        key = (number, tuple(bound.symbols.values()))
+        plan = self._plans.pop(key, None)
+        if plan is None:
+            program = bind(self._target, self._number, number, entry, bound.symbols)
+            self._reserve(program)
+            plan = self._prepare(program)
+        self._plans[key] = plan
+        while len(self._plans) > PLANS_KEPT:
+            self._plans.popitem(last=False)[1].uniforms.destroy()
+        return plan
+
+    def _reserve(self, program: BoundProgram) -> None:
+        """Make the arenas large enough. Plans bind arenas, so larger ones end all plans."""
+        sizes = [a.size for a in self._arenas] + [0] * (len(program.arenas) - len(self._arenas))
+        needed = [max(size, WORD) for size in program.arenas]
+        if all(have >= need for have, need in zip(sizes, needed, strict=False)):
+            return
+        self._drop_plans()
+        for i, need in enumerate(needed):
+            if sizes[i] < need:
+                buffer = self._buffer(need, "tensors")
+                if i < len(self._arenas):
+                    self._arenas[i].destroy()
+                    self._arenas[i] = buffer
+                else:
+                    self._arenas.append(buffer)
+        self.report.memory_bytes = self.report.weights_bytes + sum(a.size for a in self._arenas)
+
+    def _drop_plans(self) -> None:
+        for plan in self._plans.values():
+            plan.uniforms.destroy()
+        self._plans.clear()
+
+    def _prepare(self, program: BoundProgram) -> _Plan:
+        import wgpu
+
+        slots, packed = [], bytearray()
+        for command in program.commands:
+            if isinstance(command, BoundDispatch):
+                slots.append(len(packed))
+                packed += struct.pack(f"<{len(command.words)}i", *command.words)
+                packed += bytes(-len(packed) % ALIGNMENT)
+        uniforms = self._device.create_buffer(
+            size=max(len(packed), ALIGNMENT), usage=wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST
+        )
+        if packed:
+            self._device.queue.write_buffer(uniforms, 0, packed)
+        steps: list[Callable[[Any], None]] = []
+        run: list[tuple[Any, Any, tuple[int, int, int]]] = []
+        offsets = iter(slots)
+        for command in program.commands:
+            if isinstance(command, BoundDispatch):
+                if not run:
+                    steps.append(_compute_pass(run))
+                pipeline, layout = self._pipeline(command.shader)
+                group = self._bind_group(command, layout, uniforms, next(offsets))
+                run.append((pipeline, group, command.workgroups))
+            else:
+                steps.append(self._transfer(command))
+                run = []
+        return _Plan(program, steps, uniforms)
+
+    def _bind_group(self, command: BoundDispatch, layout: Any, uniforms: Any, offset: int) -> Any:
+        resources = []
+        for span in command.bindings:
+            self._gpu.check_binding(span.bytes, f"step {command.step!r}")
+            resources.append({"buffer": self._of(span), "offset": span.offset, "size": span.bytes})
+        size = -(-len(command.words) * WORD // 16) * 16
+        resources.append({"buffer": uniforms, "offset": offset, "size": size})
+        return self._device.create_bind_group(
+            layout=layout, entries=[{"binding": i, "resource": r} for i, r in enumerate(resources)]
+        )
+
+    def _of(self, span: Span) -> Any:
+        return (self._weights if span.kind == "weights" else self._arenas)[span.index]
+
+    def _transfer(self, command: BoundCopy) -> Callable[[Any], None]:
+        target, source = command.target, command.source
+        into = self._of(target)
+        if source is None:
+            return lambda encoder: encoder.clear_buffer(into, target.offset, target.bytes)
+        origin = self._of(source)
+        return lambda encoder: encoder.copy_buffer_to_buffer(
+            origin, source.offset, into, target.offset, target.bytes
+        )
+
+    def _execute(self, number: int, entry: Entry, bound: Bound) -> Sequence[Tensor]:
+        places = self._variant.entries[number]
+        uploads = []
+        for tensor, spec, place in zip(bound.inputs, entry.inputs, places.inputs, strict=True):
+            try:
+                uploads.append(widen(tensor.data, spec.dtype, place.dtype))
+            except InputError as error:
+                raise InputError(f"input {spec.name!r}: {error}") from None
+        with guarded(f"entry {entry.name!r}"):
+            plan = self._plan(number, entry, bound)
+            for elements, at in zip(uploads, plan.program.inputs, strict=True):
+                if elements.nbytes:
+                    self._device.queue.write_buffer(self._of(at.span), at.span.offset, elements)
+            encoder = self._device.create_command_encoder()
+            for encode in plan.encode:
+                encode(encoder)
+            spans = [o.span for o in plan.program.outputs]
+            starts = self._copy_out(encoder, spans)
+            self._device.queue.submit([encoder.finish()])
+            total = sum(s.bytes for s in spans)
+            if not total:
+                words = memoryview(b"")
+            else:
+                self._staging.map_sync("READ", 0, total)
+                words = self._staging.read_mapped(0, total, copy=False)
+            try:
+                data = [
+                    narrow(words[start : start + span.bytes], place.dtype, spec.dtype)
+                    for start, span, place, spec in zip(
+                        starts, spans, places.outputs, entry.outputs, strict=True
+                    )
+                ]
+            finally:
+                if total:
+                    words.release()
+                    self._staging.unmap()
+        return [
+            Tensor(memoryview(d), o.shape, s.dtype.value)
+            for d, o, s in zip(data, plan.program.outputs, entry.outputs, strict=True)
+        ]
+
+    def _copy_out(self, encoder: Any, spans: Sequence[Span]) -> list[int]:
+        """Gather the outputs in the staging buffer; where each begins there."""
+        import wgpu
+
+        total = sum(s.bytes for s in spans)
+        if total and (self._staging is None or self._staging.size < total):
+            self._gpu.check_buffer(total, "outputs")
+            if self._staging is not None:
+                self._staging.destroy()
+            usage = wgpu.BufferUsage.MAP_READ | wgpu.BufferUsage.COPY_DST
+            self._staging = self._device.create_buffer(size=total, usage=usage)
+        starts, at = [], 0
+        for span in spans:
+            starts.append(at)
+            if span.bytes:
+                encoder.copy_buffer_to_buffer(self._of(span), span.offset, self._staging, at, span.bytes)
+            at += span.bytes
+        return starts
+
+    def _release(self) -> None:
+        self._drop_plans()
+        staging = [self._staging] if self._staging is not None else []
+        for buffer in [*self._weights, *self._arenas, *staging]:
+            buffer.destroy()
+        self._pipelines.clear()
+
+
+def _compute_pass(dispatches: list[tuple[Any, Any, tuple[int, int, int]]]) -> Callable[[Any], None]:
+    """Encodes these dispatches as one pass; the list may still grow."""
+
+    def encode(encoder: Any) -> None:
+        compute = encoder.begin_compute_pass()
+        present = None
+        for pipeline, group, workgroups in dispatches:
+            if pipeline is not present:
+                compute.set_pipeline(pipeline)
+                present = pipeline
+            compute.set_bind_group(0, group)
+            compute.dispatch_workgroups(*workgroups)
+        compute.end()
+
+    return encode
