@@ -7,10 +7,10 @@ Expressions are evaluated over 64-bit signed integers; symbols stand for positiv
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 OPERATORS = ("+", "-", "*", "//", "%", "min", "max")
 _INT64 = 2**63
@@ -22,7 +22,7 @@ class Atom:
 
     name: str
     op: str = ""
-    args: tuple[Union[int, "Expr"], ...] = ()
+    args: tuple[Dim, ...] = ()
 
     def __repr__(self) -> str:
         if not self.op:
@@ -107,8 +107,8 @@ class Expr:
         return " + ".join(parts).replace("+ -", "- ")
 
 
-Dim = Union[int, Expr]
-Rpn = Union[int, str, list[Union[int, str]]]
+Dim = int | Expr
+Rpn = int | str | list[int | str]
 
 
 def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
@@ -144,36 +144,84 @@ def _operation(op: str, a: Dim, b: Dim) -> Dim:
 
 
 def floordiv(a: Dim, b: Dim) -> Dim:
-    """a // b, rounding towards minus infinity; exact polynomial quotients are simplified."""
-    if isinstance(b, int) and b == 0:
-        raise ZeroDivisionError("dimension divided by zero")
-    if isinstance(a, int) and isinstance(b, int):
-        return a // b
-    if b == 1:
-        return a
+    """a // b, rounding towards minus infinity; whole multiples of b leave the floor."""
+    if isinstance(b, int):
+        return _floordiv_int(a, b)
     if a == b:
         return 1
     quotient, rest = _divide(a, b)
     if rest == 0:
         return quotient
-    if isinstance(b, int) and isinstance(quotient, Expr):
-        # (b*6 + 4)//3 = b*2 + 4//3: whole multiples leave the floor
+    if quotient != 0:
         return quotient + floordiv(rest, b)
-    return _operation("//", a, b)
+    return 0 if _below(a, b) else _operation("//", a, b)
+
+
+def _floordiv_int(a: Dim, b: int) -> Dim:
+    if b == 0:
+        raise ZeroDivisionError("dimension divided by zero")
+    if isinstance(a, int):
+        return a // b
+    if b < 0:
+        a, b = -a, -b
+    # (b*6 + 4)//3 = b*2 + 1 + 1//3
+    quotient, rest = _reduce(a, b)
+    if isinstance(rest, int):
+        return quotient
+    # (2*n + 1)//4 = n//2
+    common = math.gcd(b, *(c for m, c in rest.terms if m))
+    rest, b = _build([(m, c // common) for m, c in rest.terms]), b // common
+    if b == 1:
+        return quotient + rest
+    # (n//2 + 1)//3 = (n + 2)//6
+    for atom, shift in _single_atoms(rest):
+        inner, divisor = atom.args if atom.op == "//" else (0, 0)
+        if isinstance(divisor, int) and divisor > 0:
+            return quotient + floordiv(inner + shift * divisor, b * divisor)
+    return quotient if _below(rest, b) else quotient + _operation("//", rest, b)
 
 
 def mod(a: Dim, b: Dim) -> Dim:
     """a mod b with the sign of b, as Python's %."""
-    if isinstance(a, int) and isinstance(b, int):
-        return a % b
-    if b == 1 or a == b:
+    if isinstance(b, int):
+        return _mod_int(a, b)
+    if a == b:
         return 0
-    _, rest = _divide(a, b)
+    quotient, rest = _divide(a, b)
     if rest == 0:
         return 0
-    if isinstance(b, int) and isinstance(rest, int):
-        return rest % b
-    return _operation("%", a, b)
+    if quotient != 0:
+        return mod(rest, b)
+    return a if _below(a, b) else _operation("%", a, b)
+
+
+def _mod_int(a: Dim, b: int) -> Dim:
+    if b == 0:
+        raise ZeroDivisionError("dimension divided by zero")
+    if isinstance(a, int):
+        return a % b
+    if b < 0:
+        return mod(-a, -b) * -1
+    _, rest = _reduce(a, b)
+    return rest if isinstance(rest, int) or _below(rest, b) else _operation("%", rest, b)
+
+
+def _reduce(a: Dim, b: int) -> tuple[Dim, Dim]:
+    """q and r with a = q*b + r: r's constant is in [0, b), its coefficients in (-b, b)."""
+    quotient = _build([(m, -(-c // b) if m and c < 0 else c // b) for m, c in _terms(a)])
+    return quotient, a - quotient * b
+
+
+def _single_atoms(dim: Dim) -> list[tuple[Atom, int]]:
+    """[(atom, constant)] where dim is one atom plus a constant, else []."""
+    parts = [(m, c) for m, c in _terms(dim) if m]
+    constant = sum(c for m, c in _terms(dim) if not m)
+    return [(m[0], constant) for m, c in parts if len(parts) == 1 and len(m) == 1 and c == 1]
+
+
+def _below(a: Dim, b: Dim) -> bool:
+    """Whether 0 <= a < b is certain."""
+    return at_least(a, 0) and at_least(b, a + 1)
 
 
 def _divide(a: Dim, b: Dim) -> tuple[Dim, Dim]:
@@ -200,7 +248,9 @@ def _divide(a: Dim, b: Dim) -> tuple[Dim, Dim]:
 
 
 def ceildiv(a: Dim, b: Dim) -> Dim:
-    """a / b rounded up."""
+    """a / b rounded up; a symbolic b is positive."""
+    if isinstance(b, int) and b < 0:
+        a, b = -a, -b
     if isinstance(a, int) and isinstance(b, int):
         return -(-a // b)
     return floordiv(a + b - 1, b) if not divides(b, a) else floordiv(a, b)
@@ -219,17 +269,56 @@ def divides(divisor: Dim, dim: Dim) -> bool:
 
 
 def at_least(a: Dim, b: Dim) -> bool:
-    """Whether a >= b is certain, given that symbols are at least one."""
-    difference = a - b
-    constant, least = 0, 0
-    for monomial, c in _terms(difference):
-        if not monomial:
-            constant = c
-        elif c < 0 or any(atom.op for atom in monomial):
-            return False
-        else:
-            least += c
-    return constant + least >= 0
+    """Whether a >= b is certain, given that symbols are at least one. False where it is not known."""
+    low, _ = bounds(a - b)
+    return low is not None and low >= 0
+
+
+Bounds = tuple[int | None, int | None]
+
+
+def bounds(dim: Dim) -> Bounds:
+    """The least and the largest value that dim can have, as far as is known; None for no bound."""
+    low: int | None = 0
+    high: int | None = 0
+    for monomial, coefficient in _terms(dim):
+        a, b = _product_bounds([_atom_bounds(atom) for atom in monomial])
+        ends = (a, b) if coefficient > 0 else (b, a)
+        low, high = (
+            None if total is None or end is None else total + end * coefficient
+            for total, end in zip((low, high), ends, strict=True)
+        )
+    return low, high
+
+
+def _product_bounds(factors: Sequence[Bounds]) -> Bounds:
+    low: int | None = 1
+    high: int | None = 1
+    for a, b in factors:
+        if a is None or low is None or a < 0:
+            return factors[0] if len(factors) == 1 else (None, None)
+        low = low * a
+        high = None if high is None or b is None else high * b
+    return low, high
+
+
+def _atom_bounds(atom: Atom) -> Bounds:
+    if not atom.op:
+        return 1, None
+    (a, b), (c, d) = (bounds(x) for x in atom.args)
+    lows, highs = [x for x in (a, c) if x is not None], [x for x in (b, d) if x is not None]
+    match atom.op:
+        case "min":
+            return min(lows) if len(lows) == 2 else None, min(highs, default=None)
+        case "max":
+            return max(lows, default=None), max(highs) if len(highs) == 2 else None
+    if c is None or c < 1:
+        return None, None
+    if atom.op == "%":
+        return 0, None if d is None else d - 1
+    # a larger divisor brings the quotient nearer to 0, or from below to -1
+    extremes = [[x // c, (0 if x >= 0 else -1) if d is None else x // d] for x in (a, b) if x is not None]
+    return None if a is None else min(extremes[0]), None if b is None else max(extremes[-1])
 
 
 def maximum(a: Dim, b: Dim) -> Dim:
@@ -238,7 +327,7 @@ def maximum(a: Dim, b: Dim) -> Dim:
         return a
     if at_least(b, a):
         return b
-    return _operation("max", a, b)
+    return _operation("max", *sorted((a, b), key=repr))
 
 
 def minimum(a: Dim, b: Dim) -> Dim:
@@ -247,7 +336,7 @@ def minimum(a: Dim, b: Dim) -> Dim:
         return b
     if at_least(b, a):
         return a
-    return _operation("min", a, b)
+    return _operation("min", *sorted((a, b), key=repr))
 
 
 def product(dims: Sequence[Dim]) -> Dim:

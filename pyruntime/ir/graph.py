@@ -121,7 +121,7 @@ class Graph:
         self.outputs = [new if v is old else v for v in self.outputs]
 
     def verify(self) -> None:
-        """Check SSA form, order and shapes. Raises AssertionError naming the node at fault: a compiler bug."""
+        """Check SSA form, order and shapes. Raises AssertionError naming the node: a compiler bug."""
         known: set[Value] = set(self.inputs)
         names: set[str] = set()
         for node in self.nodes:
