@@ -140,7 +140,7 @@ def build_module(
     variants: Sequence[str] = ("relaxed", "simd"),
     compiler: str | None = None,
 ) -> dict[str, bytes]:
-    """The Wasm module of each variant, made by `compiler` as `find_compiler` takes it. Raises CompilerError."""
+    """The Wasm module of each variant; `compiler` is as for `find_compiler`. Raises CompilerError."""
     return build(render_module(entries), variants, find_compiler(compiler))
 
 

@@ -144,8 +144,11 @@ def _candidates(choice: str | None) -> Iterator[tuple[str, str | None]]:
         yield "emcc", shutil.which("emcc")
     if choice is None or choice == "clang":
         names = [*(f"clang-{n}" for n in range(40, OLDEST_LLVM - 1, -1)), "clang"]
-        found = [shutil.which(name) for name in names]
-        yield from (("clang", path) for path in [p for p in found if p] or [None])
+        found = [path for name in names if (path := shutil.which(name)) is not None]
+        for path in found:
+            yield "clang", path
+        if not found:
+            yield "clang", None
     if choice is None or choice in ("zig", "ziglang"):
         yield "zig", _zig_path()
     if choice not in (None, "emcc", "clang", "zig", "ziglang"):

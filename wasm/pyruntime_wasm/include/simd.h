@@ -80,6 +80,13 @@ INLINE b32x4 b32x4_first(int32_t n) {
   return wasm_i32x4_lt(wasm_i32x4_const(0, 1, 2, 3), wasm_i32x4_splat(n));
 }
 
+// lanes k with low <= i + k < high are set
+INLINE b32x4 b32x4_within(int32_t i, int32_t low, int32_t high) {
+  v128_t at = wasm_i32x4_add(wasm_i32x4_splat(i), wasm_i32x4_const(0, 1, 2, 3));
+  v128_t above = wasm_i32x4_ge(at, wasm_i32x4_splat(low));
+  return wasm_v128_and(above, wasm_i32x4_lt(at, wasm_i32x4_splat(high)));
+}
+
 INLINE v128_t v128_select(b32x4 mask, v128_t a, v128_t b) {
 #ifdef __wasm_relaxed_simd__
   return wasm_i32x4_relaxed_laneselect(a, b, mask);
@@ -209,7 +216,8 @@ INLINE void b8x4_store(void *p, v128_t v) { u8x4_store(p, u32x4_from_b32x4(v)); 
 INLINE void f16x4_store(void *p, v128_t v) { u16x4_store(p, f16_bits_from_f32x4(v)); }
 
 // For each memory form: one element to all lanes; lanes `stride` elements apart, of which `n` are wanted
-// (the others repeat the last, so that nothing beyond it is read); and a store of `n` lanes, at most 4.
+// (the others repeat the last, so that nothing beyond it is read); a store of `n` lanes, at most 4; and the
+// lanes of elements i to i + 3 of a row at p that lie in [low, high), with `fill` for the others.
 #define LANES_MEMORY(P, T, SPLAT, DECODE, ENCODE)                                                     \
   INLINE v128_t P##_gather(const T *p, int32_t stride, int32_t n) {                                   \
     int32_t a = n > 1 ? stride : 0, b = n > 2 ? 2 * stride : a, c = n > 3 ? 3 * stride : b;           \
@@ -234,6 +242,22 @@ INLINE void f16x4_store(void *p, v128_t v) { u16x4_store(p, f16_bits_from_f32x4(
     if (n > 1) p[stride] = (T)wasm_i32x4_extract_lane(v, 1);                                          \
     if (n > 2) p[2 * stride] = (T)wasm_i32x4_extract_lane(v, 2);                                      \
     if (n > 3) p[3 * stride] = (T)wasm_i32x4_extract_lane(v, 3);                                      \
+  }                                                                                                   \
+  NOINLINE v128_t P##_load_edge(const T *p, int32_t stride, int32_t i, int32_t low, int32_t high,     \
+                                v128_t fill) {                                                        \
+    int32_t at[4];                                                                                    \
+    if (low >= high) return fill;                                                                     \
+    for (int k = 0; k < 4; k++) at[k] = i + k < low ? low : i + k < high ? i + k : high - 1;          \
+    v128_t v = SPLAT(p[at[0] * stride]);                                                              \
+    v = wasm_i32x4_replace_lane(v, 1, p[at[1] * stride]);                                             \
+    v = wasm_i32x4_replace_lane(v, 2, p[at[2] * stride]);                                             \
+    v = wasm_i32x4_replace_lane(v, 3, p[at[3] * stride]);                                             \
+    return v128_select(b32x4_within(i, low, high), DECODE(v), fill);                                  \
+  }                                                                                                   \
+  INLINE v128_t P##_load_within(const T *p, int32_t stride, int32_t i, int32_t low, int32_t high,     \
+                                v128_t fill) {                                                        \
+    if (i < low || i + 4 > high) return P##_load_edge(p, stride, i, low, high, fill);                 \
+    return stride == 1 ? P##_load(p + i) : P##_gather(p + i * stride, stride, 4);                     \
   }
 #define LANES_SPLAT(P, T, SPLAT, DECODE)                                                              \
   INLINE v128_t P##_load_splat(const T *p) { return DECODE(SPLAT(p[0])); }
@@ -256,6 +280,10 @@ LANES_SPLAT(f16x4, uint16_t, wasm_i32x4_splat, f32x4_from_f16_bits)
 
 INLINE f32x4 f32x4_gather(const float *p, int32_t stride, int32_t n) {
   return i32x4_gather((const int32_t *)(const void *)p, stride, n);
+}
+INLINE f32x4 f32x4_load_within(const float *p, int32_t stride, int32_t i, int32_t low, int32_t high,
+                               f32x4 fill) {
+  return i32x4_load_within((const int32_t *)(const void *)p, stride, i, low, high, fill);
 }
 INLINE void f32x4_store_partial(float *p, f32x4 v, int32_t n) {
   i32x4_store_partial((int32_t *)(void *)p, v, n);

@@ -61,7 +61,7 @@ def environment() -> jinja2.Environment:
     """The templates of this package; see their syntax in any of them."""
     import jinja2
 
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
         undefined=jinja2.StrictUndefined,
         variable_start_string="${",
@@ -74,8 +74,17 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        extensions=["jinja2.ext.do"],
         autoescape=False,
     )
+    made.globals["require"] = _require
+    return made
+
+
+def _require(condition: bool, message: str) -> None:
+    """What templates state about their parameters."""
+    if not condition:
+        raise ValueError(message)
 
 
 def render_template(template: str, **parameters: Any) -> str:
