@@ -114,8 +114,9 @@ def source(
     sizes: Sequence[Dim],
     along: str,
     vector: bool,
+    axes: tuple[str, ...] = (),
 ) -> Source:
-    """A view as an operand; `parameters` are its axes, and `sizes` their extents."""
+    """A view as an operand; its axes are `axes`, or else `parameters`, and `sizes` their extents."""
     assert not view.indirect, f"{module.call.name}: {name} reads through indices"
     held = accumulator(view.tensor.dtype)
     return Source(
@@ -123,7 +124,7 @@ def source(
         parameters,
         along,
         (),
-        module.address(name, view, parameters, sizes),
+        module.address(name, view, axes or parameters, sizes),
         module.literal(view.fill, held),
         module.buffer(view.tensor),
         vector,

@@ -1,0 +1,116 @@
+"""Convolutions: as products of matrices in tiles, or directly where each channel has a filter of its own."""
+
+from __future__ import annotations
+
+from pyruntime.ir.dims import Dim, ceildiv, divides, minimum, product
+from pyruntime.ir.kernel import Conv, View
+from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
+from pyruntime_shaders.printer import value_type
+from pyruntime_shaders.tiling import Source, accumulator, alone, choose, panels, source, sum_range
+from pyruntime_shaders.windows import channel_quads, finish_window, outside_input, window_lines
+
+AXES = ("n", "y", "x", "c")
+
+
+def prepare(call: Conv) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
+    return [_depthwise(call) if call.depthwise else _tiled(call)]
+
+
+def _sizes(call: Conv) -> tuple[Dim, ...]:
+    return (call.n, *call.out_size, call.out_channels)
+
+
+def _tiled(call: Conv) -> Kernel:
+    depth, width = call.in_channels // call.groups, call.out_channels // call.groups
+    k, rows = call.window.kernel[0] * call.window.kernel[1] * depth, product((call.n, *call.out_size))
+    by_fours = channel_quads(call, depth)
+    vector_b = alone(call, call.weight.tensor) and divides(4, call.weight.offset)
+    module = Module(
+        call,
+        AXES,
+        _sizes(call),
+        [v.tensor for v, vector in ((call.x, by_fours), (call.weight, vector_b)) if vector],
+    )
+    held, outer = accumulator(call.x.tensor.dtype), ("group",) if call.groups > 1 else ()
+    module.accumulates(0, held, sum_range(module, call, call.x, call.weight, k))
+    k_word, width_word = module.word("k", k), module.word("group_columns", width)
+    tile = choose(rows, width, call.groups)
+    tiles_across = ceildiv(width, tile.width)
+    tiles = ceildiv(rows, tile.height) * tiles_across
+    base = f"group * (({width_word} + 7) >> 3u)" if outer else ""
+    b = panels(module, call.weight, (*outer, "k", "column"), base, k, vector_b)
+    x, y = fold(tiles)
+    return module.finish(
+        "conv",
+        (x, y, minimum(call.groups, MAX_GROUPS)),
+        a=_taps(module, call, depth, outer, by_fours).before(f"k >= {k_word}"),
+        b=b.before(f"k >= {k_word}"),
+        type=value_type(held),
+        final=module.block([call.body]),
+        channel=f"group * {width_word} + column" if outer else "column",
+        k=k_word,
+        rows=module.word("rows", rows, "u32"),
+        columns=width_word,
+        tiles=module.word("tiles", tiles, "u32"),
+        tiles_across=module.word("tiles_across", tiles_across, "u32"),
+        outer_axes=outer,
+        outer_count=module.word("groups", call.groups, "u32") if outer else "",
+        outer_extents=("",) if outer else (),
+        row_axes=AXES[:3],
+        row_extents=_pixel_extents(module, call),
+        tile=tile,
+        a_order="rows" if call.x.strides[3] == 1 else "columns",
+        b_order="panels",
+    )
+
+
+def _pixel_extents(module: Module, call: Conv) -> tuple[str, ...]:
+    height, width = call.out_size
+    return ("", module.word("out_height", height, "u32"), module.word("out_width", width, "u32"))
+
+
+def _taps(module: Module, call: Conv, depth: int, outer: tuple[str, ...], vector: bool) -> Source:
+    """x as operand a over the pixel and k, which counts taps of the window and, inside them, channels."""
+    kernel, depth_word = call.window.kernel, module.word("group_depth", depth)
+    lines: tuple[str, ...] = ()
+    tap, channel = ("0", "0"), "k"
+    if kernel != (1, 1):
+        lines = (f"let tap = u32(k) / u32({depth_word});", f"let channel = k - i32(tap) * {depth_word};")
+        tap, channel = (f"i32(tap / {kernel[1]}u)", f"i32(tap % {kernel[1]}u)"), "channel"
+    if outer:
+        lines += (f"let c = group * {depth_word} + {channel};",)
+        channel = "c"
+    pointwise = kernel == (1, 1) and call.window.strides == (1, 1)
+    if pointwise and call.window.pads == (0, 0) and call.in_size == call.out_size:
+        axes, outside = ("n", "y", "x", channel), None
+    else:
+        lines += window_lines(module, call.window, tap)
+        axes, outside = ("n", "h", "w", channel), outside_input(module, call.in_size)
+    sizes = (call.n, *call.in_size, call.in_channels)
+    a = source(module, "a", call.x, (*outer, *AXES[:3], "k"), sizes, "k", vector, axes)
+    return a._replace(lines=lines) if outside is None else a._replace(lines=lines).before(outside)
+
+
+def _depthwise(call: Conv) -> Kernel:
+    vector = (
+        channel_quads(call, call.in_channels)
+        and alone(call, call.weight.tensor)
+        and divides(4, call.weight.offset)
+    )
+    module = Module(call, AXES, _sizes(call), [call.x.tensor, call.weight.tensor] if vector else [])
+    held = accumulator(call.x.tensor.dtype)
+    module.accumulates(
+        0, held, sum_range(module, call, call.x, call.weight, call.window.kernel[0] * call.window.kernel[1])
+    )
+    weight = View(call.weight.tensor, call.weight.offset, (call.in_channels, 1))
+    return finish_window(
+        module,
+        call,
+        call.in_channels,
+        width=4 if vector else 1,
+        held=held,
+        identity=module.literal(0, held),
+        update="{acc} += {value} * {weight};",
+        weight=source(module, "weight", weight, ("tap", "c"), (), "c", vector),
+    )

@@ -1,0 +1,64 @@
+"""Max and average pooling, a thread per pixel and one or four channels."""
+
+from __future__ import annotations
+
+import math
+
+from pyruntime.ir.kernel import Pool
+from pyruntime_shaders.intervals import stored
+from pyruntime_shaders.module import Kernel, Module
+from pyruntime_shaders.printer import apply, bare
+from pyruntime_shaders.tiling import accumulator
+from pyruntime_shaders.windows import channel_quads, finish_window
+
+
+def prepare(call: Pool) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
+    dtype = call.x.tensor.dtype
+    vector = channel_quads(call, call.channels)
+    module = Module(
+        call,
+        ("n", "y", "x", "c"),
+        (call.n, *call.out_size, call.channels),
+        [call.x.tensor] if vector else [],
+    )
+    width = 4 if vector else 1
+    if call.mode == "max":
+        held = accumulator(dtype) if dtype.is_float else dtype
+        module.accumulates(0, held, None if dtype.is_float else stored(dtype))
+        lowest = -math.inf if dtype.is_float else stored(dtype)[0]
+        return [
+            finish_window(
+                module,
+                call,
+                call.channels,
+                width=width,
+                held=held,
+                identity=module.literal(lowest, held),
+                update="{acc} = " + bare(apply("max", held, ("{acc}", "{value}"))) + ";",
+            )
+        ]
+    if not dtype.is_float:
+        raise module.unsupported(f"average pooling of {dtype!r}")
+    held = accumulator(dtype)
+    module.accumulates(0, held)
+    return [
+        finish_window(
+            module,
+            call,
+            call.channels,
+            width=width,
+            held=held,
+            identity=module.literal(0, held),
+            update="{acc} += {value};",
+            counted=_counted(module, call),
+        )
+    ]
+
+
+def _counted(module: Module, call: Pool) -> str:
+    if not call.count_include_pad:
+        return "inside"
+    # h and w never lie before the padding
+    ends = [p - before for p, before in zip(call.padded, call.window.pads, strict=True)]
+    return f"h < {module.word('end_h', ends[0])} && w < {module.word('end_w', ends[1])}"
