@@ -76,6 +76,10 @@ class Epilogue:
             )
         )
 
+    def scalar(self) -> None:
+        """Print for one point at a time, whatever the body allows."""
+        self.mode = SCALAR
+
     @property
     def vector(self) -> bool:
         """Whether the body is printed for four columns at once."""

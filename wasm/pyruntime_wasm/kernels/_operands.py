@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import View
+from pyruntime.ir.graph import Origin
+from pyruntime.ir.kernel import KernelCall, View
 from pyruntime_wasm.kernels import SCRATCH, Argument
 from pyruntime_wasm.printer import SCALAR
 
@@ -76,6 +78,13 @@ class Parameters:
         self.declarations.append("char *scratch")
         self.arguments.append(SCRATCH)
         return "scratch"
+
+
+def require_plain(call: KernelCall, view: View) -> None:
+    """Raise UnsupportedError for a view with guards or indirection: lowering stores such operands first."""
+    if view.guards or view.indirect:
+        origin = call.origins[0] if call.origins else Origin(call.template, call.name)
+        raise UnsupportedError(origin.op, origin.name, f"{view.tensor.name} is read through guards on Wasm")
 
 
 def load(dtype: DType, address: str) -> str:

@@ -11,7 +11,7 @@ from pyruntime.ir.kernel import MatMul
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
 from pyruntime_wasm.kernels._epilogue import Epilogue
-from pyruntime_wasm.kernels._operands import Operand, Parameters, load
+from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
 from pyruntime_wasm.printer import SCALAR
 
 
@@ -28,7 +28,7 @@ class _Signature:
 
 def _signature(call: MatMul) -> _Signature:
     for view in (call.a, call.b):
-        assert not (view.guards or view.indirect), f"{call.name}: a factor must be plain memory"
+        require_plain(call, view)
     parameters = Parameters()
     scalars = {"m": call.m, "n": call.n, "k": call.k}
     batch = [parameters.dim(f"batch{i}", size) for i, size in enumerate(call.batch)]

@@ -1,0 +1,142 @@
+"""Convolutions: tiles of include/gemm.h over implicit patches, windows per channel where depthwise."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyruntime.ir.dims import Dim, floordiv, maximum, minimum
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Conv
+from pyruntime_wasm.kernels import Argument, render_template
+from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
+from pyruntime_wasm.kernels._epilogue import Epilogue
+from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
+from pyruntime_wasm.kernels._window import declare_sizes, declare_window
+from pyruntime_wasm.printer import SCALAR, VECTOR
+
+_ROW_AXIS = 2  # of (n, oh, ow, oc)
+_OUTPUTS = 4  # adjacent outputs that a depthwise step computes together
+_WIDEST_UNROLLED = 7
+
+
+@dataclass
+class _Signature:
+    """A call's parameters, with the operands that they declare."""
+
+    parameters: Parameters
+    x: Operand
+    window: Mapping[str, str]
+    epilogue: Epilogue
+
+
+def _signature(call: Conv) -> _Signature:
+    for view in (call.x, call.weight):
+        require_plain(call, view)
+    parameters = Parameters()
+    declare_sizes(parameters, call.n, call.in_size, call.out_size)
+    if call.depthwise:
+        parameters.dim("columns", call.out_channels)
+        window = declare_window(parameters, call.window, static_columns=_unrolls(call))
+    else:
+        parameters.dim("channels", call.in_channels // call.groups)
+        parameters.dim("out_channels", call.out_channels // call.groups)
+        parameters.dim("groups", call.groups)
+        window = declare_window(parameters, call.window)
+    x = parameters.view("x", call.x)
+    parameters.view("weight", replace(call.weight, strides=()))
+    epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, call.x.tensor.dtype)
+    if not call.depthwise:
+        parameters.scratch()
+    return _Signature(parameters, x, window, epilogue)
+
+
+def _unrolls(call: Conv) -> bool:
+    """Whether adjacent outputs of a depthwise convolution share the input that they load."""
+    width, stride, dilation = (p[1] for p in (call.window.kernel, call.window.strides, call.window.dilations))
+    return 1 < width <= _WIDEST_UNROLLED and stride <= 2 and dilation == 1 and call.x.strides[-1] == 1
+
+
+class ConvKernel:
+    """See `pyruntime_wasm.kernels.Kernel`."""
+
+    def key(self, call: Conv) -> Hashable:
+        """The code itself."""
+        return self.render(call, "conv")
+
+    def render(self, call: Conv, name: str) -> str:
+        """The C function and its helpers."""
+        s = _signature(call)
+        common = {
+            "name": name,
+            "signature": s.parameters.signature,
+            "epilogue": s.epilogue,
+            "stored": SCALAR.classes[call.x.tensor.dtype].stored,
+            "arithmetic": SCALAR.classes[call.x.tensor.dtype].name,
+            **s.window,
+        }
+        return self._depthwise(call, s, common) if call.depthwise else self._general(call, s, common)
+
+    def _general(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
+        dtype = call.x.tensor.dtype
+        x_h, x_w, x_c = s.x.strides[1:]
+        return render_template(
+            "conv",
+            **common,
+            fast=dtype is DType.F32 and call.panels == 8,
+            panels=call.panels,
+            rows=ROWS,
+            columns=COLUMNS,
+            x_h=x_h,
+            x_w=x_w,
+            x_c=x_c,
+            load_x=load(dtype, f"p + c * {x_c}"),
+            load_weight=load(dtype, f"f + c * {call.panels}"),
+            image=s.x.at("i0", "0", "0", "group * channels"),
+            store_arguments=s.epilogue.block_arguments("i0", "oh + i", "ow", "group * out_channels + n0"),
+        )
+
+    def _depthwise(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
+        dtype = call.x.tensor.dtype
+        x_h, x_w, x_c = s.x.strides[1:]
+        vector = s.epilogue.vector and x_c == "1" and dtype.is_float
+        if vector:
+            memory = VECTOR.classes[dtype].memory
+            load_x, load_weight = f"{memory}_load(p + j)", f"{memory}_load(f + j)"
+        else:
+            s.epilogue.scalar()
+            load_x, load_weight = load(dtype, "p + j * channel"), load(dtype, "f + j")
+        return render_template(
+            "depthwise",
+            **common,
+            vector=vector,
+            outputs=_OUTPUTS if vector and _unrolls(call) else 0,
+            x_h=x_h,
+            x_w=x_w,
+            x_c=x_c,
+            load_x=load_x,
+            load_weight=load_weight,
+            origin=s.x.at("i0", "h", "w", "0"),
+            store_arguments=s.epilogue.block_arguments("i0", "oh", "ow", "0"),
+        )
+
+    def scratch(self, call: Conv) -> Dim:
+        """Sums of a block, taps, and the input under a block of output pixels."""
+        if call.depthwise:
+            return 0
+        if call.x.tensor.dtype is not DType.F32:
+            return BYTES
+        (kh, kw), (sh, sw), (dh, dw) = call.window.kernel, call.window.strides, call.window.dilations
+        width = maximum(minimum(call.out_size[1], ROWS), 1)
+        height = minimum(call.out_size[0], floordiv(ROWS, width))
+        pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
+        patch = maximum(pixels, 0) * (call.in_channels // call.groups)
+        return patch * 4 + kh * kw * 4 + BYTES // 2 + SLACK
+
+    def arguments(self, call: Conv) -> Sequence[Argument]:
+        """Sizes, window, input, filter, output, operands, scratch."""
+        return _signature(call).parameters.arguments
+
+
+KERNEL = ConvKernel()
