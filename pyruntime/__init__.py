@@ -63,6 +63,8 @@ __all__ = [
     "load_async",
 ]
 
+# what converting needs beyond this package
+_OPTIONAL = {"pyruntime_converter", "pyruntime_shaders", "pyruntime_wasm", "jinja2", "numpy", "onnx"}
 _LAZY = {
     "Report": "pyruntime.pack.report",
     "Session": "pyruntime.runtime.session",
@@ -93,7 +95,14 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], **optio
         CompilerError: there is no C compiler for Wasm, or it failed.
         PackError: the pack cannot be written.
     """
-    report: Report = _converter()(source, out, **options)
+    try:
+        report: Report = _converter()(source, out, **options)
+    except ModuleNotFoundError as error:
+        if error.name not in _OPTIONAL:
+            raise
+        raise PyRuntimeError(
+            f"converting needs {error.name}, which is not installed: pip install pyruntime[onnx,compiler]"
+        ) from error
     return report
 
 
@@ -101,15 +110,9 @@ def _converter() -> Any:
     """The converter's `convert`, by entry point or, in a checkout, by name."""
     from importlib.metadata import entry_points
 
-    points = entry_points(group="pyruntime.converter", name="default")
-    try:
-        for point in points:
-            return point.load()
-        return importlib.import_module("pyruntime_converter").convert
-    except ModuleNotFoundError as error:
-        raise PyRuntimeError(
-            f"converting needs {error.name}, which is not installed: pip install pyruntime[onnx,compiler]"
-        ) from error
+    for point in entry_points(group="pyruntime.converter", name="default"):
+        return point.load()
+    return importlib.import_module("pyruntime_converter").convert
 
 
 def load(path: str | os.PathLike[str], device: Device = "auto", entry: str | None = None) -> Session:

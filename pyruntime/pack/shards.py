@@ -79,7 +79,7 @@ class WeightWriter:
         """
         import numpy as np
 
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
         dtype = DType(array.dtype.name)
         unique = self._unique(name)
         kind = SAFETENSORS_DTYPES[dtype]

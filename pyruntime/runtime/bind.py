@@ -162,7 +162,7 @@ def _as_array(value: Any, spec: Spec) -> Any:
 
 
 def _from_python(value: Any, spec: Spec) -> Tensor:
-    """Python numbers: bool for bool, int for integers in range, int and float for floats (rounded as usual)."""
+    """Python numbers: bool for bool, int in range for integers; int and float, rounded, for floats."""
     wanted: tuple[type, ...] = (bool,) if spec.dtype is DType.BOOL else (int,)
     if spec.dtype.is_float:
         wanted = (int, float)

@@ -36,7 +36,7 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
     return elements.astype(stored, copy=False)
 
 
-def narrow(words: memoryview, stored: str, dtype: DType) -> bytearray:
+def narrow(words: memoryview, stored: str, dtype: DType) -> memoryview:
     """Bytes of new elements of dtype, from GPU memory that is about to go away."""
     import numpy as np
 
@@ -45,4 +45,4 @@ def narrow(words: memoryview, stored: str, dtype: DType) -> bytearray:
         (lambda e: e != 0) if dtype is DType.BOOL else lambda e: e.astype(dtype.value)
     )
     with np.errstate(over="ignore"):  # float32 past float16's range is infinite, as on every device
-        return bytearray(convert(elements).view(np.uint8).data)
+        return memoryview(convert(elements).view(np.uint8).data)

@@ -133,7 +133,7 @@ def guarded(what: str) -> Iterator[None]:
         yield
     except wgpu.GPUOutOfMemoryError as error:
         raise MemoryLimitError(f"{what}: the device is out of memory: {error}") from None
-    except (wgpu.GPUError, wgpu.GPUPipelineError) as error:
+    except (wgpu.GPUError, wgpu.GPUPipelineError, RuntimeError) as error:
         if re.search(r"\blost\b", str(error)):
             device.cache_clear()
             raise DeviceError(f"{what}: the device was lost; load the pack again: {error}") from None

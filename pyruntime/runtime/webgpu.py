@@ -153,20 +153,17 @@ class WebGpuSession(Session):
 
     def _reserve(self, program: BoundProgram) -> None:
         """Make the arenas large enough. Plans bind arenas, so larger ones end all plans."""
-        sizes = [a.size for a in self._arenas] + [0] * (len(program.arenas) - len(self._arenas))
-        needed = [max(size, WORD) for size in program.arenas]
-        if all(have >= need for have, need in zip(sizes, needed, strict=False)):
-            return
-        self._drop_plans()
-        for i, need in enumerate(needed):
-            if sizes[i] < need:
-                buffer = self._buffer(need, "tensors")
-                if i < len(self._arenas):
-                    self._arenas[i].destroy()
-                    self._arenas[i] = buffer
-                else:
-                    self._arenas.append(buffer)
-        self.report.memory_bytes = self.report.weights_bytes + sum(a.size for a in self._arenas)
+        self._arenas += [None] * (len(program.arenas) - len(self._arenas))
+        for i, size in enumerate(program.arenas):
+            present = self._arenas[i]
+            if present is not None and present.size >= size:
+                continue
+            self._drop_plans()
+            if present is not None:  # freed first: both at once may be too much
+                self._arenas[i] = None
+                present.destroy()
+            self._arenas[i] = self._buffer(size, "tensors")
+        self.report.memory_bytes = self.report.weights_bytes + sum(a.size for a in self._arenas if a)
 
     def _drop_plans(self) -> None:
         for plan in self._plans.values():
@@ -263,7 +260,7 @@ class WebGpuSession(Session):
                     words.release()
                     self._staging.unmap()
         return [
-            Tensor(memoryview(d), o.shape, s.dtype.value)
+            Tensor(d, o.shape, s.dtype.value)
             for d, o, s in zip(data, plan.program.outputs, entry.outputs, strict=True)
         ]
 
@@ -288,9 +285,9 @@ class WebGpuSession(Session):
 
     def _release(self) -> None:
         self._drop_plans()
-        staging = [self._staging] if self._staging is not None else []
-        for buffer in [*self._weights, *self._arenas, *staging]:
-            buffer.destroy()
+        for buffer in [*self._weights, *self._arenas, self._staging]:
+            if buffer is not None:
+                buffer.destroy()
         self._pipelines.clear()
 
 

@@ -1,0 +1,370 @@
+"""Every contradiction that validation finds, made on purpose in a pack that is otherwise whole."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyruntime.errors import InputError, MemoryLimitError, PackError, PackVersionError
+from pyruntime.pack.program import BoundProgram, bind
+from pyruntime.pack.schema import decode_manifest
+from pyruntime.pack.validate import validate
+
+Json = dict[str, Any]
+Edit = Callable[[Json], object]
+
+
+def variant(manifest: Json) -> Json:
+    """The WebGPU variant."""
+    made: Json = manifest["targets"]["webgpu"]["variants"][0]
+    return made
+
+
+def command(manifest: Json, entry: int, index: int) -> Json:
+    """A command of the WebGPU variant."""
+    made: Json = variant(manifest)["entries"][entry]["commands"][index]
+    return made
+
+
+def edited(packs: Path, edit: Edit, name: str = "affine") -> bytes:
+    manifest = json.loads((packs / name / "pack.json").read_text())
+    edit(manifest)
+    return json.dumps(manifest).encode()
+
+
+WRONG: Mapping[str, tuple[Edit, str]] = {
+    "two entries of one name": (
+        lambda m: m["entries"][1].update(name="main"),
+        "entries[1].name: 'main' is there twice",
+    ),
+    "two inputs of one name": (
+        lambda m: m["entries"][1]["inputs"][1].update(name="x"),
+        "entries[1].inputs[1].name: 'x' is there twice",
+    ),
+    "negative size": (
+        lambda m: m["entries"][0]["inputs"][0].update(shape=["batch", -4]),
+        "entries[0].inputs[0].shape[1]: -4 is negative",
+    ),
+    "unbound symbol in a shape": (
+        lambda m: m["entries"][0]["outputs"][0].update(shape=["seq", 3]),
+        "entries[0].outputs[0].shape[0]: symbol 'seq' is not one of the entry's",
+    ),
+    "symbol of an input that is not there": (
+        lambda m: m["entries"][0]["symbols"][0].update(input=1),
+        "entries[0].symbols[0].input: 1 is past the end of 1",
+    ),
+    "symbol of an axis that is not there": (
+        lambda m: m["entries"][0]["symbols"][0].update(axis=2),
+        "entries[0].symbols[0].axis: 2 is past the end of 2",
+    ),
+    "symbol of another axis": (
+        lambda m: m["entries"][0]["symbols"][0].update(axis=1),
+        "entries[0].symbols[0]: that size is 4, not 'batch'",
+    ),
+    "no target": (lambda m: m.update(targets={}), "targets: there is neither wasm nor webgpu"),
+    "shard data past its end": (
+        lambda m: m["weights"]["shards"][0].update(data=181),
+        "weights.shards[0].data: 181 is outside the file's 180 bytes",
+    ),
+    "too few chunks": (
+        lambda m: m["weights"]["shards"][0].update(chunks=[]),
+        "shards[0].chunks: 0 chunks for 180",
+    ),
+    "two tensors of one name": (
+        lambda m: m["weights"]["tensors"][1].update(name="weight"),
+        "weights.tensors[1].name: 'weight' is there twice",
+    ),
+    "tensor past the shard": (
+        lambda m: m["weights"]["tensors"][1].update(offset=28),
+        "weights.tensors[1].offset: the tensor ends outside shard",
+    ),
+    "tensor in no shard": (
+        lambda m: m["weights"]["tensors"][1].update(shard=1),
+        "weights.tensors[1].shard: 1 is past the end of 1",
+    ),
+    "wrong tensor size": (
+        lambda m: m["weights"]["tensors"][1].update(elements=4),
+        "weights.tensors[1].bytes: 12 for 4 of float32",
+    ),
+    "overlapping tensors": (
+        lambda m: m["weights"]["tensors"][1].update(offset=20),
+        "weights.shards[0]: 'weight' and 'bias' overlap",
+    ),
+    "Wasm weight of no tensor": (
+        lambda m: m["targets"]["wasm"]["weights"][0].update(tensor=2),
+        "targets.wasm.weights[0].tensor: 2 is past the end of 2",
+    ),
+    "Wasm weight in the stack": (
+        lambda m: m["targets"]["wasm"]["weights"][0].update(address=65536),
+        "targets.wasm.weights[0].address: expected an integer from 131072",
+    ),
+    "misaligned Wasm weight": (
+        lambda m: m["targets"]["wasm"]["weights"][0].update(address=131074),
+        "targets.wasm.weights[0].address: 131074 is not aligned for float32",
+    ),
+    "overlapping Wasm weights": (
+        lambda m: m["targets"]["wasm"]["weights"][1].update(address=131072 + 44),
+        "targets.wasm.weights: 'weight' and 'bias' overlap",
+    ),
+    "weights past 4 GiB": (
+        lambda m: m["targets"]["wasm"]["weights"][1].update(address=2**32 - 8),
+        "targets.wasm.weights: they end past 4 GiB",
+    ),
+    "impossible conversion": (
+        lambda m: m["targets"]["wasm"]["weights"][1].update(dtype="float16"),
+        "targets.wasm.weights[1].dtype: float32 cannot be stored as float16",
+    ),
+    "Wasm entries": (
+        lambda m: m["targets"]["wasm"]["entries"].pop(),
+        "targets.wasm.entries: expected 3 as the pack has, got 2",
+    ),
+    "Wasm bytes of an unbound symbol": (
+        lambda m: m["targets"]["wasm"]["entries"][0].update(bytes="n"),
+        "targets.wasm.entries[0].bytes: symbol 'n' is not one of the entry's",
+    ),
+    "no Wasm variant for everyone": (
+        lambda m: m["targets"]["wasm"]["variants"].pop(),
+        "targets.wasm.variants[0].requires: the last variant must require nothing",
+    ),
+    "no WebGPU variant for everyone": (
+        lambda m: variant(m).update(limits={"maxBufferSize": 1}),
+        "targets.webgpu.variants[0].requires: the last variant must require nothing",
+    ),
+    "GPU weight past its buffer": (
+        lambda m: m["targets"]["webgpu"].update(buffers=[260]),
+        "targets.webgpu.weights[1].offset: 'bias' ends outside buffer 0",
+    ),
+    "misaligned GPU weight": (
+        lambda m: m["targets"]["webgpu"]["weights"][1].update(offset=128),
+        "targets.webgpu.weights[1].offset: 128 is not a multiple of 256",
+    ),
+    "overlapping GPU weights": (
+        lambda m: m["targets"]["webgpu"]["weights"][1].update(offset=0),
+        "targets.webgpu.buffers[0]: 'bias' and 'weight' overlap",
+    ),
+    "GPU weight in no buffer": (
+        lambda m: m["targets"]["webgpu"]["weights"][1].update(buffer=1),
+        "targets.webgpu.weights[1].buffer: 1 is past the end of 1",
+    ),
+    "odd GPU buffer": (
+        lambda m: m["targets"]["webgpu"].update(buffers=[513]),
+        "targets.webgpu.buffers[0]: 513 is not a multiple of 4",
+    ),
+    "GPU dtype": (
+        lambda m: m["targets"]["webgpu"]["weights"][0].update(dtype="int32"),
+        "targets.webgpu.weights[0].dtype: float16 is stored as float32, not int32",
+    ),
+    "float64 on the GPU": (
+        lambda m: m["entries"][0]["inputs"][0].update(dtype="float64"),
+        "inputs[0].dtype: float64 does not exist on the GPU",
+    ),
+    "shader past the file": (
+        lambda m: variant(m)["shaders"][2].update(bytes=10_000),
+        "shaders[2].offset: the shader ends outside shaders.base.wgsl",
+    ),
+    "too many bindings": (
+        lambda m: variant(m)["shaders"][0].update(bindings=["read"] * 9),
+        "shaders[0].bindings: 9 bindings, 8 are allowed",
+    ),
+    "two shaders of one name": (
+        lambda m: variant(m)["shaders"][1].update(name="affine"),
+        "shaders[1].name: 'affine' is there twice",
+    ),
+    "input in no arena": (
+        lambda m: variant(m)["entries"][0]["inputs"][0].update(arena=2),
+        "entries[0].inputs[0].arena: 2 is past the end of 2",
+    ),
+    "missing GPU input": (
+        lambda m: variant(m)["entries"][1]["inputs"].pop(),
+        "entries[1].inputs: expected 2 as entry 'stretch' has, got 1",
+    ),
+    "binding in no arena": (
+        lambda m: command(m, 0, 0)["bindings"].__setitem__(0, ["arena", 5, 0, 16]),
+        "entries[0].commands[0]: 5 is past the end of 2",
+    ),
+    "unknown shader": (
+        lambda m: command(m, 0, 0).update(shader=3),
+        "commands[0].shader: 3 is past the end of 3",
+    ),
+    "binding count": (
+        lambda m: command(m, 0, 0)["bindings"].pop(),
+        "commands[0].bindings: expected 4 as shader 'affine' has, got 3",
+    ),
+    "word count": (
+        lambda m: command(m, 0, 0)["words"].append(1),
+        "commands[0].words: expected 2, the first of them",
+    ),
+    "no infinity": (
+        lambda m: command(m, 0, 0)["words"].__setitem__(0, 1),
+        "commands[0].words: expected 2, the first of them 2139095040",
+    ),
+    "unbound symbol in a command": (
+        lambda m: command(m, 0, 0)["words"].__setitem__(1, "n"),
+        "commands[0]: symbol 'n' is not one of the entry's",
+    ),
+    "workgroups": (
+        lambda m: command(m, 0, 0).update(workgroups=[1, 1]),
+        "workgroups: expected 3 elements, got 2",
+    ),
+    "read and read_write of one buffer": (
+        lambda m: command(m, 0, 0)["bindings"][0].__setitem__(1, 1),
+        "commands[0].bindings[3]: arena 1 is bound both as read and as read_write",
+    ),
+    "writing weights": (
+        lambda m: command(m, 0, 1)["bindings"].__setitem__(0, ["weights", 0, 0, 48]),
+        "commands[1].bindings[0]: weights are never written",
+    ),
+    "weight binding past its buffer": (
+        lambda m: command(m, 0, 0)["bindings"].__setitem__(1, ["weights", 0, 512, 48]),
+        "commands[0].bindings[1]: bytes 512 to 560 of a buffer of 512",
+    ),
+    "weight binding somewhere": (
+        lambda m: command(m, 0, 0)["bindings"].__setitem__(1, ["weights", 0, "batch", 48]),
+        "commands[0].bindings[1]: the place of a weight is known",
+    ),
+    "filling weights": (
+        lambda m: command(m, 1, 0).update(to=["weights", 0, 0]),
+        "commands[0].to: weights are never written",
+    ),
+    "copy within a buffer": (
+        lambda m: command(m, 1, 1).update({"from": ["arena", 1, 0]}),
+        "commands[1]: a copy within one buffer",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_contradictions(packs: Path, case: str) -> None:
+    edit, message = WRONG[case]
+    with pytest.raises(PackError) as caught:
+        validate(decode_manifest(edited(packs, edit)))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{"abi": 2}, {"pointer_bits": 64}])
+def test_newer_abi(packs: Path, fields: Json) -> None:
+    with pytest.raises(PackVersionError, match="update pyruntime"):
+        validate(decode_manifest(edited(packs, lambda m: m["targets"]["wasm"].update(fields))))
+
+
+def bound(packs: Path, edit: Edit, entry: int = 0, size: int = 5) -> BoundProgram:
+    """The WebGPU program of an edited pack for one size."""
+    manifest = decode_manifest(edited(packs, edit))
+    validate(manifest)
+    target, spec = manifest.targets.webgpu, manifest.entries[entry]
+    assert target is not None
+    return bind(target, 0, entry, spec, {spec.symbols[0].name: size})
+
+
+def arena(m: Json, index: int, size: Any) -> None:
+    variant(m)["entries"][0]["arenas"][index] = size
+
+
+BOUND_WRONG: Mapping[str, tuple[int, Edit, type[Exception], str]] = {
+    "arena too small": (
+        0,
+        lambda m: arena(m, 1, ["batch", 8, "*"]),
+        PackError,
+        "bytes 0 to 60 lie outside arena 1",
+    ),
+    "negative arena": (
+        0,
+        lambda m: arena(m, 0, ["batch", -1, "*"]),
+        PackError,
+        "arenas[0]: -5 is not at least 0",
+    ),
+    "undefined arena": (
+        0,
+        lambda m: arena(m, 0, ["batch", "batch", 5, "-", "//"]),
+        InputError,
+        "division by zero",
+    ),
+    "misaligned input": (
+        0,
+        lambda m: variant(m)["entries"][0]["inputs"][0].update(offset=16),
+        PackError,
+        "inputs[0]: 16 is not a multiple of 256",
+    ),
+    "misaligned binding": (
+        0,
+        lambda m: command(m, 0, 0)["bindings"][0].__setitem__(2, ["batch", 4, "*"]),
+        PackError,
+        "commands[0].bindings[0]: 20 is not a multiple of 256",
+    ),
+    "empty binding": (
+        0,
+        lambda m: command(m, 0, 0)["bindings"][0].__setitem__(3, ["batch", 5, "-"]),
+        PackError,
+        "a dispatch that runs binds no bytes",
+    ),
+    "odd copy": (
+        1,
+        lambda m: command(m, 1, 1).update(bytes=["n", 2, "*"]),
+        PackError,
+        "commands[1].bytes: 10 is not a multiple of 4",
+    ),
+    "copy past the end": (
+        1,
+        lambda m: command(m, 1, 1).update(bytes=["n", 12, "*"]),
+        PackError,
+        "commands[1].to: bytes 0 to 60 lie outside arena 1 of 40 bytes",
+    ),
+    "too many workgroups": (
+        0,
+        lambda m: command(m, 0, 0).update(workgroups=[1, ["batch", 65535, "*"], 1]),
+        MemoryLimitError,
+        "step 'affine' needs 327675 workgroups",
+    ),
+    "word past 32 bits": (
+        0,
+        lambda m: command(m, 0, 0)["words"].__setitem__(1, ["batch", 2**31, "*"]),
+        MemoryLimitError,
+        "past 32 bits",
+    ),
+    "negative output": (
+        0,
+        lambda m: m["entries"][0]["outputs"][0].update(shape=[["batch", 6, "-"], 3]),
+        InputError,
+        "'y' would have shape (-1, 3) for batch=5",
+    ),
+    "overlapping written bindings": (
+        0,
+        lambda m: (
+            variant(m)["shaders"][0].update(bindings=["read_write", "read", "read", "read_write"]),
+            command(m, 0, 0)["bindings"][0].__setitem__(1, 1),
+            variant(m)["entries"][0]["arenas"].__setitem__(1, 512),
+        ),
+        PackError,
+        "commands[0].bindings: two read_write bindings overlap",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BOUND_WRONG)
+def test_contradictions_for_some_sizes(packs: Path, case: str) -> None:
+    entry, edit, error, message = BOUND_WRONG[case]
+    with pytest.raises(error, match=re.escape(message)):
+        bound(packs, edit, entry)
+
+
+def test_commands_that_do_nothing_are_left_out(packs: Path) -> None:
+    none = bound(packs, lambda m: command(m, 0, 0).update(workgroups=[["batch", 5, "-"], 1, 1]))
+    assert [getattr(c, "step", "") for c in none.commands] == ["relu"]
+    none = bound(packs, lambda m: command(m, 1, 0).update(bytes=["n", 5, "-"]), 1)
+    assert len(none.commands) == 2
+
+
+def test_fixed_sizes_are_checked_at_once(packs: Path) -> None:
+    def fix(m: Json) -> None:
+        text = json.dumps(m).replace('"batch"', "5").replace('"n"', "5")
+        m.clear()
+        m.update(json.loads(text))
+        for entry in m["entries"]:
+            entry["symbols"] = []
+        variant(m)["entries"][0]["arenas"][1] = 40
+
+    with pytest.raises(PackError, match="bytes 0 to 60 lie outside arena 1 of 40 bytes"):
+        validate(decode_manifest(edited(packs, fix)))
