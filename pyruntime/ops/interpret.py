@@ -335,7 +335,7 @@ def run_program(program: Program, inputs: Sequence[Array], symbols: Mapping[str,
         symbols: the symbols' values.
 
     Returns:
-        The outputs' elements, each 1-D: programs know elements, entries know shapes.
+        The outputs, in the program's output shapes, or 1-D where it has none.
     """
     memory: dict[Tensor, Array] = {}
     for tensor, array in zip(program.inputs, inputs, strict=True):
@@ -347,4 +347,10 @@ def run_program(program: Program, inputs: Sequence[Array], symbols: Mapping[str,
             if tensor not in memory:
                 memory[tensor] = allocate(tensor, symbols)
         run_call(call, memory, symbols)
-    return [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
+    results = [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
+    if not program.output_shapes:
+        return results
+    return [
+        array.reshape([value_of(d, symbols) for d in shape])
+        for array, shape in zip(results, program.output_shapes, strict=True)
+    ]
