@@ -138,7 +138,7 @@ def plan_coloured(program: Program, *, element_bytes: int = 4, alignment: int = 
     arena_bytes: list[Dim] = []
     for arena in range(max(arena_of.values(), default=0) + 1):
         members = [t for t in spans if arena_of[t] == arena]
-        blocks = [Block(maximum(t.elements, 1) * element_bytes, *spans[t]) for t in members]
+        blocks = [Block(maximum(t.elements * element_bytes, 16), *spans[t]) for t in members]
         places, total = pack_blocks(blocks, alignment)
         offsets.update(zip(members, places, strict=True))
         arena_bytes.append(total)

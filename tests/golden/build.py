@@ -85,7 +85,7 @@ def encode(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         name: {
             "dtype": a.dtype.name,
             "shape": a.shape,
-            "base64": base64.b64encode(np.ascontiguousarray(a).tobytes()).decode(),
+            "base64": base64.b64encode(a.tobytes()).decode(),
         }
         for name, a in arrays.items()
     }

@@ -70,7 +70,7 @@ class Golden:
         ]
         feeds = {f"x{i}": a for i, a in enumerate(inputs) if a is not None and i not in self.constants}
         outputs = expected_of(self.op, self.case, inputs)
-        return Run(feeds, {f"y{i}": np.ascontiguousarray(a) for i, a in enumerate(outputs)})
+        return Run(feeds, {f"y{i}": np.asarray(a, order="C") for i, a in enumerate(outputs)})
 
 
 def goldens() -> Iterator[Golden]:

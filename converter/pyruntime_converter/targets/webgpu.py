@@ -10,7 +10,7 @@ from pyruntime_shaders.emit import Rendered, render_programs
 from pyruntime_shaders.printer import storage_type
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, align, to_rpn
+from pyruntime.ir.dims import align, maximum, to_rpn
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Placement, Program, Tensor
 from pyruntime.pack.schema import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ALIGNMENT = 256  # minStorageBufferOffsetAlignment
 BINDING_LIMIT = 128 << 20  # maxStorageBufferBindingSize by default
 WORD = 4
+LEAST_BINDING = 16  # a binding holds at least one element of the shader's type, vec4 at most
 _NAMES = {"f32": "float32", "i32": "int32", "u32": "uint32"}
 
 
@@ -95,7 +96,7 @@ def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]
         if not buffers or buffers[-1] + size > BINDING_LIMIT:
             buffers.append(0)
         weights.append(GpuWeight(item.index, len(buffers) - 1, buffers[-1], gpu_dtype(item.tensor.dtype)))
-        end = align(buffers[-1] + max(size, WORD), ALIGNMENT)
+        end = align(buffers[-1] + max(size, LEAST_BINDING), ALIGNMENT)
         assert isinstance(end, int)
         buffers[-1] = end
     return weights, buffers
@@ -113,7 +114,7 @@ def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:
 
 
 def _binding(tensor: Tensor, placement: Placement, weights: Mapping[Tensor, GpuWeight]) -> Binding:
-    size: Dim = tensor.elements * WORD
+    size = maximum(tensor.elements * WORD, LEAST_BINDING)
     if tensor in weights:
         weight = weights[tensor]
         return Binding("weights", weight.buffer, weight.offset, to_rpn(size))
