@@ -1,0 +1,33 @@
+"""The command line: `pyruntime convert | run | doctor`. Needs the extra `cli`; nothing else imports it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+
+from pyruntime.cli.exits import BUG, USAGE
+
+NEEDED = ("typer", "rich")
+
+
+def main() -> None:
+    """Entry point of the console script; ends the process with a code of `exits.EXITS`."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        print(
+            f"pyruntime: the command line needs {' and '.join(missing)}:\n\n    pip install pyruntime[cli]\n",
+            file=sys.stderr,
+        )
+        sys.exit(USAGE)
+    from pyruntime.cli.app import app
+
+    try:
+        app(prog_name="pyruntime")
+    except Exception:  # noqa: BLE001 - the last resort; everything expected was handled by the app
+        traceback.print_exc()
+        print(
+            "\npyruntime: this is a bug in pyruntime. Please report it together with the text above.",
+            file=sys.stderr,
+        )
+        sys.exit(BUG)

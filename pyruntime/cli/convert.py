@@ -1,0 +1,79 @@
+"""`pyruntime convert`: a model file to a pack, and what came of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pyruntime.cli.options import Debug, Json
+
+
+class Target(StrEnum):
+    """Where a pack can run; an enumeration because typer takes no lists of literals."""
+
+    WEBGPU = "webgpu"
+    WASM = "wasm"
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model: an .onnx file.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="OUT",
+            help="The pack to write: a folder, or one archive if this ends with .zip."
+            " By default the model's name with .pack, in the present folder.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        list[Target] | None,
+        typer.Option("--target", "-t", help="Where the pack is to run; repeat for several. [default: both]"),
+    ] = None,
+    weights: Annotated[
+        Literal["f32", "f16"],
+        typer.Option(help="How weights are stored; f16 halves the download and rounds each weight."),
+    ] = "f32",
+    name: Annotated[
+        str | None, typer.Option(help="The model's name in the pack.", show_default=False)
+    ] = None,
+    compiler: Annotated[
+        str | None,
+        typer.Option(
+            help="The C compiler for Wasm: emcc, clang, zig, or the path of one.", show_default=False
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a pack that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    json: Json = False,
+    _debug: Debug = False,
+) -> None:
+    """Compile a trained model to a pack that runs in web pages, in Python and on any Wasm engine."""
+    import pyruntime
+    from pyruntime.cli import look
+    from pyruntime.cli.progress import ConversionProgress
+
+    path = out or Path(f"{model.stem}.pack")
+    if path.exists() and not force:
+        raise typer.BadParameter(f"{path} is there already; --force replaces it", param_hint="OUT")
+    with ConversionProgress(look.stderr(), quiet=quiet) as progress:
+        report = pyruntime.convert(
+            model,
+            path,
+            targets=tuple(t.value for t in dict.fromkeys(target or Target)),
+            weights=weights,
+            name=name,
+            compiler=compiler,
+            progress=progress,
+        )
+    if json:
+        import json as json_module
+
+        print(json_module.dumps(report.to_dict(), indent=2))
+    elif not quiet:
+        from pyruntime.cli.conversion import show
+
+        show(report, look.stdout())

@@ -1,0 +1,251 @@
+"""Loads and runs a pack for `pyruntime run`, measures it, and shows its outputs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+import pyruntime
+from pyruntime.cli import look
+from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, random_inputs, read_inputs, save_outputs
+from pyruntime.cli.progress import ConversionProgress
+from pyruntime.errors import InputError
+from pyruntime.runtime.session import Device, Session
+from pyruntime.runtime.tensors import TensorSpec
+
+FIRST_VALUES = 8
+SHOWN_VALUES = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; fields as its options."""
+
+    path: Path
+    inputs: tuple[str, ...] = ()
+    random: bool = False
+    seed: int = 0
+    symbols: tuple[str, ...] = ()
+    device: Device = "auto"
+    output: Path | None = None
+    repeat: int = 1
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One input or output: its extremes and mean over finite elements (None where there are none)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    low: float | None
+    mean: float | None
+    high: float | None
+    nan: int
+    infinite: int
+    first: list[Any]
+
+    @classmethod
+    def of(cls, name: str, array: Array) -> Summary:
+        """The summary of an array of any dtype and shape."""
+        numbers = array.astype(np.float64, copy=False)
+        finite = numbers[np.isfinite(numbers)]
+        low, mean, high = (
+            (float(finite.min()), float(finite.mean()), float(finite.max())) if finite.size else (None,) * 3
+        )
+        return cls(
+            name=name,
+            dtype=array.dtype.name,
+            shape=array.shape,
+            low=low,
+            mean=mean,
+            high=high,
+            nan=int(np.isnan(numbers).sum()),
+            infinite=int(np.isinf(numbers).sum()),
+            first=array.ravel()[:FIRST_VALUES].tolist(),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, for JSON; what is not finite becomes a string."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "min": self.low,
+            "mean": self.mean,
+            "max": self.high,
+            "nan": self.nan,
+            "infinite": self.infinite,
+            "first": [v if not isinstance(v, float) or math.isfinite(v) else str(v) for v in self.first],
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave, and how long everything took, in seconds."""
+
+    path: Path
+    device: str
+    symbols: Mapping[str, int]
+    inputs: tuple[Summary, ...]
+    outputs: tuple[Summary, ...]
+    converted: float | None
+    loaded: float
+    runs: tuple[float, ...]
+    saved: Path | None
+
+    @property
+    def median(self) -> float | None:
+        """The median run after the first, which warms up; None after one run."""
+        return statistics.median(self.runs[1:]) if self.runs[1:] else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, for JSON."""
+        return {
+            "pack": str(self.path),
+            "device": self.device,
+            "symbols": dict(self.symbols),
+            "inputs": [s.to_dict() for s in self.inputs],
+            "outputs": [s.to_dict() for s in self.outputs],
+            "seconds": {
+                "convert": self.converted,
+                "load": self.loaded,
+                "first": self.runs[0],
+                "median": self.median,
+                "runs": list(self.runs),
+            },
+            "output": None if self.saved is None else str(self.saved),
+        }
+
+
+def is_pack(path: Path) -> bool:
+    """Whether this is meant as a pack; anything else is a model that has to be converted."""
+    return path.suffix in (".pack", ".zip") or (path / "pack.json").exists()
+
+
+def execute(request: Request) -> Result:
+    """Convert if need be, load, feed and run.
+
+    Raises:
+        InputError: inputs are missing or do not fit.
+        PyRuntimeError: as `pyruntime.convert`, `pyruntime.load` and `Session.run` raise it.
+        OSError: a file cannot be read or written.
+    """
+    with ExitStack() as stack:
+        asked = parse_sizes(request.symbols)
+        pack, converted = request.path, None
+        if not is_pack(request.path):
+            pack, converted = stack.enter_context(_converted(request))
+        started = time.perf_counter()
+        session = stack.enter_context(pyruntime.load(pack, device=request.device))
+        loaded = time.perf_counter() - started
+        feeds, sizes = _feeds(request, session, asked)
+        runs = []
+        for _ in range(request.repeat):
+            started = time.perf_counter()
+            outputs = session.run(feeds)
+            runs.append(time.perf_counter() - started)
+        if request.output is not None:
+            save_outputs(request.output, outputs)
+        return Result(
+            path=request.path,
+            device=session.device,
+            symbols=sizes,
+            inputs=tuple(Summary.of(name, array) for name, array in feeds.items()),
+            outputs=tuple(Summary.of(name, array) for name, array in outputs.items()),
+            converted=converted,
+            loaded=loaded,
+            runs=tuple(runs),
+            saved=request.output,
+        )
+
+
+@contextmanager
+def _converted(request: Request) -> Iterator[tuple[Path, float]]:
+    """A pack of the model for the asked device, there while the context lasts, and the seconds it took."""
+    targets = ("webgpu", "wasm") if request.device == "auto" else (request.device,)
+    with tempfile.TemporaryDirectory(prefix="pyruntime-") as folder:
+        path = Path(folder) / f"{request.path.stem}.pack"
+        started = time.perf_counter()
+        with ConversionProgress(look.stderr()) as progress:
+            pyruntime.convert(request.path, path, targets=targets, progress=progress)
+        yield path, time.perf_counter() - started
+
+
+def _feeds(
+    request: Request, session: Session, asked: Mapping[str, int]
+) -> tuple[dict[str, Array], dict[str, int]]:
+    """All inputs in the model's order, and the symbols' sizes. Raises InputError where one is missing."""
+    feeds = read_inputs(request.inputs, session.inputs)
+    missing = [s for s in session.inputs if s.name not in feeds]
+    if missing and not request.random:
+        raise InputError(
+            f"no array for {', '.join(map(_described, missing))}; give --input {missing[0].name}=FILE.npy,"
+            " or --random to make arrays up"
+        )
+    sizes = bind_symbols(session.inputs, feeds, asked)
+    feeds |= random_inputs(session.inputs, feeds, sizes, request.seed)
+    return {s.name: feeds[s.name] for s in session.inputs}, sizes
+
+
+def _described(spec: TensorSpec) -> str:
+    return f"{spec.name!r} ({spec.dtype}, {look.shape_text(spec.shape)})"
+
+
+def show(result: Result, console: Console) -> None:
+    """Print the outputs as a table, then what the run took."""
+    table = look.table(
+        "output", "dtype", "shape", "min", "mean", "max", "first values", right=("min", "mean", "max")
+    )
+    for tensor in result.outputs:
+        table.add_row(
+            Text(tensor.name, style=look.NAME),
+            tensor.dtype,
+            look.shape_text(tensor.shape),
+            *(_number(v) for v in (tensor.low, tensor.mean, tensor.high)),
+            Text(_first(tensor), style=look.QUIET),
+        )
+    sizes = "".join(f" · {name} = {size}" for name, size in result.symbols.items())
+    where = f"  {result.device}{sizes}"
+    console.print(Text.assemble(look.mark("ok"), " ", (str(result.path), "bold"), where))
+    console.print(table)
+    for tensor in result.outputs:
+        odd = [f"{n} {what}" for n, what in ((tensor.nan, "NaN"), (tensor.infinite, "infinite")) if n]
+        if odd:
+            console.print(
+                Text.assemble(look.mark("limited"), f" {tensor.name} has {' and '.join(odd)} elements")
+            )
+    console.print(_times(result))
+    if result.saved is not None:
+        console.print(Text(f"saved to {result.saved}"))
+
+
+def _times(result: Result) -> Text:
+    times = [
+        ("convert", result.converted),
+        ("load", result.loaded),
+        ("first run", result.runs[0]),
+        (f"median of {len(result.runs) - 1} more", result.median),
+    ]
+    shown = (f"{what} {look.seconds_text(seconds)}" for what, seconds in times if seconds is not None)
+    return Text(" · ".join(shown))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _first(tensor: Summary) -> str:
+    shown = [f"{v:.4g}" if isinstance(v, float) else str(v).lower() for v in tensor.first[:SHOWN_VALUES]]
+    return ", ".join(shown) + (" …" if math.prod(tensor.shape) > SHOWN_VALUES else "")

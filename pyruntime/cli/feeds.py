@@ -1,0 +1,147 @@
+"""Inputs of `pyruntime run`: arrays from .npy and .npz files, or random ones, and the sizes of symbols."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.cli.sizes import symbols_of, value_of
+from pyruntime.errors import InputError
+
+if TYPE_CHECKING:
+    from pyruntime.runtime.tensors import TensorSpec
+
+Array = NDArray[Any]
+_INPUT = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<file>.+?\.np[yz])(?::(?P<key>.+))?", flags=re.DOTALL)
+
+
+def read_inputs(arguments: Iterable[str], specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """The arrays that `--input` names.
+
+    An argument is NAME=FILE.npy, NAME=FILE.npz:KEY, FILE.npz (each array feeds the input of its name), or
+    FILE.npy for a model with one input.
+
+    Raises:
+        InputError: an argument or file that is none of these, or that names an input twice or in vain.
+        OSError: a file cannot be read.
+    """
+    feeds: dict[str, Array] = {}
+    for argument in arguments:
+        found = _INPUT.fullmatch(argument)
+        if found is None:
+            raise InputError(f"--input {argument}: expected NAME=FILE.npy, NAME=FILE.npz:KEY or FILE.npz")
+        read = _named(argument, found["name"], _load(Path(found["file"]), found["key"]), specs)
+        for name, array in read.items():
+            if name not in {s.name for s in specs}:
+                raise InputError(f"--input {argument}: no input is called {name!r}; {_listed(specs)}")
+            if name in feeds:
+                raise InputError(f"--input {argument}: {name!r} was already given")
+            feeds[name] = array
+    return feeds
+
+
+def _named(
+    argument: str, name: str | None, read: Array | dict[str, Array], specs: Sequence[TensorSpec]
+) -> dict[str, Array]:
+    """What was read, by input name."""
+    if isinstance(read, dict):
+        if name is None:
+            return read
+        if len(read) > 1:
+            raise InputError(f"--input {argument}: which array of {', '.join(read)}? Append :KEY")
+        (read,) = read.values()
+    if name is None:
+        if len(specs) != 1:
+            raise InputError(f"--input {argument}: for which input? Write NAME={argument}; {_listed(specs)}")
+        name = specs[0].name
+    return {name: read}
+
+
+def _load(file: Path, key: str | None) -> Array | dict[str, Array]:
+    """The array of a .npy file or of one key, or all of a .npz file."""
+    try:
+        content = np.load(file, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            if key is None:
+                return content
+            raise InputError(f"{file}: holds one array, so :{key} means nothing")
+        with content:
+            if key is None:
+                return dict(content)
+            if key not in content:
+                raise InputError(f"{file}: holds no {key!r}, only {', '.join(content)}")
+            picked: Array = content[key]
+            return picked
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file}: not a NumPy file that can be read: {error}") from None
+
+
+def _listed(specs: Sequence[TensorSpec]) -> str:
+    return f"the inputs are {', '.join(s.name for s in specs)}"
+
+
+def parse_sizes(arguments: Iterable[str]) -> dict[str, int]:
+    """What `--symbol NAME=SIZE` says. Raises InputError for anything else."""
+    sizes: dict[str, int] = {}
+    for argument in arguments:
+        found = re.fullmatch(r"\s*(\w+)\s*=\s*(\d+)\s*", argument)
+        if found is None:
+            raise InputError(f"--symbol {argument}: expected NAME=SIZE, as in batch=4")
+        sizes[found[1]] = int(found[2])
+    return sizes
+
+
+def bind_symbols(
+    specs: Sequence[TensorSpec], feeds: Mapping[str, Array], asked: Mapping[str, int]
+) -> dict[str, int]:
+    """The size of every symbol: from the arrays given, else as asked for, else 1.
+
+    Raises InputError where an asked size contradicts an array, or its symbol is not in the model.
+    """
+    known = {name for spec in specs for dim in spec.shape for name in symbols_of(dim)}
+    for name in sorted(asked.keys() - known):
+        there = f"the symbols are {', '.join(sorted(known))}" if known else "it has none"
+        raise InputError(f"--symbol {name}: the model has no such symbol; {there}")
+    sizes = dict(asked)
+    for spec in specs:
+        if spec.name not in feeds:
+            continue
+        for dim, size in zip(spec.shape, feeds[spec.name].shape, strict=False):
+            for name in symbols_of(dim) & {str(dim)}:  # the dim is this symbol alone
+                if asked.get(name, size) != size:
+                    raise InputError(f"--symbol {name}={asked[name]}: {spec.name!r} says that it is {size}")
+                sizes[name] = size
+    return {name: sizes.get(name, 1) for name in sorted(known)}
+
+
+def random_inputs(
+    specs: Sequence[TensorSpec], given: Mapping[str, Array], sizes: Mapping[str, int], seed: int
+) -> dict[str, Array]:
+    """Arrays for the inputs not given: floats in [0, 1), integers 0 and 1 (valid as any index), bools.
+
+    Equal seeds give equal arrays, whichever inputs are given.
+    """
+    made: dict[str, Array] = {}
+    for i, spec in enumerate(specs):
+        if spec.name in given:
+            continue
+        random = np.random.default_rng((seed, i))
+        shape = tuple(value_of(dim, sizes) for dim in spec.shape)
+        dtype = np.dtype(spec.dtype)
+        drawn = random.random(shape) if dtype.kind == "f" else random.integers(0, 2, shape)
+        made[spec.name] = np.asarray(drawn).astype(dtype)
+    return made
+
+
+def save_outputs(file: Path, outputs: Mapping[str, Array]) -> None:
+    """Write a .npz file with an array for each output, whatever its name. Raises OSError."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in outputs.items():  # np.savez cannot take an output called "file"
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

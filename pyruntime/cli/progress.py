@@ -1,0 +1,53 @@
+"""The progress bar of a conversion: one line per stage, gone when it ends."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+from rich.table import Column
+
+from pyruntime.cli import look
+
+
+class ConversionProgress:
+    """What `pyruntime.convert` is given as `progress`; shows nothing where `console` is no terminal."""
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text=look.mark("ok")),
+            TextColumn("{task.description}", table_column=Column(width=12)),
+            BarColumn(bar_width=28, complete_style=look.NAME, finished_style="green"),
+            MofNCompleteColumn(),
+            Elapsed(),
+            TextColumn("{task.fields[detail]}", style=look.QUIET, table_column=Column(no_wrap=True, ratio=1)),
+            console=console,
+            transient=True,
+            expand=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> ConversionProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, stage: str, done: int, total: int, detail: str) -> None:
+        """`done` of `total` pieces of a stage are there, and `detail` is under way."""
+        if stage not in self._tasks:
+            self._finish_all()
+            self._tasks[stage] = self._progress.add_task(stage, total=total, detail="")
+        shown = detail if done < total else ""
+        self._progress.update(self._tasks[stage], completed=done, total=total, detail=shown)
+
+    def _finish_all(self) -> None:
+        for task in self._progress.tasks:
+            if not task.finished:
+                self._progress.update(task.id, completed=task.total or 1, total=task.total or 1, detail="")

@@ -1,0 +1,67 @@
+"""`pyruntime run`: a pack, or a model on its way through a pack, run once or several times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pyruntime.cli.options import Debug, Json
+
+
+def run(
+    pack: Annotated[
+        Path, typer.Argument(metavar="PACK", help="A pack, or a model file, which is converted first.")
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="NAME=FILE",
+            help="x=file.npy, x=file.npz:key, or file.npz with an array per input; repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
+    random: Annotated[
+        bool,
+        typer.Option(
+            "--random", "-r", help="Fill the other inputs: floats in [0, 1), integers and bools 0 or 1."
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of --random.", min=0)] = 0,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol",
+            "-s",
+            metavar="NAME=SIZE",
+            help="Size of a dim for --random, as in batch=4; 1 if left out. Repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "webgpu", "wasm"], typer.Option("--device", "-d", help="Where to run.")
+    ] = "auto",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.", show_default=False),
+    ] = None,
+    repeat: Annotated[int, typer.Option("--repeat", "-n", help="Runs to time.", min=1)] = 1,
+    json: Json = False,
+    _debug: Debug = False,
+) -> None:
+    """Run a pack once, or several times, and show its outputs."""
+    from pyruntime.cli.execution import Request, execute, show
+
+    request = Request(pack, tuple(inputs or ()), random, seed, tuple(symbol or ()), device, output, repeat)
+    result = execute(request)
+    if json:
+        import json as json_module
+
+        print(json_module.dumps(result.to_dict(), indent=2, allow_nan=False))
+    else:
+        from pyruntime.cli import look
+
+        show(result, look.stdout())
