@@ -1,0 +1,143 @@
+"""Runs kernel cases under wasmtime, a list of them in one module, and compares with the reference executor."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyruntime_wasm.kernels import kernel_for
+from pyruntime_wasm.module import WEIGHTS_BASE, build_module
+
+from pyruntime.ir.dims import Dim, align, evaluate
+from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
+from pyruntime.ops.interpret import allocate, run_call
+from tests.kernels.case import Case
+
+if TYPE_CHECKING:
+    import wasmtime
+
+Array = NDArray[Any]
+
+VARIANTS = ("relaxed", "simd")
+# relative to the largest magnitude of what the reference writes
+TOLERANCE = {"float16": 2e-3, "float32": 2e-5, "float64": 1e-12}
+_GAP, _CANARY = 64, 0xA5
+
+
+def program_of(case: Case) -> tuple[Program, Placement]:
+    """A program of the case's one call, its tensors one after another with gaps between."""
+    offsets: dict[Tensor, Dim] = {}
+    end: Dim = WEIGHTS_BASE + _GAP
+    for tensor in case.call.tensors():
+        offsets[tensor] = end
+        end = align(end + tensor.elements * tensor.dtype.bytes, _GAP) + _GAP
+    scratch = end
+    end = end + align(kernel_for(case.call).scratch(case.call), _GAP) + _GAP
+    program = Program(case.name, sorted(case.symbols), [], [case.call.output.tensor], [case.call])
+    return program, Placement(offsets, [scratch], [end])
+
+
+@dataclass
+class Suite:
+    """The modules of a list of cases: entry i is case i."""
+
+    cases: Sequence[Case]
+    modules: Mapping[str, bytes]
+
+    @functools.cached_property
+    def _instances(self) -> dict[str, _Instance]:
+        import wasmtime
+
+        engine = wasmtime.Engine()
+        return {variant: _Instance(engine, data) for variant, data in self.modules.items()}
+
+    def run(self, case: Case, variant: str) -> tuple[Array, Array]:
+        """What the case's call writes: by this variant, and by the reference."""
+        entry = next(i for i, c in enumerate(self.cases) if c is case)
+        expected = {t: a.ravel().copy() for t, a in case.inputs.items()}
+        for tensor in case.call.tensors():
+            expected.setdefault(tensor, allocate(tensor, case.symbols))
+        actual = {t: a.copy() for t, a in expected.items()}
+        run_call(case.call, expected, case.symbols)
+        self._instances[variant].run(entry, case, actual)
+        written = case.call.output.tensor
+        return actual[written], expected[written]
+
+
+def build(cases: Sequence[Case]) -> Suite:
+    """Compile all cases to one module per variant."""
+    return Suite(cases, build_module([program_of(c) for c in cases], VARIANTS))
+
+
+class _Instance:
+    """A module in wasmtime with a memory of its own."""
+
+    def __init__(self, engine: wasmtime.Engine, data: bytes) -> None:
+        import wasmtime
+
+        self.store = wasmtime.Store(engine)
+        module = wasmtime.Module(engine, data)
+        kind = module.imports[0].type
+        assert isinstance(kind, wasmtime.MemoryType)
+        self.memory = wasmtime.Memory(self.store, kind)
+        self.exports = wasmtime.Instance(self.store, module, [self.memory]).exports(self.store)
+
+    def call(self, name: str, *arguments: int) -> int:
+        """Call an export."""
+        import wasmtime
+
+        function = self.exports[name]
+        assert isinstance(function, wasmtime.Func)
+        return int(function(self.store, *arguments))
+
+    def run(self, entry: int, case: Case, tensors: dict[Tensor, Array]) -> None:
+        """Run a case on these elements; the written tensor's change.
+
+        Raises:
+            AssertionError: the call wrote outside the tensor that it should write to.
+        """
+        symbols = case.symbols
+        dims = np.array([symbols[s] for s in sorted(symbols)], np.int64)
+        self.memory.write(self.store, dims.tobytes(), self.call("dims", entry))
+        assert self.call("plan", entry) == 0
+        _, placement = program_of(case)
+        end = evaluate(placement.arena_bytes[0], symbols)
+        assert self.call("bytes", entry) == end
+        missing = end - self.memory.data_len(self.store)
+        if missing > 0:
+            self.memory.grow(self.store, -(-missing // 65536))
+        arena = np.full(end - WEIGHTS_BASE, _CANARY, np.uint8)
+        places = {t: evaluate(placement.offsets[t], symbols) - WEIGHTS_BASE for t in tensors}
+        for tensor, array in tensors.items():
+            arena[places[tensor] : places[tensor] + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
+        self.memory.write(self.store, arena.tobytes(), WEIGHTS_BASE)
+        written = case.call.output.tensor
+        assert self.call("output", entry, 0) == places[written] + WEIGHTS_BASE
+        assert self.call("run", entry, 0, self.call("steps", entry)) == 0
+        after = np.frombuffer(self.memory.read(self.store, WEIGHTS_BASE, end), np.uint8).copy()
+        begin, size = places[written], tensors[written].nbytes
+        tensors[written] = after[begin : begin + size].copy().view(tensors[written].dtype)
+        after[begin : begin + size] = arena[begin : begin + size]
+        scratch = evaluate(placement.scratch[0], symbols) - WEIGHTS_BASE
+        needed = evaluate(kernel_for(case.call).scratch(case.call), symbols)
+        after[scratch : scratch + needed] = _CANARY
+        changed = np.flatnonzero(after != arena)
+        assert not changed.size, f"{case.name}: wrote to {changed[:8]}, output at {begin}, {size} bytes"
+
+
+def compare(call: KernelCall, actual: Array, expected: Array, tolerance: float | None = None) -> None:
+    """Equal integers; floats within the tolerance, NaN and infinities in the same places."""
+    dtype = call.output.tensor.dtype
+    if not dtype.is_float:
+        np.testing.assert_array_equal(actual, expected, err_msg=call.name)
+        return
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    scale = max(float(finite.max(initial=0.0)), 1e-6)
+    limit = (TOLERANCE[dtype.value] if tolerance is None else tolerance) * scale
+    np.testing.assert_allclose(
+        actual.astype(np.float64), expected.astype(np.float64), rtol=0, atol=limit, err_msg=call.name
+    )

@@ -1,0 +1,51 @@
+"""Every kernel case in every variant of the Wasm target, compared with the reference executor."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.kernels import wasm_harness
+from tests.kernels.case import Case
+
+pytestmark = pytest.mark.wasm
+
+KINDS = sorted(
+    m.name.removeprefix("cases_")
+    for m in pkgutil.iter_modules([str(Path(__file__).parents[1] / "kernels")])
+    if m.name.startswith("cases_")
+)
+
+
+@functools.cache
+def cases(kind: str) -> list[Case]:
+    return list(importlib.import_module(f"tests.kernels.cases_{kind}").cases())
+
+
+@pytest.fixture(scope="module")
+def suites() -> Iterator[dict[str, wasm_harness.Suite]]:
+    """One suite per kind, built when first used; let go before the interpreter ends."""
+    built: dict[str, wasm_harness.Suite] = {}
+    yield built
+    built.clear()
+
+
+def _parameters() -> Iterator[ParameterSet]:
+    for kind in KINDS:
+        for case in cases(kind):
+            for variant in wasm_harness.VARIANTS:
+                yield pytest.param(kind, case, variant, id=f"{kind}: {case.name}: {variant}")
+
+
+@pytest.mark.parametrize(("kind", "case", "variant"), list(_parameters()))
+def test_case(suites: dict[str, wasm_harness.Suite], kind: str, case: Case, variant: str) -> None:
+    if kind not in suites:
+        suites[kind] = wasm_harness.build(cases(kind))
+    actual, expected = suites[kind].run(case, variant)
+    wasm_harness.compare(case.call, actual, expected)
