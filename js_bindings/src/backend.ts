@@ -1,7 +1,7 @@
 // What runs an entry of a pack: the interface of the devices, and the choice between them.
 
 import type { Symbols } from "./dims.ts";
-import { DeviceError, messageOf, PackError } from "./errors.ts";
+import { DeviceError, InputError } from "./errors.ts";
 import { folderUrl, type Progress, readText } from "./fetch.ts";
 import { acquireGpu, type Gpu } from "./gpu.ts";
 import type { Entry, Manifest } from "./manifest.ts";
@@ -17,8 +17,10 @@ export interface Report {
   readonly device: Device;
   /** Why this device. */
   readonly reason: string;
-  /** The variant's file. */
-  readonly variant: string;
+  /** The features that the chosen variant of the pack uses beyond the base. */
+  readonly variant: readonly string[];
+  /** Names of the program's steps, in order. */
+  readonly steps: readonly string[];
   /** Dispatches on the GPU in one run; 0 on Wasm. */
   readonly dispatches: number;
   /** Steps of a WebGPU program that run on the CPU. */
@@ -70,25 +72,25 @@ export async function openPack(url: string | URL, signal?: AbortSignal): Promise
   return { folder, manifest: parseManifest(await readText(folder, "pack.json", signal)) };
 }
 
-/** The entry of this name, or the first one. Throws PackError where there is none. */
+/** The entry of this name, or the first one. Throws InputError where there is none. */
 export function findEntry({ manifest }: Pack, name?: string): { entry: Entry; index: number } {
   const index = name === undefined ? 0 : manifest.entries.findIndex((entry) => entry.name === name);
   const entry = manifest.entries[index];
   if (!entry) {
     const names = manifest.entries.map((each) => each.name).join(", ");
-    throw new PackError(`the pack has no entry ${JSON.stringify(name)}; entries: ${names}`);
+    throw new InputError(`the pack has no entry ${JSON.stringify(name)}; entries: ${names}`);
   }
   return { entry, index };
 }
 
 /**
- * Decides where a pack runs. `auto` takes a GPU that is not a software fallback, else Wasm.
+ * Decides where a pack runs. `auto` takes a GPU, else Wasm, else WebGPU in software.
  *
- * @throws PackError when the pack lacks the asked target; DeviceError when this machine lacks the device.
+ * @throws DeviceError when the pack lacks the asked target, or this machine the device.
  */
 export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevice?: GPUDevice): Promise<Choice> {
   const { webgpu, wasm } = manifest.targets;
-  const lacks = (device: Device): PackError => new PackError(`the pack has no ${device} target`);
+  const lacks = (device: Device): DeviceError => new DeviceError(`the pack has no ${device} target`);
   if (asked === "wasm") {
     if (!wasm) throw lacks("wasm");
     return { device: "wasm", reason: "asked for" };
@@ -97,16 +99,15 @@ export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevi
     if (!webgpu) throw lacks("webgpu");
     return { device: "webgpu", reason: "asked for", gpu: await acquireGpu(webgpu, true, gpuDevice) };
   }
-  let problem: string;
   try {
     if (!webgpu) throw lacks("webgpu");
-    const gpu = await acquireGpu(webgpu, gpuDevice !== undefined, gpuDevice);
-    return { device: "webgpu", reason: `WebGPU adapter ${gpu.name}`, gpu };
+    const gpu = await acquireGpu(webgpu, !wasm, gpuDevice);
+    return { device: "webgpu", reason: `there is a GPU: ${gpu.name}`, gpu };
   } catch (error) {
-    problem = messageOf(error);
+    if (!(error instanceof DeviceError)) throw error;
+    if (!wasm) throw new DeviceError(`no device can run this pack: ${error.message}; ${lacks("wasm").message}`);
+    return { device: "wasm", reason: `runs everywhere; ${error.message}` };
   }
-  if (!wasm) throw new DeviceError(`${problem}, and the pack has no wasm target`);
-  return { device: "wasm", reason: `no WebGPU: ${problem}` };
 }
 
 /** Loads an entry on the chosen device. */

@@ -13,18 +13,18 @@ const floorDivide = (a: bigint, b: bigint): bigint => {
   return quotient * b !== a && a < 0n !== b < 0n ? quotient - 1n : quotient;
 };
 
-type Operator = readonly [precedence: number, numbers: (a: number, b: number) => number, integers: (a: bigint, b: bigint) => bigint];
+type Operator = readonly [numbers: (a: number, b: number) => number, integers: (a: bigint, b: bigint) => bigint];
 
-/** Precedence for printing, the operation on numbers (exact or not a safe integer), and on 64-bit integers. */
+/** The operation on numbers (exact, or not a safe integer) and on 64-bit integers. */
 const OPERATORS: Readonly<Record<string, Operator>> = {
-  "+": [1, (a, b) => a + b, (a, b) => a + b],
-  "-": [1, (a, b) => a - b, (a, b) => a - b],
-  "*": [2, (a, b) => a * b, (a, b) => a * b],
+  "+": [(a, b) => a + b, (a, b) => a + b],
+  "-": [(a, b) => a - b, (a, b) => a - b],
+  "*": [(a, b) => a * b, (a, b) => a * b],
   // a quotient rounded to a double may land on the integer above, hence by the remainder, which is exact
-  "//": [2, (a, b) => (a - floorModulo(a, b)) / b, floorDivide],
-  "%": [2, (a, b) => floorModulo(a, b), (a, b) => a - floorDivide(a, b) * b],
-  min: [3, Math.min, (a, b) => (a < b ? a : b)],
-  max: [3, Math.max, (a, b) => (a > b ? a : b)],
+  "//": [(a, b) => (a - floorModulo(a, b)) / b, floorDivide],
+  "%": [(a, b) => floorModulo(a, b), (a, b) => a - floorDivide(a, b) * b],
+  min: [Math.min, (a, b) => (a < b ? a : b)],
+  max: [Math.max, (a, b) => (a > b ? a : b)],
 };
 
 function floorModulo(a: number, b: number): number {
@@ -71,7 +71,7 @@ export function evaluate(dim: Dim, symbols: Symbols): number {
     dim,
     (token) => lookUp(token, symbols),
     (name, a, b) => {
-      const value = OPERATORS[name]![1](a, b);
+      const value = OPERATORS[name]![0](a, b);
       exact &&= Number.isSafeInteger(value);
       return value;
     },
@@ -85,7 +85,7 @@ function evaluateLong(dim: Dim, symbols: Symbols): number {
     (token) => BigInt(lookUp(token, symbols)),
     (name, a, b) => {
       if (b === 0n && (name === "//" || name === "%")) throw refused("division by zero", dim, symbols);
-      const value = OPERATORS[name]![2](a, b);
+      const value = OPERATORS[name]![1](a, b);
       if (BigInt.asIntN(64, value) !== value) throw refused("64-bit overflow", dim, symbols);
       return value;
     },
@@ -114,20 +114,9 @@ export function checkDim(dim: Dim, symbols: readonly string[]): void {
   );
 }
 
-/** A dim as one would write it: `2*batch + 1`, `max(a, 3)`. */
+/** A dim as one would write it, the same as in Python: `(batch * 3) + 1`, `max(a, 3)`. */
 export function show(dim: Dim): string {
-  const atom = 4;
-  const group = ([text, precedence]: readonly [string, number], least: number): string =>
-    precedence < least ? `(${text})` : text;
-  return fold<readonly [string, number]>(
-    dim,
-    (token) => [String(token), atom],
-    (name, a, b) => {
-      const precedence = OPERATORS[name]![0];
-      if (precedence === 3) return [`${name}(${a[0]}, ${b[0]})`, atom];
-      const space = precedence === 1 ? " " : "";
-      const right = group(b, name === "+" || name === "*" ? precedence : precedence + 1);
-      return [`${group(a, precedence)}${space}${name}${space}${right}`, precedence];
-    },
-  )[0];
+  const call = (name: string): boolean => name.length === 3;
+  const text = fold(dim, String, (name, a, b) => (call(name) ? `${name}(${a}, ${b})` : `(${a} ${name} ${b})`));
+  return text.startsWith("(") ? text.slice(1, -1) : text;
 }

@@ -1,6 +1,6 @@
 // Compiles the shaders that a WebGPU program uses, in parallel, once for equal ones.
 
-import { DeviceError, messageOf, PackError } from "./errors.ts";
+import { messageOf, RunError } from "./errors.ts";
 import { COMPUTE, guard } from "./gpu.ts";
 import type { GpuEntry, GpuVariant, Shader } from "./manifest.ts";
 
@@ -24,7 +24,7 @@ function layoutOf(device: GPUDevice, { bindings }: Shader): GPUBindGroupLayout {
 }
 
 async function compile(device: GPUDevice, { name, bindings }: Shader, code: string, layout: GPUBindGroupLayout): Promise<Pipeline> {
-  const [[module, making], checked] = guard(device, `shader ${name}`, PackError, () => {
+  const [[module, making], checked] = guard(device, `shader ${name}`, RunError, () => {
     const module = device.createShaderModule({ label: name, code });
     const made = device.createComputePipelineAsync({
       label: name,
@@ -40,9 +40,7 @@ async function compile(device: GPUDevice, { name, bindings }: Shader, code: stri
   } catch (error) {
     const { messages } = await module.getCompilationInfo();
     const lines = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`);
-    const problem = `shader ${name} does not compile: ${lines.join("; ") || messageOf(error)}`;
-    // an internal error is the driver's, not the pack's
-    throw new ((error as { reason?: string }).reason === "internal" ? DeviceError : PackError)(problem);
+    throw new RunError(`shader ${name} does not compile: ${lines.join("; ") || messageOf(error)}`);
   }
 }
 

@@ -21,7 +21,7 @@ export type TensorData =
   | Float32Array
   | Float64Array;
 
-/** A name, dtype and shape of an input or output; a symbolic size is a string such as `"batch"` or `"2*batch"`. */
+/** A name, dtype and shape of an input or output; a symbolic size is a string such as `"batch"` or `"batch * 2"`. */
 export interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;

@@ -123,6 +123,8 @@ function wasmHolds(manifest: Manifest, target: WasmTarget): void {
     return [address, end];
   });
   apart(spans, `${at}.weights`);
+  const pages = target.initial_pages;
+  if (pages < 1 || pages > 65536) fail(`${at}.initial_pages`, `expected 1 to 65536, got ${pages}`);
   target.entries.forEach((entry, i) => dimsAt(`${at}.entries[${i}].bytes`, manifest.entries[i]!, entry.bytes));
 }
 

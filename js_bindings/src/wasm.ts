@@ -31,15 +31,18 @@ const EXPORTS = ["abi", "dims", "plan", "bytes", "input", "output", "output_dim"
 
 /** What an engine must know to run a variant: a module that only validates where it does. */
 const FEATURES: Readonly<Record<string, () => boolean>> = {
-  "relaxed-simd": () =>
-    // (func (param v128 v128 v128) (result v128) local.get 0 local.get 1 local.get 2 f32x4.relaxed_madd)
-    WebAssembly.validate(
-      new Uint8Array([
-        0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 123, 123, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32,
-        1, 32, 2, 253, 133, 2, 11,
-      ]),
-    ),
+  // f32x4.relaxed_madd and v128.bitselect
+  "relaxed-simd": () => knows(253, 133, 2),
+  simd: () => knows(253, 82),
 };
+
+/** Whether the engine validates (func (param v128 v128 v128) (result v128) local.get 0, 1, 2, the instruction). */
+function knows(...instruction: readonly number[]): boolean {
+  const body = [0, 32, 0, 32, 1, 32, 2, ...instruction, 11];
+  const type = [1, 8, 1, 96, 3, 123, 123, 123, 1, 123];
+  const code = [10, body.length + 2, 1, body.length, ...body];
+  return WebAssembly.validate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, ...type, 3, 2, 1, 0, ...code]));
+}
 
 /** A macrotask, so that messages (and with them aborts) arrive. */
 const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
@@ -49,7 +52,7 @@ class WasmBackend implements Backend {
   readonly #entry: Entry;
   readonly #index: number;
   readonly #steps: readonly string[];
-  readonly #module: WebAssembly.Module;
+  #module: WebAssembly.Module | undefined;
   #memory: WebAssembly.Memory | undefined;
   #exports: Exports | undefined;
   #planned: string | undefined;
@@ -65,7 +68,7 @@ class WasmBackend implements Backend {
 
   /** An instance over the weights in memory, and checks of what it says about itself. */
   async instantiate(): Promise<Exports> {
-    const instance = await WebAssembly.instantiate(this.#module, { env: { memory: this.#memory! } });
+    const instance = await WebAssembly.instantiate(this.#module!, { env: { memory: this.#memory! } });
     const exports = instance.exports as unknown as Exports;
     const missing = EXPORTS.filter((name) => typeof exports[name] !== "function");
     if (missing.length) throw new PackError(`the Wasm module lacks the exports ${missing.join(", ")}`);
@@ -96,7 +99,7 @@ class WasmBackend implements Backend {
 
   #view(address: number, bytes: number): Uint8Array {
     const { buffer } = this.#memory!;
-    if ((address >>> 0) + bytes > buffer.byteLength) throw new RunError(`the Wasm module gave an address past its memory: ${address >>> 0}`);
+    if ((address >>> 0) + bytes > buffer.byteLength) throw new PackError(`the Wasm module gives an address past its memory: ${address >>> 0}`);
     return new Uint8Array(buffer, address >>> 0, bytes);
   }
 
@@ -110,7 +113,7 @@ class WasmBackend implements Backend {
     new BigInt64Array(this.#memory!.buffer, address, values.length).set(values.map(BigInt));
     const status = exports.plan(this.#index);
     const bytes = exports.bytes(this.#index);
-    if (status < 0) throw new RunError(`the Wasm module cannot plan for ${told(symbols)}: error ${status}`);
+    if (status < 0) throw new MemoryLimitError(`the program cannot be laid out for ${told(symbols)} (code ${status})`);
     grow(this.#memory!, Number(bytes), told(symbols));
     this.#planned = key;
   }
@@ -144,6 +147,7 @@ class WasmBackend implements Backend {
   }
 
   dispose(): void {
+    this.#module = undefined;
     this.#memory = undefined;
     this.#exports = undefined;
   }
@@ -182,8 +186,10 @@ async function compile(bytes: Uint8Array<ArrayBuffer>, file: string): Promise<We
   try {
     return await WebAssembly.compile(bytes);
   } catch (error) {
-    const needs = "pyruntime needs WebAssembly SIMD and a Content-Security-Policy with 'wasm-unsafe-eval'";
-    throw new DeviceError(`this engine cannot compile ${file}: ${messageOf(error)} (${needs})`);
+    const problem = `${file} does not compile: ${messageOf(error)}`;
+    if (!FEATURES["simd"]!()) throw new DeviceError(`${problem}: this engine has no WebAssembly SIMD; update it`);
+    if (!WebAssembly.validate(bytes)) throw new PackError(problem);
+    throw new DeviceError(`${problem}: does the Content-Security-Policy allow 'wasm-unsafe-eval'?`);
   }
 }
 
@@ -207,12 +213,13 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
   await download(pack.folder, files, onProgress, signal);
   if (!module) throw new PackError(`${variant.file} is empty`);
   const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
-  const report = { variant: variant.file, dispatches: 0, hostSteps: 0, bytesLoaded };
+  const { steps } = target.entries[loading.index]!;
+  const report = { variant: variant.requires, steps, dispatches: 0, hostSteps: 0, bytesLoaded };
   const backend = new WasmBackend(report, loading, target, await module, memory);
   try {
     await backend.instantiate();
   } catch (error) {
-    throw error instanceof WebAssembly.LinkError ? new PackError(`${variant.file} does not link: ${error.message}`) : error;
+    throw error instanceof WebAssembly.LinkError || error instanceof TypeError ? new PackError(`${variant.file} does not link: ${error.message}`) : error;
   }
   return backend;
 }

@@ -164,7 +164,7 @@ class WebgpuBackend implements Backend {
   #read(plan: Plan, ranges: readonly Range[]): RawOutput[] {
     try {
       return ranges.map(({ output, at, bytes }) => {
-        const words = this.#staging!.getMappedRange(at, bytes).slice(0);
+        const words = bytes ? this.#staging!.getMappedRange(at, bytes).slice(0) : new ArrayBuffer(0);
         const buffer = narrow(this.#program.outputs[output]!.dtype, this.#entry.outputs[output]!.dtype, words);
         return { buffer, shape: [...plan.outputs[output]!.shape] };
       });
@@ -225,8 +225,8 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
     ];
     await download(pack.folder, files, onProgress, signal);
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
-    const dispatches = program.commands.filter(({ op }) => op === "dispatch").length;
-    const report = { variant: variant.file, dispatches, hostSteps: 0, bytesLoaded };
+    const steps = program.commands.flatMap((command) => (command.op === "dispatch" ? [command.step] : []));
+    const report = { variant: variant.requires, steps, dispatches: steps.length, hostSteps: 0, bytesLoaded };
     const backend = new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);
     if (!entry.symbols.length) await backend.prepare();
     return backend;

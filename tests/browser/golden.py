@@ -1,7 +1,7 @@
 """Walks golden packs in a browser: a folder with NAME/ (a pack) and NAME.cases.json for each.
 
-A case file is a list of {"entry", "feeds", "outputs"}, or an object with that list as "cases" and, where the
-default is too strict, "rtol" and "atol". A tensor is {"dtype", "shape", "data"}, data flat numbers or base64.
+A case file is a list of {"entry", "tolerance", "runs"}, runs a list of {"feeds", "outputs"}; a case that has
+"feeds" and "outputs" itself is one run. A tensor is {"dtype", "shape", "base64"}, or "data" with numbers.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.converter.compare import assert_close
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -26,13 +27,12 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """One run of an entry, and how near its outputs must come."""
+    """Runs of one entry, as pairs of feeds and outputs, and how near the outputs must come."""
 
-    entry: str | None
-    feeds: Arrays
-    outputs: Arrays
-    rtol: float
-    atol: float
+    name: str
+    entry: str
+    runs: tuple[tuple[Arrays, Arrays], ...]
+    tolerance: float
 
 
 def names(folder: Path) -> list[str]:
@@ -42,51 +42,53 @@ def names(folder: Path) -> list[str]:
 
 def cases(folder: Path, name: str) -> Iterator[Case]:
     """The cases of a pack."""
-    told = json.loads((folder / f"{name}{SUFFIX}").read_text())
-    listed, tolerance = (told, {}) if isinstance(told, list) else (told["cases"], told)
-    for case in listed:
-        yield Case(
-            case.get("entry"),
-            {k: _array(v) for k, v in case["feeds"].items()},
-            {k: _array(v) for k, v in case["outputs"].items()},
-            tolerance.get("rtol", 1e-6),
-            tolerance.get("atol", 1e-6),
-        )
+    for number, case in enumerate(json.loads((folder / f"{name}{SUFFIX}").read_text())):
+        runs = tuple((_arrays(run["feeds"]), _arrays(run["outputs"])) for run in case.get("runs", [case]))
+        title = case.get("case", f"{name} {case['entry']} {number}")
+        yield Case(title, case["entry"], runs, case.get("tolerance", 1e-6))
+
+
+def _arrays(tensors: Mapping[str, Any]) -> Arrays:
+    return {name: _array(tensor) for name, tensor in tensors.items()}
 
 
 def _array(tensor: Mapping[str, Any]) -> NDArray[Any]:
-    data, dtype = tensor["data"], tensor["dtype"]
-    flat = np.frombuffer(base64.b64decode(data), dtype) if isinstance(data, str) else np.array(data, dtype)
+    if "base64" in tensor:
+        flat = np.frombuffer(base64.b64decode(tensor["base64"]), tensor["dtype"])
+    else:
+        flat = np.array(tensor["data"], tensor["dtype"])
     return flat.reshape(tensor["shape"])
 
 
 def encode(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Tensors as the harness takes them."""
     return {
-        k: {"dtype": a.dtype.name, "shape": a.shape, "data": base64.b64encode(a.tobytes()).decode()}
+        k: {"dtype": a.dtype.name, "shape": a.shape, "base64": base64.b64encode(a.tobytes()).decode()}
         for k, a in arrays.items()
     }
 
 
 def check(page: Page, url: str, folder: Path, name: str, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Runs every case of a pack that the page finds below url; what sessions reported, one per entry."""
-    reports = []
-    for entry, group in groupby(cases(folder, name), key=lambda c: c.entry):
-        listed = list(group)
-        chosen = {**options, **({"entry": entry} if entry is not None else {})}
-        made = page.evaluate(
-            "([url, options, feeds]) => harness.runAll(url, options, feeds)",
-            [f"{url}/{name}/", chosen, [encode(c.feeds) for c in listed]],
-        )
-        reports.append({"device": made["device"], **made["report"]})
-        for case, outputs in zip(listed, made["outputs"], strict=True):
-            assert outputs.keys() == case.outputs.keys()
-            for key, expected in case.outputs.items():
-                got = _array(outputs[key])
-                assert got.dtype == expected.dtype
-                where = f"{name} {entry} {key}"
-                if expected.dtype.kind == "f":
-                    np.testing.assert_allclose(got, expected, case.rtol, case.atol, err_msg=where)
-                else:
-                    np.testing.assert_array_equal(got, expected, err_msg=where)
+    """Runs every case of the pack that the page finds at url; what sessions reported, one per case.
+
+    Failures are gathered, so that one run shows them all.
+    """
+    from playwright.sync_api import Error as PlaywrightError
+
+    reports, failures = [], []
+    for case in cases(folder, name):
+        feeds = [encode(given) for given, _ in case.runs]
+        try:
+            made = page.evaluate(
+                "([url, options, feeds]) => harness.runAll(url, options, feeds)",
+                [url, {**options, "entry": case.entry}, feeds],
+            )
+            reports.append(made["report"])
+            for (_, expected), outputs in zip(case.runs, made["outputs"], strict=True):
+                assert outputs.keys() == expected.keys()
+                for key, array in expected.items():
+                    assert_close(_array(outputs[key]), array, case.tolerance)
+        except (AssertionError, PlaywrightError) as error:
+            failures.append(f"{case.name}: {error}")
+    assert not failures, f"{len(failures)} cases:\n" + "\n".join(failures)
     return reports

@@ -16,8 +16,8 @@ const ARRAYS = {
   float64: Float64Array,
 };
 
-function decode({ dtype, shape, data }) {
-  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+function decode({ dtype, shape, base64 }) {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   return { data: new ARRAYS[dtype](bytes.buffer), shape };
 }
 
@@ -25,13 +25,22 @@ function encode({ dtype, shape, data }) {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   let text = "";
   for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-  return { dtype, shape, data: btoa(text) };
+  return { dtype, shape, base64: btoa(text) };
 }
 
 export const load = pyruntime.load;
 export const names = Object.keys(pyruntime);
 export const decodeAll = (tensors) => Object.fromEntries(Object.entries(tensors).map(([k, v]) => [k, decode(v)]));
 export const encodeAll = (tensors) => Object.fromEntries(Object.entries(tensors).map(([k, v]) => [k, encode(v)]));
+
+/** A feed of zeros for every input, with this size for every symbol. */
+export const zeros = (inputs, size) =>
+  Object.fromEntries(
+    inputs.map(({ name, dtype, shape }) => {
+      const sizes = shape.map((dim) => (typeof dim === "number" ? dim : size));
+      return [name, { data: new ARRAYS[dtype](sizes.reduce((a, b) => a * b, 1)), shape: sizes }];
+    }),
+  );
 
 /** What was thrown, as plain data; null where nothing was. */
 export async function caught(action) {
@@ -55,8 +64,7 @@ export async function runAll(url, options, feeds) {
   try {
     const outputs = [];
     for (const each of feeds) outputs.push(encodeAll(await session.run(decodeAll(each))));
-    const { device, inputs, report } = session;
-    return { device, inputs, report, outputs };
+    return { report: session.report, outputs };
   } finally {
     session.dispose();
   }

@@ -1,0 +1,188 @@
+"""Queues, progress, aborts, disposal, devices of the user's own, and what is left after many sessions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+DEVICES: tuple[dict[str, Any], ...] = (
+    {"device": "webgpu"},
+    {"device": "webgpu", "worker": True},
+    {"device": "wasm"},
+    {"device": "wasm", "worker": False},
+)
+
+
+@pytest.mark.parametrize("options", DEVICES)
+def test_runs_queue(page: Page, packs: Path, options: dict[str, Any]) -> None:
+    """Thirty runs of ever changing sizes at once, more than plans are kept."""
+    sizes = page.evaluate(
+        """async (options) => {
+            const session = await harness.load("/packs/affine/", { ...options, entry: "stretch" });
+            const feeds = (n) => ({
+                x: { data: new Float32Array(n).fill(n), shape: [n] },
+                factor: { data: new Float32Array([2]), shape: [] },
+            });
+            const sizes = Array.from({ length: 30 }, (_, i) => 1 + ((i * 7) % 23));
+            const made = await Promise.all(sizes.map((n) => session.run(feeds(n))));
+            session.dispose();
+            return made.map(({ y }, i) => y.shape[0] === 2 * sizes[i] && y.data[0] === 2 * sizes[i]
+                && y.data[2 * sizes[i] - 1] === 0);
+        }""",
+        options,
+    )
+    assert sizes == [True] * 30
+
+
+@pytest.mark.parametrize("options", DEVICES)
+def test_progress(page: Page, packs: Path, options: dict[str, Any]) -> None:
+    told = page.evaluate(
+        """async (options) => {
+            const told = [];
+            const onProgress = (...all) => told.push(all);
+            const session = await harness.load("/packs/affine/", { ...options, onProgress });
+            session.dispose();
+            return { told, bytes: session.report.bytesLoaded };
+        }""",
+        options,
+    )
+    assert [t[0] for t in told["told"]] == sorted(t[0] for t in told["told"])
+    assert told["told"][-1][:2] == [told["bytes"], told["bytes"]]
+    assert {t[2][:4] for t in told["told"]} == {"weig", "shad" if options["device"] == "webgpu" else "mode"}
+
+
+@pytest.mark.parametrize("options", DEVICES)
+def test_disposal_rejects_what_is_pending(page: Page, packs: Path, options: dict[str, Any]) -> None:
+    errors = page.evaluate(
+        """async (options) => {
+            const session = await harness.load("/packs/affine/", options);
+            const x = { data: new Float32Array(4), shape: [1, 4] };
+            await session.run({ x });
+            const runs = [1, 2, 3].map(() => harness.caught(() => session.run({ x })));
+            session.dispose();
+            return Promise.all(runs);
+        }""",
+        options,
+    )
+    assert [e["code"] for e in errors] == ["disposed"] * 3
+
+
+@pytest.mark.parametrize("options", DEVICES)
+def test_aborts(page: Page, packs: Path, options: dict[str, Any]) -> None:
+    made = page.evaluate(
+        """async (options) => {
+            const early = new AbortController();
+            early.abort();
+            const loading = new AbortController();
+            const onProgress = () => loading.abort();
+            const load = (more) =>
+                harness.caught(() => harness.load("/packs/affine/", { ...options, ...more }));
+            const names = [
+                await load({ signal: early.signal }),
+                await load({ signal: loading.signal, onProgress }),
+            ];
+            const session = await harness.load("/packs/affine/", options);
+            const x = { data: new Float32Array(4), shape: [1, 4] };
+            names.push(await harness.caught(() => session.run({ x }, { signal: early.signal })));
+            const running = new AbortController();
+            const pending = harness.caught(() => session.run({ x }, { signal: running.signal }));
+            running.abort();
+            names.push(await pending);
+            const { y } = await session.run({ x });
+            session.dispose();
+            return { names: names.map((error) => error?.name), after: y.shape };
+        }""",
+        options,
+    )
+    assert made == {"names": ["AbortError"] * 4, "after": [1, 3]}
+
+
+def test_devices_of_the_user_stay_alive(page: Page, packs: Path) -> None:
+    made = page.evaluate(
+        """async () => {
+            const gpuDevice = await (await navigator.gpu.requestAdapter()).requestDevice();
+            const x = { data: new Float32Array(4), shape: [1, 4] };
+            const seen = [];
+            for (let i = 0; i < 2; i++) {
+                const session = await harness.load("/packs/affine/", { gpuDevice });
+                seen.push(session.device, (await session.run({ x })).y.shape);
+                session.dispose();
+            }
+            const inWorker = await harness.caught(
+                () => harness.load("/packs/affine/", { gpuDevice, worker: true }));
+            const session = await harness.load("/packs/affine/", { gpuDevice });
+            gpuDevice.destroy();
+            const lost = await harness.caught(() => session.run({ x }));
+            session.dispose();
+            return { seen, inWorker: inWorker.code, lost: lost.code };
+        }"""
+    )
+    assert made == {"seen": ["webgpu", [1, 3], "webgpu", [1, 3]], "inWorker": "device", "lost": "device"}
+
+
+@pytest.mark.parametrize("options", DEVICES)
+def test_fifty_sessions_leave_nothing(page: Page, packs: Path, options: dict[str, Any]) -> None:
+    """Buffers and devices are destroyed, workers ended, and the heap does not grow."""
+    made = page.evaluate(
+        """async (options) => {
+            const alive = { buffers: 0, devices: 0 };
+            const count = (proto, make, key) => {
+                const original = proto[make];
+                proto[make] = function (...all) {
+                    const made = original.apply(this, all);
+                    const tally = (one) => {
+                        alive[key]++;
+                        const destroy = one.destroy.bind(one);
+                        let there = true;
+                        one.destroy = () => { alive[key] -= there; there = false; destroy(); };
+                        return one;
+                    };
+                    return made instanceof Promise ? made.then(tally) : tally(made);
+                };
+            };
+            count(GPUDevice.prototype, "createBuffer", "buffers");
+            count(GPUAdapter.prototype, "requestDevice", "devices");
+            const x = { data: new Float32Array(400), shape: [100, 4] };
+            for (let i = 0; i < 50; i++) {
+                const session = await harness.load("/packs/affine/", options);
+                await session.run({ x });
+                session.dispose();
+            }
+            return alive;
+        }""",
+        options,
+    )
+    assert made == {"buffers": 0, "devices": 0}
+    page.wait_for_timeout(200)
+    assert len(page.workers) == 0
+
+
+def test_disposed_sessions_hold_no_memory(page: Page, packs: Path) -> None:
+    """Even where the sessions themselves are kept."""
+    page.evaluate(
+        """async () => {
+            globalThis.kept = [];
+            const x = { data: new Float32Array(4), shape: [1, 4] };
+            for (let i = 0; i < 10; i++) {
+                const session = await harness.load("/packs/affine/", { device: "wasm", worker: false });
+                await session.run({ x });
+                session.dispose();
+                kept.push(session);
+            }
+        }"""
+    )
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("HeapProfiler.collectGarbage")
+    for kind in ("Memory", "Instance", "Module"):
+        prototype = cdp.send("Runtime.evaluate", {"expression": f"WebAssembly.{kind}.prototype"})
+        found = cdp.send("Runtime.queryObjects", {"prototypeObjectId": prototype["result"]["objectId"]})
+        fields = cdp.send("Runtime.getProperties", {"objectId": found["objects"]["objectId"]})["result"]
+        count = next(f["value"]["value"] for f in fields if f["name"] == "length")
+        assert count <= 1, f"{count} of WebAssembly.{kind}"  # the engine may still hold the last
