@@ -115,10 +115,14 @@ def source(
     along: str,
     vector: bool,
     axes: tuple[str, ...] = (),
+    held: DType | None = None,
 ) -> Source:
-    """A view as an operand; its axes are `axes`, or else `parameters`, and `sizes` their extents."""
+    """A view as an operand; its axes are `axes`, or else `parameters`, and `sizes` their extents.
+
+    `held` is the dtype to which elements are converted, by default that of sums of products.
+    """
     assert not view.indirect, f"{module.call.name}: {name} reads through indices"
-    held = accumulator(view.tensor.dtype)
+    held = held or accumulator(view.tensor.dtype)
     return Source(
         name,
         parameters,

@@ -75,7 +75,7 @@ def finish_window(
     height, across = call.out_size
     threads = product((call.n, height, across, channels // width))
     sizes = (call.n, *call.in_size, channels)
-    x = source(module, "x", call.x, ("n", "h", "w", "c"), sizes, "c", width == 4)
+    x = source(module, "x", call.x, ("n", "h", "w", "c"), sizes, "c", width == 4, held=held)
     values: dict[str, Hashable] = {
         "what": "depthwise convolution" if isinstance(call, Conv) else f"{call.mode} pool",
         "x": x,

@@ -8,25 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
+from pyruntime_shaders.emit import kernels_for
 
 from pyruntime.errors import UnsupportedError
-from pyruntime_shaders.emit import kernels_for
 from tests.kernels import webgpu_harness
 from tests.kernels.case import Case
 
-pytestmark = pytest.mark.webgpu
 
-
-def _cases() -> Iterator[ParameterSet]:
+def all_cases() -> Iterator[Case]:
+    """The cases of every `cases_*.py` of this folder."""
     for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):
         if module.startswith("cases_"):
-            kind = module.removeprefix("cases_")
-            for case in importlib.import_module(f"tests.kernels.{module}").cases():
-                yield pytest.param(case, id=f"{kind}: {case.name}")
+            yield from importlib.import_module(f"tests.kernels.{module}").cases()
 
 
-@pytest.mark.parametrize("case", list(_cases()))
+@pytest.mark.webgpu
+@pytest.mark.parametrize("case", list(all_cases()), ids=lambda c: f"{c.call.template} {c.name}")
 def test_case(case: Case) -> None:
     try:
         kernels_for(case.call)

@@ -72,7 +72,9 @@ def _pixel_extents(module: Module, call: Conv) -> tuple[str, ...]:
 
 def _taps(module: Module, call: Conv, depth: int, outer: tuple[str, ...], vector: bool) -> Source:
     """x as operand a over the pixel and k, which counts taps of the window and, inside them, channels."""
-    kernel, depth_word = call.window.kernel, module.word("group_depth", depth)
+    kernel = call.window.kernel
+    # the word exists where it is used
+    depth_word = module.word("group_depth", depth) if outer or kernel != (1, 1) else ""
     lines: tuple[str, ...] = ()
     tap, channel = ("0", "0"), "k"
     if kernel != (1, 1):

@@ -1,0 +1,37 @@
+"""Chrome's WGSL compiler accepts the shaders of all kernel cases without a warning."""
+
+from __future__ import annotations
+
+import pytest
+from pyruntime_shaders.emit import kernels_for
+from pyruntime_shaders.module import Kernel
+
+from pyruntime.errors import UnsupportedError
+from tests.kernels.test_webgpu import all_cases
+from tests.shaders.tint import compile_in_chromium
+
+
+def _kernels() -> dict[object, Kernel]:
+    found: dict[object, Kernel] = {}
+    for case in all_cases():
+        try:
+            kernels = kernels_for(case.call)
+        except UnsupportedError:
+            continue
+        for kernel in kernels:
+            found.setdefault(kernel.key, kernel)
+    return found
+
+
+@pytest.mark.browser
+def test_kernel_cases_compile() -> None:
+    shaders = [(f"{k.template}_{i}", k.render()) for i, k in enumerate(_kernels().values())]
+    first = {name.rpartition("_")[0]: name for name, _ in reversed(shaders)}
+    assert compile_in_chromium(shaders, set(first.values()).__contains__) == []
+
+
+@pytest.mark.browser
+def test_messages_name_the_shader() -> None:
+    (message,) = compile_in_chromium([("broken", "fn main() -> i32 { return 1.0f; }")])
+    assert message.startswith("broken:1:")
+    assert "error" in message
