@@ -26,6 +26,10 @@ class OpError(ValueError):
     """Inputs or attributes that the op's specification does not allow; the front end adds the node's name."""
 
 
+class DTypeError(OpError):
+    """Input dtypes that the op does not take, even where the model's own format allows them."""
+
+
 @dataclass(frozen=True)
 class TensorType:
     """A dtype and a symbolic shape: what inference gives for each output."""
@@ -157,7 +161,7 @@ class Elementwise(OpDef):
         try:
             tree = self.build([Load(v.dtype, i) for i, v in enumerate(found)], attrs)
         except TypeError as error:
-            raise OpError(str(error)) from None
+            raise DTypeError(str(error)) from None
         return [TensorType(tree.dtype, broadcast([v.shape for v in found]))]
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Any]) -> list[Array]:

@@ -100,8 +100,11 @@ def resolve(
     return found
 
 
-def check_types(given: Mapping[str, AttributeProto], schema: OpSchema, where: str) -> None:
-    """Raise ModelError where an attribute has another type than the operator's definition says."""
+def check(given: Mapping[str, AttributeProto], schema: OpSchema, where: str) -> None:
+    """Raise ModelError where a required attribute is missing, or one has another type than ONNX defines."""
+    missing = sorted(name for name, a in schema.attributes.items() if a.required and name not in given)
+    if missing:
+        raise ModelError(f"{where}: attribute {', '.join(missing)} is missing")
     for name, attribute in given.items():
         if name in schema.attributes:
             expected = _TYPES.get(schema.attributes[name].type, _A.UNDEFINED)

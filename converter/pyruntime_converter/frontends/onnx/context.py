@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -36,7 +36,8 @@ class NodeContext:
         builder: where the canonical ops go.
         op, name: the operator and the node's name (or its first output's), for messages.
         opset: version of the operator's domain that the model imports.
-        outputs: names of the outputs; "" for one that is not wanted.
+        outputs: names of the outputs; "" for one that nothing reads.
+        stated_outputs: how many outputs the node names, read or not.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class NodeContext:
         inputs: Sequence[Value | None],
         attrs: Mapping[str, Any],
         outputs: Sequence[str],
+        used: Container[str],
         inline: Callable[[GraphProto], list[Value]],
     ) -> None:
         self.builder, self.op, self.name, self.opset = builder, op, name, opset
-        self.outputs = tuple(outputs)
+        self.outputs = tuple(o if o in used else "" for o in outputs)
+        self.stated_outputs = sum(map(bool, outputs))
         self.inline = inline
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
         self._read: set[str] = set()
@@ -85,7 +88,7 @@ class NodeContext:
         return dims
 
     def known_ints(self, value: Value, what: str) -> tuple[int, ...]:
-        """The elements of an integer tensor, all fixed numbers. Raises UnsupportedError where they are not."""
+        """The elements of an integer tensor, all fixed. Raises UnsupportedError where they are not."""
         dims = self.known(value, what)
         numbers = tuple(d for d in dims if isinstance(d, int))
         if len(numbers) != len(dims):
@@ -122,6 +125,14 @@ class NodeContext:
         if value is None:
             self.invalid(f"attribute {name!r} is missing")
         return value
+
+    def choice(self, name: str, *allowed: str) -> str:
+        """An attribute that is one of these words, by default the first. Raises ModelError for others."""
+        value = self.attr(name)
+        word = allowed[0] if value is None else value
+        if word not in allowed:
+            self.invalid(f"attribute {name} is {word!r}, not one of {', '.join(allowed)}")
+        return str(word)
 
     def axis(self, axis: int, rank: int) -> int:
         """axis counted from the front. Raises ModelError when it is outside the rank."""
@@ -162,7 +173,7 @@ class NodeContext:
         """Report that the model breaks ONNX's rules."""
         raise ModelError(f"{self.op} {self.name!r}: {reason}")
 
-    def finish(self, results: Sequence[Value], wanted: Callable[[str], bool]) -> None:
+    def finish(self, results: Sequence[Value]) -> None:
         """Raise for whatever the node states and its handler did not look at: nothing is ignored silently."""
         for name, value in self._attrs.items():
             if name in self._read or name in _WITHOUT_MEANING:
@@ -176,7 +187,7 @@ class NodeContext:
             if self._inputs[index] is not None:
                 self.fail(f"input {index} is not supported")
         for index in range(len(results), len(self.outputs)):
-            if wanted(self.outputs[index]):
+            if self.outputs[index]:
                 self.fail(f"output {index} ({self.outputs[index]!r}) is not supported")
 
 

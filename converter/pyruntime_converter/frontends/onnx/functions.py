@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -9,16 +11,40 @@ import onnx
 from onnx import FunctionProto, NodeProto, TensorShapeProto, TypeProto
 from onnx.defs import OpSchema, SchemaError
 
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.tensors import enum_of
 
+_NAMES: dict[DType, str] = {d: f"tensor({d.value})" for d in DType}
+_NAMES |= {DType.F32: "tensor(float)", DType.F64: "tensor(double)"}
 
+
+@functools.cache
 def schema_of(op: str, opset: int, domain: str) -> OpSchema | None:
-    """ONNX's definition of an operator in an opset, or None."""
-    try:
-        return onnx.defs.get_schema(op, opset, domain)
-    except SchemaError:
-        return None
+    """ONNX's definition of an operator in an opset, or None.
+
+    Some exporters use an operator before the opset that brought it (LayerNormalization): then its first
+    definition counts.
+    """
+    newest = onnx.defs.onnx_opset_version() if not domain else opset
+    for version in range(opset, newest + 1):
+        with contextlib.suppress(SchemaError):
+            return onnx.defs.get_schema(op, version, domain)
+    return None
+
+
+def allows(schema: OpSchema, inputs: Sequence[Value | None]) -> bool:
+    """Whether ONNX's definition takes inputs of these dtypes."""
+    return all(
+        value is None or _NAMES[value.dtype] in parameter.types
+        for value, parameter in zip(inputs, _parameters(schema, len(inputs)), strict=False)
+    )
+
+
+def _parameters(schema: OpSchema, count: int) -> list[OpSchema.FormalParameter]:
+    """The definition's inputs; the last of a variadic operator stands for all that follow."""
+    found = list(schema.inputs)
+    return found + found[-1:] * (count - len(found))
 
 
 class _Bodies(Protocol):

@@ -13,7 +13,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.graph import Graph, Origin, Value
 from pyruntime.ops.builder import Builder
-from pyruntime.ops.definition import OpError
+from pyruntime.ops.definition import DTypeError
 from pyruntime_converter.frontends.model import ImportedModel
 from pyruntime_converter.frontends.onnx import attributes, functions, source
 from pyruntime_converter.frontends.onnx.context import Blocked, NodeContext, handler_of
@@ -24,6 +24,8 @@ from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of, dtype
 
 # functions that call each other can multiply: a small file must not keep the converter busy for ever
 MAX_NODES = 1_000_000
+# what inference (OpError is a ValueError) and arithmetic on a malformed node's attributes raise
+_MALFORMED = (ValueError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
 
 def read(path_or_bytes: str | Path | bytes, name: str | None = None) -> Graph:
@@ -112,13 +114,17 @@ class _Importer:
     # --------------------------------------------------------------------------- bodies
 
     def _body(self, nodes: Sequence[NodeProto], outputs: Sequence[str], frame: Frame) -> list[Value | Gap]:
-        """Convert the nodes of a graph, branch or function; what its outputs stand for."""
+        """Convert what the outputs of a graph, branch or function need; what they stand for."""
         if frame.depth > MAX_DEPTH:
             raise ModelError(f"subgraphs or functions are nested deeper than {MAX_DEPTH}")
         scope = frame.scope
-        ordered = in_order(nodes, scope.has)
-        used = set(outputs).union(*map(reads, ordered))
-        for node in ordered:
+        used = set(outputs)
+        live: list[NodeProto] = []
+        for node in reversed(in_order(nodes, scope.has)):
+            if not used.isdisjoint(filter(None, node.output)):
+                used.update(reads(node))
+                live.append(node)
+        for node in reversed(live):
             self._nodes += 1
             if self._nodes > MAX_NODES:
                 raise ModelError(f"the model has more than {MAX_NODES} nodes with its functions expanded")
@@ -146,16 +152,18 @@ class _Importer:
         except UnsupportedError as error:
             self._problems.append(error)
             return gaps
-        except OpError as error:
+        except _MALFORMED as error:
             raise ModelError(f"{origin.op} {origin.name!r}: {error}") from error
         finally:
             self._builder.origin = outer
-        for value, output in zip(results, node.output, strict=False):
+        for index, (value, output) in enumerate(zip(results, node.output, strict=False)):
+            if value is None:
+                continue
             if output and frame.user is None and value not in self._named:
                 value.name = self._builder.unique(output)
             self._named.add(value)
-        absent: list[Value | Gap] = [Gap.BLOCKED] * (len(node.output) - len(results))
-        return [*results[: len(node.output)], *absent]
+            gaps[index] = value
+        return gaps
 
     def _bind(self, value: Value) -> Value:
         self._named.add(value)
@@ -165,20 +173,24 @@ class _Importer:
 
     def _apply(
         self, node: NodeProto, name: str, inputs: list[Value | None], frame: Frame, used: set[str]
-    ) -> Sequence[Value]:
+    ) -> Sequence[Value | None]:
         domain = source.domain(node.domain)
         where = f"{node.op_type} {name!r}"
         given = attributes.resolve(node.attribute, frame.bound, where)
         function = self._functions.get((domain, node.op_type))
         if function is not None:
-            return self._call(function, inputs, given, replace(frame, prefix=f"{name}/"), {})
+            defaults = {a.name: a for a in function.attribute_proto}
+            wanted = [o if o in used else "" for o in node.output]
+            return self._call(
+                function, inputs, {**defaults, **given}, replace(frame, prefix=f"{name}/"), wanted
+            )
         opset = self._opset(domain, frame, where)
         schema = functions.schema_of(node.op_type, opset, domain)
         if schema is not None:
-            attributes.check_types(given, schema, where)
+            attributes.check(given, schema, where)
         handler = handler_of(domain, node.op_type, opset)
         if handler is None:
-            return self._expand(node, name, inputs, given, frame)
+            return self._expand(node, name, inputs, given, frame, used)
         context = NodeContext(
             builder=self._builder,
             op=node.op_type,
@@ -188,11 +200,17 @@ class _Importer:
             inputs=inputs,
             attrs={k: attributes.value_of(a, self._folder) for k, a in given.items()},
             outputs=node.output,
+            used=used,
             inline=lambda graph: self._inline(graph, frame),
         )
-        results = handler(context)
+        try:
+            results = handler(context)
+        except DTypeError as error:
+            if schema is None or not functions.allows(schema, inputs):
+                raise
+            raise UnsupportedError(node.op_type, name, str(error)) from error
         results = [results] if isinstance(results, Value) else list(results)
-        context.finish(results, lambda output: output in used)
+        context.finish(results)
         return results
 
     def _opset(self, domain: str, frame: Frame, where: str) -> int:
@@ -209,7 +227,8 @@ class _Importer:
         inputs: list[Value | None],
         given: dict[str, AttributeProto],
         frame: Frame,
-    ) -> Sequence[Value]:
+        used: set[str],
+    ) -> Sequence[Value | None]:
         """Convert an operator by the function that ONNX defines it by."""
         domain = source.domain(node.domain)
         opset = frame.opsets.get(domain, 1)
@@ -224,27 +243,32 @@ class _Importer:
                 user = frame.user or Origin(node.op_type, name)
                 defaults = {k: a.default_value for k, a in schema.attributes.items()}
                 present = {k: a for k, a in defaults.items() if a.type != AttributeProto.UNDEFINED}
-                return self._call(body, inputs, given, replace(frame, user=user), present)
+                wanted = [o if o in used else "" for o in node.output]
+                return self._call(body, inputs, {**present, **given}, replace(frame, user=user), wanted)
         raise UnsupportedError(node.op_type, name, _unknown(node, opset))
 
     def _call(
         self,
         function: FunctionProto,
         inputs: Sequence[Value | None],
-        given: dict[str, AttributeProto],
+        bound: dict[str, AttributeProto],
         frame: Frame,
-        defaults: dict[str, AttributeProto],
-    ) -> Sequence[Value]:
+        outputs: Sequence[str],
+    ) -> Sequence[Value | None]:
+        """Convert a function's body in place; `outputs` has "" for those that nothing reads."""
         if len(inputs) > len(function.input):
             raise ModelError(f"{function.name} takes {len(function.input)} inputs, not {len(inputs)}")
         scope = Scope()
         for index, parameter in enumerate(function.input):
             value = inputs[index] if index < len(inputs) else None
             scope.define(parameter, Gap.ABSENT if value is None else value)
-        opsets = {source.domain(o.domain): int(o.version) for o in function.opset_import}
-        bound = {**defaults, **{a.name: a for a in function.attribute_proto}, **given}
-        inner = replace(frame, scope=scope, opsets=opsets, bound=bound, depth=frame.depth + 1)
-        return _values(self._body(function.node, function.output, inner))
+        imported = {source.domain(o.domain): int(o.version) for o in function.opset_import}
+        inner = replace(
+            frame, scope=scope, opsets={**frame.opsets, **imported}, bound=bound, depth=frame.depth + 1
+        )
+        wanted = [name for name, output in zip(function.output, outputs, strict=False) if output]
+        made = iter(_values(self._body(function.node, wanted, inner)))
+        return [next(made) if output else None for output in outputs[: len(function.output)]]
 
     def _inline(self, graph: GraphProto, frame: Frame) -> list[Value]:
         """Convert a branch that is certain to run, in place."""

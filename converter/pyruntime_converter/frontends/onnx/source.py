@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 
 from pyruntime.errors import ModelError, UnsupportedError
 
@@ -71,8 +73,31 @@ def _check(proto: onnx.ModelProto, where: str, content: bytes) -> None:
             f"ONNX IR version {proto.ir_version} is newer than {NEWEST_IR_VERSION}, the newest that is known",
             "Upgrade the onnx package, or export with an older IR version.",
         )
+    _check_text(proto, where)
     if not proto.graph.output:
         raise ModelError(f"{where}: the graph has no outputs")
+
+
+def _check_text(message: Message, where: str) -> None:
+    """Raise ModelError for names that are no text: protobuf hands those out as bytes."""
+    for field, value in _fields(message):
+        single = isinstance(value, (str, bytes, Message))
+        for item in (value,) if single else value if field.type in _WITH_TEXT else ():
+            if isinstance(item, Message):
+                _check_text(item, where)
+            elif field.type == field.TYPE_STRING and isinstance(item, bytes):
+                raise ModelError(f"{where}: damaged: {field.name} {item!r} is not text")
+
+
+_WITH_TEXT = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE)
+
+
+def _fields(message: Message) -> list[tuple[Any, Any]]:
+    """The filled fields; of a tensor those beside its elements, since to look at bytes copies them."""
+    if not isinstance(message, onnx.TensorProto):
+        return list(message.ListFields())
+    names = ("name", "external_data")
+    return [(message.DESCRIPTOR.fields_by_name[n], getattr(message, n)) for n in names]
 
 
 def opsets(proto: onnx.ModelProto, where: str) -> dict[str, int]:

@@ -84,12 +84,17 @@ def per_window_axis(ctx: NodeContext, name: str, rank: int) -> tuple[int, ...]:
     return tuple(values)
 
 
+def auto_pad(ctx: NodeContext) -> str:
+    """Which way of padding a window the node asks for."""
+    return ctx.choice("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+
+
 def window_pads(
     ctx: NodeContext, sizes: Shape, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> tuple[Dim, ...]:
     """pads, all begins and then all ends, with auto_pad resolved for these spatial sizes."""
     rank = len(kernel)
-    stated, auto = ctx.attr("pads"), ctx.attr("auto_pad") or "NOTSET"
+    stated, auto = ctx.attr("pads"), auto_pad(ctx)
     if auto == "NOTSET":
         pads = tuple(stated) if stated is not None and len(stated) else (0,) * (2 * rank)
         if len(pads) != 2 * rank:
@@ -97,8 +102,6 @@ def window_pads(
         return pads
     if auto == "VALID":
         return (0,) * (2 * rank)
-    if auto not in ("SAME_UPPER", "SAME_LOWER"):
-        ctx.invalid(f"auto_pad {auto!r}")
     totals = [
         maximum((ceildiv(size, s) - 1) * s + (k - 1) * d + 1 - size, 0)
         for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import ones, per_window_axis, window_pads
+from pyruntime_converter.frontends.onnx.handlers.common import auto_pad, ones, per_window_axis, window_pads
 
 
 def _kernel(ctx: NodeContext, w: Value, rank: int) -> tuple[int, ...]:
@@ -70,12 +70,10 @@ def _crops(
 ) -> tuple[Dim, ...]:
     """How much of the full output is cut off: all begins, then all ends."""
     rank = len(reach)
-    auto, wanted = ctx.attr("auto_pad") or "NOTSET", ctx.attr("output_shape")
+    auto, wanted = auto_pad(ctx), ctx.attr("output_shape")
     stated = ctx.attr("pads")
     if not wanted and auto in ("NOTSET", "VALID"):
         return tuple(stated) if stated and auto == "NOTSET" else (0,) * (2 * rank)
-    if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-        ctx.invalid(f"auto_pad {auto!r}")
     sizes = (
         tuple(wanted)[-rank:] if wanted else tuple(d * s for d, s in zip(x.shape[2:], strides, strict=True))
     )

@@ -20,7 +20,6 @@ _UNARY = (
     *(
         "Softsign",
         "Mish",
-        "Gelu",
         "Swish",
         "ThresholdedRelu",
         "Shrink",
@@ -32,7 +31,7 @@ _UNARY = (
 )
 _BINARY = (
     *("Add", "Sub", "Mul", "Div", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual"),
-    *("Greater", "GreaterOrEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift"),
+    *("Greater", "GreaterOrEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor"),
 )
 
 
@@ -53,10 +52,31 @@ def _same(ctx: NodeContext, *operands: Value) -> Value:
     return ctx.one(ctx.op, *operands, **{k: v for k, v in stated.items() if v is not None})
 
 
+@handles("Gelu")
+def gelu(ctx: NodeContext) -> Value:
+    """x times the normal distribution's integral, exact or by tanh."""
+    return ctx.one("Gelu", ctx.input(), approximate=ctx.choice("approximate", "none", "tanh"))
+
+
+@handles("BitShift")
+def bit_shift(ctx: NodeContext) -> Value:
+    """Unsigned integers shifted by as many bits as the second operand says."""
+    if not ctx.input().dtype.is_unsigned:
+        ctx.fail(f"shifting {ctx.input().dtype!r} is not supported", "Use unsigned integers.")
+    direction = ctx.choice("direction", "LEFT", "RIGHT")
+    return ctx.one("BitShift", ctx.input(0), ctx.input(1), direction=direction)
+
+
 @handles("Mod")
 def mod(ctx: NodeContext) -> Value:
     """The remainder with the divisor's sign, or with fmod the dividend's."""
-    return ctx.one("Mod", ctx.input(0), ctx.input(1), fmod=bool(ctx.attr("fmod")))
+    a, b, truncated = ctx.input(0), ctx.input(1), bool(ctx.attr("fmod"))
+    if truncated or not a.dtype.is_float:
+        return ctx.one("Mod", a, b, fmod=truncated)
+    rest, zero = ctx.one("Mod", a, b, fmod=True), ctx.like(0, a)
+    unlike = ctx.one("Xor", ctx.one("Less", rest, zero), ctx.one("Less", b, zero))
+    wrong = ctx.one("And", unlike, ctx.one("Not", ctx.one("Equal", rest, zero)))
+    return ctx.one("Where", wrong, ctx.one("Add", rest, b), rest)
 
 
 @handles("Pow")

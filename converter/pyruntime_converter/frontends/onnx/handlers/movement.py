@@ -198,7 +198,7 @@ def pad(ctx: NodeContext) -> Value:
 def _pad(
     ctx: NodeContext, pads: Sequence[Dim], value: float | int | bool, stated: Sequence[int] | None
 ) -> Value:
-    x, mode = ctx.input(), ctx.attr("mode") or "constant"
+    x, mode = ctx.input(), ctx.choice("mode", "constant", "reflect", "edge", "wrap")
     axes = range(x.rank) if stated is None else ctx.axes(stated, x.rank)
     if len(pads) != 2 * len(axes):
         ctx.invalid(f"pads {tuple(pads)} for {len(axes)} axes")
@@ -252,9 +252,9 @@ def expand(ctx: NodeContext) -> Value:
 def depth_to_space(ctx: NodeContext) -> Value:
     """Blocks of channels become blocks of pixels."""
     x, block = ctx.input(), ctx.required("blocksize")
-    mode = ctx.attr("mode") or "DCR"
+    mode = ctx.choice("mode", "DCR", "CRD")
     n, c, h, w = _image(ctx, x)
-    if mode not in ("DCR", "CRD") or block < 1 or (isinstance(c, int) and c % (block * block)):
+    if block < 1 or (isinstance(c, int) and c % (block * block)):
         ctx.invalid(f"mode {mode!r} and blocksize {block} for {c} channels")
     depth = floordiv(c, block * block)
     if mode == "DCR":

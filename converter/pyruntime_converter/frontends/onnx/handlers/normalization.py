@@ -21,11 +21,14 @@ def batch_normalization(ctx: NodeContext) -> Value:
     epsilon = ctx.attr("epsilon")
     # is_test is missing in many files of opset 6 and before that were meant for inference all the same
     ctx.attr("is_test")
-    if ctx.attr("training_mode") or any(ctx.outputs[1:]):
+    # before opset 14 a node with more outputs than one trains
+    if ctx.attr("training_mode") or (ctx.opset < 14 and ctx.stated_outputs > 1):
         ctx.fail("it is in training mode", _TRAINING)
     spatial = ctx.attr("spatial")
     if spatial is None or spatial:
-        return ctx.one("BatchNormalization", x, scale, bias, mean, variance, epsilon=epsilon)
+        dtype = x.dtype if all(p.dtype is x.dtype for p in parameters) else DType.F32
+        wide = [ctx.cast(v, dtype) for v in (x, *parameters)]
+        return ctx.cast(ctx.one("BatchNormalization", *wide, epsilon=epsilon), x.dtype)
     deviation = ctx.one("Sqrt", ctx.one("Add", variance, ctx.like(epsilon, variance)))
     centred = ctx.one("Div", ctx.one("Sub", x, mean), deviation)
     return ctx.one("Add", ctx.one("Mul", centred, scale), bias)
@@ -45,7 +48,7 @@ def layer_normalization(ctx: NodeContext) -> list[Value]:
     axis, epsilon = ctx.axis(ctx.attr("axis"), x.rank), ctx.attr("epsilon")
     if ctx.attr("stash_type") != 1:
         ctx.fail(f"stash_type {ctx.attr('stash_type')} is not supported")
-    fits = scale.shape == x.shape[axis:] and (bias is None or bias.shape == scale.shape)
+    fits = all(v is None or v.rank <= x.rank - axis for v in (scale, bias))
     if fits and not any(ctx.outputs[1:]):
         return [ctx.one("LayerNormalization", x, scale, bias, axis=axis, epsilon=epsilon)]
     axes = tuple(range(axis, x.rank))

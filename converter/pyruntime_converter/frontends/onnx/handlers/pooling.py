@@ -7,7 +7,7 @@ import math
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import per_window_axis, window_pads
+from pyruntime_converter.frontends.onnx.handlers.common import auto_pad, per_window_axis, window_pads
 
 
 def _window(ctx: NodeContext) -> dict[str, object]:
@@ -18,7 +18,7 @@ def _window(ctx: NodeContext) -> dict[str, object]:
     strides = per_window_axis(ctx, "strides", len(kernel))
     dilations = per_window_axis(ctx, "dilations", len(kernel))
     pads: tuple[Dim, ...] = window_pads(ctx, x.shape[2:], kernel, strides, dilations)
-    same = (ctx.attr("auto_pad") or "").startswith("SAME")
+    same = auto_pad(ctx).startswith("SAME")
     return {
         "kernel": kernel,
         "strides": strides,

@@ -28,9 +28,13 @@ def _reduction(ctx: NodeContext, axes_input_since: int = 18) -> Reduce | None:
 
 @handles("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
 def reduce(ctx: NodeContext) -> Value:
-    """A canonical reduction."""
-    apply = _reduction(ctx)
-    return ctx.input() if apply is None else apply(ctx.op, ctx.input())
+    """A canonical reduction; the extremes of bools are those of the bytes 0 and 1."""
+    apply, x = _reduction(ctx), ctx.input()
+    if apply is None:
+        return x
+    bools = x.dtype is DType.BOOL
+    result = apply(ctx.op, ctx.cast(x, DType.U8) if bools else x)
+    return ctx.cast(result, DType.BOOL) if bools else result
 
 
 @handles("ReduceSum")

@@ -1,0 +1,279 @@
+"""Symbols, names, functions, branches and shape arithmetic of whole ONNX graphs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import symbol
+from pyruntime.ops.run_graph import run_graph
+from tests.frontends.onnx_models import agrees, imported, model, one_node, random, run, same, value_info
+
+node = helper.make_node
+
+
+def ints(*values: int) -> NDArray[np.int64]:
+    return np.array(values, np.int64)
+
+
+# ------------------------------------------------------------------------------------------- symbols
+
+
+def test_equal_names_are_one_symbol() -> None:
+    feeds = {"a": random(2, 3), "b": random(2, 3)}
+    proto = one_node("Add", feeds, shapes={"a": ["n", 3], "b": ["n", 3]})
+    graph = imported(proto)
+    assert graph.symbols() == ["n"]
+    assert graph.outputs[0].shape == (symbol("n"), 3)
+    agrees(proto, feeds)
+
+
+def test_unnamed_dims_are_named_after_the_input() -> None:
+    graph = imported(one_node("Relu", {"x.1": random(2, 3)}, shapes={"x.1": [None, -1]}))
+    assert graph.symbols() == ["x_1_0", "x_1_1"]
+    assert graph.inputs[0].name == "x.1"
+
+
+def test_names_that_only_differ_in_odd_characters_stay_apart() -> None:
+    feeds = {"a": random(2), "b": random(3)}
+    proto = model(
+        [node("Relu", ["a"], ["c"]), node("Relu", ["b"], ["d"])],
+        feeds,
+        ["c", "d"],
+        shapes={"a": ["n.1"], "b": ["n_1"]},
+    )
+    graph = imported(proto)
+    assert len(graph.symbols()) == 2
+    agrees(proto, feeds)
+
+
+def test_expressions_over_named_dims() -> None:
+    feeds = {"past": random(3, 4), "x": random(2, 4), "mask": random(5)}
+    nodes = [
+        node("Concat", ["past", "x"], ["all"], axis=0),
+        node("ReduceSum", ["all", "one"], ["s"], keepdims=0),
+    ]
+    nodes.append(node("Add", ["s", "mask"], ["out"]))
+    shapes: dict[str, list[str | int | None]] = {"past": ["past", 4], "x": ["seq", 4], "mask": ["past + seq"]}
+    proto = model(nodes, feeds, ["out"], weights={"one": ints(1)}, shapes=shapes)
+    graph = imported(proto)
+    assert graph.inputs[2].shape == (symbol("past") + symbol("seq"),)
+    same(run_graph(graph, feeds), {"out": feeds["mask"] + np.concatenate([feeds["past"], feeds["x"]]).sum(1)})
+
+
+def test_expressions_of_dims_that_nothing_binds_are_symbols() -> None:
+    graph = imported(one_node("Relu", {"x": random(4)}, shapes={"x": ["2*n"]}))
+    assert graph.symbols() == ["_2_n"]
+
+
+# ---------------------------------------------------------------------------------- shape arithmetic
+
+
+def reshape_by_arithmetic() -> ModelProto:
+    """x [n, 3, 4] -> [n * 3, 4] through Shape, Gather, Mul, Unsqueeze, Cast, Concat and Reshape."""
+    nodes = [
+        node("Shape", ["x"], ["shape"]),
+        node("Gather", ["shape", "zero"], ["n"]),
+        node("Slice", ["shape", "first", "second"], ["three"]),
+        node("Squeeze", ["three", "none"], ["three0"]),
+        node("Mul", ["n", "three0"], ["rows"]),
+        node("Unsqueeze", ["rows", "none"], ["rows1"]),
+        node("Cast", ["rows1"], ["rows32"], to=6),
+        node("Concat", ["rows32", "four"], ["target32"], axis=0),
+        node("Cast", ["target32"], ["target"], to=7),
+        node("Reshape", ["x", "target"], ["out"]),
+    ]
+    weights = {
+        "zero": np.array(0, np.int64),
+        "first": ints(1),
+        "second": ints(2),
+        "none": ints(0),
+        "four": np.array([4], np.int32),
+    }
+    return model(nodes, {"x": random(2, 3, 4)}, ["out"], weights=weights, shapes={"x": ["n", 3, 4]})
+
+
+def test_shape_arithmetic_is_folded() -> None:
+    graph = imported(reshape_by_arithmetic())
+    assert [n.op for n in graph.nodes] == ["Reshape"]
+    assert graph.outputs[0].shape == (symbol("n") * 3, 4)
+    agrees(reshape_by_arithmetic(), {"x": random(5, 3, 4)})
+
+
+def test_shapes_as_outputs() -> None:
+    feeds = {"x": random(2, 3, 4)}
+    nodes = [node("Shape", ["x"], ["s"], start=-3, end=2), node("Size", ["x"], ["n"])]
+    proto = model(nodes, feeds, ["s", "n"], shapes={"x": ["n", 3, "m"]})
+    assert {n.op for n in imported(proto).nodes} == {"DimTensor"}
+    agrees(proto, feeds)
+
+
+def test_constant_of_shape_and_expand_of_symbols() -> None:
+    feeds = {"x": random(2, 3)}
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("ConstantOfShape", ["s"], ["c"], value=numpy_helper.from_array(np.array([2.5], np.float32))),
+        node("Expand", ["one", "s"], ["e"]),
+        node("Add", ["c", "e"], ["out"]),
+    ]
+    proto = model(nodes, feeds, ["out"], weights={"one": random(1)}, shapes={"x": ["n", 3]})
+    agrees(proto, feeds)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "step"),
+    [(1, -1, 1), (-3, 99, 1), (0, 2**63 - 1, 2), (-1, -(2**63), -1), (-2, 0, -2), (3, 1, 1)],
+)
+@pytest.mark.parametrize("size", [1, 4, 7])
+def test_slices_of_symbolic_axes(start: int, end: int, step: int, size: int) -> None:
+    weights = {"s": ints(start), "e": ints(end), "a": ints(0), "t": ints(step)}
+    agrees(
+        one_node("Slice", {"x": random(size, 2)}, weights=weights, shapes={"x": ["n", 2]}),
+        {"x": random(size, 2)},
+    )
+
+
+@pytest.mark.parametrize("size", [8, 9, 15])
+def test_convolution_that_keeps_a_symbolic_size(size: int) -> None:
+    feeds = {"x": random(1, 2, size)}
+    proto = one_node(
+        "Conv",
+        feeds,
+        weights={"w": random(3, 2, 4)},
+        shapes={"x": [1, 2, "n"]},
+        auto_pad="SAME_UPPER",
+        strides=[3],
+    )
+    agrees(proto, feeds)
+
+
+def test_range_of_constants() -> None:
+    bounds = {"a": np.array(1, np.float32), "b": np.array(4, np.float32), "c": np.array(0.5, np.float32)}
+    graph = imported(one_node("Range", {}, weights=bounds))
+    np.testing.assert_array_equal(np.asarray(graph.outputs[0].data), np.arange(1, 4, 0.5, dtype=np.float32))
+
+
+# --------------------------------------------------------------------------------------------- names
+
+
+def test_inputs_and_outputs_keep_their_names() -> None:
+    proto = model(
+        [
+            node("Identity", ["in:0"], ["same"]),
+            node("Relu", ["in:0"], ["out/1"]),
+            node("Identity", ["w"], ["weight"]),
+        ],
+        {"in:0": random(2)},
+        ["out/1", "same", "weight"],
+        weights={"w": random(3)},
+    )
+    graph = imported(proto)
+    assert [v.name for v in graph.inputs] == ["in:0"]
+    assert graph.output_names == ["out/1", "same", "weight"]
+    assert graph.outputs[1] is graph.inputs[0]
+    agrees(proto, {"in:0": random(2)})
+
+
+def test_nodes_carry_the_name_in_the_users_model() -> None:
+    graph = imported(one_node("ReduceL2", {"x": random(2, 3)}))
+    assert {(n.origin.op, n.origin.name) for n in graph.nodes} == {("ReduceL2", "node")}
+    assert graph.nodes[-1].output.name == "out"
+    unnamed = imported(model([node("Relu", ["x"], ["y"])], {"x": random(2)}, ["y"]))
+    assert unnamed.nodes[0].origin.name == "y"
+
+
+# --------------------------------------------------------------------------- functions and branches
+
+
+def test_functions_of_the_model() -> None:
+    body = [
+        node("Constant", [], ["one"], value_float=1.0),
+        node("LeakyRelu", ["a"], ["b"]),
+        node("Add", ["b", "one"], ["c"]),
+    ]
+    body[1].attribute.add(name="alpha", ref_attr_name="slope", type=1)
+    function = helper.make_function("own", "F", ["a"], ["c"], body, [helper.make_opsetid("", 17)], ["slope"])
+    nodes = [
+        node("F", ["x"], ["y"], domain="own", slope=0.5, name="first"),
+        node("F", ["y"], ["out"], domain="own", name="second"),
+    ]
+    feeds = {"x": random(2, 3)}
+    proto = model(nodes, feeds, ["out"], domains={"own": 1})
+    proto.functions.append(function)
+    agrees(proto, feeds)
+    assert [n.origin.name for n in imported(proto).nodes if n.op == "LeakyRelu"] == ["first/b", "second/b"]
+
+
+def test_operators_defined_by_functions_are_expanded() -> None:
+    feeds = {"x": random(2, 3, 4)}
+    proto = one_node("MeanVarianceNormalization", feeds, axes=[0, 2])
+    assert {n.origin.op for n in imported(proto).nodes} == {"MeanVarianceNormalization"}
+    agrees(proto, feeds)
+
+
+def test_optional_inputs_of_functions() -> None:
+    scores, labels = random(3, 5), np.array([1, 0, 4], np.int64)
+    feeds = {"scores": scores}
+    for weights in ({}, {"w": random(5, low=0.1)}):
+        proto = one_node(
+            "SoftmaxCrossEntropyLoss", feeds, weights={"labels": labels, **weights}, reduction="mean"
+        )
+        agrees(proto, feeds)
+
+
+def branch(op: str) -> GraphProto:
+    return helper.make_graph(
+        [node(op, ["x"], ["branch_out"])], "branch", [], [helper.make_empty_tensor_value_info("branch_out")]
+    )
+
+
+def decide(**branches: GraphProto) -> NodeProto:
+    made = node("If", ["c"], ["out"], name="if")
+    made.attribute.extend(helper.make_attribute(name, graph) for name, graph in branches.items())
+    return made
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_branches_that_are_decided(condition: bool) -> None:
+    branches = {"then_branch": branch("Relu"), "else_branch": branch("Neg")}
+    nodes = [decide(**branches)]
+    x = random(2, 3)
+    proto = model(nodes, {"x": x}, ["out"], weights={"c": np.array(condition)})
+    same(run(proto, {"x": x}), {"out": np.maximum(x, 0) if condition else -x})
+
+
+def test_branches_decided_by_shapes() -> None:
+    branches = {"then_branch": branch("Relu"), "else_branch": branch("Neg")}
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "one"], ["d"]),
+        node("Equal", ["d", "three"], ["c"]),
+        decide(**branches),
+    ]
+    weights = {"one": np.array(1, np.int64), "three": np.array(3, np.int64)}
+    proto = model(nodes, {"x": random(2, 3)}, ["out"], weights=weights, shapes={"x": ["n", 3]})
+    assert [n.op for n in imported(proto).nodes] == ["Relu"]
+
+
+def test_branches_that_are_open() -> None:
+    branches = {"then_branch": branch("Relu"), "else_branch": branch("NonZero")}
+    feeds = {"x": random(2), "c": np.array(True)}
+    with pytest.raises(UnsupportedError, match="condition"):
+        imported(model([decide(**branches)], feeds, ["out"]))
+
+
+def test_weights_that_are_inputs_too() -> None:
+    weight = random(3)
+    proto = one_node("Mul", {"x": random(2, 3)}, weights={"w": weight})
+    proto.graph.input.append(value_info("w", weight))
+    assert [v.name for v in imported(proto).inputs] == ["x"]
+
+
+def test_first_ir_versions() -> None:
+    proto = one_node("Relu", {"x": random(2)})
+    proto.ir_version = 2
+    del proto.opset_import[:]
+    assert [n.op for n in imported(proto).nodes] == ["Relu"]
