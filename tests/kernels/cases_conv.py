@@ -1,4 +1,4 @@
-"""Convolutions that every target must compute: windows, padding, groups, layouts, depthwise ones, epilogues."""
+"""Convolutions that every target must compute: windows, groups, layouts, depthwise ones, epilogues."""
 
 from __future__ import annotations
 

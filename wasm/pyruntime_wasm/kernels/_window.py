@@ -1,4 +1,4 @@
-"""The parameters of kernels that slide a window: sizes, then the window, a pair (h, w) for each of its parts."""
+"""The parameters of kernels that slide a window: sizes, then a pair (h, w) for each part of the window."""
 
 from __future__ import annotations
 

@@ -1,0 +1,197 @@
+"""Speed of structured Wasm kernels in Node and Chromium, beside the multiply-add peak of the same run.
+
+python -m benchmarks.kernels [--engine node|chromium] [--seconds 0.3] [--only TEXT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyruntime_wasm.kernels import kernel_for
+from pyruntime_wasm.module import WEIGHTS_BASE, render_module
+from pyruntime_wasm.toolchain import build
+
+from pyruntime.ir.dims import Dim, align
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Placement, Program, Tensor, View, Window
+from pyruntime.ir.scalar import Acc, Const, Load, call
+
+SCRIPT = Path(__file__).with_suffix(".js")
+CHROMIUM_FLAGS = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking")
+PEAK = """
+#include "simd.h"
+static float sink[4];
+NOINLINE f32x4 twelve_chains(int32_t n, f32x4 x) {
+  f32x4 a[12];
+  for (int i = 0; i < 12; i++) a[i] = f32x4_splat((float)i);
+  for (; n > 0; n--)
+    for (int i = 0; i < 12; i++) a[i] = f32x4_fma(x, x, a[i]);
+  for (int i = 1; i < 12; i++) a[0] = f32x4_add(a[0], a[i]);
+  return a[0];
+}
+__attribute__((export_name("multiply_adds"))) void multiply_adds(int32_t n) {
+  // a hundred calls, so that the engine can replace slow code
+  for (int i = 0; i < 100; i++) f32x4_store(sink, twelve_chains(n / 100, f32x4_splat(sink[0])));
+}
+"""
+
+
+def _dense(name: str, shape: Sequence[int], order: Sequence[int] = ()) -> View:
+    strides: list[int] = [0] * len(shape)
+    size = 1
+    for axis in reversed(order or range(len(shape))):
+        strides[axis] = size
+        size *= shape[axis]
+    return View(Tensor(name, DType.F32, size), 0, tuple(strides))
+
+
+def _bias_relu(columns: int, rank: int) -> dict[str, Any]:
+    body = call("max", call("add", Acc(DType.F32), Load(DType.F32, 0)), Const(DType.F32, 0.0))
+    bias = View(Tensor("bias", DType.F32, columns), 0, (*[0] * (rank - 1), 1))
+    return {"body": body, "inputs": (bias,)}
+
+
+def matmul(m: int, n: int, k: int, *, panels: bool = True, transposed: bool = False) -> MatMul:
+    """A product with bias and relu; without `panels` b is packed at run time."""
+    b = _dense("b", (k, n), (1, 0) if transposed else ())
+    if panels:
+        b = View(Tensor("b", DType.F32, -(-n // 8) * 8 * k), 0, (0, 0))
+    kind = "" if panels else ", b transposed" if transposed else ", b dynamic"
+    return MatMul(
+        name=f"matmul {m}x{n}x{k}{kind}",
+        m=m,
+        n=n,
+        k=k,
+        a=_dense("a", (m, k)),
+        b=b,
+        panels=8 if panels else 0,
+        output=_dense("y", (m, n)),
+        **_bias_relu(n, 2),
+    )
+
+
+def conv(
+    size: tuple[int, int],
+    channels: int,
+    out_channels: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    dilation: int = 1,
+    depthwise: bool = False,
+    nchw: bool = False,
+) -> Conv:
+    """A convolution with bias, relu and padding that keeps the size at stride 1."""
+    pad = (kernel - 1) * dilation // 2
+    out = tuple((s + 2 * pad - (kernel - 1) * dilation - 1) // stride + 1 for s in size)
+    groups = channels if depthwise else 1
+    elements = kernel * kernel * channels * (1 if depthwise else -(-out_channels // 8) * 8)
+    kind = f"depthwise {channels}" if depthwise else f"conv {channels}->{out_channels}"
+    dilated = f" d{dilation}" if dilation > 1 else ""
+    return Conv(
+        name=f"{kind} {kernel}x{kernel} s{stride}{dilated} {size[0]}x{size[1]}{' NCHW' if nchw else ''}",
+        n=1,
+        in_size=size,
+        out_size=(out[0], out[1]),
+        in_channels=channels,
+        out_channels=out_channels,
+        groups=groups,
+        window=Window((kernel, kernel), (stride, stride), (dilation, dilation), (pad, pad)),
+        x=_dense("x", (1, *size, channels), (0, 3, 1, 2) if nchw else ()),
+        weight=View(Tensor("w", DType.F32, elements), 0, (0, 0, 0, 0)),
+        panels=0 if depthwise else 8,
+        output=_dense("y", (1, *out, out_channels)),
+        **_bias_relu(out_channels, 4),
+    )
+
+
+CALLS: tuple[MatMul | Conv, ...] = (
+    *(matmul(size, size, size) for size in (512, 1024)),
+    matmul(512, 512, 512, panels=False),
+    matmul(512, 512, 512, panels=False, transposed=True),
+    matmul(1, 1024, 1024),
+    matmul(4800, 64, 64),
+    matmul(19200, 32, 16),
+    matmul(300, 128, 128),
+    matmul(80, 256, 256),
+    conv((60, 80), 64, 64, 1),
+    conv((240, 320), 3, 16, 3, 2, nchw=True),
+    conv((30, 40), 8, 16, 3),
+    conv((30, 40), 16, 16, 3, dilation=5),
+    conv((60, 80), 64, 64, 3),
+    conv((4, 5), 256, 12, 3),
+    conv((60, 80), 64, 64, 3, depthwise=True),
+    conv((120, 160), 16, 16, 3, depthwise=True),
+    conv((120, 160), 32, 32, 3, 2, depthwise=True),
+    conv((15, 20), 128, 128, 3, depthwise=True),
+    conv((8, 10), 256, 256, 3, depthwise=True),
+)
+
+
+def program_of(kernel_call: KernelCall) -> tuple[Program, Placement]:
+    """A program of one call, its tensors one after another."""
+    offsets: dict[Tensor, Dim] = {}
+    end: Dim = WEIGHTS_BASE
+    for tensor in kernel_call.tensors():
+        offsets[tensor] = end
+        end = align(end + tensor.elements * 4, 64) + 64
+    arena = end + kernel_for(kernel_call).scratch(kernel_call) + 64
+    program = Program(kernel_call.name, [], [], [kernel_call.output.tensor], [kernel_call])
+    return program, Placement(offsets, [end], [arena])
+
+
+def _node(arguments: str) -> list[dict[str, Any]]:
+    node = shutil.which("node")
+    assert node is not None, "node is not on PATH"
+    script = f"({SCRIPT.read_text()})({arguments}).then((r) => console.log(JSON.stringify(r)));"
+    done = subprocess.run([node, "-"], input=script, capture_output=True, text=True, check=True)
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
+
+
+def _chromium(arguments: str) -> list[dict[str, Any]]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=list(CHROMIUM_FLAGS)
+        )
+        rows: list[dict[str, Any]] = browser.new_page().evaluate(f"({SCRIPT.read_text()})({arguments})")
+        browser.close()
+    return rows
+
+
+ENGINES = {"node": _node, "chromium": _chromium}
+
+
+def main() -> None:
+    """Print a table: time, speed, and speed as a share of the peak."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=sorted(ENGINES), action="append")
+    parser.add_argument("--seconds", type=float, default=0.3, help="for each kernel")
+    parser.add_argument("--only", default="", help="text that names must contain")
+    parser.add_argument("--variant", choices=("relaxed", "simd"), default="relaxed")
+    options = parser.parse_args()
+    calls = [c for c in CALLS if options.only in c.name]
+    sources = render_module([program_of(c) for c in calls])
+    module = build({**sources, "peak": PEAK}, [options.variant])[options.variant]
+    entries = [{"name": c.name, "operations": c.operations} for c in calls]
+    arguments = json.dumps([base64.b64encode(module).decode(), entries, options.seconds])[1:-1]
+    for engine in options.engine or sorted(ENGINES):
+        print(f"{engine}, {len(module)} bytes")
+        for row in ENGINES[engine](arguments):
+            print(
+                f"  {row['name']:38} first {row['first']:7.2f} ms, then {row['time']:7.3f} ms, "
+                f"{row['speed']:5.1f} GFLOP/s, {row['speed'] / row['peak']:4.0%} of {row['peak']:.0f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
