@@ -156,8 +156,8 @@ class Pack:
                 data = stream.read(min(CHUNK, shard.bytes - i * CHUNK))
                 if hashlib.sha256(data).hexdigest() != shard.chunks[i]:
                     raise HashError(
-                        f"{shard.file}, chunk {i} (from byte {i * CHUNK}) does not have the bytes that the pack"
-                        " was written with"
+                        f"{shard.file}, chunk {i} (from byte {i * CHUNK}) does not have the bytes"
+                        " that the pack was written with"
                     )
                 yield i * CHUNK, memoryview(data)
 

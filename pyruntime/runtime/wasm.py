@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.util
 import math
@@ -50,6 +51,13 @@ _EXPORTS = {
 _MODULES_KEPT = 8
 _modules: OrderedDict[str, wasmtime.Module] = OrderedDict()  # compiled modules by hash
 _modules_lock = threading.Lock()
+
+
+@atexit.register
+def _forget() -> None:
+    """Free what is cached while wasmtime can still do so: interpreters take modules apart in any order."""
+    _modules.clear()
+    _engine.cache_clear()
 
 
 def unavailable() -> str:
@@ -149,8 +157,6 @@ class WasmSession(Session):
         self._plans: dict[int, _Plan] = {}
 
     def _load_weights(self, pack: Pack) -> None:
-        import numpy as np
-
         places = {w.tensor: w for w in self._target.weights}
         memory = self._bytes()
         tensors = pack.manifest.weights.tensors
@@ -160,6 +166,8 @@ class WasmSession(Session):
             if stored is place.dtype:
                 memory[start : start + len(data)] = data
             else:
+                import numpy as np
+
                 elements = np.frombuffer(data, stored.value)
                 target = memory[start : start + len(elements) * place.dtype.bytes]
                 np.frombuffer(target, place.dtype.value)[:] = elements
@@ -205,6 +213,8 @@ class WasmSession(Session):
         if code < 0:
             raise MemoryLimitError(f"the program cannot be laid out for {told(bound.symbols)} (code {code})")
         size = self._call("bytes", number)
+        if size < 0:
+            raise PackError(f"the Wasm module wants {size} bytes for {told(bound.symbols)}")
         self._grow(size, f"sizes {told(bound.symbols)}")
         plan = _Plan(
             dict(bound.symbols),
