@@ -157,6 +157,7 @@ ROWS = [
             Case(((F32, (2, 3)), (F32, ())), label="scalar"),
             Case(((F16, (2, 5)), (F16, (5,))), label="f16"),
             Case(((I32, (2, 5)), (I32, (5,))), label="i32"),
+            Case(((F32, (2, 3, 5)), (F32, (3, 1))), label="dynamic", symbols={(0, 0): "batch"}),
         ),
     ),
     _row("Elu", _elu, {"alpha": 1.0}, {"alpha": 0.3}),

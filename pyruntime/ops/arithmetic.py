@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -85,6 +86,7 @@ ROWS = [
         cases=(
             *(Case(c.inputs, {"fmod": 0}, c.label) for c in DIVISORS[2:5]),
             *(Case(c.inputs, {"fmod": 1}, f"fmod-{c.label}") for c in (DIVISORS[0], *DIVISORS[2:5])),
+            Case(((I32, (3, 2)), (I32, (2,))), label="dynamic", symbols={(0, 0): "batch"}, low=1, high=9),
         ),
     ),
     row(
@@ -101,6 +103,7 @@ ROWS = [
             Case((np.array([1, 4, 9, 10], np.int32), np.array(1.5, np.float32)), label="i32-f32"),
             Case((np.arange(-3, 4, dtype=np.int64), np.array(5, np.int64)), label="i64"),
             Case(((F16, (7,)), (F16, (7,))), label="f16", low=0.5, high=2),
+            Case(((F32, (3, 2)), (F32, (2,))), label="dynamic", symbols={(0, 0): "batch"}, low=0.5),
         ),
     ),
     *(
@@ -128,5 +131,5 @@ ROWS = [
         row(name, partial(call, name.lower()), cases=(*UNARY, Case((ROUNDED,), label="special")))
         for name in ("Floor", "Ceil", "Round")
     ),
-    row("Reciprocal", _reciprocal, cases=[Case(c.inputs, label=c.label, low=0.25) for c in UNARY]),
+    row("Reciprocal", _reciprocal, cases=[replace(c, low=0.25) for c in UNARY]),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -48,6 +49,7 @@ BITS = (
     Case(((I32, (3, 7)), (I32, (7,))), label="i32", low=-100, high=100),
     Case(((U8, (13,)), (U8, (13,))), label="u8", high=255),
     Case(((I64, (5,)), (I64, ())), label="i64", low=-9, high=99),
+    Case(((I32, (3, 7)), (I32, (7,))), label="dynamic", symbols={(0, 0): "batch"}, low=-100, high=100),
 )
 SHIFTS = (
     Case(((U32, (13,)), np.array([[0], [1], [31]], np.uint32)), label="u32", high=1e9),
@@ -102,14 +104,19 @@ ROWS = [
         for name, function in COMPARISONS.items()
     ),
     *(row(name, partial(call, name.lower()), cases=TRUTHS, contents=True) for name in ("And", "Or", "Xor")),
-    row("Not", partial(call, "not"), cases=(Case(((BOOL, (3, 7)),)),), contents=True),
+    row(
+        "Not",
+        partial(call, "not"),
+        cases=(Case(((BOOL, (3, 7)),)), Case(((BOOL, (3, 7)),), label="dynamic", symbols={(0, 0): "batch"})),
+        contents=True,
+    ),
     row("BitwiseAnd", partial(call, "bit_and"), cases=BITS),
     row("BitwiseOr", partial(call, "bit_or"), cases=BITS),
     row("BitwiseXor", partial(call, "bit_xor"), cases=BITS),
     row(
         "BitwiseNot",
         partial(call, "bit_not"),
-        cases=[Case(c.inputs[:1], label=c.label, high=9) for c in BITS],
+        cases=[replace(c, inputs=c.inputs[:1]) for c in BITS],
     ),
     row(
         "BitShift",
@@ -119,7 +126,8 @@ ROWS = [
             Case(c.inputs, {"direction": d}, f"{d.lower()}-{c.label}", low=c.low, high=c.high)
             for d in ("LEFT", "RIGHT")
             for c in SHIFTS
-        ],
+        ]
+        + [Case(((U32, (3, 2)), (U32, (2,))), {"direction": "LEFT"}, "dynamic", {(0, 0): "batch"}, high=9)],
     ),
     row(
         "IsNaN",
@@ -139,7 +147,8 @@ ROWS = [
             Case((SPECIAL,), {"detect_negative": n, "detect_positive": p}, f"{n}{p}")
             for n in (0, 1)
             for p in (0, 1)
-        ],
+        ]
+        + [Case(((F32, (3, 2)),), label="dynamic", symbols={(0, 0): "batch"})],
     ),
     row(
         "Where",
