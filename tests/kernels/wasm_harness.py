@@ -1,4 +1,4 @@
-"""Runs kernel cases under wasmtime, a list of them in one module, and compares with the reference executor."""
+"""Runs kernel cases under wasmtime, a list of them in one module, and compares with the reference."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@
 #define NOINLINE static __attribute__((noinline, unused))
 // Loops whose bodies are vectors already gain nothing from copies of themselves.
 #define COMPACT_LOOP _Pragma("clang loop unroll(disable) vectorize(disable)")
+#define UNROLLED _Pragma("clang loop unroll(full)")
 
 typedef v128_t f32x4;
 typedef v128_t i32x4;

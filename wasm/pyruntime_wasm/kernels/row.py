@@ -1,0 +1,222 @@
+"""Row in C: reductions over the inner axes, then a body, once per row or for each of its points.
+
+Three orientations: along rows (vectors hold four points of a row and are combined at its end), across columns
+(vectors hold four rows, which are reduced side by side), and scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pyruntime.ir.dims import Dim, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Combine, Reduction, Row
+from pyruntime.ir.scalar import Acc, Scalar, cost
+from pyruntime_wasm.kernels import Argument, render_template
+from pyruntime_wasm.kernels._nest import Nest, Site
+from pyruntime_wasm.printer import SCALAR, VECTOR, convert, literal
+
+_COMBINE: dict[Combine, str] = {
+    "sum": "add",
+    "prod": "mul",
+    "min": "min",
+    "max": "max",
+    "and": "and",
+    "or": "or",
+}
+# up to this cost of a body, one accumulator would wait for itself, and a copy of the body is small
+_CHEAP = 4
+# rows of fewer points leave most of a vector along them empty
+_SHORT = 8
+
+
+def identity(combine: Combine, dtype: DType) -> float | int | bool:
+    """What a reduction over nothing gives."""
+    if combine in ("sum", "or"):
+        return 0
+    if combine in ("prod", "and"):
+        return 1
+    if dtype.is_float:
+        return float("inf") if combine == "min" else float("-inf")
+    if dtype is DType.BOOL:
+        return combine == "min"
+    magnitude = dtype.bits - (0 if dtype.is_unsigned else 1)
+    low = 0 if dtype.is_unsigned else -(2**magnitude)
+    return 2**magnitude - 1 if combine == "min" else low
+
+
+def accumulator(dtype: DType) -> DType:
+    """The type that values of dtype are combined in."""
+    return DType.F32 if dtype is DType.F16 else dtype
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One loop over a row: a reduction, or the elementwise body. Lines are C statements.
+
+    Attributes:
+        vector: whether the body computes four points.
+        prologue: before the innermost loop.
+        body: of one step.
+        value: what the body computes; empty for a body that stores.
+        type, scalar: C types of the running value and of the result.
+        identity, combine, finish: C of the start, of the function that joins two values, and of the one that
+            takes a running value to the result.
+        select: in vectors along rows, what keeps the points beyond the end out.
+        copies: how many running values there are.
+    """
+
+    vector: bool
+    prologue: tuple[str, ...]
+    body: tuple[str, ...]
+    value: str = ""
+    type: str = ""
+    scalar: str = ""
+    identity: str = ""
+    combine: str = ""
+    finish: str = ""
+    select: str = ""
+    copies: int = 1
+
+
+class _Plan:
+    """How one call is computed."""
+
+    def __init__(self, call: Row) -> None:
+        self.call = call
+        bodies = [r.body for r in call.reductions]
+        self.nest = Nest(call, call.sizes, [*bodies, call.body])
+        split = len(call.sizes) - call.reduced
+        self.outer, self.reduced = list(range(split)), list(range(split, len(call.sizes)))
+        self.within = [*bodies, *([call.body] if call.elementwise else [])]
+        self.inner = max(self.reduced, key=self._score, default=None)
+        self.lanes = self._column()
+
+    def _score(self, axis: int) -> tuple[bool, int, int]:
+        """How well vectors along an axis suit the operands that change within a row."""
+        names = [
+            n for n in self.nest.loaded(self.within) if any(self.nest.varies(n, a) for a in self.reduced)
+        ]
+        names += ["out"] if self.call.elementwise else []
+        size = self.call.sizes[axis]
+        units = sum(self.nest.operands[n].strides[axis] == "1" for n in names)
+        return not (isinstance(size, int) and size < 4), units, axis
+
+    def _column(self) -> int | None:
+        """The outer axis to compute side by side, None to compute along rows."""
+        if not self.outer or self.inner is None:
+            return None
+        best = max(self.outer, key=self._score)
+        long_enough, units, _ = self._score(best)
+        points = product([self.call.sizes[a] for a in self.reduced])
+        short = isinstance(points, int) and points < _SHORT
+        dtypes = [accumulator(r.body.dtype) for r in self.call.reductions]
+        fits = (
+            long_enough
+            and (short or units > self._score(self.inner)[1])
+            and all(map(_vector_accumulator, dtypes))
+            and self.nest.holds_lanes(self.within, best, self.inner)
+            and self.nest.holds_lanes([self.call.body], best, self.inner if self.call.elementwise else None)
+            and self.nest.stores_lanes(self.call.output.tensor.dtype)
+        )
+        return best if fits else None
+
+    @cached_property
+    def middle(self) -> list[int]:
+        """Reduced axes outside the innermost loop."""
+        return [a for a in self.reduced if a != self.inner]
+
+    def site(self, trees: Sequence[Scalar], *, accumulates: DType | None = None, row: bool = True) -> Site:
+        """Where trees are printed: within a row, or with row = False once for it."""
+        loop = self.inner if row else None
+        lanes = self.lanes
+        if lanes is None and loop is not None and self.nest.holds_lanes(trees, loop, loop):
+            stored = self.nest.stores_lanes(self.call.output.tensor.dtype)
+            if stored if accumulates is None else _vector_accumulator(accumulates):
+                lanes = loop
+        return Site(
+            self.nest,
+            SCALAR if lanes is None else VECTOR,
+            loop,
+            lanes,
+            frozenset() if row else frozenset(self.reduced),
+            lambda acc: self._acc(acc, lanes),
+        )
+
+    def _acc(self, acc: Acc, lanes: int | None) -> str:
+        dtype = accumulator(self.call.reductions[acc.index].body.dtype)
+        text, mode = f"acc{acc.index}", SCALAR if lanes is None else VECTOR
+        if lanes is not None and self.lanes is None:
+            text = f"{VECTOR.classes[dtype].name}_splat({text})"
+        return convert(mode, text, dtype, acc.dtype)
+
+    def reduction(self, reduction: Reduction) -> Pass:
+        """The loop of one reduction."""
+        dtype = accumulator(reduction.body.dtype)
+        site = self.site([reduction.body], accumulates=dtype)
+        vector, along = site.mode is VECTOR, site.mode is VECTOR and self.lanes is None
+        class_, scalar = site.mode.classes[dtype], SCALAR.classes[dtype]
+        body, value = site.value(reduction.body)
+        start = literal(identity(reduction.combine, dtype), dtype)
+        function = _COMBINE[reduction.combine]
+        return Pass(
+            vector=along,
+            prologue=tuple(site.prologue([reduction.body])),
+            body=tuple(body),
+            value=value,
+            type=class_.type,
+            scalar=scalar.type if along else class_.type,
+            identity=f"{class_.name}_splat({start})" if vector else start,
+            combine=f"{class_.name}_{function}",
+            finish=f"{class_.name}_horizontal_{function}" if along else "",
+            select=f"{class_.name}_select" if along else "",
+            copies=4 if along and cost(reduction.body) <= _CHEAP else 1,
+        )
+
+    def final(self) -> Pass:
+        """The body, which stores."""
+        site = self.site([self.call.body], row=self.call.elementwise)
+        prologue = tuple(site.prologue([self.call.body], stored=True))
+        return Pass(site.mode is VECTOR and self.lanes is None, prologue, tuple(site.finish(self.call.body)))
+
+
+def _vector_accumulator(dtype: DType) -> bool:
+    # narrow integers would have to wrap at each step
+    return VECTOR.has(dtype) and not VECTOR.classes[dtype].wrap
+
+
+class RowKernel:
+    """See `Kernel`."""
+
+    def key(self, call: Row) -> Hashable:
+        """The code itself."""
+        return self.render(call, "row")
+
+    def scratch(self, call: Row) -> Dim:
+        """None."""
+        return 0
+
+    def arguments(self, call: Row) -> Sequence[Argument]:
+        """Views with their strides, sizes, guards."""
+        return _Plan(call).nest.parameters.arguments
+
+    def render(self, call: Row, name: str) -> str:
+        """One function."""
+        plan = _Plan(call)
+        return render_template(
+            "row",
+            name=name,
+            signature=plan.nest.parameters.signature,
+            outer=[a for a in plan.outer if a != plan.lanes],
+            lanes=plan.lanes,
+            middle=plan.middle,
+            inner=plan.inner,
+            reductions=[plan.reduction(r) for r in call.reductions],
+            final=plan.final(),
+            elementwise=call.elementwise,
+        )
+
+
+KERNEL = RowKernel()
