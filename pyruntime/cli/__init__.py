@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from io import TextIOWrapper
 
 from pyruntime.cli.exits import BUG, USAGE
 
@@ -22,6 +23,9 @@ def main() -> None:
         sys.exit(USAGE)
     from pyruntime.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # × and µ on a console that lacks them are no reason to fail
     try:
         app(prog_name="pyruntime")
     except Exception:  # noqa: BLE001 - the last resort; everything expected was handled by the app

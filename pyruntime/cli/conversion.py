@@ -16,90 +16,86 @@ from pyruntime.cli import look
 from pyruntime.cli.sizes import value_of
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.report import KernelStep, Report
+from pyruntime.pack.schema import Entry
 from pyruntime.runtime.bind import spec_of
 
 LARGEST = 6  # kernels shown
+OPS = 4  # ops shown of a kernel
 BAR = 16  # characters of the longest bar
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the report, and what the pack itself says of its inputs, outputs and files."""
-    files = _gzipped(report)
+    """Print the report, and what the pack itself says of its inputs and outputs."""
     with Pack(report.path) as pack:
         entries = pack.manifest.entries
-    console.print(_headline(report))
-    console.print(_facts(report))
+    size = look.bytes_text(sum(report.files.values()))
+    took = look.seconds_text(report.seconds)
+    headline = Text.assemble(look.mark("ok"), " ", (report.path, look.STRONG), f"  {size}, in {took}")
+    console.print(headline)
+    console.print(Padding(Text(_facts(report), style=look.QUIET), (0, 0, 0, 2), expand=False))
     for entry in entries:
-        title = f"Entry {entry.name}" if len(entries) > 1 else ""
-        table = look.table("tensor", "name", "dtype", "shape", title=title)
-        for kind, specs in (("input", entry.inputs), ("output", entry.outputs)):
-            for spec in map(spec_of, specs):
-                shape = Text(look.shape_text(spec.shape))
-                table.add_row(kind, Text(spec.name, style=look.NAME), spec.dtype, shape)
-        console.print(table)
-    console.print(_files(report, files))
+        title = [Text(f"entry {entry.name}", style=look.STRONG)] if len(entries) > 1 else []
+        look.print_section(console, *title, _tensors(entry))
+    look.print_section(console, _files(report))
     if report.kernels:
-        console.print(_kernels(report))
+        look.print_section(console, _kernels(report))
     for note in report.notes:
-        console.print(Text.assemble(look.mark("limited"), " ", note))
+        look.print_section(console, Text.assemble(look.mark("limited"), " ", note))
 
 
-def _headline(report: Report) -> Text:
-    size = sum(report.files.values())
-    return Text.assemble(
-        look.mark("ok"),
-        " ",
-        (report.path, "bold"),
-        f"  {look.bytes_text(size)}, in {look.seconds_text(report.seconds)}",
-    )
-
-
-def _facts(report: Report) -> Padding:
-    """One or two lines: what was read, and what became of it."""
-    at_one = dict.fromkeys(report.symbols, 1)
-    operations = sum(value_of(k.operations, at_one) for k in report.kernels)
-    facts = [
-        f"{report.source_format} opset {report.opset}" if report.opset else report.source_format,
-        f"{report.nodes} nodes",
-        f"{len(report.kernels)} kernel calls",
-        *([f"{report.dispatches} GPU dispatches"] if "webgpu" in report.targets else []),
-        f"{look.count_text(operations)} operations{_sizes(report)}",
+def _facts(report: Report) -> str:
+    """What was read, and what became of it."""
+    source = f"{report.source_format} opset {report.opset}" if report.opset else report.source_format
+    operations = sum(value_of(k.operations, _ones(report)) for k in report.kernels)
+    at = f" at {' = '.join(report.symbols)} = 1" if report.symbols else ""
+    made = [
+        f"{_count(report.nodes, 'node')} → {_count(len(report.kernels), 'kernel call')}",
+        *([_count(report.dispatches, "GPU dispatch", "es")] if "webgpu" in report.targets else []),
+        f"{look.count_text(operations)} operations{at}",
         f"{look.bytes_text(report.weights_bytes)} of weights",
-        f"for {' and '.join(report.targets)}",
     ]
-    return Padding(Text(" · ".join(facts), style=look.QUIET), (0, 0, 0, 2))
+    return f"{source}, for {' and '.join(report.targets)}\n{' · '.join(made)}"
 
 
-def _sizes(report: Report) -> str:
-    return f" at {' = '.join(report.symbols)} = 1" if report.symbols else ""
+def _count(number: int, what: str, plural: str = "s") -> str:
+    return f"{number} {what}{'' if number == 1 else plural}"
 
 
-def _gzipped(report: Report) -> Mapping[str, int]:
-    """Bytes of each file after gzip, as a web server sends it; weights hardly shrink and are left out."""
-    folder = Path(report.path)
-    if not folder.is_dir():
-        return {}
-    names = (n for n in report.files if not n.endswith(".safetensors"))
-    return {n: len(gzip.compress((folder / n).read_bytes(), 9, mtime=0)) for n in names}
+def _ones(report: Report) -> Mapping[str, int]:
+    """The sizes at which operations are counted."""
+    return dict.fromkeys(report.symbols, 1)
 
 
-def _files(report: Report, gzipped: Mapping[str, int]) -> Table:
+def _tensors(entry: Entry) -> Table:
+    table = look.table("tensor", "name", "dtype", "shape")
+    for kind, specs in (("input", entry.inputs), ("output", entry.outputs)):
+        for spec in map(spec_of, specs):
+            shape = Text(look.shape_text(spec.shape))
+            table.add_row(kind, Text(spec.name, style=look.NAME), spec.dtype, shape)
+    return table
+
+
+def _files(report: Report) -> Table:
+    """Sizes as stored and as a web server sends them; weights hardly shrink, so they are not compressed."""
     table = look.table("file", "bytes", "gzip", right=("bytes", "gzip"))
+    folder = Path(report.path)
+    sent = dict(report.files)
     for name, size in sorted(report.files.items()):
-        table.add_row(Text(name), f"{size:,}", f"{gzipped[name]:,}" if name in gzipped else "")
+        if folder.is_dir() and not name.endswith(".safetensors"):
+            sent[name] = len(gzip.compress((folder / name).read_bytes(), 9, mtime=0))
+        table.add_row(Text(name), f"{size:,}", f"{sent[name]:,}" if sent[name] != size else "")
+    totals = (f"{sum(sizes.values()):,}" for sizes in (report.files, sent))
+    table.add_row("all", *totals, style=look.STRONG)
     return table
 
 
 def _kernels(report: Report) -> Table:
     """The kernels with the most operations, each with its share."""
-    at_one = dict.fromkeys(report.symbols, 1)
-    counts = [(value_of(k.operations, at_one), k) for k in report.kernels]
+    counts = [(value_of(k.operations, _ones(report)), k) for k in report.kernels]
     total = sum(count for count, _ in counts) or 1
     largest = sorted(counts, key=lambda c: -c[0])[:LARGEST]
-    templates = Counter(k.template for k in report.kernels)
-    made = ", ".join(f"{n} {template}" for template, n in templates.most_common())
     table = look.table(
-        "largest kernels", "operations", "share", "", "nodes of the model", right=("operations", "share")
+        "largest kernels", "operations", "share", "", "computes", right=("operations", "share")
     )
     for count, kernel in largest:
         bar = "━" * max(round(BAR * count / max(largest[0][0], 1)), 1 if count else 0)
@@ -108,14 +104,17 @@ def _kernels(report: Report) -> Table:
             look.count_text(count),
             f"{100 * count / total:.0f} %",
             Text(bar, style="green"),
-            Text(_origins(kernel), style=look.QUIET),
+            Text(_computes(kernel), style=look.QUIET),
         )
-    table.caption = made
-    table.caption_justify = "left"
-    table.caption_style = look.QUIET
+    if len(counts) > LARGEST:
+        templates = Counter(k.template for k in report.kernels).most_common()
+        of = ", ".join(f"{n} {template}" for template, n in templates)
+        table.add_row(Text(f"of {of}", style=look.QUIET))
     return table
 
 
-def _origins(kernel: KernelStep) -> str:
-    shown = ", ".join(kernel.origins[:3])
-    return shown + (f" and {len(kernel.origins) - 3} more" if len(kernel.origins) > 3 else "")
+def _computes(kernel: KernelStep) -> str:
+    """The ops of the model that a kernel computes, as "Conv + Relu"."""
+    ops = [origin.partition(" ")[0] for origin in kernel.origins]
+    shown = " + ".join(ops[:OPS])
+    return shown + (f" + {len(ops) - OPS} more" if len(ops) > OPS else "")

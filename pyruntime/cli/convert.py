@@ -57,7 +57,7 @@ def convert(
     from pyruntime.cli.progress import ConversionProgress
 
     path = out or Path(f"{model.stem}.pack")
-    if path.exists() and not force:
+    if not force and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise typer.BadParameter(f"{path} is there already; --force replaces it", param_hint="OUT")
     with ConversionProgress(look.stderr(), quiet=quiet) as progress:
         report = pyruntime.convert(
@@ -70,9 +70,7 @@ def convert(
             progress=progress,
         )
     if json:
-        import json as json_module
-
-        print(json_module.dumps(report.to_dict(), indent=2))
+        look.print_json(report.to_dict())
     elif not quiet:
         from pyruntime.cli.conversion import show
 

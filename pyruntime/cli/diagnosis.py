@@ -26,7 +26,7 @@ def show(diagnosis: Diagnosis, console: Console) -> None:
         table.add_column(overflow="fold")
         for finding in group.findings:
             _add(table, group, finding)
-        console.print(Text(group.title, style=look.TITLE), table, Text(), sep="\n")
+        console.print(Text(group.title, style=look.STRONG), table, Text(), sep="\n")
     console.print(_verdict(diagnosis))
 
 

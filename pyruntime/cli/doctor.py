@@ -10,15 +10,13 @@ from pyruntime.cli.options import Debug, Json
 
 def doctor(json: Json = False, _debug: Debug = False) -> None:
     """Look for compilers, devices and browsers, and convert and run a small model on each device."""
+    from pyruntime.cli import look
     from pyruntime.cli.probes import diagnose
 
     if json:
-        import json as json_module
-
         diagnosis = diagnose(lambda _: None)
-        print(json_module.dumps(diagnosis.to_dict(), indent=2))
+        look.print_json(diagnosis.to_dict())
     else:
-        from pyruntime.cli import look
         from pyruntime.cli.diagnosis import show
 
         with look.stderr().status("") as status:

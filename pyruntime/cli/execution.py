@@ -218,17 +218,20 @@ def show(result: Result, console: Console) -> None:
         )
     sizes = "".join(f" · {name} = {size}" for name, size in result.symbols.items())
     where = f"  {result.device}{sizes}"
-    console.print(Text.assemble(look.mark("ok"), " ", (str(result.path), "bold"), where))
-    console.print(table)
-    for tensor in result.outputs:
-        odd = [f"{n} {what}" for n, what in ((tensor.nan, "NaN"), (tensor.infinite, "infinite")) if n]
-        if odd:
-            console.print(
-                Text.assemble(look.mark("limited"), f" {tensor.name} has {' and '.join(odd)} elements")
-            )
-    console.print(_times(result))
-    if result.saved is not None:
-        console.print(Text(f"saved to {result.saved}"))
+    console.print(Text.assemble(look.mark("ok"), " ", (str(result.path), look.STRONG), where))
+    look.print_section(console, table)
+    odd = [_odd(tensor) for tensor in result.outputs if tensor.nan or tensor.infinite]
+    saved = [Text(f"saved to {result.saved}")] if result.saved is not None else []
+    look.print_section(console, *odd, _times(result), *saved)
+
+
+def _odd(tensor: Summary) -> Text:
+    """A warning about elements that are no finite numbers."""
+    counts = ((tensor.nan, "NaN"), (tensor.infinite, "infinite"))
+    told = " and ".join(f"{count} {what}" for count, what in counts if count)
+    return Text.assemble(
+        look.mark("limited"), f" {tensor.name}: {told} of {math.prod(tensor.shape)} elements"
+    )
 
 
 def _times(result: Result) -> Text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import traceback
 from typing import Any
 
@@ -18,8 +17,8 @@ from pyruntime.errors import PyRuntimeError, UnsupportedError, UnsupportedNodesE
 def show(error: Exception, code: int, *, json: bool, debug: bool) -> None:
     """Print the error: as JSON to stdout, else as a panel to stderr; with its traceback when debugging."""
     if json:
-        typed = traceback.format_exception(error) if debug else None
-        print(json_module.dumps({"error": as_dict(error, code), **({"traceback": typed} if typed else {})}))
+        trace = {"traceback": "".join(traceback.format_exception(error))} if debug else {}
+        look.print_json({"error": as_dict(error, code), **trace})
         return
     console = look.stderr()
     if debug:

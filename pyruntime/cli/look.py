@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-NAME, QUIET, TITLE = "cyan", "bright_black", "bold"
+NAME, QUIET, STRONG = "cyan", "bright_black", "bold"
 State = Literal["ok", "limited", "missing", "broken"]
-MARKS: Mapping[State, tuple[str, str]] = {
-    "ok": ("✔", "green"),
-    "limited": ("●", "yellow"),
-    "missing": ("✘", "red"),
-    "broken": ("✘", "red"),
+# symbol, the same in ASCII, colour
+MARKS: Mapping[State, tuple[str, str, str]] = {
+    "ok": ("✔", "+", "green"),
+    "limited": ("●", "!", "yellow"),
+    "missing": ("✘", "x", "red"),
+    "broken": ("✘", "x", "red"),
 }
 WIDTH = 100  # of what goes to a file or a pipe
 
@@ -40,16 +43,21 @@ def stderr() -> Console:
 
 def mark(state: State) -> Text:
     """The coloured mark of a state."""
-    return Text(*MARKS[state])
+    symbol, plain, colour = MARKS[state]
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return Text(symbol if unicode else plain, style=colour)
 
 
-def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
-    """An empty table with a quiet header, without outer borders; columns in `right` are numbers."""
+def print_json(value: Any) -> None:
+    """Print one line of JSON to stdout. Raises ValueError for NaN and infinity, which JSON lacks."""
+    print(json.dumps(value, allow_nan=False))
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table with a quiet header and no outer borders; columns in `right` are numbers."""
     made = Table(
         box=box.SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style=TITLE,
+        show_edge=False,
         header_style=QUIET,
         border_style=QUIET,
         pad_edge=False,
@@ -57,6 +65,11 @@ def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def print_section(console: Console, *parts: RenderableType) -> None:
+    """Print parts under each other, indented, after an empty line."""
+    console.print(Padding(Group(*parts), (1, 0, 0, 2), expand=False))
 
 
 def bytes_text(size: float) -> str:

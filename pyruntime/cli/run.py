@@ -53,15 +53,12 @@ def run(
     _debug: Debug = False,
 ) -> None:
     """Run a pack once, or several times, and show its outputs."""
+    from pyruntime.cli import look
     from pyruntime.cli.execution import Request, execute, show
 
     request = Request(pack, tuple(inputs or ()), random, seed, tuple(symbol or ()), device, output, repeat)
     result = execute(request)
     if json:
-        import json as json_module
-
-        print(json_module.dumps(result.to_dict(), indent=2, allow_nan=False))
+        look.print_json(result.to_dict())
     else:
-        from pyruntime.cli import look
-
         show(result, look.stdout())
