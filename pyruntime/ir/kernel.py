@@ -85,8 +85,7 @@ class KernelCall:
     """Base of all calls.
 
     `inputs` are the operands that trees load from (Load.operand indexes it); structured kernels read
-    further tensors by their own fields. `sizes_used` are the dims that `Size` leaves index.
-    `scratch` is filled in by the target (bytes needed while the call runs).
+    further tensors by their own fields. `size_values` are the dims that `Size` leaves index.
     """
 
     template: ClassVar[str]
@@ -182,7 +181,7 @@ class MatMul(KernelCall):
 
 @dataclass(frozen=True)
 class Window:
-    """A sliding window over two spatial axes: (height, width) pairs. Padding after is implied by the sizes."""
+    """A sliding window over two spatial axes: (height, width) pairs. The sizes imply padding after."""
 
     kernel: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
