@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyruntime.ir.dtypes import DType
 from pyruntime.ir.scalar import Const, Scalar, call
 
 
@@ -51,8 +50,3 @@ def require_float(x: Scalar) -> None:
     """Raises TypeError unless x is a float."""
     if not x.dtype.is_float:
         raise TypeError(f"takes floats, not {x.dtype!r}")
-
-
-def is_bool(x: Scalar) -> bool:
-    """Whether x is a bool."""
-    return x.dtype is DType.BOOL
