@@ -88,6 +88,7 @@ class Lowering:
             self._define(node.output, rule(self, node))
         for value in self.graph.outputs:
             self.program.outputs.append(self._store_output(value))
+            self.program.output_shapes.append(value.shape)
         return self.program
 
     # values ------------------------------------------------------------------------------------------
