@@ -39,7 +39,12 @@ export interface RawOutput {
 export interface Backend {
   readonly report: Omit<Report, "device" | "reason">;
   /** Inputs in the entry's order; `outputs` numbers the ones wanted. */
-  run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[], signal?: AbortSignal): Promise<RawOutput[]>;
+  run(
+    inputs: readonly Uint8Array[],
+    symbols: Symbols,
+    outputs: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<RawOutput[]>;
   dispose(): void;
 }
 

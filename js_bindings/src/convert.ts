@@ -13,7 +13,11 @@ const words = (bytes: Uint8Array, Type: typeof BigInt64Array | typeof BigUint64A
 const halves = <T>(bytes: Uint8Array, Type: new (buffer: ArrayBuffer, offset: number, length: number) => T): T =>
   new Type(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / 2);
 
-function checked(long: BigInt64Array | BigUint64Array, short: Int32Array | Uint32Array, refuse: (value: bigint) => never): View {
+function checked(
+  long: BigInt64Array | BigUint64Array,
+  short: Int32Array | Uint32Array,
+  refuse: (value: bigint) => never,
+): View {
   for (let i = 0; i < long.length; i++) {
     short[i] = Number(long[i]);
     if (BigInt(short[i]!) !== long[i]) refuse(long[i]!);
@@ -54,4 +58,5 @@ export function widen(from: string, to: string, bytes: Uint8Array, refuse: (valu
 }
 
 /** GPU words of `from` as an output of dtype `to`; the same buffer where these are equal. */
-export const narrow = (from: string, to: string, words: ArrayBuffer): ArrayBuffer => NARROW[`${from} ${to}`]?.(words).buffer ?? words;
+export const narrow = (from: string, to: string, words: ArrayBuffer): ArrayBuffer =>
+  NARROW[`${from} ${to}`]?.(words).buffer ?? words;

@@ -30,7 +30,9 @@ export const choice = <const T extends string>(...names: readonly T[]): Check<T>
 export const list =
   <T>(item: Check<T>): Check<T[]> =>
   (value, at) =>
-    Array.isArray(value) ? value.map((v, i) => item(v, `${at}[${i}]`)) : fail(at, `expected a list, got ${shown(value)}`);
+    Array.isArray(value)
+      ? value.map((v, i) => item(v, `${at}[${i}]`))
+      : fail(at, `expected a list, got ${shown(value)}`);
 
 /** A list with one check per item. */
 export const tuple =

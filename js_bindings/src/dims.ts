@@ -99,7 +99,9 @@ const refused = (why: string, dim: Dim, symbols: Symbols): InputError =>
 
 /** The values of symbols for a message: `batch=2, seq=8`. */
 export const told = (symbols: Symbols): string =>
-  Object.entries(symbols).map(([name, value]) => `${name}=${value}`).join(", ") || "its sizes";
+  Object.entries(symbols)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(", ") || "its sizes";
 
 /** Checks that a dim is well formed and names only the given symbols. Throws PackError. */
 export function checkDim(dim: Dim, symbols: readonly string[]): void {

@@ -101,7 +101,12 @@ export async function readText(folder: string, file: string, signal?: AbortSigna
 }
 
 /** Reads one file; `advance` hears of arrived bytes. */
-async function readChunks(folder: string, { stored, accept }: Download, advance: (bytes: number) => void, signal: AbortSignal) {
+async function readChunks(
+  folder: string,
+  { stored, accept }: Download,
+  advance: (bytes: number) => void,
+  signal: AbortSignal,
+) {
   const { file, bytes, chunks, chunk = CHUNK } = stored;
   const buffer = new Uint8Array(Math.min(chunk, bytes));
   let position = 0; // of the buffer in the file
@@ -120,7 +125,9 @@ async function readChunks(folder: string, { stored, accept }: Download, advance:
       const whole = buffer.subarray(0, filled);
       const index = position / chunk;
       if ((await sha256(whole)) !== chunks[index]) {
-        throw new HashError(`${file}, chunk ${index} (bytes ${position} to ${position + filled}) is damaged: its SHA-256 differs`);
+        throw new HashError(
+          `${file}, chunk ${index} (bytes ${position} to ${position + filled}) is damaged: its SHA-256 differs`,
+        );
       }
       signal.throwIfAborted();
       accept(whole, position);
@@ -136,7 +143,12 @@ async function readChunks(folder: string, { stored, accept }: Download, advance:
  *
  * @throws MissingFileError, HashError (with file and chunk), PackError, or the signal's reason.
  */
-export async function download(folder: string, files: readonly Download[], onProgress?: Progress, signal?: AbortSignal): Promise<void> {
+export async function download(
+  folder: string,
+  files: readonly Download[],
+  onProgress?: Progress,
+  signal?: AbortSignal,
+): Promise<void> {
   const total = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
   const stop = new AbortController();
   const forward = (): void => stop.abort(signal?.reason);

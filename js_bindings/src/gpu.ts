@@ -29,7 +29,9 @@ function missing({ requires, limits }: GpuVariant, has: GPUAdapter | GPUDevice):
   const offered = has.limits as unknown as Readonly<Record<string, number | undefined>>;
   return [
     ...requires.filter((name) => !has.features.has(name) && !language?.has(name)),
-    ...Object.keys(limits).filter((name) => !(offered[name]! >= limits[name]!)).map((name) => `${name} of ${limits[name]}`),
+    ...Object.keys(limits)
+      .filter((name) => !(offered[name]! >= limits[name]!))
+      .map((name) => `${name} of ${limits[name]}`),
   ];
 }
 
@@ -54,7 +56,8 @@ export async function acquireGpu(target: GpuTarget, software: boolean, device?: 
     return { device, variant: pick(target, device), name: nameOf({ ...(info && { info }) }), owned: false };
   }
   const gpu = globalThis.navigator?.gpu as GPU | undefined;
-  if (!gpu) throw new DeviceError("navigator.gpu is missing: the browser is too old, or the page is not served over https");
+  if (!gpu)
+    throw new DeviceError("navigator.gpu is missing: the browser is too old, or the page is not served over https");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new DeviceError("the browser offers no WebGPU adapter: the GPU or its driver is blocked");
   const fallback = adapter.info?.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;

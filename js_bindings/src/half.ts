@@ -29,8 +29,10 @@ export function narrowHalf(wide: Float32Array): Uint16Array<ArrayBuffer> {
     const word = words[i]!;
     const magnitude = word & 0x7fffffff;
     let half: number;
-    if (magnitude > 0x7f800000) half = 0x7e00; // NaN
-    else if (magnitude >= 0x477ff000) half = 0x7c00; // 65520 and more round to infinity
+    if (magnitude > 0x7f800000)
+      half = 0x7e00; // NaN
+    else if (magnitude >= 0x477ff000)
+      half = 0x7c00; // 65520 and more round to infinity
     else if (magnitude < 0x38800000) {
       half = roundEven(Math.abs(wide[i]!) * 2 ** 24); // subnormal: a multiple of 2^-24
     } else half = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;

@@ -23,7 +23,12 @@ function layoutOf(device: GPUDevice, { bindings }: Shader): GPUBindGroupLayout {
   });
 }
 
-async function compile(device: GPUDevice, { name, bindings }: Shader, code: string, layout: GPUBindGroupLayout): Promise<Pipeline> {
+async function compile(
+  device: GPUDevice,
+  { name, bindings }: Shader,
+  code: string,
+  layout: GPUBindGroupLayout,
+): Promise<Pipeline> {
   const [[module, making], checked] = guard(device, `shader ${name}`, RunError, () => {
     const module = device.createShaderModule({ label: name, code });
     const made = device.createComputePipelineAsync({
@@ -45,7 +50,12 @@ async function compile(device: GPUDevice, { name, bindings }: Shader, code: stri
 }
 
 /** Pipelines for a program, from the bytes of the variant's file. */
-export async function makePipelines(device: GPUDevice, variant: GpuVariant, program: GpuEntry, bytes: Uint8Array<ArrayBuffer>): Promise<Pipelines> {
+export async function makePipelines(
+  device: GPUDevice,
+  variant: GpuVariant,
+  program: GpuEntry,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<Pipelines> {
   const used = new Set(program.commands.map((command) => (command.op === "dispatch" ? command.shader : -1)));
   const layouts = new Map<string, GPUBindGroupLayout>();
   const made = new Map<string, Promise<Pipeline>>();

@@ -8,8 +8,20 @@ import type { Pipelines } from "./pipelines.ts";
 
 /** A command with everything evaluated. */
 export type Planned =
-  | { readonly op: "dispatch"; readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup; readonly workgroups: readonly [number, number, number] }
-  | { readonly op: "copy"; readonly from: GPUBuffer; readonly start: number; readonly to: GPUBuffer; readonly at: number; readonly bytes: number }
+  | {
+      readonly op: "dispatch";
+      readonly pipeline: GPUComputePipeline;
+      readonly group: GPUBindGroup;
+      readonly workgroups: readonly [number, number, number];
+    }
+  | {
+      readonly op: "copy";
+      readonly from: GPUBuffer;
+      readonly start: number;
+      readonly to: GPUBuffer;
+      readonly at: number;
+      readonly bytes: number;
+    }
   | { readonly op: "fill"; readonly to: GPUBuffer; readonly at: number; readonly bytes: number };
 
 /** What a run with these dims submits and reads. */
@@ -18,7 +30,12 @@ export interface Plan {
   readonly commands: readonly Planned[];
   /** Offsets in the inputs' arenas. */
   readonly inputs: readonly number[];
-  readonly outputs: readonly { readonly buffer: GPUBuffer; readonly offset: number; readonly bytes: number; readonly shape: readonly number[] }[];
+  readonly outputs: readonly {
+    readonly buffer: GPUBuffer;
+    readonly offset: number;
+    readonly bytes: number;
+    readonly shape: readonly number[];
+  }[];
 }
 
 /** The session's buffers by kind. */
@@ -37,7 +54,14 @@ const align = (value: number, to: number): number => Math.ceil(value / to) * to;
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
 /** Evaluates a program. Throws MemoryLimitError for what the device does not allow, PackError for wrong ranges. */
-export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pipelines: Pipelines, buffers: Buffers, symbols: Symbols): Plan {
+export function makePlan(
+  device: GPUDevice,
+  entry: Entry,
+  program: GpuEntry,
+  pipelines: Pipelines,
+  buffers: Buffers,
+  symbols: Symbols,
+): Plan {
   const { maxComputeWorkgroupsPerDimension, maxStorageBufferBindingSize } = device.limits;
   const { minStorageBufferOffsetAlignment, minUniformBufferOffsetAlignment } = device.limits;
   const shapes = told(symbols);
@@ -70,11 +94,14 @@ export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pip
     if (!(x && y && z)) return [];
     const most = Math.max(x, y, z);
     if (most > maxComputeWorkgroupsPerDimension) {
-      throw new MemoryLimitError(`${command.step} needs ${most} workgroups for ${shapes}, the GPU allows ${maxComputeWorkgroupsPerDimension}`);
+      throw new MemoryLimitError(
+        `${command.step} needs ${most} workgroups for ${shapes}, the GPU allows ${maxComputeWorkgroupsPerDimension}`,
+      );
     }
     command.words.forEach((dim, i) => {
       const word = value(dim);
-      if (word !== (word | 0)) throw new MemoryLimitError(`${command.step} needs the size ${word} for ${shapes}, GPUs count to 2^31`);
+      if (word !== (word | 0))
+        throw new MemoryLimitError(`${command.step} needs the size ${word} for ${shapes}, GPUs count to 2^31`);
       words[offset / 4 + i] = word;
     });
     const { pipeline, layout, access } = pipelines[command.shader]!;
@@ -90,12 +117,18 @@ export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pip
         written.push({ buffer, at, end: at + bytes });
       }
       if (bytes > maxStorageBufferBindingSize) {
-        throw new MemoryLimitError(`${command.step} binds ${bytes} bytes for ${shapes}, the GPU allows ${maxStorageBufferBindingSize}`);
+        throw new MemoryLimitError(
+          `${command.step} binds ${bytes} bytes for ${shapes}, the GPU allows ${maxStorageBufferBindingSize}`,
+        );
       }
       return { binding: i, resource: { buffer, offset: at, size: bytes } };
     });
     const resource = { buffer: uniforms!, offset, size: align(command.words.length * 4, 16) };
-    const group = device.createBindGroup({ label: command.step, layout, entries: [...entries, { binding: entries.length, resource }] });
+    const group = device.createBindGroup({
+      label: command.step,
+      layout,
+      entries: [...entries, { binding: entries.length, resource }],
+    });
     return [{ op: "dispatch", pipeline, group, workgroups: [x, y, z] }];
   };
 
@@ -116,7 +149,8 @@ export function makePlan(device: GPUDevice, entry: Entry, program: GpuEntry, pip
     });
     const outputs = program.outputs.map(({ arena, offset }, i) => {
       const shape = entry.outputs[i]!.shape.map(value);
-      if (shape.some((size) => size < 0)) throw new InputError(`output ${i} would have shape [${shape.join(", ")}] for ${shapes}`);
+      if (shape.some((size) => size < 0))
+        throw new InputError(`output ${i} would have shape [${shape.join(", ")}] for ${shapes}`);
       const bytes = 4 * product(shape);
       const { buffer, at } = range(["arena", arena, offset], bytes);
       return { buffer, offset: at, bytes, shape };

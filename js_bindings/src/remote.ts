@@ -15,7 +15,13 @@ export type Request =
       readonly choice: Pick<Choice, "device" | "reason"> | undefined;
       readonly asked: Device | "auto";
     }
-  | { readonly op: "run"; readonly id: number; readonly inputs: readonly ArrayBuffer[]; readonly symbols: Symbols; readonly outputs: readonly number[] }
+  | {
+      readonly op: "run";
+      readonly id: number;
+      readonly inputs: readonly ArrayBuffer[];
+      readonly symbols: Symbols;
+      readonly outputs: readonly number[];
+    }
   | { readonly op: "abort"; readonly id: number };
 
 /** What the worker posts back; `id` says to which request. */
@@ -52,7 +58,10 @@ class RemoteBackend implements Backend {
     };
   }
 
-  async #ask<K extends "report" | "outputs">(make: (id: number) => Request, signal?: AbortSignal): Promise<Extract<Reply, Record<K, unknown>>> {
+  async #ask<K extends "report" | "outputs">(
+    make: (id: number) => Request,
+    signal?: AbortSignal,
+  ): Promise<Extract<Reply, Record<K, unknown>>> {
     const id = ++this.#last;
     const request = make(id);
     const abort = (): void => this.#worker.postMessage({ op: "abort", id } satisfies Request);
@@ -73,7 +82,9 @@ class RemoteBackend implements Backend {
     signal?.addEventListener("abort", stop);
     try {
       const decided = choice && { device: choice.device, reason: choice.reason };
-      this.report = (await this.#ask<"report">((id) => ({ op: "open", id, pack, index, asked, choice: decided }))).report;
+      this.report = (
+        await this.#ask<"report">((id) => ({ op: "open", id, pack, index, asked, choice: decided }))
+      ).report;
     } catch (error) {
       this.dispose();
       throw error;
@@ -82,7 +93,12 @@ class RemoteBackend implements Backend {
     }
   }
 
-  async run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[], signal?: AbortSignal): Promise<RawOutput[]> {
+  async run(
+    inputs: readonly Uint8Array[],
+    symbols: Symbols,
+    outputs: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<RawOutput[]> {
     // copies, which can be transferred: the user keeps the arrays
     const copies = inputs.map((bytes) => new Uint8Array(bytes).buffer);
     return (await this.#ask<"outputs">((id) => ({ op: "run", id, inputs: copies, symbols, outputs }), signal)).outputs;
@@ -106,7 +122,9 @@ function startWorker(url: string | URL | undefined): Worker {
     // written out, so that bundlers find the file
     return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "pyruntime" });
   } catch (error) {
-    throw new DeviceError(`the worker cannot be started: ${messageOf(error)} (workers are loaded from the page's own origin: see workerUrl)`);
+    throw new DeviceError(
+      `the worker cannot be started: ${messageOf(error)} (workers are loaded from the page's own origin: see workerUrl)`,
+    );
   }
 }
 

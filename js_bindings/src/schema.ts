@@ -1,9 +1,35 @@
 // Decodes pack.json: versions first, then the type of every field, then what they say together.
 
-import { type Check, choice, expected, fail, list, object, optional, record, shown, size, text, tuple } from "./decode.ts";
+import {
+  type Check,
+  choice,
+  expected,
+  fail,
+  list,
+  object,
+  optional,
+  record,
+  shown,
+  size,
+  text,
+  tuple,
+} from "./decode.ts";
 import type { Dim } from "./dims.ts";
 import { PackError, PackVersionError } from "./errors.ts";
-import type { Binding, Command, Entry, GpuEntry, GpuPlace, GpuTarget, Manifest, Place, Shader, Shard, StoredTensor, WasmTarget } from "./manifest.ts";
+import type {
+  Binding,
+  Command,
+  Entry,
+  GpuEntry,
+  GpuPlace,
+  GpuTarget,
+  Manifest,
+  Place,
+  Shader,
+  Shard,
+  StoredTensor,
+  WasmTarget,
+} from "./manifest.ts";
 import { type DType, DTYPES, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 import { validate } from "./validate.ts";
 
@@ -11,11 +37,13 @@ const FORMAT = 0;
 const KNOWN_FEATURES: readonly string[] = [];
 
 const digest = expected<string>("a SHA-256 in hex", (v) => typeof v === "string" && /^[0-9a-f]{64}$/.test(v));
-const file = expected<string>("a plain file name", (v) => typeof v === "string" && v.length < 200 && /^[A-Za-z0-9][\w.-]*$/.test(v));
+const file = expected<string>(
+  "a plain file name",
+  (v) => typeof v === "string" && v.length < 200 && /^[A-Za-z0-9][\w.-]*$/.test(v),
+);
 const dtype = expected<DType>("a dtype", (v) => typeof v === "string" && Object.hasOwn(DTYPES, v));
-const dim = expected<Dim>(
-  "an integer, a symbol or a list of them and of operators",
-  (v) => (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
+const dim = expected<Dim>("an integer, a symbol or a list of them and of operators", (v) =>
+  (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
 );
 
 const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim) });
@@ -82,10 +110,21 @@ const checkWebgpu = object({
         return Object.fromEntries(Object.keys(given).map((key) => [key, size(given[key], `${at}.${key}`)]));
       },
       shaders: list(
-        object<Shader>({ name: text, offset: size, bytes: size, bindings: list(choice("read", "read_write")), words: size }),
+        object<Shader>({
+          name: text,
+          offset: size,
+          bytes: size,
+          bindings: list(choice("read", "read_write")),
+          words: size,
+        }),
       ),
       entries: list(
-        object<GpuEntry>({ arenas: list(dim), inputs: list(gpuPlace), outputs: list(gpuPlace), commands: list(command) }),
+        object<GpuEntry>({
+          arenas: list(dim),
+          inputs: list(gpuPlace),
+          outputs: list(gpuPlace),
+          commands: list(command),
+        }),
       ),
     }),
   ),
@@ -104,9 +143,11 @@ export function parseManifest(json: string): Manifest {
     throw new PackError(`pack.json is not JSON (${(error as Error).message}); it begins with ${shown(json)}`);
   }
   const head = object({ format: size, requires: list(text) })(parsed, "");
-  if (head.format !== FORMAT) throw new PackVersionError(`the pack has format ${head.format}, this runtime reads ${FORMAT}: update pyruntime`);
+  if (head.format !== FORMAT)
+    throw new PackVersionError(`the pack has format ${head.format}, this runtime reads ${FORMAT}: update pyruntime`);
   const unknown = head.requires.filter((feature) => !KNOWN_FEATURES.includes(feature));
-  if (unknown.length) throw new PackVersionError(`the pack needs ${unknown.join(", ")}, which this runtime lacks: update pyruntime`);
+  if (unknown.length)
+    throw new PackVersionError(`the pack needs ${unknown.join(", ")}, which this runtime lacks: update pyruntime`);
 
   const { targets, ...rest } = object({
     entries: list(checkEntry),
@@ -118,7 +159,9 @@ export function parseManifest(json: string): Manifest {
   const webgpu = targets.webgpu && { ...targets.webgpu, variants: targets.webgpu.variants.map(asStored) };
   if (wasm?.abi === 0) fail(".targets.wasm.abi", "0 was never released");
   if (wasm && (wasm.abi !== 1 || wasm.pointer_bits !== 32)) {
-    throw new PackVersionError(`the pack's Wasm has ABI ${wasm.abi} with ${wasm.pointer_bits}-bit pointers, this runtime runs ABI 1 with 32: update pyruntime`);
+    throw new PackVersionError(
+      `the pack's Wasm has ABI ${wasm.abi} with ${wasm.pointer_bits}-bit pointers, this runtime runs ABI 1 with 32: update pyruntime`,
+    );
   }
   const manifest: Manifest = { ...rest, targets: { ...(wasm && { wasm }), ...(webgpu && { webgpu }) } };
   validate(manifest);

@@ -3,7 +3,16 @@
 import type { Backend, Device, Report } from "./backend.ts";
 import { DisposedError, InputError } from "./errors.ts";
 import type { Entry } from "./manifest.ts";
-import { bindFeeds, type Bound, checkedNumbers, type Feed, publicSpec, rowOf, type Tensor, type TensorSpec } from "./tensors.ts";
+import {
+  bindFeeds,
+  type Bound,
+  checkedNumbers,
+  type Feed,
+  publicSpec,
+  rowOf,
+  type Tensor,
+  type TensorSpec,
+} from "./tensors.ts";
 
 /** How int64 and uint64 outputs come back. */
 export type LongIntegers = "bigint" | "number";
@@ -50,14 +59,18 @@ export class Session {
    * @returns the outputs, by name, in memory of their own.
    * @throws InputError, MemoryLimitError, RunError, DeviceError (the GPU was lost), DisposedError, or the signal's reason.
    */
-  async run(feeds: Readonly<Record<string, Feed>>, { outputs, signal }: RunOptions = {}): Promise<Record<string, Tensor>> {
+  async run(
+    feeds: Readonly<Record<string, Feed>>,
+    { outputs, signal }: RunOptions = {},
+  ): Promise<Record<string, Tensor>> {
     this.#check();
     signal?.throwIfAborted();
     const { inputs, symbols, outputs: specs } = this.#entry;
     const bound = bindFeeds(inputs, symbols, feeds);
     const names = specs.map(({ name }) => name);
     const wanted = [...new Set(outputs ?? names)].map((name) => {
-      if (!names.includes(name)) throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
+      if (!names.includes(name))
+        throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
       return names.indexOf(name);
     });
     const result = this.#queue.then(() => this.#next(bound, wanted, signal));
@@ -76,7 +89,11 @@ export class Session {
     if (this.#disposed) throw new DisposedError("the session was disposed");
   }
 
-  async #next({ inputs, symbols }: Bound, wanted: readonly number[], signal?: AbortSignal): Promise<Record<string, Tensor>> {
+  async #next(
+    { inputs, symbols }: Bound,
+    wanted: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<Record<string, Tensor>> {
     this.#check();
     signal?.throwIfAborted();
     try {

@@ -13,7 +13,7 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 function fractions(count: number, root: number): Int32Array {
   const primes: number[] = [];
   for (let n = 2; primes.length < count; n++) if (primes.every((p) => n % p)) primes.push(n);
-  return Int32Array.from(primes, (p) => ((p ** (1 / root)) % 1) * 2 ** 32);
+  return Int32Array.from(primes, (p) => (p ** (1 / root) % 1) * 2 ** 32);
 }
 
 /** The digest in plain JavaScript, about a tenth as fast. */
@@ -44,7 +44,11 @@ function compress(state: Int32Array, w: Int32Array, constants: Int32Array): void
   for (let i = 16; i < 64; i++) {
     const x = w[i - 15]!;
     const y = w[i - 2]!;
-    w[i] = w[i - 16]! + (rotate(x, 7) ^ rotate(x, 18) ^ (x >>> 3)) + w[i - 7]! + (rotate(y, 17) ^ rotate(y, 19) ^ (y >>> 10));
+    w[i] =
+      w[i - 16]! +
+      (rotate(x, 7) ^ rotate(x, 18) ^ (x >>> 3)) +
+      w[i - 7]! +
+      (rotate(y, 17) ^ rotate(y, 19) ^ (y >>> 10));
   }
   let [a, b, c, d, e, f, g, h] = state as unknown as [number, number, number, number, number, number, number, number];
   for (let i = 0; i < 64; i++) {

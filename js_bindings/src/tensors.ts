@@ -60,11 +60,23 @@ export const DTYPES = {
   int8: { bytes: 1, gpu: "int32", accepts: ["Int8Array"], view: (b) => new Int8Array(b) },
   int16: { bytes: 2, gpu: "int32", accepts: ["Int16Array"], view: (b) => new Int16Array(b) },
   int32: { bytes: 4, gpu: "int32", accepts: ["Int32Array"], view: (b) => new Int32Array(b) },
-  int64: { bytes: 8, gpu: "int32", accepts: ["BigInt64Array", "Int32Array"], list: true, view: (b) => new BigInt64Array(b) },
+  int64: {
+    bytes: 8,
+    gpu: "int32",
+    accepts: ["BigInt64Array", "Int32Array"],
+    list: true,
+    view: (b) => new BigInt64Array(b),
+  },
   uint8: { bytes: 1, gpu: "uint32", accepts: ["Uint8Array", "Uint8ClampedArray"], view: (b) => new Uint8Array(b) },
   uint16: { bytes: 2, gpu: "uint32", accepts: ["Uint16Array"], view: (b) => new Uint16Array(b) },
   uint32: { bytes: 4, gpu: "uint32", accepts: ["Uint32Array"], view: (b) => new Uint32Array(b) },
-  uint64: { bytes: 8, gpu: "uint32", accepts: ["BigUint64Array", "Int32Array"], list: true, view: (b) => new BigUint64Array(b) },
+  uint64: {
+    bytes: 8,
+    gpu: "uint32",
+    accepts: ["BigUint64Array", "Int32Array"],
+    list: true,
+    view: (b) => new BigUint64Array(b),
+  },
   float16: { bytes: 2, gpu: "float32", accepts: ["Float16Array", "Uint16Array"], view: half },
   float32: { bytes: 4, gpu: "float32", accepts: ["Float32Array"], view: (b) => new Float32Array(b) },
   float64: { bytes: 8, accepts: ["Float64Array"], view: (b) => new Float64Array(b) },
@@ -150,7 +162,11 @@ const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =
 function checkShape(spec: StoredSpec, shape: readonly number[]): void {
   const expected = publicSpec(spec).shape;
   if (!Array.isArray(shape) || shape.length !== expected.length) {
-    throw mismatch(spec, `shape ${describe(expected)}`, Array.isArray(shape) ? `shape ${describe(shape)}` : `shape ${shape}`);
+    throw mismatch(
+      spec,
+      `shape ${describe(expected)}`,
+      Array.isArray(shape) ? `shape ${describe(shape)}` : `shape ${shape}`,
+    );
   }
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
     throw mismatch(spec, "integer sizes", `shape ${describe(shape)}`);
@@ -168,16 +184,19 @@ function bytesOf(spec: StoredSpec, feed: Feed): Uint8Array {
   if (feed.data.length !== elements) {
     throw mismatch(spec, `${elements} elements for shape ${describe(feed.shape)}`, `${feed.data.length}`);
   }
-  if (kind === "Array" || (row.list && kind === "Int32Array")) return long(spec, feed.data as ArrayLike<number | bigint>);
+  if (kind === "Array" || (row.list && kind === "Int32Array"))
+    return long(spec, feed.data as ArrayLike<number | bigint>);
   const array = feed.data as TensorData;
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-  if (spec.dtype === "bool" && bytes.some((value) => value > 1)) throw mismatch(spec, "0 or 1 for dtype bool", "a larger value");
+  if (spec.dtype === "bool" && bytes.some((value) => value > 1))
+    throw mismatch(spec, "0 or 1 for dtype bool", "a larger value");
   return bytes;
 }
 
 /** The bytes of plain or 32-bit integers as 64-bit ones. */
 function long(spec: StoredSpec, data: ArrayLike<number | bigint>): Uint8Array {
-  const narrow = (value: bigint): bigint => (spec.dtype === "int64" ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
+  const narrow = (value: bigint): bigint =>
+    spec.dtype === "int64" ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value);
   const words = BigInt64Array.from({ length: data.length }, (_, i) => {
     const value = data[i]!;
     const integer = typeof value === "bigint" || Number.isSafeInteger(value);
@@ -193,7 +212,9 @@ function long(spec: StoredSpec, data: ArrayLike<number | bigint>): Uint8Array {
 export function checkedNumbers(name: string, data: BigInt64Array | BigUint64Array): number[] {
   return Array.from(data, (value) => {
     if (!Number.isSafeInteger(Number(value))) {
-      throw new RunError(`output ${JSON.stringify(name)} holds ${value}, which no number holds exactly: use int64: "bigint"`);
+      throw new RunError(
+        `output ${JSON.stringify(name)} holds ${value}, which no number holds exactly: use int64: "bigint"`,
+      );
     }
     return Number(value);
   });

@@ -81,7 +81,8 @@ function weightsHold({ shards, tensors }: Manifest["weights"]): void {
     const shard = shards[tensor.shard]!;
     if (tensor.offset + tensor.bytes > shard.bytes - shard.data) fail(at, `ends past the data of ${shard.file}`);
     const bytes = tensor.elements * rowOf(tensor.dtype).bytes;
-    if (tensor.bytes !== bytes) fail(`${at}.bytes`, `expected ${bytes} for ${tensor.elements} × ${tensor.dtype}, got ${tensor.bytes}`);
+    if (tensor.bytes !== bytes)
+      fail(`${at}.bytes`, `expected ${bytes} for ${tensor.elements} × ${tensor.dtype}, got ${tensor.bytes}`);
   });
   distinct(tensors, ".weights.tensors");
   const spans = shards.map((): Span[] => []);
@@ -102,12 +103,14 @@ function targetHolds(
   weights.forEach((placement, i) => {
     inside(placement.tensor, tensors, `${at}.weights[${i}].tensor`);
     const from = tensors[placement.tensor]!.dtype;
-    if (!fits(from, placement.dtype)) fail(`${at}.weights[${i}].dtype`, `${from} is never stored as ${placement.dtype}`);
+    if (!fits(from, placement.dtype))
+      fail(`${at}.weights[${i}].dtype`, `${from} is never stored as ${placement.dtype}`);
   });
   if (requirements.at(-1)?.length !== 0) fail(`${at}.variants`, "the last one must require nothing");
   for (const [where, entries] of programs) {
     const { length } = manifest.entries;
-    if (entries.length !== length) fail(`${at}${where}`, `expected ${length} items, one per entry, got ${entries.length}`);
+    if (entries.length !== length)
+      fail(`${at}${where}`, `expected ${length} items, one per entry, got ${entries.length}`);
   }
 }
 
@@ -119,7 +122,8 @@ function wasmHolds(manifest: Manifest, target: WasmTarget): void {
   const spans = target.weights.map(({ tensor, address, dtype }, i): Span => {
     const where = `${at}.weights[${i}].address`;
     const end = address + manifest.weights.tensors[tensor]!.elements * rowOf(dtype).bytes;
-    if (address < WEIGHTS_BASE || end > 2 ** 32 || address % rowOf(dtype).bytes) fail(where, `${dtype} weights cannot be at ${address} to ${end}`);
+    if (address < WEIGHTS_BASE || end > 2 ** 32 || address % rowOf(dtype).bytes)
+      fail(where, `${dtype} weights cannot be at ${address} to ${end}`);
     return [address, end];
   });
   apart(spans, `${at}.weights`);
@@ -138,7 +142,8 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
     const where = `${at}.weights[${i}]`;
     inside(buffer, target.buffers, `${where}.buffer`);
     const end = offset + manifest.weights.tensors[tensor]!.elements * 4;
-    if (offset % 256 || end > target.buffers[buffer]!) fail(`${where}.offset`, `bytes ${offset} to ${end} cannot be in the buffer`);
+    if (offset % 256 || end > target.buffers[buffer]!)
+      fail(`${where}.offset`, `bytes ${offset} to ${end} cannot be in the buffer`);
     spans[buffer]!.push([offset, end]);
   });
   target.buffers.forEach((bytes, i) => {
@@ -151,7 +156,8 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
       if (offset + bytes > variant.bytes) fail(where, `ends past ${variant.file}`);
       if (words < 1 || words > MAX_WORDS) fail(`${where}.words`, `expected 1 to ${MAX_WORDS}, got ${words}`);
       const most = variant.limits["maxStorageBuffersPerShaderStage"] ?? 8;
-      if (!bindings.length || bindings.length > most) fail(`${where}.bindings`, `expected 1 to ${most}, got ${bindings.length}`);
+      if (!bindings.length || bindings.length > most)
+        fail(`${where}.bindings`, `expected 1 to ${most}, got ${bindings.length}`);
     });
     variant.entries.forEach((program, e) => {
       programHolds(manifest.entries[e]!, target, variant, program, `${at}.variants[${v}].entries[${e}]`);
@@ -163,18 +169,21 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
   dimsAt(`${at}.arenas`, entry, ...program.arenas);
   for (const key of ["inputs", "outputs"] as const) {
     const places = program[key];
-    if (places.length !== entry[key].length) fail(`${at}.${key}`, `expected ${entry[key].length} items, got ${places.length}`);
+    if (places.length !== entry[key].length)
+      fail(`${at}.${key}`, `expected ${entry[key].length} items, got ${places.length}`);
     places.forEach((each, i) => {
       inside(each.arena, program.arenas, `${at}.${key}[${i}].arena`);
       dimsAt(`${at}.${key}[${i}].offset`, entry, each.offset);
       const { name, dtype } = entry[key][i]!;
-      if (rowOf(dtype).gpu !== each.dtype) fail(`${at}.${key}[${i}].dtype`, `${name} of dtype ${dtype} cannot be ${each.dtype}`);
+      if (rowOf(dtype).gpu !== each.dtype)
+        fail(`${at}.${key}[${i}].dtype`, `${name} of dtype ${dtype} cannot be ${each.dtype}`);
     });
   }
   const buffers = { arena: program.arenas, weights: target.buffers };
   program.commands.forEach((command, c) => {
     const where = `${at}.commands[${c}]`;
-    const parts = command.op === "dispatch" ? command.bindings : command.op === "copy" ? [command.from, command.to] : [command.to];
+    const parts =
+      command.op === "dispatch" ? command.bindings : command.op === "copy" ? [command.from, command.to] : [command.to];
     for (const [kind, index, ...dims] of parts) {
       inside(index, buffers[kind], `${where} ${kind}`);
       dimsAt(where, entry, ...dims);
@@ -183,7 +192,8 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
     else {
       dimsAt(`${where}.bytes`, entry, command.bytes);
       if (command.to[0] === "weights") fail(`${where}.to`, "weights are never written");
-      if (command.op === "copy" && String(command.from.slice(0, 2)) === String(command.to.slice(0, 2))) fail(where, "copies within one buffer");
+      if (command.op === "copy" && String(command.from.slice(0, 2)) === String(command.to.slice(0, 2)))
+        fail(where, "copies within one buffer");
     }
   });
 }
@@ -191,7 +201,8 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
 function dispatchHolds(entry: Entry, variant: GpuVariant, command: DispatchCommand, at: string): void {
   inside(command.shader, variant.shaders, `${at}.shader`);
   const { bindings, words } = variant.shaders[command.shader]!;
-  if (command.bindings.length !== bindings.length) fail(`${at}.bindings`, `expected ${bindings.length}, got ${command.bindings.length}`);
+  if (command.bindings.length !== bindings.length)
+    fail(`${at}.bindings`, `expected ${bindings.length}, got ${command.bindings.length}`);
   if (command.words.length !== words || command.words[0] !== INFINITY_BITS) {
     fail(`${at}.words`, `expected ${words}, the first of them ${INFINITY_BITS}`);
   }

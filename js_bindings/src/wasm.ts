@@ -57,7 +57,13 @@ class WasmBackend implements Backend {
   #exports: Exports | undefined;
   #planned: string | undefined;
 
-  constructor(report: Backend["report"], { entry, index }: Loading, target: WasmTarget, module: WebAssembly.Module, memory: WebAssembly.Memory) {
+  constructor(
+    report: Backend["report"],
+    { entry, index }: Loading,
+    target: WasmTarget,
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+  ) {
     this.report = report;
     this.#entry = entry;
     this.#index = index;
@@ -73,14 +79,21 @@ class WasmBackend implements Backend {
     const missing = EXPORTS.filter((name) => typeof exports[name] !== "function");
     if (missing.length) throw new PackError(`the Wasm module lacks the exports ${missing.join(", ")}`);
     const abi = exports.abi();
-    if (abi !== 1) throw new PackVersionError(`the Wasm module has ABI ${abi}, this runtime runs ABI 1: update pyruntime`);
+    if (abi !== 1)
+      throw new PackVersionError(`the Wasm module has ABI ${abi}, this runtime runs ABI 1: update pyruntime`);
     const steps = exports.steps(this.#index);
-    if (steps !== this.#steps.length) throw new PackError(`the Wasm module has ${steps} steps, pack.json names ${this.#steps.length}`);
+    if (steps !== this.#steps.length)
+      throw new PackError(`the Wasm module has ${steps} steps, pack.json names ${this.#steps.length}`);
     this.#planned = undefined;
     return (this.#exports = exports);
   }
 
-  async run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[], signal?: AbortSignal): Promise<RawOutput[]> {
+  async run(
+    inputs: readonly Uint8Array[],
+    symbols: Symbols,
+    outputs: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<RawOutput[]> {
     const exports = this.#exports ?? (await this.instantiate());
     try {
       this.#plan(exports, symbols);
@@ -99,7 +112,8 @@ class WasmBackend implements Backend {
 
   #view(address: number, bytes: number): Uint8Array {
     const { buffer } = this.#memory!;
-    if ((address >>> 0) + bytes > buffer.byteLength) throw new PackError(`the Wasm module gives an address past its memory: ${address >>> 0}`);
+    if ((address >>> 0) + bytes > buffer.byteLength)
+      throw new PackError(`the Wasm module gives an address past its memory: ${address >>> 0}`);
     return new Uint8Array(buffer, address >>> 0, bytes);
   }
 
@@ -170,7 +184,11 @@ function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
 /** Memory for the weights and, where the entry has no symbols, for all that it will ever need. */
 function allocate({ pack, entry, index }: Loading, target: WasmTarget): WebAssembly.Memory {
   const end = Math.max(SLACK, ...target.weights.map((placement) => weightEnd(pack.manifest, placement) + SLACK));
-  const bytes = Math.max(target.initial_pages * PAGE, end, entry.symbols.length ? 0 : evaluate(target.entries[index]!.bytes, {}));
+  const bytes = Math.max(
+    target.initial_pages * PAGE,
+    end,
+    entry.symbols.length ? 0 : evaluate(target.entries[index]!.bytes, {}),
+  );
   if (bytes > LIMIT) throw limit(bytes, "its weights", "Wasm memory ends at 4 GiB");
   try {
     return new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) });
@@ -219,7 +237,9 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
   try {
     await backend.instantiate();
   } catch (error) {
-    throw error instanceof WebAssembly.LinkError || error instanceof TypeError ? new PackError(`${variant.file} does not link: ${error.message}`) : error;
+    throw error instanceof WebAssembly.LinkError || error instanceof TypeError
+      ? new PackError(`${variant.file} does not link: ${error.message}`)
+      : error;
   }
   return backend;
 }

@@ -30,7 +30,14 @@ class WebgpuBackend implements Backend {
   #staging: GPUBuffer | undefined;
   #lost = "";
 
-  constructor(report: Backend["report"], gpu: Gpu, entry: Entry, program: GpuEntry, pipelines: Pipelines, weights: readonly GPUBuffer[]) {
+  constructor(
+    report: Backend["report"],
+    gpu: Gpu,
+    entry: Entry,
+    program: GpuEntry,
+    pipelines: Pipelines,
+    weights: readonly GPUBuffer[],
+  ) {
     this.report = report;
     this.#gpu = gpu;
     this.#entry = entry;
@@ -46,7 +53,9 @@ class WebgpuBackend implements Backend {
     const stored = inputs.map((bytes, i) => {
       const { name, dtype } = this.#entry.inputs[i]!;
       return widen(dtype, this.#program.inputs[i]!.dtype, bytes, (value) => {
-        throw new InputError(`input ${JSON.stringify(name)}: expected ${dtype} that fits 32 bits on WebGPU, got ${value}`);
+        throw new InputError(
+          `input ${JSON.stringify(name)}: expected ${dtype} that fits 32 bits on WebGPU, got ${value}`,
+        );
       });
     });
     try {
@@ -54,7 +63,9 @@ class WebgpuBackend implements Backend {
       const ranges = this.#ranges(plan, outputs);
       const [, submitted] = guard(device, "the run", RunError, () => this.#submit(plan, stored, ranges));
       const mapped = this.#staging?.mapAsync(MAP_READ) ?? device.queue.onSubmittedWorkDone();
-      const [first] = (await Promise.allSettled([planned, submitted, mapped])).filter((each) => each.status === "rejected");
+      const [first] = (await Promise.allSettled([planned, submitted, mapped])).filter(
+        (each) => each.status === "rejected",
+      );
       if (first) {
         this.#release(); // buffers may be invalid, as after running out of memory
         throw first.reason;
@@ -105,7 +116,14 @@ class WebgpuBackend implements Backend {
         this.#arenas[i] = device.createBuffer({ label: `arena ${i}`, size, usage });
       });
     }
-    return makePlan(device, this.#entry, this.#program, this.#pipelines, { arena: this.#arenas, weights: this.#weights }, symbols);
+    return makePlan(
+      device,
+      this.#entry,
+      this.#program,
+      this.#pipelines,
+      { arena: this.#arenas, weights: this.#weights },
+      symbols,
+    );
   }
 
   #forget(): void {
@@ -135,7 +153,11 @@ class WebgpuBackend implements Backend {
     const { device } = this.#gpu;
     inputs.forEach((bytes, i) => {
       // typed as never shared, but browsers take shared memory here
-      device.queue.writeBuffer(this.#arenas[this.#program.inputs[i]!.arena]!, plan.inputs[i]!, bytes as Uint8Array<ArrayBuffer>);
+      device.queue.writeBuffer(
+        this.#arenas[this.#program.inputs[i]!.arena]!,
+        plan.inputs[i]!,
+        bytes as Uint8Array<ArrayBuffer>,
+      );
     });
     const encoder = device.createCommandEncoder();
     let pass: GPUComputePassEncoder | undefined;
@@ -196,7 +218,8 @@ interface Range {
 
 function checkSize(device: GPUDevice, bytes: number, what: string): void {
   const { maxBufferSize } = device.limits;
-  if (bytes > maxBufferSize) throw new MemoryLimitError(`the model needs ${bytes} bytes for ${what}, the GPU allows ${maxBufferSize}`);
+  if (bytes > maxBufferSize)
+    throw new MemoryLimitError(`the model needs ${bytes} bytes for ${what}, the GPU allows ${maxBufferSize}`);
 }
 
 /** Loads an entry's WebGPU program. */

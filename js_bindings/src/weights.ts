@@ -57,7 +57,11 @@ class Stream<P extends Placement> {
 }
 
 /** The downloads that bring placed tensors to their place; shards of which nothing is placed are left out. */
-export function weightDownloads<P extends Placement>(weights: Manifest["weights"], placed: readonly P[], write: Write<P>): Download[] {
+export function weightDownloads<P extends Placement>(
+  weights: Manifest["weights"],
+  placed: readonly P[],
+  write: Write<P>,
+): Download[] {
   return weights.shards.flatMap((stored, shard) => {
     const streams = placed
       .filter(({ tensor }) => weights.tensors[tensor]!.shard === shard)

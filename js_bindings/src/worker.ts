@@ -30,7 +30,10 @@ async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run
   try {
     const feeds = inputs.map((buffer) => new Uint8Array(buffer));
     const made = await backend.run(feeds, symbols, outputs, abort.signal);
-    scope.postMessage({ id, outputs: made }, made.map(({ buffer }) => buffer));
+    scope.postMessage(
+      { id, outputs: made },
+      made.map(({ buffer }) => buffer),
+    );
   } finally {
     aborts.delete(id);
   }

@@ -1,0 +1,37 @@
+// Errors: the codes of Python's errors, and the way through a worker's boundary.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import * as errors from "../src/errors.ts";
+
+/** What only converting a model can raise. */
+const CONVERSION = ["ModelError", "UnsupportedError", "UnsupportedNodesError", "CompilerError"];
+
+test("every error has the code that it has in Python", () => {
+  const python = readFileSync(new URL("../../pyruntime/errors.py", import.meta.url), "utf8");
+  let found = 0;
+  let code = "";
+  for (const [, name = "", body = ""] of python.matchAll(/^class (\w+)\(.*?\):\n(.*?)(?=^class |(?![\s\S]))/gms)) {
+    code = /^ {4}code = "(.*)"/m.exec(body)?.[1] ?? code;
+    if (CONVERSION.includes(name)) continue;
+    const Class = (errors as unknown as Record<string, typeof errors.PyRuntimeError>)[name];
+    assert.ok(Class, name);
+    assert.deepEqual({ ...new Class("m"), message: new Class("m").message }, { name, code, message: "m" });
+    found++;
+  }
+  assert.equal(found, 10);
+});
+
+test("errors survive being posted", () => {
+  for (const Class of [errors.HashError, errors.PyRuntimeError, errors.RunError, errors.PackError]) {
+    const back = errors.unpackError(structuredClone(errors.packError(new Class("why"))));
+    assert.equal(back.constructor, Class);
+    assert.equal(back.message, "why");
+  }
+  const back = errors.unpackError(errors.packError(new TypeError("bug")));
+  assert.equal(back.name, "TypeError");
+  assert.ok(!(back instanceof errors.PyRuntimeError));
+  assert.equal(errors.unpackError(errors.packError(new DOMException("stop", "AbortError"))).name, "AbortError");
+});

@@ -1,0 +1,229 @@
+// pack.json: a whole manifest passes, and each wrong field is named by its path.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { parseManifest } from "../src/schema.ts";
+
+const HASH = "0".repeat(64);
+const INFINITY_BITS = 0x7f800000;
+
+/** A manifest of both targets with one weight and one dispatch, loosely typed to be damaged. */
+const valid = () => ({
+  format: 0 as number,
+  requires: [] as string[],
+  entries: [
+    {
+      name: "main",
+      symbols: [{ name: "n", input: 0, axis: 0 }],
+      inputs: [{ name: "x", dtype: "float32", shape: ["n", 4] as unknown[] }],
+      outputs: [{ name: "y", dtype: "int64", shape: [["n", 2, "*"]] as unknown[] }],
+    },
+  ],
+  weights: {
+    shards: [{ file: "weights-00.safetensors", bytes: 108, data: 8, chunks: [HASH] }],
+    tensors: [
+      { name: "w", dtype: "float16", elements: 10, shard: 0, offset: 0, bytes: 20, layout: "plain", shape: [10] },
+      { name: "v", dtype: "float32", elements: 20, shard: 0, offset: 20, bytes: 80, layout: "plain", shape: [20] },
+    ],
+  },
+  targets: {
+    wasm: {
+      abi: 1,
+      pointer_bits: 32,
+      initial_pages: 3,
+      weights: [
+        { tensor: 0, address: 131072, dtype: "float32" },
+        { tensor: 1, address: 131112, dtype: "float32" },
+      ],
+      entries: [{ bytes: ["n", 64, "*"] as unknown[], steps: ["one"] }],
+      variants: [{ requires: [] as string[], file: "model.wasm", bytes: 1, sha256: HASH }],
+    } as Record<string, any> | undefined,
+    webgpu: {
+      buffers: [512],
+      weights: [
+        { tensor: 0, buffer: 0, offset: 0, dtype: "float32" },
+        { tensor: 1, buffer: 0, offset: 256, dtype: "float32" },
+      ],
+      variants: [
+        {
+          requires: [] as string[],
+          limits: {} as Record<string, unknown>,
+          file: "shaders.wgsl",
+          bytes: 10,
+          sha256: HASH,
+          shaders: [{ name: "s", offset: 0, bytes: 10, bindings: ["read", "read", "read_write"], words: 2 }],
+          entries: [
+            {
+              arenas: [["n", 16, "*"], 256] as unknown[],
+              inputs: [{ arena: 0, offset: 0, dtype: "float32" }],
+              outputs: [{ arena: 1, offset: 0, dtype: "int32" }],
+              commands: [
+                {
+                  op: "dispatch",
+                  step: "one",
+                  shader: 0,
+                  bindings: [
+                    ["arena", 0, 0, 16],
+                    ["weights", 0, 0, 40],
+                    ["arena", 1, 0, 4],
+                  ],
+                  words: [INFINITY_BITS, "n"],
+                  workgroups: ["n", 1, 1],
+                },
+                { op: "copy", from: ["arena", 0, 0], to: ["arena", 1, 0], bytes: 4 },
+                { op: "fill", to: ["arena", 1, 0], bytes: "n" },
+              ],
+            },
+          ],
+        },
+      ],
+    } as Record<string, any> | undefined,
+  },
+});
+
+type Draft = ReturnType<typeof valid>;
+const variant = (m: Draft): any => m.targets.webgpu!["variants"][0];
+const program = (m: Draft): any => variant(m).entries[0];
+const dispatch = (m: Draft): any => program(m).commands[0];
+
+test("a whole manifest passes, and unknown fields are ignored", () => {
+  const { entries, targets } = parseManifest(JSON.stringify({ ...valid(), report: { any: 1 }, future: [] }));
+  assert.equal(entries[0]!.name, "main");
+  assert.deepEqual(targets.wasm!.variants[0]!.chunks, [HASH]);
+});
+
+test("one target is enough", () => {
+  for (const target of ["wasm", "webgpu"] as const) {
+    const manifest = valid();
+    delete manifest.targets[target];
+    assert.equal(parseManifest(JSON.stringify(manifest)).targets[target], undefined);
+  }
+});
+
+const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
+  "no format": ["format: ", (m) => Reflect.deleteProperty(m, "format")],
+  "a format that is no number": ["format: ", (m) => Object.assign(m, { format: "0" })],
+  "no target": ["targets: ", (m) => (m.targets = {} as Draft["targets"])],
+  "no entry": ["entries: ", (m) => (m.entries = [])],
+  "an entry twice": ["entries[1].name: ", (m) => m.entries.push(m.entries[0]!)],
+  "an unknown dtype": ["entries[0].inputs[0].dtype: ", (m) => (m.entries[0]!.inputs[0]!.dtype = "toString")],
+  "an unknown symbol": ["entries[0].outputs[0].shape: ", (m) => (m.entries[0]!.outputs[0]!.shape = ["m"])],
+  "a malformed dim": ["entries[0].outputs[0].shape: ", (m) => (m.entries[0]!.outputs[0]!.shape = [["n", "*"]])],
+  "a dim of another type": ["entries[0].outputs[0].shape[0]: ", (m) => (m.entries[0]!.outputs[0]!.shape = [null])],
+  "a negative size": ["entries[0].inputs[0].shape: ", (m) => (m.entries[0]!.inputs[0]!.shape[1] = -1)],
+  "a symbol that its input lacks": ["entries[0].symbols[0]: ", (m) => (m.entries[0]!.symbols[0]!.axis = 1)],
+  "a symbol of no input": ["entries[0].symbols[0].input: ", (m) => (m.entries[0]!.symbols[0]!.input = 1)],
+  "an output twice": ["entries[0].outputs[1].name: ", (m) => m.entries[0]!.outputs.push(m.entries[0]!.outputs[0]!)],
+  "a path": ["weights.shards[0].file: ", (m) => (m.weights.shards[0]!.file = "a/b")],
+  "a hidden file": ["weights.shards[0].file: ", (m) => (m.weights.shards[0]!.file = "..")],
+  "a short hash": ["weights.shards[0].chunks[0]: ", (m) => (m.weights.shards[0]!.chunks = ["00"])],
+  "too few hashes": ["weights.shards[0].chunks: ", (m) => (m.weights.shards[0]!.bytes = 2 ** 23)],
+  "data past the file": ["weights.shards[0].data: ", (m) => (m.weights.shards[0]!.data = 109)],
+  "a tensor's bytes": ["weights.tensors[0].bytes: ", (m) => (m.weights.tensors[0]!.elements = 11)],
+  "a tensor past its shard": ["weights.tensors[1]: ", (m) => (m.weights.tensors[1]!.offset = 24)],
+  "tensors that overlap": ["weights.shards[0]: ", (m) => (m.weights.tensors[1]!.offset = 16)],
+  "an unknown shard": ["weights.tensors[0].shard: ", (m) => (m.weights.tensors[0]!.shard = 1)],
+  "ABI 0": ["targets.wasm.abi: ", (m) => (m.targets.wasm!["abi"] = 0)],
+  "no pages": ["targets.wasm.initial_pages: ", (m) => (m.targets.wasm!["initial_pages"] = 0)],
+  "an address in the stack": ["targets.wasm.weights[0].address: ", (m) => (m.targets.wasm!["weights"][0].address = 64)],
+  "an address askew": ["targets.wasm.weights[1].address: ", (m) => (m.targets.wasm!["weights"][1].address = 131114)],
+  "addresses that overlap": ["targets.wasm.weights: ", (m) => (m.targets.wasm!["weights"][1].address = 131108)],
+  "a conversion that hosts lack": [
+    "targets.wasm.weights[1].dtype: ",
+    (m) => (m.targets.wasm!["weights"][1].dtype = "int32"),
+  ],
+  "programs that are missing": ["targets.wasm.entries: ", (m) => (m.targets.wasm!["entries"] = [])],
+  "no variant": ["targets.wasm.variants: ", (m) => (m.targets.wasm!["variants"] = [])],
+  "no variant for all": ["targets.wasm.variants: ", (m) => m.targets.wasm!["variants"][0].requires.push("x")],
+  "a variant that needs limits": ["targets.webgpu.variants: ", (m) => (variant(m).limits.maxBufferSize = 1)],
+  "a weight askew": ["targets.webgpu.weights[1].offset: ", (m) => (m.targets.webgpu!["weights"][1].offset = 128)],
+  "a weight past its buffer": [
+    "targets.webgpu.weights[1].offset: ",
+    (m) => (m.targets.webgpu!["weights"][1].offset = 512),
+  ],
+  "weights that overlap": ["targets.webgpu.buffers[0]: ", (m) => (m.targets.webgpu!["weights"][1].offset = 0)],
+  "a GPU dtype": ["targets.webgpu.weights[0].dtype: ", (m) => (m.targets.webgpu!["weights"][0].dtype = "float16")],
+  "a limit that is no number": ["targets.webgpu.variants[0].limits.a: ", (m) => (variant(m).limits.a = "1")],
+  "a shader past its file": ["targets.webgpu.variants[0].shaders[0]: ", (m) => (variant(m).shaders[0].bytes = 11)],
+  "a binding's name": [
+    "targets.webgpu.variants[0].shaders[0].bindings[0]: ",
+    (m) => (variant(m).shaders[0].bindings[0] = "write"),
+  ],
+  "too many bindings": [
+    "targets.webgpu.variants[0].shaders[0].bindings: ",
+    (m) => (variant(m).shaders[0].bindings = Array(9).fill("read")),
+  ],
+  "a shader without words": ["targets.webgpu.variants[0].shaders[0].words: ", (m) => (variant(m).shaders[0].words = 0)],
+  "an input's arena": [
+    "targets.webgpu.variants[0].entries[0].inputs[0].arena: ",
+    (m) => (program(m).inputs[0].arena = 2),
+  ],
+  "an input's dtype": [
+    "targets.webgpu.variants[0].entries[0].inputs[0].dtype: ",
+    (m) => (program(m).inputs[0].dtype = "int32"),
+  ],
+  "an output too few": ["targets.webgpu.variants[0].entries[0].outputs: ", (m) => (program(m).outputs = [])],
+  "an unknown command": ["targets.webgpu.variants[0].entries[0].commands[0].op: ", (m) => (dispatch(m).op = "jump")],
+  "an unknown shader": ["targets.webgpu.variants[0].entries[0].commands[0].shader: ", (m) => (dispatch(m).shader = 1)],
+  "a binding too few": [
+    "targets.webgpu.variants[0].entries[0].commands[0].bindings: ",
+    (m) => dispatch(m).bindings.pop(),
+  ],
+  "a binding of three": [
+    "targets.webgpu.variants[0].entries[0].commands[0].bindings[0]: ",
+    (m) => dispatch(m).bindings[0].pop(),
+  ],
+  "read and written": [
+    "targets.webgpu.variants[0].entries[0].commands[0].bindings[2]: ",
+    (m) => (dispatch(m).bindings[2][1] = 0),
+  ],
+  "weights written": [
+    "targets.webgpu.variants[0].entries[0].commands[0].bindings[2]: ",
+    (m) => ((dispatch(m).bindings[2][0] = "weights"), (dispatch(m).bindings[2][1] = 0)),
+  ],
+  "no infinity": ["targets.webgpu.variants[0].entries[0].commands[0].words: ", (m) => (dispatch(m).words[0] = 0)],
+  "a copy within": ["targets.webgpu.variants[0].entries[0].commands[1]: ", (m) => (program(m).commands[1].to[1] = 0)],
+  "a copy to weights": [
+    "targets.webgpu.variants[0].entries[0].commands[1].to: ",
+    (m) => (program(m).commands[1].to = ["weights", 0, 0]),
+  ],
+  "a fill of unknown bytes": [
+    "targets.webgpu.variants[0].entries[0].commands[2].bytes: ",
+    (m) => (program(m).commands[2].bytes = "m"),
+  ],
+};
+
+for (const [name, [path, damage]] of Object.entries(WRONG)) {
+  test(name, () => {
+    const manifest = valid();
+    damage(manifest);
+    assert.throws(
+      () => parseManifest(JSON.stringify(manifest)),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, "pack-invalid", error.message);
+        assert.ok(error.message.startsWith(`pack.json: ${path}`), error.message);
+        return true;
+      },
+    );
+  });
+}
+
+test("what is newer says so", () => {
+  for (const damage of [
+    (m: Draft) => (m.format = 1),
+    (m: Draft) => m.requires.push("paging"),
+    (m: Draft) => (m.targets.wasm!["abi"] = 2),
+    (m: Draft) => (m.targets.wasm!["pointer_bits"] = 64),
+  ]) {
+    const manifest = valid();
+    damage(manifest);
+    assert.throws(() => parseManifest(JSON.stringify(manifest)), { code: "pack-version", message: /update pyruntime/ });
+  }
+});
+
+for (const json of ["", "null", "[]", "<!doctype html>", "{", '{"format": 0}']) {
+  test(`${JSON.stringify(json)} is no manifest`, () => {
+    assert.throws(() => parseManifest(json), { code: "pack-invalid" });
+  });
+}

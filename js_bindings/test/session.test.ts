@@ -1,0 +1,146 @@
+// Sessions on Wasm in Node, without a Worker: results, feeds, queues, disposal, errors.
+
+import assert from "node:assert/strict";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+import { load } from "../src/index.ts";
+import { casesOf, feedsOf, makePacks, numbersOf, unavailable } from "./packs.ts";
+
+describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () => {
+  const packs = unavailable ? "" : makePacks();
+  const affine = join(packs, "affine");
+  const x = { data: new Float32Array(8).fill(1), shape: [2, 4] };
+
+  for (const name of ["affine", "dtypes", "double"]) {
+    test(`cases of ${name}`, { skip: name === "dtypes" && typeof Float16Array === "undefined" }, async () => {
+      for (const each of casesOf(packs, name)) {
+        const session = await load(join(packs, name), { entry: each.entry });
+        const expected = structuredClone(each.outputs);
+        for (const output of Object.values(expected)) output.data.forEach((v, i) => (output.data[i] = Number(v)));
+        assert.deepEqual(numbersOf(await session.run(feedsOf(each))), expected);
+        session.dispose();
+      }
+    });
+  }
+
+  test("what a session tells", async () => {
+    const session = await load(pathToFileURL(affine), { entry: "stretch" });
+    assert.deepEqual(session.inputs, [
+      { name: "x", dtype: "float32", shape: ["n"] },
+      { name: "factor", dtype: "float32", shape: [] },
+    ]);
+    assert.deepEqual(session.outputs, [{ name: "y", dtype: "float32", shape: ["2 * n"] }]);
+    assert.equal(session.device, "wasm");
+    assert.match(session.report.reason, /navigator\.gpu is missing/);
+    assert.deepEqual(session.report.steps, ["clear", "scale"]);
+    assert.ok(session.report.bytesLoaded > 0);
+  });
+
+  test("integers of 64 bits", async () => {
+    const whole = join(packs, "dtypes");
+    const [first] = casesOf(packs, "dtypes");
+    const feeds = feedsOf(first!);
+    const session = await load(whole);
+    const numbers = await load(whole, { int64: "number" });
+    const expected = first!.outputs["int64_out"]!.data;
+    for (const data of [
+      Int32Array.from(first!.feeds["int64_in"]!.data),
+      BigInt64Array.from(first!.feeds["int64_in"]!.data, BigInt),
+    ]) {
+      const given = { ...feeds, int64_in: { data, shape: [data.length] } };
+      const { int64_out } = await session.run(given);
+      assert.deepEqual(int64_out!.data, BigInt64Array.from(expected, BigInt));
+      assert.deepEqual((await numbers.run(given))["int64_out"]!.data, expected);
+    }
+    const large = (value: number | bigint) => ({ ...feeds, int64_in: { data: [value], shape: [1] } });
+    assert.equal((await session.run(large(2n ** 62n)))["int64_out"]!.data[0], 2n ** 62n + 1n);
+    await assert.rejects(numbers.run(large(2n ** 62n)), { code: "run", message: /int64: "bigint"/ });
+    for (const value of [0.5, 2 ** 53, NaN, 2n ** 63n]) {
+      await assert.rejects(session.run(large(value)), { code: "input", message: /int64_in.*exact integers/ });
+    }
+    await assert.rejects(session.run({ ...feeds, uint64_in: { data: [-1], shape: [1] } }), { code: "input" });
+    await assert.rejects(session.run({ ...feeds, bool_in: { data: Uint8Array.of(2), shape: [1] } }), { code: "input" });
+  });
+
+  test("feeds may be views, of shared memory too", async () => {
+    const session = await load(affine);
+    const expected = (await session.run({ x }))["y"]!;
+    const shared = new Float32Array(new SharedArrayBuffer(64), 16, 8).fill(1);
+    for (const data of [new Float32Array(20).fill(1).subarray(3, 11), shared]) {
+      assert.deepEqual((await session.run({ x: { data, shape: [2, 4] } }))["y"], expected);
+    }
+  });
+
+  test("outputs are copies, and any choice of them", async () => {
+    const session = await load(affine);
+    const first = (await session.run({ x }, { outputs: ["y", "y"] }))["y"]!;
+    const kept = Float32Array.from(first.data as Float32Array);
+    await session.run({ x: { data: new Float32Array(8).fill(9), shape: [2, 4] } });
+    assert.deepEqual(first.data, kept);
+    assert.deepEqual(await session.run({ x }, { outputs: [] }), {});
+    await assert.rejects(session.run({ x }, { outputs: ["z"] }), { code: "input", message: /outputs: y/ });
+  });
+
+  test("runs queue, and a failed one does not stop the next", async () => {
+    const session = await load(affine);
+    const sizes = [3, 1, 700, 2, 3];
+    const runs = sizes.map((n) => session.run({ x: { data: new Float32Array(4 * n), shape: [n, 4] } }));
+    const failing = session.run({ x: { data: new Float32Array(3), shape: [3] } });
+    const last = session.run({ x });
+    await assert.rejects(failing, { code: "input" });
+    assert.deepEqual(
+      (await Promise.all(runs)).map(({ y }) => y!.shape[0]),
+      sizes,
+    );
+    assert.deepEqual((await last)["y"]!.shape, [2, 3]);
+  });
+
+  test("disposal", async () => {
+    const session = await load(affine);
+    const pending = session.run({ x });
+    session.dispose();
+    session.dispose();
+    await assert.rejects(pending, { code: "disposed" });
+    await assert.rejects(session.run({ x }), { code: "disposed" });
+  });
+
+  test("traps name the step, and the next run has a new instance", async () => {
+    const session = await load(affine, { entry: "trap" });
+    const feeds = { x: { data: new Float32Array(1), shape: [1] }, factor: { data: new Float32Array(1), shape: [] } };
+    for (let i = 0; i < 3; i++) await assert.rejects(session.run(feeds), { code: "run", message: /step 0 \(trap\)/ });
+  });
+
+  test("aborts", async () => {
+    const session = await load(affine);
+    const abort = new AbortController();
+    const pending = session.run({ x }, { signal: abort.signal });
+    abort.abort(new RangeError("enough"));
+    await assert.rejects(pending, RangeError);
+    assert.deepEqual((await session.run({ x }))["y"]!.shape, [2, 3]);
+    await assert.rejects(load(affine, { signal: AbortSignal.abort() }), { name: "AbortError" });
+  });
+
+  test("what is not there", async () => {
+    await assert.rejects(load(join(packs, "none")), { code: "pack-missing-file", message: /pack\.json/ });
+    await assert.rejects(load(affine, { entry: "none" }), { code: "input", message: /main, stretch, trap/ });
+    await assert.rejects(load(affine, { device: "webgpu" }), { code: "device", message: /navigator\.gpu/ });
+    await assert.rejects(load(affine, { worker: true }), { code: "device", message: /Worker/ });
+    await assert.rejects(load(affine, { device: "tpu" as "wasm" }), { code: "device", message: /tpu/ });
+    await assert.rejects(load(join(packs, "double"), { device: "webgpu" }), {
+      code: "device",
+      message: /no webgpu target/,
+    });
+  });
+
+  test("a module that claims more than there is", async () => {
+    const damaged = join(packs, "damaged");
+    cpSync(affine, damaged, { recursive: true });
+    const manifest = JSON.parse(readFileSync(join(damaged, "pack.json"), "utf8"));
+    manifest.targets.wasm.weights[0].address = 2 ** 32 - 64;
+    writeFileSync(join(damaged, "pack.json"), JSON.stringify(manifest));
+    await assert.rejects(load(damaged), { code: "memory", message: /4294967/ });
+  });
+});
