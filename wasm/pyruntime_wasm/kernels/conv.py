@@ -81,20 +81,25 @@ class ConvKernel:
     def _general(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
         dtype = call.x.tensor.dtype
         x_h, x_w, x_c = s.x.strides[1:]
+        fast = dtype is DType.F32 and call.panels == 8
         return render_template(
             "conv",
             **common,
-            fast=dtype is DType.F32 and call.panels == 8,
+            fast=fast,
+            finish=fast and s.epilogue.light,
             panels=call.panels,
             rows=ROWS,
             columns=COLUMNS,
             x_h=x_h,
             x_w=x_w,
             x_c=x_c,
-            load_x=load(dtype, f"p + c * {x_c}"),
+            load_x=load(dtype, "p + c * x_c"),  # a parameter of the pixel function
             load_weight=load(dtype, f"f + c * {call.panels}"),
             image=s.x.at("i0", "0", "0", "group * channels"),
             store_arguments=s.epilogue.block_arguments("i0", "oh + i", "ow", "group * out_channels + n0"),
+            tile_arguments=s.epilogue.block_arguments(
+                "i0", "oh + i", "ow + q", "group * out_channels + n0 + j"
+            ),
         )
 
     def _depthwise(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
