@@ -178,7 +178,7 @@ class WebgpuBackend implements Backend {
     pass?.end();
     for (const { output, at, bytes } of ranges) {
       const { buffer, offset } = plan.outputs[output]!;
-      encoder.copyBufferToBuffer(buffer, offset, this.#staging!, at, bytes);
+      if (bytes) encoder.copyBufferToBuffer(buffer, offset, this.#staging!, at, bytes);
     }
     device.queue.submit([encoder.finish()]);
   }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.server import Server, serving
+from tests.golden.conftest import golden_packs  # noqa: F401 - a fixture
 from tests.packs import handmade
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(package: Path, packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves /js/, /packs/, /other/ (for packs that tests make), and three kinds of empty page."""
+    """Serves /js/, /packs/, /other/ (what tests add), and three kinds of empty page."""
     with serving() as running:
         here = Path(__file__).parent
         other = tmp_path_factory.mktemp("other")

@@ -62,3 +62,18 @@ def test_pages_with_policies(
     page = open_page(path)
     assert page.evaluate("crossOriginIsolated") == (path == "/isolated.html")
     golden.check(page, "/packs/affine", packs, "affine", options)
+
+
+@pytest.mark.parametrize("options", [WASM, WEBGPU])
+def test_golden_packs(page: Page, server: Server, golden_packs: Path, options: dict[str, Any]) -> None:
+    """Every op case that the native runtimes pass too."""
+    server.folders = {"/golden/": golden_packs, **server.folders}
+    failures = []
+    for name in golden.names(golden_packs):
+        if options is WEBGPU and name.endswith("-wasm"):
+            continue
+        try:
+            golden.check(page, f"/golden/{name}/", golden_packs, name, options)
+        except AssertionError as error:
+            failures.append(str(error))
+    assert not failures, "\n".join(failures)
