@@ -6,9 +6,7 @@ computes fits only where that can be shown: from narrow types, constants, indice
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.scalar import Call, Const, Scalar
@@ -44,8 +42,11 @@ def _magnitude(a: Interval) -> int:
     return max(abs(a[0]), abs(a[1]))
 
 
-def _quotient(a: Interval, _: Interval) -> Interval:
-    return min(a[0], -a[1], 0), max(a[1], -a[0], 0)
+def _quotient(a: Interval, b: Interval) -> Interval:
+    if b[0] > 0:
+        return -(max(-a[0], 0) // b[0]), max(a[1], 0) // b[0]
+    most = _magnitude(a) // max(-b[1], 1)
+    return -most, most
 
 
 def _remainder(a: Interval, b: Interval) -> Interval:
@@ -57,10 +58,15 @@ def _modulus(_: Interval, b: Interval) -> Interval:
     return min(b[0] + 1, 0), max(b[1] - 1, 0)
 
 
-def _bits(*args: Interval) -> Interval:
-    low, high = min(a[0] for a in args), max(a[1] for a in args)
-    bits = max(abs(low), abs(high) + 1).bit_length()
+def _bits(a: Interval, b: Interval) -> Interval:
+    low, high = min(a[0], b[0]), max(a[1], b[1])
+    bits = max(-low - 1, high, 0).bit_length()
     return (-(1 << bits) if low < 0 else 0), (1 << bits) - 1
+
+
+def _and(a: Interval, b: Interval) -> Interval:
+    masks = [x[1] for x in (a, b) if x[0] >= 0]
+    return (0, min(masks)) if masks else _bits(a, b)
 
 
 def _power(a: Interval, b: Interval) -> Interval:
@@ -84,7 +90,7 @@ _RULES: Mapping[str, Callable[..., Interval]] = {
     "abs": lambda a: (0 if a[0] <= 0 <= a[1] else min(abs(a[0]), abs(a[1])), _magnitude(a)),
     "sign": lambda a: (max(min(a[0], 1), -1), max(min(a[1], 1), -1)),
     "select": lambda _, a, b: (min(a[0], b[0]), max(a[1], b[1])),
-    "bit_and": _bits,
+    "bit_and": _and,
     "bit_or": _bits,
     "bit_xor": _bits,
     "bit_not": lambda a: (-a[1] - 1, -a[0] - 1),
@@ -120,7 +126,7 @@ def _bounds(tree: Scalar, leaf: Callable[[Scalar], Interval | None], known: dict
     if tree.dtype is DType.BOOL:
         return least, most
     found = _integer(tree, args, leaf)
-    if found is None or math.inf in found:
+    if found is None:
         return least, most
     low, high = found
     if least <= low and high <= most:
@@ -133,7 +139,9 @@ def _bounds(tree: Scalar, leaf: Callable[[Scalar], Interval | None], known: dict
     return least, most  # wraps, as on every target
 
 
-def _integer(tree: Scalar, args: list[Interval], leaf: Callable[[Scalar], Interval | None]) -> Any:
+def _integer(
+    tree: Scalar, args: list[Interval], leaf: Callable[[Scalar], Interval | None]
+) -> Interval | None:
     if isinstance(tree, Const):
         return int(tree.value), int(tree.value)
     if not isinstance(tree, Call):

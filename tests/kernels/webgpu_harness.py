@@ -105,24 +105,20 @@ def gpu() -> Gpu:
     return Gpu()
 
 
-def check(
-    calls: Sequence[KernelCall],
-    inputs: Mapping[Tensor, Array],
-    symbols: Mapping[str, int] | None = None,
-    tolerance: float | None = None,
-) -> None:
-    """Run the calls in order on the GPU and by reference, and compare everything that they write.
+def results(
+    calls: Sequence[KernelCall], inputs: Mapping[Tensor, Array], symbols: Mapping[str, int] | None = None
+) -> list[tuple[Array, Array]]:
+    """Run the calls in order on the GPU and by reference.
 
     Args:
         calls: what to run.
         inputs: elements of the tensors that nothing writes and that carry no data.
         symbols: the symbols' values.
-        tolerance: relative to the largest magnitude; by default by dtype, integers exactly.
 
-    Raises:
-        AssertionError: naming the call whose result differs.
+    Returns:
+        For each call what the GPU wrote, and what the reference wrote.
     """
-    symbols = symbols or {}
+    symbols, found = symbols or {}, []
     expected = {t: a.ravel().copy() for t, a in inputs.items()}
     for call in calls:
         for tensor in call.tensors():
@@ -132,7 +128,25 @@ def check(
         run_call(call, expected, symbols)
         for kernel in kernels_for(call):
             gpu().run(kernel, actual, symbols)
-        compare(call, actual[call.output.tensor], expected[call.output.tensor], tolerance)
+        found.append((actual[call.output.tensor].copy(), expected[call.output.tensor].copy()))
+    return found
+
+
+def check(
+    calls: Sequence[KernelCall],
+    inputs: Mapping[Tensor, Array],
+    symbols: Mapping[str, int] | None = None,
+    tolerance: float | None = None,
+) -> None:
+    """Run the calls as `results` does and compare everything that they write.
+
+    `tolerance` is relative to the largest magnitude; by default by dtype, integers exactly.
+
+    Raises:
+        AssertionError: naming the call whose result differs.
+    """
+    for call, (actual, expected) in zip(calls, results(calls, inputs, symbols), strict=True):
+        compare(call, actual, expected, tolerance)
 
 
 def compare(call: KernelCall, actual: Array, expected: Array, tolerance: float | None = None) -> None:

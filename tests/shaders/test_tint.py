@@ -1,4 +1,4 @@
-"""Chrome's WGSL compiler accepts the shaders of all kernel cases without a warning."""
+"""Chrome's WGSL compiler accepts the shaders of all kernel cases and functions without a warning."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pyruntime_shaders.module import Kernel
 
 from pyruntime.errors import UnsupportedError
 from tests.kernels.test_webgpu import all_cases
+from tests.shaders.test_functions import function_calls
 from tests.shaders.tint import compile_in_chromium
 
 
 def _kernels() -> dict[object, Kernel]:
     found: dict[object, Kernel] = {}
-    for case in all_cases():
+    for call in [*(case.call for case in all_cases()), *function_calls()]:
         try:
-            kernels = kernels_for(case.call)
+            kernels = kernels_for(call)
         except UnsupportedError:
             continue
         for kernel in kernels:
@@ -24,7 +25,7 @@ def _kernels() -> dict[object, Kernel]:
 
 
 @pytest.mark.browser
-def test_kernel_cases_compile() -> None:
+def test_kernels_compile() -> None:
     shaders = [(f"{k.template}_{i}", k.render()) for i, k in enumerate(_kernels().values())]
     first = {name.rpartition("_")[0]: name for name, _ in reversed(shaders)}
     assert compile_in_chromium(shaders, set(first.values()).__contains__) == []

@@ -59,11 +59,13 @@ fn log_f32(x: f32) -> f32 {
     return log(x);
 }
 
-// within 1e-6: near zero, where a quotient of exponentials loses digits, by the series
+// within 3e-7: by the series near zero, where a quotient of exponentials loses digits
 fn tanh_f32(x: f32) -> f32 {
+    let a = abs(x);
     let s = x * x;
     let near = x * (1.0f + s * (-0.33333333f + s * (0.13333333f + s * -0.053968254f)));
-    return nan_or(x, select(tanh(clamp(x, -10.0f, 10.0f)), near, abs(x) < 0.2f));
+    let far = 1.0f - 2.0f / (exp(2.0f * min(a, 10.0f)) + 1.0f);
+    return nan_or(x, select(select(far, -far, x < 0.0f), near, a < 0.2f));
 }
 
 fn sinh_f32(x: f32) -> f32 {
@@ -167,21 +169,60 @@ fn mod_f32(a: f32, b: f32) -> f32 {
     return select(r, r + b, r != 0.0f && (r < 0.0f) != (b < 0.0f));
 }
 
-// remainder with the dividend's sign; exact while a / b is below 2^24
+// remainder with the dividend's sign, exact: subtracts the divisor times powers of two
 fn rem_f32(a: f32, b: f32) -> f32 {
-    if (is_nan(a) || is_nan(b) || is_inf(a) || b == 0.0f) {
+    let d = abs(b);
+    // drivers may take denormals for zero
+    if (is_nan(a) || is_nan(b) || is_inf(a) || bitcast<u32>(d) < 0x800000u) {
         return nan();
     }
     if (is_inf(b)) {
         return a;
     }
-    // a quotient that rounding took over an integer leaves a remainder of the other sign
-    let d = abs(b);
-    let q = trunc(abs(a) / d);
-    var r = fma(-q, d, abs(a));
-    r = select(r, r + d, r < 0.0f);
-    r = select(r, r - d, r >= d);
+    var r = abs(a);
+    while (r >= d) {
+        // d with the exponent of r
+        let t = bitcast<f32>((bitcast<u32>(r) & 0x7f800000u) | (bitcast<u32>(d) & 0x7fffffu));
+        r -= select(t, 0.5f * t, t > r);
+    }
     return select(r, -r, a < 0.0f);
+}
+
+// the arc functions within 3e-7, by Cephes' polynomials
+fn atan_f32(x: f32) -> f32 {
+    let a = abs(x);
+    let steep = a > 2.4142136f;
+    let middle = a > 0.41421356f && !steep;
+    let t = select(select(a, (a - 1.0f) / (a + 1.0f), middle), -1.0f / a, steep);
+    let z = t * t;
+    var p = 0.0805374450f;
+    p = p * z - 0.138776856f;
+    p = p * z + 0.199777106f;
+    p = p * z - 0.333329492f;
+    let angle = select(select(0.0f, 0.785398163f, middle), 1.57079633f, steep) + (p * z * t + t);
+    return nan_or(x, select(angle, -angle, x < 0.0f));
+}
+
+fn asin_f32(x: f32) -> f32 {
+    let a = abs(x);
+    if (is_nan(x) || a > 1.0f) {
+        return nan();
+    }
+    let far = a > 0.5f;
+    let z = select(a * a, 0.5f * (1.0f - a), far);
+    let t = select(a, sqrt(z), far);
+    var p = 0.0421631990f;
+    p = p * z + 0.0241813110f;
+    p = p * z + 0.0454700260f;
+    p = p * z + 0.0749530027f;
+    p = p * z + 0.166667524f;
+    p = p * z * t + t;
+    let angle = select(p, 1.57079633f - 2.0f * p, far);
+    return select(angle, -angle, x < 0.0f);
+}
+
+fn acos_f32(x: f32) -> f32 {
+    return 1.57079633f - asin_f32(x);
 }
 
 fn atan2_f32(y: f32, x: f32) -> f32 {
@@ -192,10 +233,38 @@ fn atan2_f32(y: f32, x: f32) -> f32 {
     let b = abs(y);
     let big = max(a, b);
     let ratio = select(min(a, b) / big, 0.0f, big == 0.0f);
-    var angle = atan(select(ratio, 1.0f, is_inf(x) && is_inf(y)));
+    var angle = atan_f32(select(ratio, 1.0f, is_inf(x) && is_inf(y)));
     angle = select(angle, 1.57079633f - angle, b > a);
     angle = select(angle, 3.14159265f - angle, (bitcast<u32>(x) >> 31u) != 0u);
     return select(angle, -angle, (bitcast<u32>(y) >> 31u) != 0u);
+}
+
+// sin(x + turn * pi / 2) within 3e-7 for arguments up to 10^4: what is left of whole quarter turns, by polynomials
+fn sine(x: f32, turn: i32) -> f32 {
+    if (is_nan(x) || is_inf(x)) {
+        return nan();
+    }
+    let quarters = round(x * 0.636619772f);
+    // pi / 2 in three parts, of which the first two times quarters are exact
+    let t = ((x - quarters * 1.5703125f) - quarters * 4.83751297e-4f) - quarters * 7.54978995e-8f;
+    let z = t * t;
+    let s = t + t * z * (-0.166666546f + z * (0.00833216087f + z * -1.95152959e-4f));
+    let c = 1.0f - 0.5f * z + z * z * (0.0416666457f + z * (-0.00138873163f + z * 2.44331571e-5f));
+    let quadrant = (i32(quarters) + turn) & 3;
+    let value = select(s, c, (quadrant & 1) != 0);
+    return select(value, -value, quadrant > 1);
+}
+
+fn sin_f32(x: f32) -> f32 {
+    return sine(x, 0);
+}
+
+fn cos_f32(x: f32) -> f32 {
+    return sine(x, 1);
+}
+
+fn tan_f32(x: f32) -> f32 {
+    return sine(x, 0) / sine(x, 1);
 }
 
 fn to_f16(x: f32) -> f32 {
