@@ -42,7 +42,7 @@ REFUSED: dict[str, int] = {
     "DequantizeLinear": 1,
     "Det": 2,
     "Dropout": 6,
-    "Einsum": 6,
+    "Einsum": 1,
     "GRU": 6,
     "GatherND": 3,
     "Gradient": 2,
@@ -63,7 +63,6 @@ REFUSED: dict[str, int] = {
     "QuantizeLinear": 1,
     "RNN": 6,
     "RandomUniformLike": 6,
-    "Resize": 39,
     "ReverseSequence": 2,
     "RoiAlign": 3,
     "STFT": 2,
@@ -80,7 +79,6 @@ REFUSED: dict[str, int] = {
     "TopK": 7,
     "TreeEnsemble": 2,
     "Unique": 6,
-    "Upsample": 1,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -29,6 +31,12 @@ def test_equal_names_are_one_symbol() -> None:
     assert graph.symbols() == ["n"]
     assert graph.outputs[0].shape == (symbol("n"), 3)
     agrees(proto, feeds)
+
+
+def test_unlike_symbols_are_told() -> None:
+    proto = one_node("Add", {"a": random(2), "b": random(2)}, shapes={"a": ["n"], "b": ["m"]})
+    with pytest.raises(UnsupportedError, match="same name"):
+        imported(proto)
 
 
 def test_unnamed_dims_are_named_after_the_input() -> None:
@@ -86,7 +94,7 @@ def reshape_by_arithmetic() -> ModelProto:
         node("Cast", ["target32"], ["target"], to=7),
         node("Reshape", ["x", "target"], ["out"]),
     ]
-    weights = {
+    weights: dict[str, NDArray[Any]] = {
         "zero": np.array(0, np.int64),
         "first": ints(1),
         "second": ints(2),
@@ -148,6 +156,16 @@ def test_convolution_that_keeps_a_symbolic_size(size: int) -> None:
         strides=[3],
     )
     agrees(proto, feeds)
+
+
+def test_resizing_symbolic_axes_by_whole_factors() -> None:
+    feeds = {"x": random(1, 2, 3, 5)}
+    weights = {"r": np.empty(0, np.float32), "s": np.array([1, 1, 2, 3], np.float32)}
+    proto = one_node("Resize", feeds, weights=weights, shapes={"x": [1, 2, "h", "w"]})
+    assert {n.op for n in imported(proto).nodes} == {"Reshape", "Expand"}
+    agrees(proto, feeds)
+    with pytest.raises(UnsupportedError, match="depends on the input sizes"):
+        imported(one_node("Resize", feeds, weights=weights, shapes={"x": [1, 2, "h", "w"]}, mode="linear"))
 
 
 def test_range_of_constants() -> None:

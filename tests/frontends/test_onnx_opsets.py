@@ -23,6 +23,10 @@ def f32(value: float) -> Array:
     return np.array(value, np.float32)
 
 
+def floats(*values: float) -> Array:
+    return np.array(values, np.float32)
+
+
 def u8(value: int) -> Array:
     return np.array(value, np.uint8)
 
@@ -224,6 +228,33 @@ FORMS = [
     Form("GlobalAveragePool", 1, IMAGE),
     Form("GlobalMaxPool", 1, IMAGE),
     Form("GlobalLpPool", 2, IMAGE, attrs={"p": 1}),
+    # resizing
+    Form("Upsample", 7, IMAGE, attrs={"scales": [1.0, 1.0, 2.0, 3.0]}),
+    Form("Upsample", 9, IMAGE, {"s": floats(1, 1, 2, 1.5)}, {"mode": "linear"}),
+    Form("Resize", 10, IMAGE, {"s": floats(1, 1, 2, 0.5)}),
+    Form("Resize", 11, IMAGE, {"r": floats(), "s": floats(1, 1, 2, 2)}),
+    *(
+        Form("Resize", opset, IMAGE, {"z": ints(2, 6, 9, 4)}, attrs, inputs=("x", "", "", "z"))
+        for opset, attrs in (
+            (13, {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),
+            (13, {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}),
+            (13, {"mode": "cubic", "cubic_coeff_a": -0.5}),
+            (13, {"mode": "nearest", "nearest_mode": "ceil", "coordinate_transformation_mode": "asymmetric"}),
+            (18, {"mode": "linear", "antialias": 1}),
+        )
+    ),
+    # sums of products
+    *(
+        Form("Einsum", 13, {f"x{i}": random(*shape) for i, shape in enumerate(shapes)}, attrs={"equation": e})
+        for e, shapes in (
+            ("bhqd,bhkd->bhqk", [(2, 3, 4, 5), (2, 3, 6, 5)]),
+            ("...ij,...jk->...ik", [(2, 3, 4), (1, 4, 5)]),
+            ("bshd,hde->bse", [(2, 3, 4, 5), (4, 5, 6)]),
+            ("ij,jk,kl", [(2, 3), (3, 4), (4, 5)]),
+            ("i, j -> ij", [(2,), (3,)]),
+            ("ijk->kj", [(2, 3, 4)]),
+        )
+    ),
     # indices
     Form("Gather", 13, IMAGE, {"i": ints(-1)}, {"axis": 1}),
     Form("Gather", 13, IMAGE, {"i": np.array(2, np.int64)}, {"axis": -1}),

@@ -13,7 +13,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.graph import Graph, Origin, Value
 from pyruntime.ops.builder import Builder
-from pyruntime.ops.definition import DTypeError
+from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
 from pyruntime_converter.frontends.onnx import attributes, functions, source
 from pyruntime_converter.frontends.onnx.context import Blocked, NodeContext, handler_of
@@ -24,6 +24,7 @@ from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of, dtype
 
 # functions that call each other can multiply: a small file must not keep the converter busy for ever
 MAX_NODES = 1_000_000
+NAME_DIMS = "Give dimensions that are equal the same name, or export with fixed sizes."
 # what inference (OpError is a ValueError) and arithmetic on a malformed node's attributes raise
 _MALFORMED = (ValueError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -209,6 +210,11 @@ class _Importer:
             if schema is None or not functions.allows(schema, inputs):
                 raise
             raise UnsupportedError(node.op_type, name, str(error)) from error
+        except OpError as error:
+            # shapes that disagree for fixed sizes are the model's fault; symbols may have been meant as equal
+            if all(isinstance(d, int) for v in inputs if v is not None for d in v.shape):
+                raise
+            raise UnsupportedError(node.op_type, name, str(error), NAME_DIMS) from error
         results = [results] if isinstance(results, Value) else list(results)
         context.finish(results)
         return results

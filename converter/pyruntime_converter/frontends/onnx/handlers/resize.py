@@ -1,0 +1,246 @@
+"""Resize and Upsample: along each axis a sum of gathered elements with fixed weights."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyruntime.ir.dims import Dim, divides, floordiv
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.resampling import (
+    COORDINATES,
+    ROUNDINGS,
+    Axis,
+    Indices,
+    Taps,
+    repeats,
+    taps,
+)
+
+
+@dataclass(frozen=True)
+class _Method:
+    mode: str
+    coordinates: str
+    nearest: str
+    a: float = -0.75
+    antialias: bool = False
+    exclude_outside: bool = False
+    extrapolation: float = 0.0
+
+    def along(self, axis: Axis) -> Taps:
+        return taps(
+            axis,
+            self.mode,
+            self.coordinates,
+            self.nearest,
+            a=self.a,
+            antialias=self.antialias,
+            exclude_outside=self.exclude_outside,
+        )
+
+
+_OLD_MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear"}
+
+
+@handles("Upsample")
+def upsample(ctx: NodeContext) -> Value:
+    """The first form of Resize: scales of height and width, of every axis, or as an input."""
+    x = ctx.input()
+    if ctx.opset < 7 and not ctx.has("scales"):
+        scales = [1.0] * (x.rank - 2) + [ctx.required("height_scale"), ctx.required("width_scale")]
+    elif ctx.opset < 9:
+        scales = list(ctx.required("scales"))
+    else:
+        scales = _floats(ctx, ctx.input(1), "its scales")
+    return _old(ctx, scales)
+
+
+@handles("Resize", until=10)
+def resize_10(ctx: NodeContext) -> Value:
+    """Scales as an input, and one way to map coordinates."""
+    return _old(ctx, _floats(ctx, ctx.input(1), "its scales"))
+
+
+def _old(ctx: NodeContext, scales: Sequence[float]) -> Value:
+    x = ctx.input()
+    method = _Method(_OLD_MODES[ctx.choice("mode", *_OLD_MODES)], "asymmetric", "simple")
+    return _resized(ctx, x, method, _by_scales(ctx, x, scales, range(x.rank), _whole_image(x)))
+
+
+@handles("Resize", since=11)
+def resize(ctx: NodeContext) -> Value:
+    """Scales or sizes as inputs; roi only matters for crops."""
+    x, roi, scales, sizes = ctx.input(0), ctx.optional(1), ctx.optional(2), ctx.optional(3)
+    method = _Method(
+        ctx.choice("mode", "nearest", "linear", "cubic"),
+        ctx.choice("coordinate_transformation_mode", *COORDINATES),
+        ctx.choice("nearest_mode", *(name for name in ROUNDINGS if name != "simple")),
+        ctx.attr("cubic_coeff_a"),
+        bool(ctx.attr("antialias")),
+        bool(ctx.attr("exclude_outside")),
+        ctx.attr("extrapolation_value"),
+    )
+    stated = ctx.attr("axes")
+    axes = ctx.axes(range(x.rank) if stated is None else stated, x.rank)
+    policy = ctx.choice("keep_aspect_ratio_policy", "stretch", "not_larger", "not_smaller")
+    crop = [0.0] * len(axes) + [1.0] * len(axes)
+    if method.coordinates == "tf_crop_and_resize":
+        crop = _floats(ctx, roi, "its roi") if roi is not None else crop
+    if len(crop) != 2 * len(axes):
+        ctx.invalid(f"a roi of {len(crop)} numbers for {len(axes)} axes")
+    rois = list(zip(crop[: len(axes)], crop[len(axes) :], strict=True))
+    # an empty tensor stands for an absent input in opset 11
+    if scales is not None and scales.elements != 0:
+        return _resized(ctx, x, method, _by_scales(ctx, x, _floats(ctx, scales, "its scales"), axes, rois))
+    if sizes is None:
+        ctx.invalid("it has neither scales nor sizes")
+    return _resized(ctx, x, method, _by_sizes(ctx, x, ctx.known(sizes, "its sizes"), axes, rois, policy))
+
+
+def _floats(ctx: NodeContext, value: Value, what: str) -> list[float]:
+    if value.data is None:
+        ctx.fail(f"{what} are not constant", FIX_DIMS)
+    return [float(v) for v in value.data.ravel()]
+
+
+def _whole_image(x: Value) -> list[tuple[float, float]]:
+    return [(0.0, 1.0)] * x.rank
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What is asked for along one axis; without a scale it follows from the sizes."""
+
+    at: int
+    out: Dim
+    scale: float | None
+    roi: tuple[float, float]
+
+
+def _by_scales(
+    ctx: NodeContext,
+    x: Value,
+    scales: Sequence[float],
+    axes: Sequence[int],
+    rois: Sequence[tuple[float, float]],
+) -> list[_Step]:
+    if len(scales) != len(axes) or not all(0 < s < math.inf for s in scales):
+        ctx.invalid(f"scales {tuple(scales)} for {len(axes)} axes")
+    steps = []
+    for at, scale, roi in zip(axes, scales, rois, strict=True):
+        size = x.shape[at]
+        if not isinstance(size, int) and not scale.is_integer():
+            ctx.fail(f"it scales an axis of {size} by {scale}", FIX_DIMS)
+        out = math.floor(size * scale) if isinstance(size, int) else size * int(scale)
+        steps.append(_Step(at, out, scale, roi))
+    return steps
+
+
+def _by_sizes(
+    ctx: NodeContext,
+    x: Value,
+    sizes: Sequence[Dim],
+    axes: Sequence[int],
+    rois: Sequence[tuple[float, float]],
+    policy: str,
+) -> list[_Step]:
+    if len(sizes) != len(axes):
+        ctx.invalid(f"sizes {tuple(sizes)} for {len(axes)} axes")
+    if policy == "stretch":
+        return [_Step(at, out, None, roi) for at, out, roi in zip(axes, sizes, rois, strict=True)]
+    ratios = []
+    for at, out in zip(axes, sizes, strict=True):
+        size = x.shape[at]
+        if not isinstance(size, int) or not isinstance(out, int):
+            ctx.fail(f"keep_aspect_ratio_policy {policy} for sizes that depend on the input", FIX_DIMS)
+        ratios.append((size, out / size))
+    scale = (min if policy == "not_larger" else max)(ratio for _, ratio in ratios)
+    return [
+        _Step(at, math.floor(size * scale + 0.5), scale, roi)
+        for at, (size, _), roi in zip(axes, ratios, rois, strict=True)
+    ]
+
+
+def _resized(ctx: NodeContext, x: Value, method: _Method, steps: Sequence[_Step]) -> Value:
+    """One axis after the other, in float32 where elements of other types are mixed."""
+    dtype, outside = x.dtype, None
+    if method.mode != "nearest" and not dtype.is_float:
+        x = ctx.cast(x, DType.F32)
+    for step in steps:
+        size, at = x.shape[step.at], step.at
+        if isinstance(size, int) and isinstance(step.out, int):
+            if not size or step.out < 0:
+                ctx.invalid(f"an axis of {size} resized to {step.out}")
+            axis = Axis(size, step.out, step.out / size if step.scale is None else step.scale, step.roi)
+            made = method.along(axis)
+            x = _combined(ctx, x, at, made)
+            if made.outside.any():
+                mask = ctx.reshape(ctx.builder.constant(made.outside), _column(x, at, step.out))
+                outside = mask if outside is None else ctx.one("Or", outside, mask)
+        elif step.out != size:
+            x = _repeated(ctx, x, at, _factor(ctx, size, step, method))
+    if outside is not None:
+        x = ctx.one("Where", outside, ctx.like(method.extrapolation, x), x)
+    return ctx.cast(x, dtype)
+
+
+def _column(x: Value, at: int, size: int) -> tuple[int, ...]:
+    """A shape that broadcasts one number for each element of an axis."""
+    return (size, *[1] * (x.rank - at - 1))
+
+
+def _combined(ctx: NodeContext, x: Value, at: int, made: Taps) -> Value:
+    """The sum over taps of gathered elements times their weights."""
+    out, count = made.indices.shape
+    size = x.shape[at]
+    assert isinstance(size, int)
+    parts = []
+    for k in range(count):
+        indices, weights = made.indices[:, k], made.weights[:, k]
+        if not weights.any():
+            continue
+        part = _picked(ctx, x, at, indices, size)
+        if not (weights == 1).all():
+            column = weights.astype(x.dtype.value).reshape(_column(x, at, out))
+            part = ctx.one("Mul", part, ctx.builder.constant(column))
+        parts.append(part)
+    return functools.reduce(lambda a, b: ctx.one("Add", a, b), parts)
+
+
+def _picked(ctx: NodeContext, x: Value, at: int, indices: Indices, size: int) -> Value:
+    if np.array_equal(indices, np.arange(size)):
+        return x
+    times = repeats(indices, size)
+    return (
+        _repeated(ctx, x, at, times)
+        if times
+        else ctx.one("Gather", x, ctx.builder.constant(indices), axis=at)
+    )
+
+
+def _repeated(ctx: NodeContext, x: Value, at: int, times: int) -> Value:
+    """Every element of an axis several times in a row: no more than an expanded view."""
+    split = ctx.reshape(x, (*x.shape[: at + 1], 1, *x.shape[at + 1 :]))
+    wide = ctx.one("Expand", split, shape=(*x.shape[: at + 1], times, *x.shape[at + 1 :]))
+    return ctx.reshape(wide, (*x.shape[:at], x.shape[at] * times, *x.shape[at + 1 :]))
+
+
+def _factor(ctx: NodeContext, size: Dim, step: _Step, method: _Method) -> int:
+    """How often each element of an axis of unknown size appears; only whole numbers can be converted."""
+    times = floordiv(step.out, size) if divides(size, step.out) else None
+    if not isinstance(times, int) or times < 1 or not _repeats(method, times) or step.roi != (0.0, 1.0):
+        ctx.fail(f"it resizes {size} to {step.out} in a way that depends on the input sizes", FIX_DIMS)
+    return times
+
+
+def _repeats(method: _Method, times: int) -> bool:
+    """Whether growing by a whole factor repeats elements evenly; if it does for 7, it does for any."""
+    taken = method.along(Axis(7, 7 * times, times)).indices
+    return method.mode == "nearest" and repeats(taken[:, 0], 7) == times
