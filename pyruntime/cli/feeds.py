@@ -66,12 +66,12 @@ def _named(
 def _load(file: Path, key: str | None) -> Array | dict[str, Array]:
     """The array of a .npy file or of one key, or all of a .npz file."""
     try:
-        content = np.load(file, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            if key is None:
-                return content
-            raise InputError(f"{file}: holds one array, so :{key} means nothing")
-        with content:
+        with file.open("rb") as stream:  # np.load itself leaves damaged archives open
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                if key is None:
+                    return content
+                raise InputError(f"{file}: holds one array, so :{key} means nothing")
             if key is None:
                 return dict(content)
             if key not in content:

@@ -1,0 +1,137 @@
+"""The program as a whole: help, exit codes, missing extras, bugs, what is imported when."""
+
+import json
+import resource
+from pathlib import Path
+
+import pytest
+
+import pyruntime
+from pyruntime import errors
+from pyruntime.cli.exits import BUG, EXITS, HANDLED, USAGE, exit_code
+from tests.cli.conftest import Invoke, start
+
+HEAVY = ("numpy", "onnx", "wgpu", "wasmtime", "pyruntime_converter", "pyruntime.runtime.session")
+
+
+@pytest.mark.parametrize("command", [(), ("convert",), ("run",), ("doctor",)])
+def test_help_tells_the_exit_codes(invoke: Invoke, command: tuple[str, ...]) -> None:
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    for row in EXITS:
+        assert f"{row.code}: {row.when}" in result.stdout
+
+
+def test_without_a_command_the_help_is_shown(invoke: Invoke) -> None:
+    result = invoke()
+    assert result.exit_code == USAGE
+    assert "convert" in result.output
+    assert "doctor" in result.output
+
+
+def test_version(invoke: Invoke) -> None:
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout.split()[:2]) == (0, ["pyruntime", pyruntime.__version__])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("frob",), ("run", "x.pack", "--frob"), ("convert",), ("run", "a", "b")]
+)
+def test_a_wrong_command_line_is_a_usage_error(invoke: Invoke, arguments: tuple[str, ...]) -> None:
+    assert invoke(*arguments).exit_code == USAGE
+
+
+def test_every_error_has_an_exit_code() -> None:
+    typed = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.PyRuntimeError)]
+    assert all(issubclass(e, HANDLED) for e in typed)
+    codes = {
+        errors.ModelError("m"): 1,
+        errors.HashError("h"): 1,
+        FileNotFoundError("f"): 1,
+        errors.InputError("i"): 2,
+        errors.UnsupportedError("Conv", "c", "r"): 3,
+        errors.UnsupportedNodesError([errors.UnsupportedError("Conv", "c", "r")]): 3,
+        errors.DeviceError("d"): 4,
+        errors.CompilerError("c"): 4,
+        errors.MemoryLimitError("m"): 5,
+        errors.RunError("r"): 5,
+    }
+    assert {e: exit_code(e) for e in codes} == codes
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_it_says_how_to_get_it(missing: str) -> None:
+    done = start("--help", before=f"sys.modules[{missing!r}] = None")
+    assert (done.returncode, done.stdout) == (USAGE, "")
+    assert "pip install pyruntime[cli]" in done.stderr
+    assert missing in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    listed = f"import atexit; atexit.register(lambda: print([m for m in {HEAVY!r} if m in sys.modules]))"
+    done = start("--help", before=listed)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "[]")
+
+
+def test_help_is_quick() -> None:
+    def seconds() -> float:  # of processor time, which other processes hardly change
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_a_bug_shows_its_traceback_and_asks_for_a_report() -> None:
+    broken = "import pyruntime\ndef load(*a, **k): raise ZeroDivisionError('ouch')\npyruntime.load = load"
+    done = start("run", "x.pack", before=broken)
+    assert done.returncode == BUG
+    assert "ZeroDivisionError: ouch" in done.stderr
+    assert "bug in pyruntime" in done.stderr
+
+
+def test_an_error_is_one_panel_without_a_traceback(invoke: Invoke) -> None:
+    result = invoke("run", "nowhere.pack")
+    assert (result.exit_code, result.stdout) == (1, "")
+    for part in ("pack-missing-file", "there is no pack at nowhere.pack", "exit code 1", "--debug"):
+        assert part in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback(invoke: Invoke) -> None:
+    result = invoke("run", "nowhere.pack", "--debug")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert "MissingFileError" in result.stderr
+
+
+def test_errors_as_json(invoke: Invoke) -> None:
+    result = invoke("run", "nowhere.pack", "--json")
+    told = json.loads(result.stdout)["error"]
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert (told["code"], told["exit"]) == ("pack-missing-file", 1)
+    assert "traceback" in json.loads(invoke("run", "nowhere.pack", "--json", "--debug").stdout)
+
+
+def test_files_that_the_system_refuses_are_named(invoke: Invoke, tmp_path: Path, packs: Path) -> None:
+    result = invoke("run", packs / "affine", "-d", "wasm", "--input", "x=nowhere.npy")
+    assert result.exit_code == 1
+    assert "nowhere.npy: No such file" in result.stderr
+
+
+def test_a_console_without_unicode_gets_plain_marks(packs: Path) -> None:
+    done = start("run", packs / "double", "-r", "-d", "wasm", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("+ ")
+
+
+def test_module_form() -> None:
+    import runpy
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["pyruntime", "--version"])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module("pyruntime.cli", run_name="__main__")
+    assert ended.value.code == 0

@@ -1,0 +1,114 @@
+"""`pyruntime run` on packs and on models."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Invoke
+
+pytestmark = pytest.mark.wasm
+
+
+def test_outputs_and_times_are_shown(invoke: Invoke, packs: Path) -> None:
+    result = invoke("run", packs / "affine", "--random", "--symbol", "batch=4", "-d", "wasm", "-n", 5)
+    assert result.exit_code == 0, result.output
+    for part in ("wasm · batch = 4", "float32", "4 × 3", "first run", "median of 4 more", "load"):
+        assert part in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+def test_result_as_json(invoke: Invoke, packs: Path) -> None:
+    np.save("x.npy", x := np.array([[1, 2, 3, 4], [0, -1, 0, 5]], np.float32))
+    result = invoke("run", packs / "affine", "-i", "x=x.npy", "-d", "wasm", "--json", "-o", "y.npz", "-n", 3)
+    told = json.loads(result.stdout)
+    with np.load("y.npz") as saved:
+        y = saved["y"]
+    assert (told["device"], told["symbols"], told["output"]) == ("wasm", {"batch": 2}, "y.npz")
+    assert told["inputs"][0] == {
+        "name": "x",
+        "dtype": "float32",
+        "shape": [2, 4],
+        "min": -1,
+        "mean": float(x.mean()),
+        "max": 5,
+        "nan": 0,
+        "infinite": 0,
+        "first": [1, 2, 3, 4, 0, -1, 0, 5],
+    }
+    assert told["outputs"][0]["first"] == y.ravel().tolist()
+    assert len(told["seconds"]["runs"]) == 3
+    assert told["seconds"]["convert"] is None
+
+
+def test_the_seed_decides_the_random_inputs(invoke: Invoke, packs: Path) -> None:
+    def outputs(seed: int) -> object:
+        told = invoke("run", packs / "dtypes", "-r", "-s", "n=9", "-d", "wasm", "--json", "--seed", seed)
+        return json.loads(told.stdout)["outputs"]
+
+    assert outputs(3) == outputs(3) != outputs(4)
+
+
+def test_every_dtype_is_shown(invoke: Invoke, packs: Path) -> None:
+    result = invoke("run", packs / "dtypes", "-r", "-s", "n=5", "-d", "wasm")
+    for dtype in ("bool", "int8", "uint16", "int64", "uint64", "float16"):
+        assert f"{dtype}_out" in result.stdout
+    assert "true" in result.stdout
+    assert "…" in result.stdout
+
+
+def test_what_is_not_finite_is_told(invoke: Invoke, packs: Path) -> None:
+    np.save("x.npy", np.array([[np.nan, 1, np.inf], [-np.inf, 2, np.nan]]))
+    result = invoke("run", packs / "double", "-i", "x.npy", "-d", "wasm")
+    assert result.exit_code == 0, result.output
+    assert "y: 2 NaN and 2 infinite of 6 elements" in result.stdout
+    told = json.loads(invoke("run", packs / "double", "-i", "x.npy", "-d", "wasm", "--json").stdout)
+    assert (told["outputs"][0]["min"], told["outputs"][0]["max"]) == (2, 4)
+    assert told["outputs"][0]["first"] == ["nan", 2, "inf", "-inf", 4, "nan"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "no array for 'x' (float32, batch × 4)"),
+        (("-r", "-s", "seq=2"), 2, "the symbols are batch"),
+        (("-i", "bad.npy"), 2, "expected float32"),
+        (("-r", "--repeat", "0"), 2, "greater than or equal to 1"),
+        (("-r", "-o", "nowhere/y.npz"), 1, "No such file"),
+    ],
+)
+def test_wrong_requests(
+    invoke: Invoke, packs: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    np.save("bad.npy", np.zeros((2, 5)))
+    result = invoke("run", packs / "affine", "-d", "wasm", *arguments)
+    assert result.exit_code == code, result.output
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_device_that_the_pack_lacks(invoke: Invoke, packs: Path) -> None:
+    result = invoke("run", packs / "double", "-r", "-d", "webgpu")
+    assert result.exit_code == 4
+    assert "webgpu" in result.stderr
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_model_is_converted_first(invoke: Invoke, model: Path) -> None:
+    result = invoke("run", model, "-r", "-s", "rows=3", "-d", "wasm")
+    assert result.exit_code == 0, result.output
+    assert "3 × 2" in result.stdout
+    assert "convert " in result.stdout
+    assert not list(Path().iterdir())
+
+
+def test_a_model_that_is_not_there(invoke: Invoke) -> None:
+    result = invoke("run", "nowhere.onnx", "-r")
+    assert (result.exit_code, "model-invalid" in result.stderr) == (1, True)
+
+
+@pytest.mark.webgpu
+def test_webgpu(invoke: Invoke, packs: Path) -> None:
+    result = invoke("run", packs / "affine", "-r", "-s", "batch=2", "-d", "webgpu")
+    assert result.exit_code == 0, result.output
+    assert "webgpu · batch = 2" in result.stdout
