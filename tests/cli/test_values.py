@@ -16,7 +16,17 @@ from pyruntime.runtime.tensors import TensorSpec
 
 B, N = symbol("batch"), symbol("n")
 SIZES = {"batch": 3, "n": 7}
-DIMS: list[Dim] = [5, B, B * 2 + 1, B * N - 4, ceildiv(N, 2), mod(N, 4) * 3, minimum(B, N - 1), maximum(B, 5)]
+DIMS: list[Dim] = [
+    5,
+    B,
+    B * 2 + 1,
+    B * N - 4,
+    ceildiv(N, 2),
+    mod(N, 4) * 3,
+    1 - B * 2,
+    minimum(B, N - 1),
+    maximum(B, 5),
+]
 SPECS = [TensorSpec("x", "float32", ("batch", 4)), TensorSpec("ids", "int64", ("batch", "2*n"))]
 
 
