@@ -11,7 +11,7 @@ export type Request =
       readonly id: number;
       readonly pack: Pack;
       readonly index: number;
-      /** What was decided already; else the worker decides, from what was asked for. */
+      /** Wasm, if that was decided already; else the worker decides, from what was asked for. */
       readonly choice: Pick<Choice, "device" | "reason"> | undefined;
       readonly asked: Device | "auto";
     }
@@ -42,6 +42,7 @@ class RemoteBackend implements Backend {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
+  #stopped: unknown;
 
   constructor(worker: Worker, onProgress: Loading["onProgress"]) {
     this.#worker = worker;
@@ -62,6 +63,7 @@ class RemoteBackend implements Backend {
     make: (id: number) => Request,
     signal?: AbortSignal,
   ): Promise<Extract<Reply, Record<K, unknown>>> {
+    if (this.#stopped) throw this.#stopped;
     const id = ++this.#last;
     const request = make(id);
     const abort = (): void => this.#worker.postMessage({ op: "abort", id } satisfies Request);
@@ -105,6 +107,7 @@ class RemoteBackend implements Backend {
   }
 
   #stop(reason: unknown): void {
+    this.#stopped = reason;
     this.#worker.terminate();
     for (const { reject } of this.#waiting.values()) reject(reason);
     this.#waiting.clear();

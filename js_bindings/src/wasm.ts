@@ -140,17 +140,20 @@ class WasmBackend implements Backend {
         looked = performance.now();
       }
       signal?.throwIfAborted();
-      const where = `step ${step} (${this.#steps[step]})`;
       let status: number;
       try {
         status = exports.run(this.#index, step, step + 1);
       } catch (error) {
         if (!(error instanceof WebAssembly.RuntimeError)) throw error;
         this.#exports = undefined;
-        throw new RunError(`${where} trapped: ${messageOf(error)}`);
+        throw new RunError(`${this.#name(step)} trapped: ${messageOf(error)}`);
       }
-      if (status < 0) throw new RunError(`${where} failed with error ${status}`);
+      if (status < 0) throw new RunError(`${this.#name(step)} failed with error ${status}`);
     }
+  }
+
+  #name(step: number): string {
+    return `step ${step} (${this.#steps[step]})`;
   }
 
   #output(exports: Exports, i: number): RawOutput {

@@ -15,6 +15,8 @@ import { weightDownloads } from "./weights.ts";
 const PLANS = 16;
 /** Mapped ranges begin at multiples of 8; more does no harm. */
 const STAGING_ALIGNMENT = 256;
+/** Bytes of weights after which the queue is flushed, since it copies what it is given. */
+const UPLOAD_BATCH = 32 << 20;
 /** Milliseconds in which the loss of a device is told after calls begin to fail. */
 const LOSS_DELAY = 100;
 
@@ -240,11 +242,21 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       pipelines = makePipelines(device, variant, program, bytes);
       pipelines.catch(() => undefined); // awaited below, unless a download fails first
     };
+    let pending = 0;
+    const upload = (
+      { buffer, offset }: GpuTarget["weights"][number],
+      at: number,
+      bytes: Uint8Array<ArrayBuffer>,
+    ): void => {
+      device.queue.writeBuffer(buffers[buffer]!, offset + at, bytes);
+      pending += bytes.length;
+      if (pending < UPLOAD_BATCH) return;
+      device.queue.submit([]);
+      pending = 0;
+    };
     const files = [
       { stored: variant, accept: startCompiling },
-      ...weightDownloads(pack.manifest.weights, target.weights, ({ buffer, offset }, at, bytes) =>
-        device.queue.writeBuffer(buffers[buffer]!, offset + at, bytes),
-      ),
+      ...weightDownloads(pack.manifest.weights, target.weights, upload),
     ];
     await download(pack.folder, files, onProgress, signal);
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);

@@ -16,11 +16,10 @@ let backend: Backend;
 
 async function open({ id, pack, index, choice, asked }: Extract<Request, { op: "open" }>): Promise<void> {
   const entry = pack.manifest.entries[index]!;
-  // a GPU cannot be posted: a choice of it is made again, here
-  const chosen = choice?.device === "wasm" ? choice : await choose(pack, choice?.device ?? asked);
+  const chosen = choice ?? (await choose(pack, asked));
   const onProgress = (...progress: [number, number, string?]): void => scope.postMessage({ id, progress });
   backend = await openBackend({ pack, entry, index, onProgress }, chosen);
-  const { device, reason } = choice ?? chosen;
+  const { device, reason } = chosen;
   scope.postMessage({ id, report: { device, reason, ...backend.report } });
 }
 
