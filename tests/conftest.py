@@ -86,3 +86,13 @@ def chromium() -> str:
 def shared_models() -> Path:
     """The folder of real trained models; mark the test with `shared`."""
     return SHARED_MODELS
+
+
+@pytest.fixture(scope="session")
+def golden_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all golden packs and their cases, built once for all tests that run them."""
+    from tests.golden.build import write_packs
+
+    folder = tmp_path_factory.mktemp("golden")
+    write_packs(folder)
+    return folder

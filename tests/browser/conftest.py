@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.server import Server, serving
-from tests.golden.conftest import golden_packs  # noqa: F401 - a fixture
 from tests.packs import handmade
 
 if TYPE_CHECKING:
