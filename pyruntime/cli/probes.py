@@ -123,9 +123,8 @@ def installed(package: str) -> bool:
 
 
 def version_of(package: str) -> str:
-    """The version of the distribution that an installed import package comes from."""
-    names = metadata.packages_distributions().get(package) or ["pyruntime"]
-    return metadata.version(names[0])
+    """The version of the distribution that brings an installed import package."""
+    return metadata.version("pyruntime" if package.startswith("pyruntime") else package)
 
 
 def number(text: str) -> str:
