@@ -246,6 +246,41 @@ def test_functions_that_call_themselves() -> None:
         imported(proto)
 
 
+def test_branches_nested_too_deep() -> None:
+    other = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["y"])], "other", [], [helper.make_empty_tensor_value_info("y")]
+    )
+    inner = helper.make_node("Relu", ["x"], ["y0"])
+    for level in range(1, 40):
+        declared = [helper.make_empty_tensor_value_info(f"y{level - 1}")]
+        graph = helper.make_graph([inner], "branch", [], declared)
+        inner = helper.make_node("If", ["c"], [f"y{level}"], then_branch=graph, else_branch=other)
+    # protobuf itself refuses to read much deeper messages
+    with pytest.raises(ModelError, match="nested deeper|not an ONNX model"):
+        imported(model([inner], X, ["y39"], weights={"c": np.array(True)}))
+
+
+@pytest.mark.parametrize(
+    "proto",
+    [
+        one_node("EyeLike", {"x": random(1, 1)}, shapes={"x": [1 << 20, 1 << 20]}),
+        one_node("Trilu", {"x": random(1, 1)}, shapes={"x": [1 << 20, 1 << 20]}),
+        one_node(
+            "Range", {}, weights={n: np.array(v, np.int64) for n, v in (("a", 0), ("b", 1 << 60), ("c", 1))}
+        ),
+        one_node("Resize", X, weights={"s": np.array([1, 1e9], np.float32)}, inputs=("x", "", "s")),
+    ],
+)
+def test_constants_of_any_size_are_not_made(proto: ModelProto) -> None:
+    with pytest.raises(UnsupportedError, match="more than"):
+        imported(proto)
+
+
+def test_large_fills_stay_in_the_graph() -> None:
+    graph = imported(one_node("ConstantOfShape", {}, weights={"s": np.array([1 << 20, 1 << 20], np.int64)}))
+    assert [n.op for n in graph.nodes] == ["Expand"]
+
+
 def test_functions_that_multiply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyruntime_converter.frontends.onnx.importer.MAX_NODES", 1000)
     functions: list[FunctionProto] = []

@@ -22,6 +22,7 @@ from pyruntime_converter.frontends.onnx import attributes
 
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
+LARGEST_CONSTANT = 1 << 24  # elements that a handler makes up
 FIX_DIMS = "Export with fixed sizes, or fold the shape computation (onnxsim)."
 
 
@@ -164,6 +165,12 @@ class NodeContext:
     def reshape(self, value: Value, shape: Sequence[Dim]) -> Value:
         """value in another shape of as many elements; itself where it has that shape already."""
         return value if value.shape == tuple(shape) else self.one("Reshape", value, shape=tuple(shape))
+
+    def limited(self, count: int, what: str) -> int:
+        """count, unless so many elements are too many for a constant: small files can ask for any number."""
+        if count > LARGEST_CONSTANT:
+            self.fail(f"{what} has {count} elements, more than {LARGEST_CONSTANT}")
+        return count
 
     def fail(self, reason: str, remedy: str = "") -> NoReturn:
         """Report that pyruntime cannot convert this node."""

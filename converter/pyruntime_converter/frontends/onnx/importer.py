@@ -152,6 +152,9 @@ class _Importer:
             return gaps
         except UnsupportedError as error:
             self._problems.append(error)
+            for graph in subgraphs(node):
+                for inner in graph.node:
+                    self._survey(inner, frame, 1)
             return gaps
         except _MALFORMED as error:
             raise ModelError(f"{origin.op} {origin.name!r}: {error}") from error

@@ -54,5 +54,6 @@ def eye_like(ctx: NodeContext) -> Value:
     rows, columns = x.shape
     if not isinstance(rows, int) or not isinstance(columns, int):
         ctx.fail(f"the matrix is {rows} x {columns}, which depends on the input sizes", FIX_DIMS)
+    ctx.limited(rows * columns, "the matrix")
     dtype = x.dtype if stated is None else dtype_of(stated, ctx.name)
     return ctx.builder.constant(np.eye(rows, columns, ctx.attr("k"), dtype=dtype.value))

@@ -59,6 +59,7 @@ def trilu(ctx: NodeContext) -> Value:
     rows, columns = x.shape[-2:]
     if not isinstance(rows, int) or not isinstance(columns, int):
         ctx.fail(f"the matrix is {rows} x {columns}, which depends on the input sizes", FIX_DIMS)
+    ctx.limited(rows * columns, "the matrix")
     diagonal = 0 if k is None else int(ctx.scalar(k, "which diagonal it takes"))
     offsets = np.arange(columns)[None, :] - np.arange(rows)[:, None]
     kept = ctx.builder.constant(offsets >= diagonal if upper else offsets <= diagonal)

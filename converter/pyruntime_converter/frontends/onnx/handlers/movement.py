@@ -150,8 +150,9 @@ def split(ctx: NodeContext) -> list[Value]:
     if given is not None:
         stated = ctx.known(given, "the sizes of its parts")
     if stated is None or not len(stated):
-        count = ctx.attr("num_outputs") or count
-        if count < 1 or (ctx.opset < 18 and isinstance(size, int) and size % count):
+        if ctx.attr("num_outputs") not in (None, count) or (
+            ctx.opset < 18 and isinstance(size, int) and size % count
+        ):
             ctx.invalid(f"size {size} does not split into {count} equal parts")
         part = ceildiv(size, count)
         starts: list[Dim] = [minimum(part * i, size) for i in range(count)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyruntime.ir.dims import floordiv, product
+from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
-from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 
 _TRAINING = "Export the model for inference."
 
@@ -69,10 +69,12 @@ def group_normalization(ctx: NodeContext) -> Value:
     groups, epsilon = ctx.required("num_groups"), ctx.attr("epsilon")
     if ctx.attr("stash_type") not in (None, 1):
         ctx.fail(f"stash_type {ctx.attr('stash_type')} is not supported")
-    if x.rank < 3 or groups < 1 or (isinstance(x.shape[1], int) and x.shape[1] % groups):
+    channels = x.shape[1] if x.rank > 2 else 0
+    if not isinstance(channels, int):
+        ctx.fail(f"its number of channels ({channels}) depends on the input sizes", FIX_DIMS)
+    if groups < 1 or channels < 1 or channels % groups:
         ctx.invalid(f"{groups} groups for an input of shape {x.shape}")
-    channels = x.shape[1]
-    each = floordiv(channels, groups)
+    each = channels // groups
     grouped = ctx.reshape(x, (x.shape[0], groups, each * product(x.shape[2:])))
     one, zero = (ctx.builder.constant([v] * groups, x.dtype) for v in (1, 0))
     normal = ctx.one("InstanceNormalization", grouped, one, zero, epsilon=epsilon)
@@ -163,7 +165,7 @@ def _flattened(ctx: NodeContext, x: Value, apply: Callable[[Value, int], Value])
 def _hardmax(ctx: NodeContext, x: Value, axis: int) -> Value:
     depth = x.shape[axis]
     if not isinstance(depth, int):
-        ctx.fail(f"the size of its axis ({depth}) depends on the input sizes")
+        ctx.fail(f"the size of its axis ({depth}) depends on the input sizes", FIX_DIMS)
     first = ctx.one("ArgMax", x, axis=axis, keepdims=False, select_last_index=False)
     values = ctx.builder.constant([0, 1], x.dtype)
     return ctx.one("OneHot", first, values, axis=axis, depth=depth)

@@ -178,6 +178,7 @@ def _resized(ctx: NodeContext, x: Value, method: _Method, steps: Sequence[_Step]
         if isinstance(size, int) and isinstance(step.out, int):
             if not size or step.out < 0:
                 ctx.invalid(f"an axis of {size} resized to {step.out}")
+            ctx.limited(step.out, "an axis")
             axis = Axis(size, step.out, step.out / size if step.scale is None else step.scale, step.roi)
             made = method.along(axis)
             x = _combined(ctx, x, at, made)

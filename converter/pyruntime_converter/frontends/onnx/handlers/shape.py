@@ -11,8 +11,6 @@ from pyruntime.ops.builder import dims_of
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_range
 
-_LONGEST_RANGE = 1 << 24  # elements: what a constant in the pack may reasonably hold
-
 
 @handles("Shape")
 def shape(ctx: NodeContext) -> Value:
@@ -42,8 +40,6 @@ def number_range(ctx: NodeContext) -> Value:
     start, limit, delta = (ctx.scalar(v, "its bounds") for v in values)
     if delta == 0:
         ctx.invalid("delta is zero")
-    count = max(math.ceil((limit - start) / delta), 0)
-    if count > _LONGEST_RANGE:
-        ctx.fail(f"it has {count} elements")
+    count = ctx.limited(max(math.ceil((limit - start) / delta), 0), "it")
     steps = np.arange(count).astype(values[0].dtype.value)
     return ctx.builder.constant((start + steps * delta).astype(values[0].dtype.value))
