@@ -246,18 +246,19 @@ def test_functions_that_call_themselves() -> None:
         imported(proto)
 
 
-def test_branches_nested_too_deep() -> None:
+def test_branches_nested_too_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    # protobuf itself refuses to read messages that are much deeper than the real limit
+    monkeypatch.setattr("pyruntime_converter.frontends.onnx.order.MAX_DEPTH", 8)
     other = helper.make_graph(
         [helper.make_node("Neg", ["x"], ["y"])], "other", [], [helper.make_empty_tensor_value_info("y")]
     )
     inner = helper.make_node("Relu", ["x"], ["y0"])
-    for level in range(1, 40):
+    for level in range(1, 12):
         declared = [helper.make_empty_tensor_value_info(f"y{level - 1}")]
         graph = helper.make_graph([inner], "branch", [], declared)
         inner = helper.make_node("If", ["c"], [f"y{level}"], then_branch=graph, else_branch=other)
-    # protobuf itself refuses to read much deeper messages
-    with pytest.raises(ModelError, match="nested deeper|not an ONNX model"):
-        imported(model([inner], X, ["y39"], weights={"c": np.array(True)}))
+    with pytest.raises(ModelError, match="nested deeper"):
+        imported(model([inner], X, ["y11"], weights={"c": np.array(True)}))
 
 
 @pytest.mark.parametrize(
