@@ -24,40 +24,25 @@ typedef struct {
   int32_t c_row;
 } Gemm;
 
-// c[ROWS][8] = (add ? c : 0) + the sum over taps and depth. A tile is a function because engines replace
-// slow code by fast code only where a function is entered. PHASES sums over alternate k keep the pipeline
-// of the multiplier full where rows are few.
-#define GEMM_TILE(NAME, ROWS, PHASES, B_ROW)                                                          \
-  SHARED void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,  \
-                     int32_t depth, const float *b, int32_t b_row, float *c, int32_t c_row, int32_t add) { \
+// Add to sum[PHASES][ROWS][2] the products over taps and depth of ROWS rows and 8 columns. PHASES sums over
+// alternate k keep the pipeline of the multiplier full where rows are few.
+#define GEMM_SUM(ROWS, PHASES, B_ROW)                                                                 \
+  do {                                                                                                \
     enum { STEP = PHASES > 2 ? PHASES : 2 };                                                          \
-    f32x4 sum[PHASES][ROWS][2];                                                                       \
-    for (int p = 0; p < PHASES; p++)                                                                  \
-      for (int i = 0; i < ROWS; i++) sum[p][i][0] = sum[p][i][1] = f32x4_splat(0);                    \
-    if (add)                                                                                          \
-      for (int i = 0; i < ROWS; i++)                                                                  \
-        for (int h = 0; h < 2; h++) sum[0][i][h] = f32x4_load(c + i * c_row + 4 * h);                 \
-    do {                                                                                              \
-      const float *a[ROWS];                                                                           \
-      int32_t tap = first + *taps++, k = depth;                                                       \
-      for (int i = 0; i < ROWS; i++) a[i] = rows[i] + tap;                                            \
-      for (; k >= STEP; k -= STEP) {                                                                  \
-        for (int u = 0; u < STEP; u++) GEMM_STEP(ROWS, u % PHASES, u, b + u * (B_ROW))                \
-        for (int i = 0; i < ROWS; i++) a[i] += STEP;                                                  \
-        b += STEP * (B_ROW);                                                                          \
-      }                                                                                               \
-      COMPACT_LOOP for (; k > 0; k--) {                                                               \
-        GEMM_STEP(ROWS, 0, 0, b)                                                                      \
-        for (int i = 0; i < ROWS; i++) a[i]++;                                                        \
-        b += B_ROW;                                                                                   \
-      }                                                                                               \
-    } while (--tap_count);                                                                            \
-    for (int i = 0; i < ROWS; i++)                                                                    \
-      for (int h = 0; h < 2; h++) {                                                                   \
-        for (int p = 1; p < PHASES; p++) sum[0][i][h] = f32x4_add(sum[0][i][h], sum[p][i][h]);        \
-        f32x4_store(c + i * c_row + 4 * h, sum[0][i][h]);                                             \
-      }                                                                                               \
-  }
+    const float *a[ROWS];                                                                             \
+    int32_t tap = first + *taps++, k = depth;                                                         \
+    for (int i = 0; i < ROWS; i++) a[i] = rows[i] + tap;                                              \
+    for (; k >= STEP; k -= STEP) {                                                                    \
+      for (int u = 0; u < STEP; u++) GEMM_STEP(ROWS, u % PHASES, u, b + u * (B_ROW))                  \
+      for (int i = 0; i < ROWS; i++) a[i] += STEP;                                                    \
+      b += STEP * (B_ROW);                                                                            \
+    }                                                                                                 \
+    COMPACT_LOOP for (; k > 0; k--) {                                                                 \
+      GEMM_STEP(ROWS, 0, 0, b)                                                                        \
+      for (int i = 0; i < ROWS; i++) a[i]++;                                                          \
+      b += B_ROW;                                                                                     \
+    }                                                                                                 \
+  } while (--tap_count)
 #define GEMM_STEP(ROWS, PHASE, K, B)                                                                  \
   {                                                                                                   \
     f32x4 b0 = f32x4_load(B), b1 = f32x4_load((B) + 4);                                               \
@@ -66,6 +51,25 @@ typedef struct {
       sum[PHASE][i][0] = f32x4_fma(s, b0, sum[PHASE][i][0]);                                          \
       sum[PHASE][i][1] = f32x4_fma(s, b1, sum[PHASE][i][1]);                                          \
     }                                                                                                 \
+  }
+
+// c[ROWS][8] = (add ? c : 0) + the products. A tile is a function because engines replace slow code by fast
+// code only where a function is entered.
+#define GEMM_TILE(NAME, ROWS, PHASES, B_ROW)                                                          \
+  SHARED void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,   \
+                   int32_t depth, const float *b, int32_t b_row, float *c, int32_t c_row, int32_t add) { \
+    f32x4 sum[PHASES][ROWS][2];                                                                       \
+    for (int p = 0; p < PHASES; p++)                                                                  \
+      for (int i = 0; i < ROWS; i++) sum[p][i][0] = sum[p][i][1] = f32x4_splat(0);                    \
+    if (add)                                                                                          \
+      for (int i = 0; i < ROWS; i++)                                                                  \
+        for (int h = 0; h < 2; h++) sum[0][i][h] = f32x4_load(c + i * c_row + 4 * h);                 \
+    GEMM_SUM(ROWS, PHASES, B_ROW);                                                                    \
+    for (int i = 0; i < ROWS; i++)                                                                    \
+      for (int h = 0; h < 2; h++) {                                                                   \
+        for (int p = 1; p < PHASES; p++) sum[0][i][h] = f32x4_add(sum[0][i][h], sum[p][i][h]);        \
+        f32x4_store(c + i * c_row + 4 * h, sum[0][i][h]);                                             \
+      }                                                                                               \
   }
 
 GEMM_TILE(gemm_tile_1, 1, 4, 8)

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, View
-from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size
+from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, cost
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
 from pyruntime_wasm.printer import SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
+
+_LIGHT = 8  # operations that are worth printing for each vector of a tile
 
 
 @dataclass
@@ -141,11 +143,22 @@ class Epilogue:
     def _address(self, operand: Operand) -> str:
         return total([operand.name, scaled("r", operand.strides[self.row]), scaled("j", operand.strides[-1])])
 
-    def statements(self) -> list[str]:
-        """C statements for the point, or the four points, at (r, j)."""
+    @property
+    def light(self) -> bool:
+        """Whether whole tiles can be finished in registers: few operations on adjacent columns."""
+        strides = [o.strides[-1] for o in self.operands.values()]
+        return (
+            self.vector
+            and cost(self.body) <= _LIGHT
+            and self.output.strides[-1] == "1"
+            and all(s in ("0", "1") for s in strides)
+        )
+
+    def statements(self, *, whole: bool = False) -> list[str]:
+        """C statements for the point, or the four points, at (r, j); `whole` promises that there are four."""
         printer = Printer(self.mode, self._vector_leaf if self.vector else self._scalar_leaf)
         value = printer.value(self.body)
-        finish = self._vector_store(value) if self.vector else self._scalar_store(value)
+        finish = self._vector_store(value, whole) if self.vector else self._scalar_store(value)
         return [*printer.statements, finish]
 
     def _vector_leaf(self, node: Scalar) -> str:
@@ -170,9 +183,11 @@ class Epilogue:
             case _:
                 raise AssertionError(f"{type(node).__name__} is no leaf")
 
-    def _vector_store(self, value: str) -> str:
+    def _vector_store(self, value: str, whole: bool) -> str:
         memory, address = VECTOR.classes[self.output.dtype].memory, self._address(self.output)
         stride = self.output.strides[-1]
+        if stride == "1" and whole:
+            return f"{memory}_store({address}, {value});"
         if stride == "1":
             return f"{memory}_store_partial({address}, {value}, columns - j);"
         return f"{memory}_scatter({address}, {stride}, {value}, columns - j);"

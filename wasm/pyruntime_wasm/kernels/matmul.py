@@ -64,6 +64,7 @@ class MatMulKernel:
             epilogue=s.epilogue,
             batch=s.batch,
             fast=fast,
+            finish=fast and call.panels > 0 and s.epilogue.light,
             panels=call.panels,
             rows=ROWS,
             columns=COLUMNS,
@@ -78,6 +79,7 @@ class MatMulKernel:
             b_k=b_k,
             b_n=b_n,
             store_arguments=s.epilogue.block_arguments(*indices, "m0", "n0"),
+            tile_arguments=s.epilogue.block_arguments(*indices, "m0 + i", "n0 + j"),
         )
 
     def scratch(self, call: MatMul) -> Dim:
