@@ -49,10 +49,11 @@ def cases(folder: Path, name: str) -> Iterator[Case]:
 
 
 def _arrays(tensors: Mapping[str, Any]) -> Arrays:
-    return {name: _array(tensor) for name, tensor in tensors.items()}
+    return {name: decode(tensor) for name, tensor in tensors.items()}
 
 
-def _array(tensor: Mapping[str, Any]) -> NDArray[Any]:
+def decode(tensor: Mapping[str, Any]) -> NDArray[Any]:
+    """The array of a tensor in a case file, or from the harness."""
     if "base64" in tensor:
         flat = np.frombuffer(base64.b64decode(tensor["base64"]), tensor["dtype"])
     else:
@@ -87,7 +88,7 @@ def check(page: Page, url: str, folder: Path, name: str, options: Mapping[str, A
             for (_, expected), outputs in zip(case.runs, made["outputs"], strict=True):
                 assert outputs.keys() == expected.keys()
                 for key, array in expected.items():
-                    assert_close(_array(outputs[key]), array, case.tolerance)
+                    assert_close(decode(outputs[key]), array, case.tolerance)
         except (AssertionError, PlaywrightError) as error:
             failures.append(f"{case.name}: {error}")
     assert not failures, f"{len(failures)} cases:\n" + "\n".join(failures)
