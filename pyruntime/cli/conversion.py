@@ -20,8 +20,9 @@ from pyruntime.pack.schema import Entry
 from pyruntime.runtime.bind import spec_of
 
 LARGEST = 6  # kernels shown
-OPS = 4  # ops shown of a kernel
-BAR = 16  # characters of the longest bar
+OPS = 3  # ops shown of a kernel
+STEP = 32  # characters of a kernel's name
+BAR = 12  # characters of the longest bar
 
 
 def show(report: Report, console: Console) -> None:
@@ -52,9 +53,9 @@ def _facts(report: Report) -> str:
         f"{_count(report.nodes, 'node')} → {_count(len(report.kernels), 'kernel call')}",
         *([_count(report.dispatches, "GPU dispatch", "es")] if "webgpu" in report.targets else []),
         f"{look.count_text(operations)} operations{at}",
-        f"{look.bytes_text(report.weights_bytes)} of weights",
     ]
-    return f"{source}, for {' and '.join(report.targets)}\n{' · '.join(made)}"
+    weights = look.bytes_text(report.weights_bytes)
+    return f"{source} · {weights} of weights · for {' and '.join(report.targets)}\n{' · '.join(made)}"
 
 
 def _count(number: int, what: str, plural: str = "s") -> str:
@@ -92,25 +93,32 @@ def _files(report: Report) -> Table:
 def _kernels(report: Report) -> Table:
     """The kernels with the most operations, each with its share."""
     counts = [(value_of(k.operations, _ones(report)), k) for k in report.kernels]
-    total = sum(count for count, _ in counts) or 1
-    largest = sorted(counts, key=lambda c: -c[0])[:LARGEST]
+    total = sum(count for count, _ in counts)
+    largest = [c for c in sorted(counts, key=lambda c: -c[0])[:LARGEST] if c[0]]
     table = look.table(
         "largest kernels", "operations", "share", "", "computes", right=("operations", "share")
     )
     for count, kernel in largest:
-        bar = "━" * max(round(BAR * count / max(largest[0][0], 1)), 1 if count else 0)
         table.add_row(
-            Text(kernel.step, style=look.NAME),
+            Text(_shortened(kernel.step), style=look.NAME),
             look.count_text(count),
             f"{100 * count / total:.0f} %",
-            Text(bar, style="green"),
+            Text("━" * max(round(BAR * count / largest[0][0]), 1), style="green"),
             Text(_computes(kernel), style=look.QUIET),
         )
-    if len(counts) > LARGEST:
+    if len(counts) > len(largest):
         templates = Counter(k.template for k in report.kernels).most_common()
         of = ", ".join(f"{n} {template}" for template, n in templates)
         table.add_row(Text(f"of {of}", style=look.QUIET))
     return table
+
+
+def _shortened(step: str) -> str:
+    """A step's name whose middle gives way, since nodes' names differ at their end: "conv …stage2/conv1"."""
+    if len(step) <= STEP:
+        return step
+    template, _, name = step.partition(" ")
+    return f"{template} …{name[-(STEP - len(template) - 2) :]}"
 
 
 def _computes(kernel: KernelStep) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import tempfile
@@ -25,7 +26,7 @@ from pyruntime.runtime.session import Device, Session
 from pyruntime.runtime.tensors import TensorSpec
 
 FIRST_VALUES = 8
-SHOWN_VALUES = 4
+VALUES = 28  # characters of values shown
 
 
 @dataclass(frozen=True)
@@ -205,9 +206,8 @@ def _described(spec: TensorSpec) -> str:
 
 def show(result: Result, console: Console) -> None:
     """Print the outputs as a table, then what the run took."""
-    table = look.table(
-        "output", "dtype", "shape", "min", "mean", "max", "first values", right=("min", "mean", "max")
-    )
+    numbers = ("min", "mean", "max")
+    table = look.table("output", "dtype", "shape", *numbers, "first values", right=numbers)
     for tensor in result.outputs:
         table.add_row(
             Text(tensor.name, style=look.NAME),
@@ -246,9 +246,12 @@ def _times(result: Result) -> Text:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+    return "" if value is None else f"{value:.5g}"
 
 
 def _first(tensor: Summary) -> str:
-    shown = [f"{v:.4g}" if isinstance(v, float) else str(v).lower() for v in tensor.first[:SHOWN_VALUES]]
-    return ", ".join(shown) + (" …" if math.prod(tensor.shape) > SHOWN_VALUES else "")
+    """As many of the first values as fit."""
+    texts = [f"{v:.4g}" if isinstance(v, float) else str(v).lower() for v in tensor.first]
+    shown = list(itertools.takewhile(lambda i: len(", ".join(texts[: i + 1])) <= VALUES, range(len(texts))))
+    more = " …" if math.prod(tensor.shape) > len(shown) else ""
+    return ", ".join(texts[: len(shown)]) + more

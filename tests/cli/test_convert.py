@@ -20,7 +20,7 @@ def test_a_model_becomes_a_pack(invoke: Invoke, model: Path) -> None:
     result = invoke("convert", model, "--target", "webgpu")
     assert result.exit_code == 0, result.output
     assert Path("fc.pack/pack.json").is_file()
-    for part in ("fc.pack", "opset 17, for webgpu", "rows × 4", "pack.json", "MatMul + Add + Relu"):
+    for part in ("fc.pack", "opset 17 · ", "for webgpu", "rows × 4", "pack.json", "MatMul + Add + Relu"):
         assert part in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100
 
