@@ -137,23 +137,31 @@ def cast(value: Scalar, dtype: DType) -> Scalar:
 
 
 def transform(tree: Scalar, leaf: Callable[[Scalar], Scalar]) -> Scalar:
-    """tree with every leaf (anything but a Call) replaced by leaf(node)."""
-    if isinstance(tree, Call):
-        args = tuple(transform(a, leaf) for a in tree.args)
-        return (
-            tree
-            if all(a is b for a, b in zip(args, tree.args, strict=True))
-            else Call(tree.dtype, tree.function, args)
-        )
-    return leaf(tree)
+    """tree with every leaf (anything but a Call) replaced by leaf(node); what is shared stays shared."""
+    done: dict[int, Scalar] = {}
+    for node in walk(tree):
+        if isinstance(node, Call):
+            args = tuple(done[id(a)] for a in node.args)
+            same = all(a is b for a, b in zip(args, node.args, strict=True))
+            done[id(node)] = node if same else Call(node.dtype, node.function, args)
+        else:
+            done[id(node)] = leaf(node)
+    return done[id(tree)]
 
 
 def walk(tree: Scalar) -> Iterator[Scalar]:
-    """All nodes, children before parents."""
-    if isinstance(tree, Call):
-        for arg in tree.args:
-            yield from walk(arg)
-    yield tree
+    """The distinct nodes by identity, children before parents: linear in trees that share subtrees."""
+    seen: set[int] = set()
+    pending = [(tree, False)]
+    while pending:
+        node, finished = pending.pop()
+        if finished:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            pending.append((node, True))
+            if isinstance(node, Call):
+                pending += [(arg, False) for arg in reversed(node.args)]
 
 
 # operations that one element costs on a CPU, for deciding what to compute twice

@@ -293,6 +293,7 @@ class Printer:
     _nodes: list[_Node] = field(default_factory=list)
     _by_shape: dict[object, int] = field(default_factory=dict)
     _by_id: dict[int, int] = field(default_factory=dict)
+    _kept: list[Scalar] = field(default_factory=list)  # so that no id is used twice
     _statements: list[str] = field(default_factory=list)
 
     def block(self, trees: Sequence[Scalar]) -> Block:
@@ -311,6 +312,7 @@ class Printer:
         if id(tree) in self._by_id:
             return self._by_id[id(tree)]
         original, tree = tree, _simpler(tree)
+        self._kept.append(tree)
         args = [self._intern(a) for a in tree.args] if isinstance(tree, Call) else []
         folded = self._folded(tree, args)
         shape = (
