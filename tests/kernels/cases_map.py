@@ -9,8 +9,8 @@ import numpy as np
 from pyruntime.ir.dims import Dim, product, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Guard, Indirect, Map, View
-from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
-from tests.kernels.case import Case, Maker, row_major
+from pyruntime.ir.scalar import FUNCTIONS, Const, Index, Load, Scalar, Size, call, cast
+from tests.kernels.case import Case, Maker
 
 BOOL, F16, F32, F64 = DType.BOOL, DType.F16, DType.F32, DType.F64
 I32, I64, U8 = DType.I32, DType.I64, DType.U8
@@ -265,8 +265,110 @@ def dtypes() -> Iterator[Case]:
                 yield _map(maker, f"{dtype!r} to {target!r}", (11,), cast(x(0, dtype), target), [view])
 
 
+# functions that are defined, or accurate on every target, on a part of the reals only
+RANGES = {
+    "acosh": (1.0, 9.0),
+    "asin": (-0.95, 0.95),
+    "acos": (-0.95, 0.95),
+    "atanh": (-0.95, 0.95),
+    "log": (0.01, 20.0),
+    "sqrt": (0.0, 50.0),
+    "tan": (-1.4, 1.4),
+    "pow": (0.1, 4.0),
+    "exp": (-9.0, 9.0),
+}
+DOMAINS = {"f": (F32, F16), "i": (I32, DType.I8, I64), "u": (DType.U32, U8), "b": (BOOL,)}
+
+
+def functions() -> Iterator[Case]:
+    """Every function of FUNCTIONS, for every class of dtypes that it takes."""
+    for function in FUNCTIONS.values():
+        for dtype in [d for letter in function.domain for d in DOMAINS[letter]]:
+            maker = Maker(seed=len(function.name))
+            shape = (3, 41)
+            views = [maker.dense(shape, dtype) for _ in range(function.arity - (function.name == "select"))]
+            loads: list[Scalar] = [x(i, dtype) for i in range(len(views))]
+            for i, view in enumerate(views):
+                values = maker.inputs[view.tensor]
+                if dtype.is_float:
+                    low, high = RANGES.get(function.name, (-4.0, 4.0))
+                    values[:] = low + (high - low) * (values.astype(np.float32) + 1) / 2
+                    # between steps of what rounds
+                    values[:] = np.where(np.abs(values - np.rint(values)) < 0.01, values + 0.1, values)
+                if i and (function.name.startswith("shift") or function.name == "ipow"):
+                    values[:] = np.abs(values) % 8
+            if function.name == "select":
+                views.append(maker.dense(shape, BOOL))
+                loads.insert(0, x(2, BOOL))
+            yield _map(maker, f"{function.name} of {dtype!r}", shape, call(function.name, *loads), views)
+            if dtype is I32 and function.arity == 2:
+                tree = call(function.name, x(0, dtype), number(3, dtype))
+                yield _map(maker, f"{function.name} of {dtype!r} and 3", shape, tree, views[:1])
+
+
+def special() -> Iterator[Case]:
+    """NaN, infinities and signed zeros."""
+    values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, -2.5, 3.4e38, 1e-45], np.float32)
+    first, second = np.meshgrid(values, values)
+    for name in ("min", "max", "add", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge"):
+        maker = Maker()
+        views = [maker.dense((81,)), maker.dense((81,))]
+        for view, operand in zip(views, (first, second), strict=True):
+            maker.inputs[view.tensor][:] = operand.ravel()
+        yield _map(maker, f"special values: {name}", (81,), call(name, x(0), x(1)), views)
+    for name in (
+        "is_nan",
+        "is_inf",
+        "neg",
+        "abs",
+        "sign",
+        "floor",
+        "round",
+        "sqrt",
+        "exp",
+        "tanh",
+        "erf",
+        "sin",
+    ):
+        maker = Maker()
+        view = maker.dense((9,))
+        maker.inputs[view.tensor][:] = values
+        yield _map(maker, f"special values: {name}", (9,), call(name, x(0)), [view])
+    maker = Maker()
+    constants = (
+        number(float("nan")),
+        number(float("inf")),
+        number(float("-inf")),
+        number(-0.0),
+        number(1e-45),
+    )
+    tree: Scalar = number(7.0)
+    for i, constant in enumerate(constants):
+        tree = call("select", call("eq", Index(I32, 0), number(i, I32)), constant, tree)
+    yield _map(maker, "special values: literals", (7,), tree, [])
+
+
+def wide() -> Iterator[Case]:
+    """Integers that need all their bits, and trees that share much."""
+    for dtype in INTEGERS:
+        limits = np.iinfo(dtype.value)
+        values = [limits.min, limits.max, limits.max // 2 + 1, 1, 3]
+        for name in ("add", "mul", "div", "rem", "mod", "max", "lt", "sub"):
+            maker = Maker()
+            views = [maker.dense((25,), dtype), maker.dense((25,), dtype)]
+            first, second = np.meshgrid(np.array(values, dtype.value), np.array(values, dtype.value))
+            for view, operand in zip(views, (first, second), strict=True):
+                maker.inputs[view.tensor][:] = operand.ravel()
+            tree = call(name, x(0, dtype), x(1, dtype))
+            yield _map(maker, f"{name} of wide {dtype!r}", (25,), tree, views)
+    maker = Maker()
+    tree = x()
+    for _ in range(40):  # 2^40 nodes, were it not for sharing
+        tree = call("mul", call("add", tree, tree), number(0.5))
+    yield _map(maker, "shared subtrees", (9,), tree, [maker.dense((9,))])
+
+
 def cases() -> Iterator[Case]:
     """All of them."""
-    for group in (shapes, strides, symbolic, guards, indirect, indices, dtypes):
+    for group in (shapes, strides, symbolic, guards, indirect, indices, dtypes, functions, special, wide):
         yield from group()
-    assert row_major((2, 3)) == (3, 1)

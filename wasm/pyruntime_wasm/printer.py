@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Scalar
+from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Scalar, walk
 
 
 @dataclass(frozen=True)
@@ -113,18 +113,8 @@ def vectorisable(tree: Scalar) -> bool:
 
 
 def nodes(tree: Scalar) -> list[Scalar]:
-    """The distinct nodes of a tree by identity, children first: linear in trees that share subtrees."""
-    seen: dict[int, Scalar] = {}
-
-    def visit(node: Scalar) -> None:
-        if id(node) in seen:
-            return
-        for arg in node.args if isinstance(node, Call) else ():
-            visit(arg)
-        seen[id(node)] = node
-
-    visit(tree)
-    return list(seen.values())
+    """The distinct nodes of a tree, children first."""
+    return list(walk(tree))
 
 
 def literal(value: float | int | bool, dtype: DType) -> str:

@@ -176,12 +176,11 @@ NOINLINE double f64_pow(double x, double y) {
   double r;
   if (t == 1) {
     r = 1;
-  } else if (whole && __builtin_fabs(y) <= 64 && finite) {
-    double square = t;
+  } else if (whole && __builtin_fabs(y) <= 16 && finite) {
+    double square = y < 0 ? 1 / t : t;
     r = 1;
     for (int n = (int)__builtin_fabs(y); n; n >>= 1, square *= square)
       if (n & 1) r *= square;
-    r = y < 0 ? 1 / r : r;
   } else {
     r = f64_exp(y * f64_log(t));
   }

@@ -97,7 +97,7 @@ INLINE b32 b32_max(b32 x, b32 y) { return x | y; }
   INLINE T T##_min(T x, T y) { return x != x || x < y ? x : y; }                                      \
   INLINE T T##_max(T x, T y) { return x != x || x > y ? x : y; }                                      \
   INLINE T T##_abs(T x) { return __builtin_fabs##SUFFIX(x); }                                         \
-  INLINE T T##_sign(T x) { return x > 0 ? 1 : x < 0 ? -1 : x; }                                       \
+  INLINE T T##_sign(T x) { return x > 0 ? 1 : x < 0 ? -1 : x + 0; }                                   \
   INLINE T T##_floor(T x) { return __builtin_floor##SUFFIX(x); }                                      \
   INLINE T T##_ceil(T x) { return __builtin_ceil##SUFFIX(x); }                                        \
   INLINE T T##_round(T x) { return __builtin_rint##SUFFIX(x); }                                       \

@@ -40,9 +40,19 @@ INLINE f32x4 f32x4_floor(f32x4 a) { return wasm_f32x4_floor(a); }
 INLINE f32x4 f32x4_ceil(f32x4 a) { return wasm_f32x4_ceil(a); }
 INLINE f32x4 f32x4_trunc(f32x4 a) { return wasm_f32x4_trunc(a); }
 INLINE f32x4 f32x4_round(f32x4 a) { return wasm_f32x4_nearest(a); }
-// NaN if one operand is NaN
-INLINE f32x4 f32x4_min(f32x4 a, f32x4 b) { return wasm_f32x4_min(a, b); }
-INLINE f32x4 f32x4_max(f32x4 a, f32x4 b) { return wasm_f32x4_max(a, b); }
+// Whether the compiler knows v, and knows that no lane is NaN.
+typedef float f32x4_lanes __attribute__((vector_size(16)));
+#define F32X4_LANE_KNOWN(v, i)                                                                        \
+  (__builtin_constant_p(((f32x4_lanes)(v))[i]) && ((f32x4_lanes)(v))[i] == ((f32x4_lanes)(v))[i])
+#define F32X4_KNOWN(v)                                                                                \
+  (F32X4_LANE_KNOWN(v, 0) && F32X4_LANE_KNOWN(v, 1) && F32X4_LANE_KNOWN(v, 2) && F32X4_LANE_KNOWN(v, 3))
+// NaN if one operand is NaN. Against a known bound one machine instruction does that, otherwise about eight.
+INLINE f32x4 f32x4_min(f32x4 a, f32x4 b) {
+  return F32X4_KNOWN(b) ? wasm_f32x4_pmin(a, b) : F32X4_KNOWN(a) ? wasm_f32x4_pmin(b, a) : wasm_f32x4_min(a, b);
+}
+INLINE f32x4 f32x4_max(f32x4 a, f32x4 b) {
+  return F32X4_KNOWN(b) ? wasm_f32x4_pmax(a, b) : F32X4_KNOWN(a) ? wasm_f32x4_pmax(b, a) : wasm_f32x4_max(a, b);
+}
 
 // a * b + c and c - a * b, rounded once in the relaxed variant and twice in the other
 INLINE f32x4 f32x4_fma(f32x4 a, f32x4 b, f32x4 c) {

@@ -1,0 +1,162 @@
+"""Accuracy of the elementary functions of vmath.h and f64.h, in both variants, over all magnitudes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Map, Tensor, View
+from pyruntime.ir.scalar import Load, call
+from tests.kernels import wasm_harness
+from tests.kernels.case import Case
+
+pytestmark = pytest.mark.wasm
+
+Array = NDArray[Any]
+COUNT = 60_000
+
+# function -> NumPy's, and the bound in units in the last place that vmath.h states
+UNARY: dict[str, tuple[Callable[[Array], Array], float]] = {
+    "exp": (np.exp, 1),
+    "log": (np.log, 1),
+    "tanh": (np.tanh, 2),
+    "erf": (np.vectorize(math.erf, otypes=[np.float64]), 2),
+    "sin": (np.sin, 2),
+    "cos": (np.cos, 2),
+    "tan": (np.tan, 3),
+    "asin": (np.arcsin, 3),
+    "acos": (np.arccos, 2),
+    "atan": (np.arctan, 2),
+    "sinh": (np.sinh, 2),
+    "cosh": (np.cosh, 2),
+    "asinh": (np.arcsinh, 2),
+    "acosh": (np.arccosh, 2),
+    "atanh": (np.arctanh, 2),
+    "sqrt": (np.sqrt, 0),
+    "floor": (np.floor, 0),
+    "ceil": (np.ceil, 0),
+    "round": (np.rint, 0),
+    "trunc": (np.trunc, 0),
+    "sign": (np.sign, 0),
+}
+BINARY: dict[str, tuple[Callable[[Array, Array], Array], float]] = {
+    "pow": (np.power, 1),
+    "atan2": (np.arctan2, 2),
+    "rem": (np.fmod, 0),
+    "min": (np.minimum, 0),
+    "max": (np.maximum, 0),
+}
+SPECIAL = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    2.0,
+    -2.0,
+    3.0,
+    -3.0,
+    math.inf,
+    -math.inf,
+    math.nan,
+    1e-45,
+    -1e-45,
+)
+# what f64.h promises, relative to the magnitude
+DOUBLE = {"pow": 1e-13}
+
+
+def samples(dtype: DType, seed: int) -> Array:
+    """Special values, all exponents, and ranges in which the functions are interesting."""
+    random = np.random.default_rng(seed)
+    kind = np.dtype(dtype.value)
+    integer = np.dtype(f"uint{dtype.bits}")
+    bits = random.integers(0, 2**dtype.bits, COUNT // 4, dtype=integer).view(kind)
+    uniform = [random.uniform(-scale, scale, COUNT // 8) for scale in (1.0, 1.5, 5.0, 20.0, 90.0, 1e4)]
+    grid = [v for v in SPECIAL for _ in SPECIAL] if seed == 0 else list(SPECIAL) * len(SPECIAL)
+    return np.concatenate([np.asarray(part, kind) for part in (grid, *uniform, bits)])
+
+
+def _case(name: str, dtype: DType, operands: list[Array]) -> Case:
+    count = operands[0].size
+    tensors = [Tensor(f"x{i}", dtype, count, "input") for i in range(len(operands))]
+    body = call(name, *(Load(dtype, i) for i in range(len(operands))))
+    made = Map(
+        name=f"{name} {dtype!r}",
+        sizes=(count,),
+        body=body,
+        inputs=tuple(View(t, 0, (1,)) for t in tensors),
+        output=View(Tensor("y", dtype, count), 0, (1,)),
+    )
+    return Case(made.name, made, dict(zip(tensors, operands, strict=True)))
+
+
+def _operands(name: str, dtype: DType) -> list[Array]:
+    operands = [samples(dtype, seed) for seed in range(2 if name in BINARY else 1)]
+    with np.errstate(all="ignore"):
+        if name == "rem":
+            operands[1] = np.where(np.abs(operands[0]) < 1e6 * np.abs(operands[1]), operands[1], 3).astype(
+                dtype.value
+            )
+        if dtype is DType.F64 and name in ("sin", "cos", "tan"):
+            operands[0] = np.where(np.abs(operands[0]) < 1e4, operands[0], 1)
+        if dtype is DType.F64 and name == "pow":
+            operands[1] = np.clip(operands[1], -8, 8)
+    return operands
+
+
+@pytest.fixture(scope="module")
+def suite() -> wasm_harness.Suite:
+    cases = [_case(n, d, _operands(n, d)) for d in (DType.F32, DType.F64) for n in (*UNARY, *BINARY)]
+    return wasm_harness.build(cases)
+
+
+def _run(suite: wasm_harness.Suite, name: str, dtype: DType, variant: str) -> tuple[Array, list[Array]]:
+    case = next(c for c in suite.cases if c.name == f"{name} {dtype!r}")
+    with np.errstate(all="ignore"):
+        actual, _ = suite.run(case, variant)
+    return actual, list(case.inputs.values())
+
+
+@pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
+    actual, operands = _run(suite, name, DType.F32, variant)
+    function, bound = {**UNARY, **BINARY}[name]
+    with np.errstate(all="ignore"):
+        exact = np.asarray(function(*(o.astype(np.float64) for o in operands)))
+        rounded = exact.astype(np.float32)
+        np.testing.assert_array_equal(np.isnan(actual), np.isnan(rounded))
+        unit = np.spacing(np.abs(rounded)).astype(np.float64)
+        off = np.abs(actual.astype(np.float64) - exact) / unit
+        off = np.where((actual == rounded) | np.isnan(rounded), 0, off)
+        zero = (rounded == 0) & (actual == 0) & (exact == 0)
+    worst = int(np.argmax(off))
+    assert off[worst] <= bound, (
+        f"{off[worst]:.2f} ulp at {[o[worst] for o in operands]}: {actual[worst]}, not {rounded[worst]}"
+    )
+    if name not in ("min", "max"):  # NumPy takes either zero
+        np.testing.assert_array_equal(np.signbit(actual[zero]), np.signbit(rounded[zero]))
+
+
+@pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_double(suite: wasm_harness.Suite, name: str, variant: str) -> None:
+    actual, operands = _run(suite, name, DType.F64, variant)
+    function, _ = {**UNARY, **BINARY}[name]
+    with np.errstate(all="ignore"):
+        exact = np.asarray(function(*operands))
+        np.testing.assert_array_equal(np.isnan(actual), np.isnan(exact))
+        scale = np.maximum(np.abs(exact), 1e-300)
+        off = np.where((actual == exact) | np.isnan(exact), 0, np.abs(actual - exact) / scale)
+    worst = int(np.argmax(off))
+    assert off[worst] <= DOUBLE.get(name, 1e-14), (
+        f"{off[worst]} at {[o[worst] for o in operands]}: {actual[worst]}"
+    )
