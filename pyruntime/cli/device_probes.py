@@ -125,5 +125,5 @@ def _trial(device: str) -> Finding:
     if "error" in answer:
         absent = answer.get("code") in ABSENT
         return Finding(device, "missing" if absent else "broken", detail=answer["error"])
-    times = f"converted in {seconds_text(answer['convert'])}, first run {seconds_text(answer['run'])}"
+    times = f"converted in {seconds_text(answer['convert'])}, ran in {seconds_text(answer['run'])}"
     return Finding(device, "ok", detail=f"right result; {times}")

@@ -84,4 +84,4 @@ def _table(nodes: tuple[UnsupportedError, ...]) -> RenderableType:
     table = look.table(*told)
     for texts in zip(*told.values(), strict=True):
         table.add_row(*map(Text, texts))
-    return Group(Text(f"{len(nodes)} nodes of this model cannot be converted:"), table)
+    return Group(Text(f"{len(nodes)} nodes of this model cannot be converted:\n"), table)

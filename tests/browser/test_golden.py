@@ -64,6 +64,7 @@ def test_pages_with_policies(
     golden.check(page, "/packs/affine", packs, "affine", options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [WASM, WEBGPU])
 def test_golden_packs(page: Page, server: Server, golden_packs: Path, options: dict[str, Any]) -> None:
     """Every op case that the native runtimes pass too."""

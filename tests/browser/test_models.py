@@ -17,7 +17,7 @@ from tests.converter.compare import assert_close
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.shared]
+pytestmark = [pytest.mark.browser, pytest.mark.shared, pytest.mark.slow]
 
 MODELS = ("ultraface_rfb320", "magika_v1")
 
