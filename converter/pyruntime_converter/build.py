@@ -102,7 +102,8 @@ def build_pack(
 ) -> Report:
     """Compile graphs to a pack with an entry for each; they share weights and kernels.
 
-    Entries are named as the graphs; a single one is `main`. The graphs are changed. Arguments and errors as for `convert`; `model` says where they come from.
+    Entries are named as the graphs; a single one is `main`. The graphs are changed. Arguments and errors as
+    for `convert`; `model` says where they come from.
     """
     nodes = sum(len(g.nodes) for g in graphs)
     tell("optimise", 0, 1, f"{nodes} nodes")

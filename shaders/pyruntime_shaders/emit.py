@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall, Program, Tensor
-from pyruntime_shaders.module import INFINITY_BITS, Kernel, Workgroups
+from pyruntime_shaders.module import INFINITY_BITS, Access, Kernel, Workgroups
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Shader:
 
     name: str
     code: str
-    access: tuple[str, ...]
+    access: tuple[Access, ...]
     words: int
 
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jinja2
 
@@ -44,11 +44,14 @@ def fold(groups: Dim) -> tuple[Dim, Dim]:
     return minimum(groups, MAX_GROUPS), ceildiv(groups, MAX_GROUPS)
 
 
+Access = Literal["read", "read_write"]
+
+
 class Binding(NamedTuple):
     """One storage buffer of a shader: its WGSL name, access mode and element type."""
 
     name: str
-    access: str
+    access: Access
     type: str
 
 
@@ -102,7 +105,7 @@ class Kernel:
         return (self.template, self.values)
 
     @property
-    def access(self) -> tuple[str, ...]:
+    def access(self) -> tuple[Access, ...]:
         """Access mode of each storage buffer: read or read_write."""
         bindings = dict(self.values)["bindings"]
         assert isinstance(bindings, tuple)

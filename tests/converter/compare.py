@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def assert_close(actual: NDArray[Any], expected: NDArray[Any], tolerance: float) -> None:
-    """Equal shape, dtype, NaN and infinities; floats within tolerance of the largest magnitude, others equal."""
+    """Equal shape, dtype, NaN, infinities; floats within tolerance of the largest magnitude, others equal."""
     assert actual.shape == expected.shape
     assert actual.dtype == expected.dtype
     if expected.dtype.kind != "f":

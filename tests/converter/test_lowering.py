@@ -1,9 +1,11 @@
-"""Every golden case through passes and lowering, run by the reference executor, equals the op's own reference."""
+"""Every golden case through passes and lowering, run by the reference executor, equals the op's reference."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from pyruntime_converter.lowering.lower import lower
+from pyruntime_converter.passes import optimise
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dtypes import DType
@@ -12,8 +14,6 @@ from pyruntime.ops.builder import Builder
 from pyruntime.ops.cases import all_cases, case_id, graph_of
 from pyruntime.ops.definition import Case
 from pyruntime.ops.interpret import run_program
-from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.passes import optimise
 from tests.converter.compare import assert_close
 from tests.golden.cases import NO_KERNEL, Golden, goldens
 

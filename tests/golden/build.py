@@ -1,4 +1,4 @@
-"""Writes the golden packs, with inputs and outputs as JSON beside each: `python -m tests.golden.build OUTDIR`."""
+"""Writes the golden packs, inputs and outputs as JSON beside each: `python -m tests.golden.build OUTDIR`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from pyruntime.errors import UnsupportedError
-from pyruntime.pack.schema import Model
 from pyruntime_converter.build import build_pack
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 from pyruntime_shaders.emit import render_programs
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.pack.schema import Model
 from tests.golden.cases import Golden, Run, goldens, groups
 
 GAPS = Path(__file__).with_name("webgpu_gaps.txt")

@@ -1,4 +1,4 @@
-"""The golden cases: one list for pytest on both native devices and for browsers, made from the op definitions."""
+"""The golden cases, one list for pytest on both native devices and for browsers, from the op definitions."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -18,7 +19,7 @@ DEVICES = [
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_golden_packs(golden_packs: Path, device: str) -> None:
+def test_golden_packs(golden_packs: Path, device: Literal["webgpu", "wasm"]) -> None:
     """Every case of every pack, at every size; failures are gathered, so that one run shows them all."""
     failures: list[str] = []
     count = 0

@@ -17,7 +17,7 @@ from pyruntime.ir.kernel import KernelCall, Tensor, View
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """One call, the elements of the tensors that nothing writes, and the symbols' values."""
 
@@ -25,8 +25,10 @@ class Case:
     call: KernelCall
     inputs: Mapping[Tensor, Array]
     symbols: Mapping[str, int] = field(default_factory=dict)
+    wasm_only: str = ""  # why WebGPU cannot be held to the reference here
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        """Its name: the text of a tree with shared subtrees can be without end."""
         return self.name
 
 

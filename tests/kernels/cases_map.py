@@ -45,10 +45,11 @@ def _map(
     body: Scalar,
     inputs: Sequence[View],
     output: View | None = None,
+    wasm_only: str = "",
 ) -> Case:
     output = output or maker.output(sizes, body.dtype)
     made = Map(name=name, sizes=tuple(sizes), body=body, inputs=tuple(inputs), output=output)
-    return Case(name, made, maker.inputs, maker.symbols)
+    return Case(name, made, maker.inputs, maker.symbols, wasm_only)
 
 
 def shapes() -> Iterator[Case]:
@@ -302,8 +303,10 @@ def functions() -> Iterator[Case]:
                 loads.insert(0, x(2, BOOL))
             yield _map(maker, f"{function.name} of {dtype!r}", shape, call(function.name, *loads), views)
             if dtype is I32 and function.arity == 2:
+                maker = Maker()
                 tree = call(function.name, x(0, dtype), number(3, dtype))
-                yield _map(maker, f"{function.name} of {dtype!r} and 3", shape, tree, views[:1])
+                views = [maker.dense(shape, dtype)]
+                yield _map(maker, f"{function.name} of {dtype!r} and 3", shape, tree, views)
 
 
 def special() -> Iterator[Case]:
@@ -315,7 +318,8 @@ def special() -> Iterator[Case]:
         views = [maker.dense((81,)), maker.dense((81,))]
         for view, operand in zip(views, (first, second), strict=True):
             maker.inputs[view.tensor][:] = operand.ravel()
-        yield _map(maker, f"special values: {name}", (81,), call(name, x(0), x(1)), views)
+        lax = "x != NaN is false on drivers that assume NaN away" if name == "ne" else ""
+        yield _map(maker, f"special values: {name}", (81,), call(name, x(0), x(1)), views, wasm_only=lax)
     for name in (
         "is_nan",
         "is_inf",
@@ -333,7 +337,8 @@ def special() -> Iterator[Case]:
         maker = Maker()
         view = maker.dense((9,))
         maker.inputs[view.tensor][:] = values
-        yield _map(maker, f"special values: {name}", (9,), call(name, x(0)), [view])
+        lax = "the sine of 3.4e38 is the driver's" if name == "sin" else ""
+        yield _map(maker, f"special values: {name}", (9,), call(name, x(0)), [view], wasm_only=lax)
     maker = Maker()
     constants = (
         number(float("nan")),
@@ -360,7 +365,8 @@ def wide() -> Iterator[Case]:
             for view, operand in zip(views, (first, second), strict=True):
                 maker.inputs[view.tensor][:] = operand.ravel()
             tree = call(name, x(0, dtype), x(1, dtype))
-            yield _map(maker, f"{name} of wide {dtype!r}", (25,), tree, views)
+            narrow = "64-bit integers have 32 bits there" if dtype.bits == 64 else ""
+            yield _map(maker, f"{name} of wide {dtype!r}", (25,), tree, views, wasm_only=narrow)
     maker = Maker()
     tree = x()
     for _ in range(40):  # 2^40 nodes, were it not for sharing

@@ -31,4 +31,6 @@ def test_case(case: Case) -> None:
         if all(t.dtype.bits < 64 for t in case.call.tensors()):
             raise
         pytest.skip(error.reason)
+    if case.wasm_only:
+        pytest.skip(case.wasm_only)
     webgpu_harness.check([case.call], case.inputs, case.symbols)

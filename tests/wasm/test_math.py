@@ -52,6 +52,7 @@ BINARY: dict[str, tuple[Callable[[Array, Array], Array], float]] = {
     "min": (np.minimum, 0),
     "max": (np.maximum, 0),
 }
+FUNCTIONS: dict[str, tuple[Callable[..., Array], float]] = {**UNARY, **BINARY}
 SPECIAL = (
     0.0,
     -0.0,
@@ -129,7 +130,7 @@ def _run(suite: wasm_harness.Suite, name: str, dtype: DType, variant: str) -> tu
 @pytest.mark.parametrize("name", [*UNARY, *BINARY])
 def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
     actual, operands = _run(suite, name, DType.F32, variant)
-    function, bound = {**UNARY, **BINARY}[name]
+    function, bound = FUNCTIONS[name]
     with np.errstate(all="ignore"):
         exact = np.asarray(function(*(o.astype(np.float64) for o in operands)))
         rounded = exact.astype(np.float32)
@@ -150,7 +151,7 @@ def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
 @pytest.mark.parametrize("name", [*UNARY, *BINARY])
 def test_double(suite: wasm_harness.Suite, name: str, variant: str) -> None:
     actual, operands = _run(suite, name, DType.F64, variant)
-    function, _ = {**UNARY, **BINARY}[name]
+    function, _ = FUNCTIONS[name]
     with np.errstate(all="ignore"):
         exact = np.asarray(function(*operands))
         np.testing.assert_array_equal(np.isnan(actual), np.isnan(exact))
