@@ -36,7 +36,8 @@ def to_image(strokes: Sequence[Stroke]) -> Array:
         distances = _distances([DOTS / 2 + (stroke - middle) * scale for stroke in strokes])
         radius = max(float(np.sort(distances)[int(len(distances) * INK)]), 1.0)
     ink = np.clip(radius - distances + 0.5, 0, 1).reshape(SIDE, FINE, SIDE, FINE)
-    return ink.mean(axis=(1, 3)).astype(np.float32)
+    image: Array = ink.mean(axis=(1, 3)).astype(np.float32)
+    return image
 
 
 def _distances(strokes: Sequence[Stroke]) -> NDArray[np.float64]:
@@ -70,7 +71,8 @@ def wobble(strokes: Sequence[Stroke], rng: np.random.Generator) -> list[Stroke]:
     def bent(stroke: Stroke) -> Stroke:
         across = stroke[:, ::-1] - 0.5  # x bends along y, and y along x
         waves = sum(bend[i] * np.sin((5 + 3 * i) * across + phase[i]) for i in range(2))
-        return (stroke - 0.5 + waves) @ matrix.T
+        turned: Stroke = (stroke - 0.5 + waves) @ matrix.T
+        return turned
 
     return [bent(stroke) for stroke in strokes]
 

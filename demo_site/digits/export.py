@@ -14,7 +14,7 @@ OPSET = 17
 
 
 def to_onnx(parameters: Parameters) -> onnx.ModelProto:
-    """The network with input `image` [batch, 1, 8, 8] and output `probabilities` [batch, 10], both float32."""
+    """The network: `image` [batch, 1, 8, 8] to `probabilities` [batch, 10], both float32."""
     initializers = {
         "conv1": _filters(parameters.conv1),
         "bias1": parameters.bias1,
@@ -23,11 +23,14 @@ def to_onnx(parameters: Parameters) -> onnx.ModelProto:
         "dense": parameters.dense,
         "bias3": parameters.bias3,
     }
-    same = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+
+    def conv(inputs: list[str], output: str, name: str) -> onnx.NodeProto:
+        return helper.make_node("Conv", inputs, [output], name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+
     nodes = [
-        helper.make_node("Conv", ["image", "conv1", "bias1"], ["edges"], "conv1", **same),
+        conv(["image", "conv1", "bias1"], "edges", "conv1"),
         helper.make_node("Relu", ["edges"], ["edges_relu"], "relu1"),
-        helper.make_node("Conv", ["edges_relu", "conv2", "bias2"], ["shapes"], "conv2", **same),
+        conv(["edges_relu", "conv2", "bias2"], "shapes", "conv2"),
         helper.make_node("Relu", ["shapes"], ["shapes_relu"], "relu2"),
         helper.make_node("MaxPool", ["shapes_relu"], ["pooled"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
         helper.make_node("Flatten", ["pooled"], ["features"], "flatten"),

@@ -48,7 +48,7 @@ def initial(rng: np.random.Generator, filters: tuple[int, int] = (12, 24)) -> Pa
 
 def patches(x: Array) -> Array:
     """The 3 x 3 surroundings of every pixel: [n, h, w, c] to [n * h * w, 9 * c]."""
-    n, h, w, c = x.shape
+    _, h, w, c = x.shape
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return np.concatenate([padded[:, r : r + h, q : q + w] for r, q in OFFSETS], axis=3).reshape(-1, 9 * c)
 
@@ -65,8 +65,9 @@ def scatter(columns: Array, shape: tuple[int, ...]) -> Array:
 
 def softmax(logits: Array) -> Array:
     """Probabilities, along the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    powers: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
 
 
 class Trace(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,9 @@ class Settings(NamedTuple):
     seed: int = 7
 
 
+DEFAULTS = Settings()
+
+
 def load_digits(seed: int = 7, test_share: float = 0.2) -> Digits:
     """scikit-learn's 1,797 digits of 8 x 8, shuffled and split."""
     from sklearn.datasets import load_digits as load
@@ -60,8 +63,8 @@ def warp(images: Array, rng: np.random.Generator) -> Array:
     # where each pixel of the result comes from
     from_x = (np.cos(turn) * x + (np.sin(turn) + slant) * y) / wide + centre + spread(0.6)
     from_y = (np.cos(turn) * y - np.sin(turn) * x) / high + centre + spread(0.4)
-    ink = sample(images, from_y, from_x)
-    return ink ** np.exp(spread(0.4))
+    ink: Array = sample(images, from_y, from_x) ** np.exp(spread(0.4))
+    return ink
 
 
 def sample(images: Array, y: Array, x: Array) -> Array:
@@ -77,13 +80,17 @@ def sample(images: Array, y: Array, x: Array) -> Array:
 
     upper = at(row, column) * (1 - right) + at(row, column + 1) * right
     lower = at(row + 1, column) * (1 - right) + at(row + 1, column + 1) * right
-    return np.clip(upper * (1 - down) + lower * down, 0, 1).astype(np.float32)
+    ink: Array = np.clip(upper * (1 - down) + lower * down, 0, 1).astype(np.float32)
+    return ink
 
 
-def train(digits: Digits, settings: Settings = Settings()) -> Parameters:
+def train(
+    digits: Digits, settings: Settings = DEFAULTS, tell: Callable[[float], None] | None = None
+) -> Parameters:
     """Adam with a rate that sinks along a cosine; the result depends on the arguments alone.
 
     Beside the digits of the data set it learns drawings of its own, so that it knows hands which that lacks.
+    `tell` hears what share of the work is done.
     """
     rng = np.random.default_rng(settings.seed)
     drawn, wanted = drawings(rng, settings.drawings)
@@ -101,6 +108,8 @@ def train(digits: Digits, settings: Settings = Settings()) -> Parameters:
             s += 0.01 * (g * g - s)
             unbiased = m / (1 - 0.9 ** (step + 1)), s / (1 - 0.99 ** (step + 1))
             p -= (rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)).astype(np.float32)
+        if tell is not None:
+            tell((step + 1) / steps)
     return parameters
 
 
