@@ -107,7 +107,7 @@ def gradients(p: Parameters, images: Array, targets: Array) -> tuple[float, Para
     predicted = softmax(t.logits)
     loss = -float(np.mean(np.sum(targets * np.log(predicted + 1e-9), axis=1)))
 
-    logits = (predicted - targets) / n
+    logits: Array = (predicted - targets) / np.float32(n)
     pooled = (logits @ p.dense.T).reshape(n, -1, half, half).transpose(0, 2, 3, 1)
     blocks = t.hidden2.reshape(n, half, 2, half, 2, -1)
     winners = blocks == t.pooled[:, :, None, :, None]

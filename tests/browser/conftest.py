@@ -76,7 +76,7 @@ def server(package: Path, packs: Path, tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
     """Chromium with WebGPU in software."""
     from playwright.sync_api import sync_playwright
