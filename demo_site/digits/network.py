@@ -12,6 +12,10 @@ Array = NDArray[np.float32]
 SIDE = 8  # images are SIDE x SIDE, one channel, 0 (paper) to 1 (ink)
 CLASSES = 10
 OFFSETS = tuple(np.ndindex(3, 3))  # of a 3 x 3 kernel, by row and column
+# the four pixels of every pooled 2 x 2 block
+CORNERS = tuple(
+    (slice(None), slice(row, None, 2), slice(column, None, 2)) for row, column in np.ndindex(2, 2)
+)
 
 
 class Parameters(NamedTuple):
@@ -57,7 +61,7 @@ def scatter(columns: Array, shape: tuple[int, ...]) -> Array:
     """The transpose of `patches`: adds every patch back to the pixels that it came from."""
     n, h, w, c = shape
     parts = columns.reshape(n, h, w, len(OFFSETS), c)
-    padded = np.zeros((n, h + 2, w + 2, c), np.float32)
+    padded = np.zeros((n, h + 2, w + 2, c), columns.dtype)
     for part, (r, q) in enumerate(OFFSETS):
         padded[:, r : r + h, q : q + w] += parts[:, :, :, part]
     return padded[:, 1:-1, 1:-1]
@@ -89,8 +93,7 @@ def forward(p: Parameters, images: Array) -> Trace:
     hidden1 = np.maximum(columns1 @ p.conv1 + p.bias1, 0).reshape(n, SIDE, SIDE, -1)
     columns2 = patches(hidden1)
     hidden2 = np.maximum(columns2 @ p.conv2 + p.bias2, 0).reshape(n, SIDE, SIDE, -1)
-    half = SIDE // 2
-    pooled = hidden2.reshape(n, half, 2, half, 2, -1).max(axis=(2, 4))
+    pooled = np.maximum.reduce([hidden2[place] for place in CORNERS])
     flat = pooled.transpose(0, 3, 1, 2).reshape(n, -1)  # channels outermost, as ONNX flattens
     return Trace(columns1, hidden1, columns2, hidden2, pooled, flat, flat @ p.dense + p.bias3)
 
@@ -109,10 +112,11 @@ def gradients(p: Parameters, images: Array, targets: Array) -> tuple[float, Para
 
     logits: Array = (predicted - targets) / np.float32(n)
     pooled = (logits @ p.dense.T).reshape(n, -1, half, half).transpose(0, 2, 3, 1)
-    blocks = t.hidden2.reshape(n, half, 2, half, 2, -1)
-    winners = blocks == t.pooled[:, :, None, :, None]
-    active = winners & (blocks > 0)  # ties are zeros, but for rounding
-    hidden2 = (pooled[:, :, None, :, None] * active).reshape(n * SIDE * SIDE, -1)
+    spread = np.zeros_like(t.hidden2)
+    for place in CORNERS:
+        here = t.hidden2[place]
+        spread[place] = pooled * ((here == t.pooled) & (here > 0))  # ties are zeros, but for rounding
+    hidden2 = spread.reshape(n * SIDE * SIDE, -1)
     hidden1 = scatter(hidden2 @ p.conv2.T, t.hidden1.shape) * (t.hidden1 > 0)
     hidden1 = hidden1.reshape(n * SIDE * SIDE, -1)
     return loss, Parameters(

@@ -108,6 +108,7 @@ def _emcc(path: str) -> Compiler:
     version = _ask(path, "--version").splitlines()[0]
     if _major(version) < OLDEST_EMCC:
         raise _UnusableError(f"{path} is version {version}, older than {OLDEST_EMCC}")
+    version = re.sub(r"\s*\(.*?\)\s*", " ", version).strip()  # without what it says of itself
     config = shutil.which("em-config", path=os.pathsep.join([str(Path(path).parent), os.environ["PATH"]]))
     if config is None:
         raise _UnusableError(f"{path} has no em-config beside it")
