@@ -114,6 +114,12 @@ def _shrink(x: Scalar, bias: float, lambd: float) -> Scalar:
     return cast(result, x.dtype)
 
 
+def _binarizer(x: Scalar, threshold: float) -> Scalar:
+    """1 above the threshold, else 0; NaN is not above."""
+    require_float(x)
+    return call("select", call("gt", x, const(x, threshold)), const(x, 1), const(x, 0))
+
+
 WIDE = np.array([-1e4, -200, -90, -20, -1, -1e-3, 0, 1e-3, 1, 20, 90, 200, 1e4], np.float32)
 
 
@@ -172,5 +178,16 @@ ROWS = [
     _row("Gelu", _gelu, {"approximate": "none"}, {"approximate": "tanh"}),
     _row("Swish", _swish, {"alpha": 1.0}, {"alpha": 1.7}),
     _row("ThresholdedRelu", _thresholded_relu, {"alpha": 1.0}, {"alpha": 0.2}),
+    row(
+        "Binarizer",
+        _binarizer,
+        attrs={"threshold": 0.0},
+        cases=(
+            Case(((F32, (3, 7)),), label="f32"),
+            Case(((F32, (2, 3, 5)),), {"threshold": 0.25}, "dynamic", {(0, 0): "batch"}),
+            # no NaN: onnxruntime refuses it
+            Case((np.array([np.inf, -np.inf, 0.0, -0.0, 1.0], np.float32),), label="special"),
+        ),
+    ),
     _row("Shrink", _shrink, {"bias": 0.0, "lambd": 0.5}, {"bias": 0.7, "lambd": 1.2}),
 ]

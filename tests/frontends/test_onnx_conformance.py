@@ -29,7 +29,6 @@ REFUSED: dict[str, int] = {
     "Adam": 2,
     "ArrayFeatureExtractor": 1,
     "BatchNormalization": 2,
-    "Binarizer": 1,
     "BitCast": 10,
     "BitShift": 20,
     "Col2Im": 5,

@@ -28,6 +28,7 @@ class OnnxNode:
     op: str
     inputs: Inputs
     attrs: Attrs
+    domain: str = ""
 
 
 def _ints(values: Any) -> Array:
@@ -97,6 +98,7 @@ def _embedding(inputs: Inputs, attrs: Attrs) -> OnnxNode:
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "AveragePool": _pool("AveragePool"),
+    "Binarizer": lambda inputs, attrs: OnnxNode("Binarizer", inputs, attrs, "ai.onnx.ml"),
     "Cast": _cast,
     "DimTensor": _dim_tensor,
     "Embedding": _embedding,
@@ -127,7 +129,7 @@ def model_of(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> onnx.ModelProt
     names = [f"x{i}" if i in present else "" for i in range(last)]
     results = [f"y{i}" for i in range(len(outputs))]
     graph = helper.make_graph(
-        [helper.make_node(node.op, names, results, **node.attrs)],
+        [helper.make_node(node.op, names, results, domain=node.domain, **node.attrs)],
         node.op,
         [
             helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
@@ -139,7 +141,11 @@ def model_of(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> onnx.ModelProt
             for n, d in zip(results, outputs, strict=True)
         ],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", 3)],
+        ir_version=10,
+    )
 
 
 def feeds_of(node: OnnxNode) -> dict[str, Array]:

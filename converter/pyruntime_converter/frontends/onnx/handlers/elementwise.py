@@ -58,6 +58,12 @@ def gelu(ctx: NodeContext) -> Value:
     return ctx.one("Gelu", ctx.input(), approximate=ctx.choice("approximate", "none", "tanh"))
 
 
+@handles("Binarizer", domain="ai.onnx.ml")
+def binarizer(ctx: NodeContext) -> Value:
+    """1 above a threshold, else 0."""
+    return ctx.one("Binarizer", ctx.input(), threshold=float(ctx.attr("threshold")))
+
+
 @handles("BitShift")
 def bit_shift(ctx: NodeContext) -> Value:
     """Unsigned integers shifted by as many bits as the second operand says."""
