@@ -6,15 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim, ceildiv, product
-from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Reduction, Row
 from pyruntime.ir.scalar import Acc, walk
-from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
+from pyruntime_shaders.accumulation import held, identity, result_range, update
 from pyruntime_shaders.module import Kernel, Module, fold
-from pyruntime_shaders.printer import apply, bare, value_type
+from pyruntime_shaders.printer import value_type
 
-# combination -> the scalar function that combines
-_FUNCTION = {"sum": "add", "prod": "mul", "min": "min", "max": "max", "and": "and", "or": "or"}
 _SHORT = 32  # rows up to this many elements are one thread's work
 
 
@@ -53,7 +50,7 @@ def prepare(call: Row) -> list[Kernel]:
     rows, length = product(call.sizes[:outer]), product(call.sizes[outer:])
     shape = _shape(call, rows, length)
     for number, reduction in enumerate(call.reductions):
-        module.accumulates(number, _held(reduction), _range(module, reduction, length))
+        module.accumulates(number, held(reduction), result_range(module, reduction, length))
     extents = tuple(
         module.word(f"extent_{a}", s, "u32") if a not in (0, outer) else "" for a, s in enumerate(call.sizes)
     )
@@ -86,41 +83,6 @@ def _shape(call: Row, rows: Dim, length: Dim) -> Shape:
     return Shape(1, 256, False)
 
 
-def _held(reduction: Reduction) -> DType:
-    dtype = reduction.body.dtype
-    return DType.F32 if dtype is DType.F16 else dtype
-
-
-def _range(module: Module, reduction: Reduction, length: Dim) -> Interval | None:
-    """What an integer result lies in. Raises UnsupportedError where 64-bit sums may leave 32 bits."""
-    dtype = _held(reduction)
-    if not dtype.is_integer:
-        return None
-    low, high = module.ranges(reduction.body)
-    least, most = stored(dtype)
-    if reduction.combine in ("min", "max"):
-        return (low, high) if isinstance(length, int) and length > 0 else None
-    count = length if isinstance(length, int) else DIM_LIMIT
-    if reduction.combine == "sum" and least <= min(low, 0) * count and max(high, 0) * count <= most:
-        return min(low, 0) * count, max(high, 0) * count
-    if dtype.bits == 64:
-        raise module.unsupported(
-            f"64-bit integer arithmetic needs range analysis: a {reduction.combine} of {count} elements "
-            "may leave 32 bits"
-        )
-    return None
-
-
-def _identity(module: Module, reduction: Reduction) -> str:
-    dtype, combine = _held(reduction), reduction.combine
-    if combine in ("sum", "prod", "and", "or"):
-        return module.literal(combine in ("prod", "and"), dtype)
-    if dtype.is_float:
-        return module.literal(float("inf" if combine == "min" else "-inf"), dtype)
-    low, high = stored(dtype)
-    return module.literal(high if combine == "min" else low, dtype)
-
-
 def _passes(module: Module, reductions: Sequence[Reduction]) -> Iterator[Pass]:
     """The reductions in as few loops as their use of each other's results allows."""
     level: list[int] = []
@@ -133,15 +95,11 @@ def _passes(module: Module, reductions: Sequence[Reduction]) -> Iterator[Pass]:
         accumulators = tuple(
             Accumulator(
                 i,
-                value_type(_held(r)),
-                _identity(module, r),
-                _update(r, f"partial_{i}[local]", f"partial_{i}[other]"),
+                value_type(held(r)),
+                identity(module, r),
+                update(r, f"partial_{i}[local]", f"partial_{i}[other]"),
             )
             for i, r in members
         )
-        updates = [_update(r, f"acc_{i}", v) for (i, r), v in zip(members, block.values, strict=True)]
+        updates = [update(r, f"acc_{i}", v) for (i, r), v in zip(members, block.values, strict=True)]
         yield Pass(accumulators, (*block.statements, *(f"{u};" for u in updates)))
-
-
-def _update(reduction: Reduction, held: str, value: str) -> str:
-    return f"{held} = {bare(apply(_FUNCTION[reduction.combine], _held(reduction), (held, value)))}"
