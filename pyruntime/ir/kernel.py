@@ -148,6 +148,23 @@ class Row(KernelCall):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cumulate(KernelCall):
+    """Running combinations along the innermost axis of `sizes`, and a body for every point.
+
+    Acc(0) at index k combines `value` at 0..k; with `exclusive` without k itself, with `reverse` at k..end.
+    Accumulates as Row does.
+    """
+
+    template: ClassVar[str] = "cumulate"
+    sizes: tuple[Dim, ...]
+    combine: Literal["sum", "prod"]
+    exclusive: bool = False
+    reverse: bool = False
+    value: Scalar
+    body: Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
 class MatMul(KernelCall):
     """output[b, m, n] = body(Acc = sum over k of a[b, m, k] * b[b, k, n]).
 

@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dims import evaluate as value_of
-from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Pool, Program, Row, Tensor, View, Window
+from pyruntime.ir.kernel import (
+    Conv,
+    Cumulate,
+    KernelCall,
+    Map,
+    MatMul,
+    Pool,
+    Program,
+    Row,
+    Tensor,
+    View,
+    Window,
+)
 from pyruntime.ir.scalar import Load, Scalar, walk
 from pyruntime.ops.evaluate import convert, evaluate
 from pyruntime.ops.layouts import panel_elements, unpack_panels
@@ -190,6 +202,18 @@ def _row(run: _Run, call: Row) -> None:
     run.finish(call.body, sizes if call.elementwise else (*sizes[:outer], *(1 for _ in axes)), acc)
 
 
+def _cumulate(run: _Run, call: Cumulate) -> None:
+    sizes = run.dims(call.sizes)
+    values = np.broadcast_to(run.tree(call.value, sizes), sizes)
+    start = np.full((*sizes[:-1], 1), identity(call.combine, values.dtype), _wide(values).dtype)
+    terms = np.flip(_wide(values), -1) if call.reverse else _wide(values)
+    with np.errstate(all="ignore"):
+        ufunc = _COMBINE[call.combine]
+        acc = ufunc.accumulate(np.concatenate([start, terms], axis=-1), axis=-1, dtype=start.dtype)
+    acc = acc[..., :-1] if call.exclusive else acc[..., 1:]
+    run.finish(call.body, sizes, [_narrow(np.flip(acc, -1) if call.reverse else acc, values.dtype)])
+
+
 def _matmul(run: _Run, call: MatMul) -> None:
     batch, (m, n, k) = run.dims(call.batch), run.dims((call.m, call.n, call.k))
     a = run.load(call.a, (*batch, m, k))
@@ -292,6 +316,7 @@ def _inside(window: Window, before: Sizes, axis: int, out: int, limits: tuple[in
 _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Map: _map,
     Row: _row,
+    Cumulate: _cumulate,
     MatMul: _matmul,
     Conv: _conv,
     Pool: _pool,

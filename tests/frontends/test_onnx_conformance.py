@@ -34,8 +34,6 @@ REFUSED: dict[str, int] = {
     "Col2Im": 5,
     "Compress": 4,
     "ConvInteger": 2,
-    "CumProd": 9,
-    "CumSum": 9,
     "DFT": 10,
     "DeformConv": 4,
     "DequantizeLinear": 1,

@@ -29,6 +29,7 @@ class OnnxNode:
     inputs: Inputs
     attrs: Attrs
     domain: str = ""
+    opset: int = OPSET
 
 
 def _ints(values: Any) -> Array:
@@ -95,11 +96,21 @@ def _embedding(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("Gather", [np.concatenate([weight, np.zeros_like(weight[:1])]), taken], {"axis": 0})
 
 
+def _cumulative(op: str, opset: int = OPSET) -> Callable[[Inputs, Attrs], OnnxNode]:
+    def translate(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+        flags = {name: int(attrs[name]) for name in ("exclusive", "reverse")}
+        return OnnxNode(op, [*inputs, _ints(attrs["axis"])], flags, opset=opset)
+
+    return translate
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "AveragePool": _pool("AveragePool"),
     "Binarizer": lambda inputs, attrs: OnnxNode("Binarizer", inputs, attrs, "ai.onnx.ml"),
     "Cast": _cast,
+    "CumProd": _cumulative("CumProd", 26),
+    "CumSum": _cumulative("CumSum"),
     "DimTensor": _dim_tensor,
     "Embedding": _embedding,
     "Expand": _with("shape", op="Expand"),
@@ -143,7 +154,7 @@ def model_of(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> onnx.ModelProt
     )
     return helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", 3)],
+        opset_imports=[helper.make_opsetid("", node.opset), helper.make_opsetid("ai.onnx.ml", 3)],
         ir_version=10,
     )
 

@@ -12,8 +12,9 @@ from pyruntime_converter.lowering.space import Space, storage_order
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Shape
-from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Reduction, Row, Tensor, View, Window
+from pyruntime.ir.kernel import Conv, Cumulate, KernelCall, Map, MatMul, Reduction, Row, Tensor, View, Window
 from pyruntime.ir.kernel import Pool as PoolCall
+from pyruntime.ir.scalar import Scalar
 
 
 def emit_map(name: str, lazy: Lazy, output: View) -> KernelCall:
@@ -242,6 +243,53 @@ class RowHost:
             reductions=tuple(replace(r, body=b) for r, b in zip(self.reductions, bodies, strict=True)),
             body=body,
             elementwise=self.elementwise,
+        )
+
+
+@dataclass(frozen=True)
+class CumulateHost:
+    """Running combinations of `value` along the last axis of `space`; `leaves` and `sizes` belong to it."""
+
+    space: Shape
+    leaves: tuple[View, ...]
+    sizes: tuple[Dim, ...]
+    combine: Literal["sum", "prod"]
+    value: Scalar
+    exclusive: bool
+    reverse: bool
+
+    @property
+    def tensors(self) -> set[Tensor]:
+        """What is accumulated."""
+        return {v.tensor for v in self.leaves}
+
+    def order(self) -> Sequence[int]:
+        """As the first operand is stored."""
+        return storage_order(self.space, self.leaves)
+
+    def emit(self, name: str, lazy: Lazy, output: View) -> KernelCall:
+        """The running combinations, then lazy's tree for each point."""
+        pool = Pool()
+        trees = [
+            pool.add(Lazy(self.space, self.value, self.leaves, self.sizes)),
+            pool.add(Lazy(self.space, lazy.tree, lazy.leaves, lazy.sizes)),
+        ]
+        space = Space([*self.space], [*pool.leaves, output], trees)
+        space.merge(0, len(self.space) - 1)
+        *inputs, out = space.views
+        value, body = space.trees
+        return Cumulate(
+            name=name,
+            origins=lazy.origins,
+            inputs=tuple(inputs),
+            output=out,
+            size_values=tuple(pool.sizes),
+            sizes=tuple(space.sizes),
+            combine=self.combine,
+            exclusive=self.exclusive,
+            reverse=self.reverse,
+            value=value,
+            body=body,
         )
 
 

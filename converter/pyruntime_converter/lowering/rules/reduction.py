@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyruntime_converter.lowering.hosts import RowHost
+from pyruntime_converter.lowering.hosts import CumulateHost, RowHost
 from pyruntime_converter.lowering.lazy import Lazy, combine, inverse
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
@@ -96,6 +96,25 @@ def arg(low: Lowering, node: Node) -> Lazy:
     place = call("select", is_best, index, Const(DType.I32, -1 if last else 2**31 - 1))
     reductions = (Reduction(combine, lazy.tree), Reduction("max" if last else "min", place))
     return _row(lazy, outer, reductions, cast(Acc(DType.I32, 1), node.output.dtype), node)
+
+
+@lowers("CumSum", "CumProd")
+def cumulative(low: Lowering, node: Node) -> Lazy:
+    """Running sums or products, with the axis moved last and back."""
+    axis = node.attrs["axis"]
+    lazy = operand(low, node, (axis,), 1)
+    host = CumulateHost(
+        lazy.space,
+        lazy.leaves,
+        lazy.sizes,
+        "sum" if node.op == "CumSum" else "prod",
+        lazy.tree,
+        node.attrs["exclusive"],
+        node.attrs["reverse"],
+    )
+    whole = Lazy(lazy.space, Acc(node.output.dtype), (), (), (node.origin, *lazy.origins), host)
+    kept = [a for a in range(len(lazy.space)) if a != axis]
+    return whole.transpose(inverse([*kept, axis]))
 
 
 @lowers("Softmax", "LogSoftmax")

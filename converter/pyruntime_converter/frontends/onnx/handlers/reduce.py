@@ -114,3 +114,18 @@ def arg_extreme(ctx: NodeContext) -> Value:
         keepdims=bool(ctx.attr("keepdims")),
         select_last_index=bool(ctx.attr("select_last_index")),
     )
+
+
+@handles("CumSum", "CumProd")
+def cumulative(ctx: NodeContext) -> Value:
+    """Running sums or products along an axis, which is an input."""
+    x, stated = ctx.input(0), ctx.known_ints(ctx.input(1), "its axis")
+    if len(stated) != 1:
+        ctx.invalid(f"{len(stated)} axes")
+    return ctx.one(
+        ctx.op,
+        x,
+        axis=ctx.axis(stated[0], x.rank),
+        exclusive=bool(ctx.attr("exclusive")),
+        reverse=bool(ctx.attr("reverse")),
+    )

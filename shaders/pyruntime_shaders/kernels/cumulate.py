@@ -1,0 +1,39 @@
+"""Running sums and products: a thread per row, which walks the axis that carries the running value."""
+
+from __future__ import annotations
+
+from pyruntime.ir.dims import ceildiv, product
+from pyruntime.ir.kernel import Cumulate, Reduction
+from pyruntime_shaders.accumulation import held, identity, result_range, update
+from pyruntime_shaders.module import Kernel, Module, fold
+from pyruntime_shaders.printer import value_type
+
+GROUP = 64
+
+
+def prepare(call: Cumulate) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
+    inner = len(call.sizes) - 1
+    module = Module(call, (*(f"i{a}" for a in range(inner)), "k"), call.sizes)
+    rows, length = product(call.sizes[:inner]), call.sizes[inner]
+    running = Reduction(call.combine, call.value)
+    module.accumulates(0, held(running), result_range(module, running, length))
+    value = module.block([call.value])
+    return [
+        module.finish(
+            "cumulate",
+            (*fold(ceildiv(rows, GROUP)), 1),
+            type=value_type(held(running)),
+            identity=identity(module, running),
+            update=(*value.statements, f"{update(running, 'acc_0', value.values[0])};"),
+            body=module.block([call.body]),
+            exclusive=call.exclusive,
+            reverse=call.reverse,
+            rows=module.word("rows", rows, "u32"),
+            length=module.word("length", length, "i32"),
+            extents=tuple(
+                module.word(f"extent_{a}", s, "u32") if a else "" for a, s in enumerate(call.sizes[:inner])
+            ),
+            group=GROUP,
+        )
+    ]
