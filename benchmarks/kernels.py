@@ -22,9 +22,9 @@ from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Placement, Program, Tensor, View, Window
 from pyruntime.ir.scalar import Acc, Const, Load, call
+from tests.chromium import FLAGS
 
 SCRIPT = Path(__file__).with_suffix(".js")
-CHROMIUM_FLAGS = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking")
 PEAK = """
 #include "simd.h"
 static float sink[4];
@@ -160,9 +160,7 @@ def _chromium(arguments: str) -> list[dict[str, Any]]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(CHROMIUM_FLAGS)
-        )
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS])
         rows: list[dict[str, Any]] = browser.new_page().evaluate(f"({SCRIPT.read_text()})({arguments})")
         browser.close()
     return rows

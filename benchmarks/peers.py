@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 import pyruntime
-from tests.browser.conftest import FLAGS, PAGE
+from tests.browser.conftest import PAGE
 from tests.browser.server import serving
+from tests.chromium import FLAGS
 
 HERE = Path(__file__).parent
 RUNTIME = HERE.parent / "js_bindings" / "dist"
@@ -80,7 +81,7 @@ def race(model: Path, pack: Path, feeds: Feeds, options: argparse.Namespace) -> 
         }
         server.pages = {"/race.html": PAGE.replace("/page.js", "/peers.js")}
         chromium = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
         page = browser.new_page()
         page.goto(server.url + "/race.html")
         made: list[dict[str, Any]] = page.evaluate(

@@ -5,17 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable
 
-# SwiftShader: a software adapter that Chromium carries itself
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-]
+from tests.chromium import FLAGS
+
 ORIGIN = "http://127.0.0.1/"  # WebGPU needs a secure context
 
 _COMPILE = """
@@ -66,7 +57,7 @@ def compile_in_chromium(
     if executable is None:
         raise RuntimeError("chromium is not on PATH")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS])
         try:
             page = browser.new_page()
             page.route(f"{ORIGIN}**", lambda route: route.fulfill(content_type="text/html", body="<p>"))
