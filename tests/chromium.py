@@ -1,4 +1,4 @@
-"""How Chromium is started wherever a page is tested, measured or shown: headless, quiet, WebGPU in software."""
+"""How Chromium is started where a page is tested, measured or shown: headless, quiet, WebGPU in software."""
 
 FLAGS = (
     "--no-sandbox",
