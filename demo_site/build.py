@@ -1,42 +1,52 @@
-"""Builds the site: each demo's pages and pack, and the JavaScript runtime that they share."""
+"""Builds the site: each demo's folder, and the JavaScript runtime that they share."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from demo_site.digits.build import Digit, build_digits
+from demo_site.demo import Demo, DemoError
 
 HERE = Path(__file__).parent
 RUNTIME = HERE.parent / "js_bindings" / "dist"
 SITE = HERE / "dist"
 
 
-def build_site(console: Console, site: Path = SITE) -> list[Digit]:
+def build_site(demos: Sequence[Demo], console: Console, site: Path = SITE, runtime: Path = RUNTIME) -> None:
     """Build everything beside `site` and rename it into place, so that a failure leaves the old site whole.
 
-    Returns:
-        What the pages' check compares with: the digits that the network was not trained on.
-
     Raises:
-        FileNotFoundError: the JavaScript runtime is not built.
-        PyRuntimeError: the model could not be converted.
+        DemoError: the JavaScript runtime is not built, or a demo is not as good as it should be.
+        PyRuntimeError: a model could not be converted.
     """
-    scripts = [RUNTIME / name for name in ("pyruntime.js", "shared.js", "worker.js")]
-    for script in scripts:
-        if not script.is_file():
-            raise FileNotFoundError(f"{script} is missing: npm --prefix js_bindings run build")
-    fresh = site.with_name(site.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, old = (site.with_name(f"{site.name}.{suffix}") for suffix in ("new", "old"))
+    for left in (fresh, old):
+        shutil.rmtree(left, ignore_errors=True)
     try:
-        (fresh / "js").mkdir(parents=True)
-        for script in scripts:
-            shutil.copy(script, fresh / "js")
-        cases = build_digits(fresh, console)
-        shutil.rmtree(site, ignore_errors=True)
+        copy_runtime(runtime, fresh / "js")
+        for demo in demos:
+            demo.build(fresh, console)
+        shutil.copy(HERE / "index.html", fresh)
+        if site.exists():
+            site.rename(old)
         fresh.rename(site)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return cases
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def copy_runtime(runtime: Path, to: Path) -> None:
+    """Copy the npm package's modules, and the maps that browsers' developer tools ask for.
+
+    Raises:
+        DemoError: it is not built.
+    """
+    for name in ("pyruntime.js", "shared.js", "worker.js"):
+        if not (runtime / name).is_file():
+            raise DemoError(f"{runtime / name} is missing: npm --prefix js_bindings run build")
+    to.mkdir(parents=True)
+    for file in sorted(runtime.glob("*.js*")):
+        shutil.copy(file, to)

@@ -10,10 +10,13 @@ from rich.console import Console
 
 from demo_site.build import SITE, build_site
 from demo_site.check import check_site
+from demo_site.demo import Demo, DemoError
+from demo_site.digits.demo import Digits
 from demo_site.serve import bind
-from pyruntime.errors import PyRuntimeError
+from pyruntime import PyRuntimeError
 
 PORT = 8000
+WIDTH = 110  # of what goes to a file or a pipe
 
 
 def main() -> int:
@@ -22,20 +25,33 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="check the pages in Chromium, and stop")
     parser.add_argument("--port", type=int, default=PORT, help=f"where to serve; {PORT} if not given")
     options = parser.parse_args()
-    console = Console()
-    started = time.perf_counter()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     try:
-        cases = build_site(console)
-        if options.check:
-            check_site(SITE, cases, console)
-            console.print(f"[green]the demo works[/green]; {time.perf_counter() - started:.0f} s")
-            return 0
-    except (PyRuntimeError, RuntimeError, OSError) as error:
-        console.print("[red]failed:[/red]", str(error), markup=True, highlight=False)
+        return run(console, options.check, options.port)
+    except (DemoError, PyRuntimeError, OSError) as error:
+        console.print("[red]failed:[/red]", end=" ")
+        console.print(str(error), markup=False)
         return 1
-    with bind(SITE, options.port) as server:
-        address = f"http://127.0.0.1:{server.server_port}/"
-        console.print(f"\nDraw a digit at [bold]{address}[/bold]   (Ctrl-C ends)")
+    except KeyboardInterrupt:
+        console.print("\nstopped")
+        return 130
+
+
+def run(console: Console, check: bool, port: int) -> int:
+    """Build, then check or serve until Ctrl-C."""
+    started = time.perf_counter()
+    demos: list[Demo] = [Digits()]
+    build_site(demos, console)
+    if check:
+        check_site(SITE, demos, console)
+        pictures = ", ".join(str(p.relative_to(SITE.parent.parent)) for p in sorted(SITE.rglob("*.png")))
+        console.print(f"[green]The demo works[/green]; {time.perf_counter() - started:.0f} s. {pictures}")
+        return 0
+    with bind(SITE, port) as server:
+        if server.server_port != port:
+            console.print(f"Port {port} is taken.")
+        address = f"http://127.0.0.1:{server.server_port}/digits/"
+        console.print(f"\nDraw a digit at [bold cyan]{address}[/bold cyan]   (Ctrl-C ends)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

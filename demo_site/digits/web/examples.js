@@ -1,12 +1,14 @@
 // A digit of each kind as pen strokes, for visitors without a pointer, for the first impression, and for the checks.
 
-// of each digit in several styles: corner points on a grid of 100 x 100; one that stands twice is a sharp corner
-const STYLES = await (await fetch(new URL("strokes.json", import.meta.url))).json();
 const STEPS = 6; // points per piece of a curve
 
-/** @returns {{x: number, y: number}[][]} the strokes of a digit, in 0 to 1, y downwards. */
-export function example(digit) {
-  return STYLES[digit][0].map((numbers) => smooth(pairs(numbers)));
+/**
+ * @param {number[][]} written from strokes.json: for each stroke x and y of its corner points, in turn, on a grid of
+ *   100 x 100; one that stands twice is a sharp corner.
+ * @returns {{x: number, y: number}[][]} its strokes as curves, in 0 to 1, y downwards.
+ */
+export function strokesOf(written) {
+  return written.map((numbers) => smooth(pairs(numbers)));
 }
 
 function pairs(numbers) {

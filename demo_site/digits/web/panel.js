@@ -1,76 +1,106 @@
 // One device's card: loads the pack there, runs the newest image, and shows what it says and how long it took.
-import { load } from "./js/pyruntime.js";
+import { load } from "../js/pyruntime.js";
 
 const NAMES = { webgpu: "WebGPU", wasm: "Wasm" };
+const CODE = { webgpu: "shaders", wasm: "Wasm module" };
 const SHOWN_RUNS = 15; // the time shown is the median of so many
+const SHAPE = [1, 1, 8, 8];
 
 export class Panel {
   #root;
   #bars;
   #session;
   #times = [];
-  #wanted = null;
+  #asked; // the newest image
+  #waiting = false;
   #running = null;
+  /** What the device said last; null where there is nothing to say. @type {number[] | null} */
+  shares = null;
+  /** Why the device cannot be used, if so. @type {Error | null} */
+  error = null;
 
   /** @param {HTMLElement} parent @param {"webgpu" | "wasm"} device */
   constructor(parent, device) {
     this.device = device;
+    this.name = NAMES[device];
     this.#root = document.getElementById("panel").content.cloneNode(true).firstElementChild;
     this.#root.classList.add(device);
-    this.#find("h2").textContent = NAMES[device];
+    this.#say("h2", this.name);
+    this.#say(".kind", CODE[device]);
+    this.#say(".status", "waiting");
     this.#bars = Array.from({ length: 10 }, (_, digit) => this.#bar(digit));
     parent.append(this.#root);
   }
 
-  /** Loads the pack; where that fails the card says why, and the page goes on without it. */
-  async open(url) {
+  /**
+   * Loads the pack; where that fails the card says why, and the page goes on without it.
+   *
+   * @param {string} url of the pack.
+   * @param {Record<string, number>} runtime bytes of the JavaScript that each device needs.
+   */
+  async open(url, runtime) {
     const started = performance.now();
     try {
-      this.#say("loading");
-      const onProgress = (loaded, total) => this.#say(`loading ${Math.round((100 * loaded) / Math.max(total, 1))} %`);
-      this.#session = await load(url, { device: this.device, onProgress });
-      const blank = new Float32Array(64);
-      await this.#session.run({ image: { data: blank, shape: [1, 1, 8, 8] } }); // the first run is the slowest
-      this.#find(".loaded").textContent = milliseconds(performance.now() - started);
-      this.#find(".bytes").textContent = kilobytes(this.#session.report.bytesLoaded);
-      this.#say(this.#describe());
+      const onProgress = (loaded, total) =>
+        this.#say(".status", `loading ${Math.round((100 * loaded) / Math.max(total, 1))} %`);
+      const session = await load(url, { device: this.device, onProgress });
+      await session.run({ image: { data: new Float32Array(64), shape: SHAPE } }); // the first run is the slowest
+      this.#session = session;
+      this.#say(".loaded", milliseconds(performance.now() - started));
+      const { code, weights } = await bytesOf(url, this.device, session.report);
+      this.#say(".code", kilobytes(code));
+      this.#say(".weights", kilobytes(weights));
+      this.#say(".runtime", kilobytes(runtime[this.device]));
+      this.#say(".status", await describe(session));
     } catch (error) {
-      this.#root.classList.add("failed");
-      this.#say(error.message);
-      this.error = error;
+      this.#fail(error);
     }
-    return this;
   }
 
-  /** Shows the probabilities of this image; while a run is going on only the newest image waits. */
-  show(image) {
-    if (!this.#session) return Promise.resolve(null);
-    this.#wanted = { image };
-    this.#running ??= this.#work().finally(() => (this.#running = null));
-    return this.#running;
+  /** Runs this image, null for none, and shows the outcome; while a run is going on only the newest image waits. */
+  async show(image) {
+    if (image !== this.#asked) {
+      this.#asked = image;
+      this.#waiting = true;
+    }
+    this.#running ??= this.#work();
+    await this.#running;
   }
 
   async #work() {
-    let shares = null;
-    while (this.#wanted) {
-      const { image } = this.#wanted;
-      this.#wanted = null;
-      shares = image ? await this.#run(image) : null;
-      this.#draw(shares);
+    await null; // not over before the promise is kept
+    try {
+      while (this.#waiting && this.#session) {
+        this.#waiting = false;
+        this.#draw(this.#asked ? await this.#run(this.#asked) : null);
+      }
+    } catch (error) {
+      this.#fail(error); // such as a GPU that was lost
+    } finally {
+      this.#running = null;
     }
-    return shares;
   }
 
   async #run(image) {
     const started = performance.now();
-    const { probabilities } = await this.#session.run({ image: { data: image, shape: [1, 1, 8, 8] } });
+    const { probabilities } = await this.#session.run({ image: { data: image, shape: SHAPE } });
     this.#times = [...this.#times, performance.now() - started].slice(-SHOWN_RUNS);
     const middle = this.#times.toSorted((a, b) => a - b)[this.#times.length >> 1];
-    this.#find(".time").textContent = milliseconds(middle);
+    this.#say(".time", milliseconds(middle));
     return Array.from(probabilities.data);
   }
 
+  #fail(error) {
+    this.error = error;
+    this.#session?.dispose();
+    this.#session = undefined;
+    this.#draw(null);
+    this.#root.classList.add("failed");
+    this.#say(".status", `Not available: ${error.message}${error.code ? ` (${error.code})` : ""}`);
+  }
+
   #draw(shares) {
+    this.shares = shares;
     const best = shares ? shares.indexOf(Math.max(...shares)) : -1;
     this.#bars.forEach((bar, digit) => {
       const share = shares?.[digit] ?? 0;
@@ -80,26 +110,31 @@ export class Panel {
     });
   }
 
-  #describe() {
-    const { report } = this.#session;
-    const kinds = report.variant.length ? ` · ${report.variant.join(", ")}` : "";
-    return this.device === "webgpu" ? `${report.dispatches} dispatches${kinds}` : `one thread, in a Worker${kinds}`;
-  }
-
   #bar(digit) {
     const bar = document.createElement("li");
     bar.append(text("b", digit), document.createElement("i"), text("span", ""));
-    this.#find(".bars").append(bar);
+    this.#root.querySelector(".bars").append(bar);
     return bar;
   }
 
-  #find(selector) {
-    return this.#root.querySelector(selector);
+  #say(selector, message) {
+    this.#root.querySelector(selector).textContent = message;
   }
+}
 
-  #say(message) {
-    this.#find(".status").textContent = message;
-  }
+/** Bytes of the code that the device runs, in the variant that it took, and of the weights. */
+async function bytesOf(url, device, { variant }) {
+  const { targets, weights } = await (await fetch(`${url}pack.json`)).json();
+  const taken = targets[device].variants.find(({ requires }) => requires.join() === variant.join());
+  return { code: taken.bytes, weights: weights.shards.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+async function describe({ device, report }) {
+  const kinds = report.variant.map((name) => `, ${name}`).join("");
+  if (device === "wasm") return `one thread, in a Worker${kinds}`;
+  const { info } = (await navigator.gpu.requestAdapter()) ?? {};
+  const maker = [info?.vendor, info?.architecture].filter(Boolean).join(" ") || "a GPU of unknown make";
+  return `${maker}, ${report.dispatches} dispatches${kinds}`;
 }
 
 function text(tag, content) {
@@ -108,8 +143,9 @@ function text(tag, content) {
   return element;
 }
 
-/** Three digits at most: 0.42 ms, 3.1 ms, 57 ms. */
-export function milliseconds(value) {
+/** Two digits at least: 0.42 ms, 3.1 ms, 57 ms, 1.3 s. */
+function milliseconds(value) {
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
   return `${value < 1 ? value.toFixed(2) : value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
 
