@@ -1,7 +1,10 @@
-"""Uses the digit page as a visitor would, and compares what both devices say with the trained network."""
+"""Uses the digit page in a browser as visitors do, and compares what it shows with the trained network."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,135 +13,274 @@ import numpy as np
 from demo_site.checks import Checks
 from demo_site.demo import DemoError
 from demo_site.digits.drawing import Stroke, to_image
-from demo_site.digits.network import Array, Parameters, probabilities
+from demo_site.digits.network import CLASSES, SIDE, Array, Parameters, probabilities
+from demo_site.serve import HEADERS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
-DEVICES = ("webgpu", "wasm")
+DEVICES = {"webgpu": "WebGPU", "wasm": "Wasm"}  # in the order of their cards
 TOLERANCE = 1e-4
-UNSEEN = 20  # images of the data set to compare
+UNSEEN = 20  # digits of the data set that are tried
 READY = 120_000  # ms; WebGPU in software compiles slowly
-PHONE = 390  # pixels across
+DESKTOP, PHONE = {"width": 1180, "height": 800}, {"width": 390, "height": 844}
+TELL = "(image) => demo(image)"  # what the page tells of itself; see web/main.js
+NO_GPU = "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined })"
+
+State = Mapping[str, Any]
+
+
+class Visit:
+    """An opened page, and whatever went wrong there."""
+
+    def __init__(self, browser: Browser, address: str, script: str = "", **context: Any) -> None:
+        self.page = browser.new_context(**context).new_page()
+        self.trouble: list[str] = []
+        note = self.trouble.append
+        self.page.on("console", lambda m: note(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda e: note(str(e)))
+        self.page.on("requestfailed", lambda r: note(f"{r.url}: {r.failure}"))
+        self.page.on("response", lambda r: note(f"{r.url}: {r.status}") if r.status >= 400 else None)
+        if script:
+            self.page.add_init_script(script)
+        answer = self.page.goto(address)
+        self.headers = answer.headers if answer else {}
+        self._wait()
+
+    def _wait(self) -> None:
+        from playwright.sync_api import Error
+
+        try:  # not wait_for_function, whose eval the page's policy forbids
+            self.page.wait_for_selector("html[data-ready]", state="attached", timeout=READY)
+        except Error as error:
+            raise DemoError(f"the page does not get ready: {'; '.join(self.trouble) or error}") from error
+
+    def state(self, image: Sequence[float] | None = None) -> State:
+        """What the page shows when it has run this image, or else all that was drawn."""
+        state: State = self.page.evaluate(TELL, image)
+        return state
+
+    def texts(self, selector: str) -> list[str]:
+        """The texts of all elements of the cards, in order."""
+        return self.page.locator(f".device {selector}").all_inner_texts()
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Where on the page a point of the paper is, given in 0 to 1."""
+        box = self.page.locator("#paper").bounding_box()
+        if box is None:
+            raise DemoError("the page shows no paper to draw on")
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def close(self) -> None:
+        """Close the page and its storage."""
+        self.page.context.close()
 
 
 def check_page(
     browser: Browser, address: str, folder: Path, parameters: Parameters, unseen: Array, checks: Checks
 ) -> None:
-    """Check the page at `address`; screenshots land in `folder`, one light, one of a dark phone.
+    """All checks of the page at `address`, whose files are in `folder`; pictures of it are left there.
 
-    Raises:
-        DemoError: the page does not get ready.
+    Args:
+        unseen: images [n, 8, 8] that the network was not trained on.
     """
-    page = browser.new_page(viewport={"width": 1180, "height": 860}, color_scheme="light")
-    trouble: list[str] = []
-    page.on("console", lambda m: trouble.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda e: trouble.append(str(e)))
-    page.on("requestfailed", lambda r: trouble.append(f"{r.url}: {r.failure}"))
-    page.goto(address)
-    try:  # not wait_for_function, whose eval the page's policy forbids
-        page.wait_for_selector("html[data-ready]", state="attached", timeout=READY)
-    except browser_error() as error:
-        raise DemoError(f"the digit page does not get ready: {'; '.join(trouble) or error}") from error
-    page.screenshot(path=folder / "screenshot.png")
-    _unseen(page, parameters, unseen[:UNSEEN], checks)
-    _examples(page, checks)
-    _pointer(page, checks)
-    _cards(page, checks)
-    page.set_viewport_size({"width": PHONE, "height": 844})
-    page.emulate_media(color_scheme="dark")
-    width = page.evaluate("document.documentElement.scrollWidth")
-    checks.add("fits a phone", width <= PHONE, f"{width} pixels wide")
-    page.screenshot(path=folder / "screenshot-phone.png", full_page=True)
-    checks.add("no errors or warnings", not trouble, "; ".join(trouble[:3]))
-    page.close()
+
+    def expected(image: Any) -> Array:
+        shares: Array = probabilities(parameters, np.array(image, np.float32).reshape(1, SIDE, SIDE))[0]
+        return shares
+
+    visit = Visit(browser, address, viewport=DESKTOP, color_scheme="light")
+    errors = visit.state()["errors"]
+    checks.add("both devices load", errors == dict.fromkeys(DEVICES), _errors(errors))
+    visit.page.wait_for_timeout(300)  # the bars' movement
+    visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
+    policy = "Content-Security-Policy"
+    checks.add("strict policy", visit.headers.get(policy.lower()) == HEADERS[policy], HEADERS[policy][:64])
+    check_unseen(visit, unseen[:UNSEEN], expected, checks)
+    check_examples(visit, expected, checks)
+    check_pointer(visit, expected, checks)
+    check_figures(visit, folder, checks)
+    checks.add("no errors or warnings", not visit.trouble, "; ".join(visit.trouble[:3]))
+    visit.close()
+    check_phone(browser, address, folder, checks)
+    check_without_gpu(browser, address, folder, checks)
 
 
-def browser_error() -> type[Exception]:
-    """Playwright's error, which only checks need to have installed."""
-    from playwright.sync_api import Error
-
-    return Error
-
-
-def _shown(page: Page, image: Array | None = None) -> dict[str, Any]:
-    """What the page shows: of an image, or of what was drawn."""
-    given = None if image is None else image.ravel().tolist()
-    shown: dict[str, Any] = page.evaluate("(given) => demo(given)", given)
-    return shown
+def check_unseen(visit: Visit, images: Array, expected: Callable[[Any], Array], checks: Checks) -> None:
+    """Each device gives the trained network's own probabilities, for digits of the data set."""
+    states = [visit.state(image.ravel().tolist()) for image in images]
+    for device, name in DEVICES.items():
+        apart = [_apart(s["shares"][device], expected(i)) for s, i in zip(states, images, strict=True)]
+        worst = max(apart, default=np.inf)
+        found = f"differs by at most {worst:.1e} on {len(apart)} digits"
+        checks.add(f"{name} equals the trained network", worst <= TOLERANCE, found)
 
 
-def _read(shares: list[float] | None) -> int:
+def check_examples(visit: Visit, expected: Callable[[Any], Array], checks: Checks) -> None:
+    """Each example's button draws a digit that both devices read, from the image that Python makes too."""
+    read: dict[str, list[int]] = {device: [] for device in DEVICES}
+    shown: list[list[str]] = []
+    twins, devices, network = 0.0, 0.0, 0.0
+    for digit in range(CLASSES):
+        button = visit.page.get_by_role("button", name=f"Draw a {digit}")
+        if digit % 2:
+            button.click()
+        else:  # as visitors do who have no pointer
+            button.press("Enter")
+        state = visit.state()
+        shares = state["shares"]
+        for device in DEVICES:
+            read[device].append(_likeliest(shares[device]))
+            network = max(network, _apart(shares[device], expected(state["image"])))
+        devices = max(devices, _apart(shares["webgpu"], shares["wasm"]))
+        twins = max(twins, _apart(state["image"], to_image(_strokes(state)).ravel()))
+        shown.append(visit.texts(".bars .best b"))
+    for device, name in DEVICES.items():
+        checks.add(f"{name} reads the ten examples", read[device] == list(range(CLASSES)), f"{read[device]}")
+    wanted = [[str(digit)] * len(DEVICES) for digit in range(CLASSES)]
+    checks.add("the likeliest bars stand out", shown == wanted, " ".join("/".join(each) for each in shown))
+    for what, apart in (
+        ("both devices agree", devices),
+        ("devices equal the trained network", network),
+        ("page and training prepare images alike", twins),
+    ):
+        checks.add(what, apart <= TOLERANCE, f"differ by at most {apart:.1e} on the examples")
+
+
+def check_pointer(visit: Visit, expected: Callable[[Any], Array], checks: Checks) -> None:
+    """A stroke of the mouse moves the bars while it is drawn, and the bars show what was computed."""
+    page = visit.page
+    _check_clear(visit, "Clear empties the page", checks)
+    page.mouse.move(*visit.point(0.25, 0.15))
+    page.mouse.down()
+    page.mouse.move(*visit.point(0.75, 0.15), steps=12)
+    halfway = visit.state()["shares"]
+    bars = visit.texts(".bars span")
+    page.mouse.move(*visit.point(0.42, 0.88), steps=16)
+    page.mouse.up()
+    state = visit.state()
+    moved = [_apart(halfway[device], np.array(state["shares"][device] or [])) for device in DEVICES]
+    live = len(bars) == 2 * CLASSES and all(bars) and all(0.01 < m <= 1 for m in moved)
+    checks.add("bars move while the pen is down", live, f"by {', '.join(f'{m:.2f}' for m in moved)}")
+    read = [_likeliest(state["shares"][device]) for device in DEVICES]
+    checks.add("a drawn 7 is read as one", read == [7, 7], f"read as {read}")
+    points = sum(len(stroke) for stroke in state["strokes"])
+    right = len(state["strokes"]) == 1 and points > 10
+    checks.add("the stroke is what the mouse drew", right, f"{points} points")
+    percent = [round(100 * float(share)) for share in expected(state["image"])] * len(DEVICES)
+    bars = visit.texts(".bars span")
+    close = len(bars) == len(percent) and all(
+        re.fullmatch(r"\d+ %", text) and abs(int(text[:-2]) - share) <= 1
+        for text, share in zip(bars, percent, strict=True)
+    )
+    checks.add("the bars tell these probabilities", close, f"{bars[7]} and {bars[-3]}" if bars[9:] else "")
+    _check_clear(visit, "Clear empties the page again", checks)
+
+
+def _check_clear(visit: Visit, what: str, checks: Checks) -> None:
+    visit.page.get_by_role("button", name="Clear").click()
+    state = visit.state()
+    texts = "".join(visit.texts(".bars span"))
+    right = not state["strokes"] and set(state["shares"].values()) == {None} and not texts
+    checks.add(what, right and visit.page.locator(".best").count() == 0, texts)
+
+
+def check_figures(visit: Visit, folder: Path, checks: Checks) -> None:
+    """Both cards tell times, and the bytes of the files that the device fetched."""
+    for label in ("time", "loaded"):
+        found = visit.texts(f".{label}")
+        right = len(found) == len(DEVICES) and all(re.fullmatch(r"[\d.]+ m?s", text) for text in found)
+        checks.add(f"{label} of both devices", right, ", ".join(found))
+    pack = folder / "digits.pack"
+    weights = sum(file.stat().st_size for file in pack.glob("*.safetensors"))
+    loaded = visit.page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")
+    runtime = {f.name: f.stat().st_size for f in (folder.parent / "js").glob("*.js")}
+    used = [size for name, size in runtime.items() if any(url.endswith(f"/js/{name}") for url in loaded)]
+    without_worker = sum(runtime.values()) - runtime["worker.js"]
+    checks.add("the page loads the runtime's files", sum(used) >= without_worker, f"{sum(used):,} bytes")
+    wanted: dict[str, list[Path | int]] = {
+        "code": [pack / "shaders.base.wgsl", pack / "model.relaxed.wasm"],
+        "weights": [weights, weights],
+        "runtime": [without_worker, sum(runtime.values())],
+    }
+    for label, sizes in wanted.items():
+        told = [_kilobytes(s.stat().st_size if isinstance(s, Path) else s) for s in sizes]
+        found = visit.texts(f".{label}")
+        checks.add(f"bytes of {label}", found == told, ", ".join(found))
+
+
+def check_phone(browser: Browser, address: str, folder: Path, checks: Checks) -> None:
+    """On a phone, dark: nothing is cut off, and a finger draws rather than scrolls."""
+    visit = Visit(
+        browser,
+        address,
+        viewport=PHONE,
+        has_touch=True,
+        is_mobile=True,
+        color_scheme="dark",
+        reduced_motion="reduce",
+    )
+    width = visit.page.evaluate("document.documentElement.scrollWidth")
+    checks.add("fits a phone", width <= PHONE["width"], f"{width} pixels wide")
+    visit.page.screenshot(path=folder / "screenshot-phone.png", full_page=True)
+    before = visit.page.evaluate("scrollY")
+    swipe(visit, [(0.5, 0.9 - step / 20) for step in range(16)])
+    state = visit.state()
+    read = [_likeliest(state["shares"][device]) for device in DEVICES]
+    right = read == [1, 1] and visit.page.evaluate("scrollY") == before and len(state["strokes"]) == 1
+    checks.add("a finger's upright stroke is a 1", right, f"read as {read}")
+    checks.add("no errors or warnings on a phone", not visit.trouble, "; ".join(visit.trouble[:3]))
+    visit.close()
+
+
+def swipe(visit: Visit, path: Sequence[tuple[float, float]]) -> None:
+    """Draw with a finger, through the browser's own input: synthetic events would not scroll."""
+    session = visit.page.context.new_cdp_session(visit.page)
+
+    def send(kind: str, points: list[dict[str, float]]) -> None:
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    spots = [dict(zip("xy", visit.point(*spot), strict=True)) for spot in path]
+    send("touchStart", spots[:1])
+    for spot in spots[1:]:
+        send("touchMove", [spot])
+    send("touchEnd", [])
+
+
+def check_without_gpu(browser: Browser, address: str, folder: Path, checks: Checks) -> None:
+    """Without WebGPU its card says so, in the runtime's words, and Wasm goes on."""
+    visit = Visit(browser, address, NO_GPU, viewport=DESKTOP, color_scheme="light")
+    visit.page.get_by_role("button", name="Draw a 3").click()
+    state = visit.state()
+    status = visit.texts(".status")[0]
+    told = "navigator.gpu is missing" in status and status.endswith("(device)")
+    checks.add("without WebGPU its card says why", told, status)
+    read = [_likeliest(state["shares"][device]) for device in DEVICES]
+    checks.add("without WebGPU Wasm goes on", read == [-1, 3], f"read as {read}")
+    checks.add("no errors or warnings without WebGPU", not visit.trouble, "; ".join(visit.trouble[:3]))
+    visit.page.screenshot(path=folder / "screenshot-no-webgpu.png", full_page=True)
+    visit.close()
+
+
+def _strokes(state: State) -> list[Stroke]:
+    return [np.array([[p["x"], p["y"]] for p in stroke], np.float64) for stroke in state["strokes"]]
+
+
+def _likeliest(shares: Sequence[float] | None) -> int:
     return int(np.argmax(shares)) if shares else -1
 
 
-def _unseen(page: Page, parameters: Parameters, images: Array, checks: Checks) -> None:
-    """Each device gives the trained network's own probabilities for digits of the data set."""
-    worst = dict.fromkeys(DEVICES, 0.0)
-    errors: dict[str, str | None] = dict.fromkeys(DEVICES)
-    for image, expected in zip(images, probabilities(parameters, images), strict=True):
-        shown = _shown(page, image)
-        errors = shown["errors"]
-        for device in DEVICES:
-            shares = shown["shares"][device]
-            error = float(np.abs(np.array(shares) - expected).max()) if shares else np.inf
-            worst[device] = max(worst[device], error)
-    for device in DEVICES:
-        found = errors[device] or f"differs by at most {worst[device]:.1e} on {len(images)} digits"
-        checks.add(f"{device} equals the trained network", worst[device] <= TOLERANCE, found)
+def _apart(found: Sequence[float] | None, expected: Any) -> float:
+    """The largest difference; infinite where nothing was found, or something else than numbers."""
+    if not found or len(found) != len(expected if expected is not None else ()):
+        return float(np.inf)
+    apart = float(np.abs(np.array(found, np.float64) - np.array(expected, np.float64)).max())
+    return float(np.inf) if np.isnan(apart) else apart
 
 
-def _examples(page: Page, checks: Checks) -> None:
-    """Each example button draws a digit that both devices read, from the image that Python makes too."""
-    read: dict[str, list[int]] = {device: [] for device in DEVICES}
-    apart = 0.0
-    for digit in range(10):
-        page.click(f"#examples button:nth-child({digit + 1})")
-        shown = _shown(page)
-        for device in DEVICES:
-            read[device].append(_read(shown["shares"][device]))
-        strokes: list[Stroke] = [np.array([[p["x"], p["y"]] for p in s]) for s in shown["strokes"]]
-        apart = max(apart, float(np.abs(to_image(strokes).ravel() - np.array(shown["image"])).max()))
-    for device in DEVICES:
-        checks.add(f"{device} reads the ten examples", read[device] == list(range(10)), f"{read[device]}")
-    checks.add("page and training prepare images alike", apart <= TOLERANCE, f"differ by at most {apart:.1e}")
+def _errors(errors: Mapping[str, str | None]) -> str:
+    return json.dumps({k: v for k, v in errors.items() if v}) if any(errors.values()) else ""
 
 
-def _pointer(page: Page, checks: Checks) -> None:
-    """A pointer's stroke moves the bars while it is drawn; Clear empties paper and bars."""
-    page.click("#clear")
-    shares = _shown(page)["shares"]
-    bars = page.locator(".bars span").all_inner_texts()
-    empty = not any(shares.values()) and len(bars) == 20 and not any(bars)
-    checks.add("Clear empties the bars", empty, " ".join(bars).strip())
-    box = page.locator("#paper").bounding_box()
-    assert box is not None
-    x = box["x"] + box["width"] / 2
-
-    def move(y: float, steps: int = 1) -> None:
-        page.mouse.move(x, box["y"] + y * box["height"], steps=steps)
-
-    move(0.12)
-    page.mouse.down()
-    move(0.4, 8)
-    halfway = _shown(page)["shares"]
-    move(0.9, 12)
-    checks.add("bars move while the pen is down", all(halfway.values()), "")
-    page.mouse.up()
-    shares = _shown(page)["shares"]
-    read = [_read(shares[device]) for device in DEVICES]
-    checks.add("an upright stroke is a 1", read == [1, 1], f"read as {read}")
-    best = page.locator(".bars .best b").all_inner_texts()
-    checks.add("the likeliest bar stands out", best == ["1", "1"], f"{best}")
-
-
-def _cards(page: Page, checks: Checks) -> None:
-    """Both cards tell times and bytes."""
-    for label, units in (
-        ("time", ("ms",)),
-        ("loaded", ("ms", "s")),
-        *((name, ("kB",)) for name in ("code", "weights", "runtime")),
-    ):
-        found = page.locator(f".device .{label}").all_inner_texts()
-        right = len(found) == len(DEVICES) and all(text.split(" ")[-1] in units for text in found)
-        checks.add(f"{label} on both cards", right, ", ".join(found))
+def _kilobytes(size: int) -> str:
+    return f"{size / 1000:.1f} kB"

@@ -53,7 +53,7 @@ for (let digit = 0; digit < 10; digit++) {
 }
 element("facts").textContent =
   `The network has ${facts.parameters.toLocaleString("en")} parameters and reads ` +
-  `${(100 * facts.accuracy).toFixed(1)} % of the digits that it was not trained on. ` +
+  `${(100 * facts.accuracy).toFixed(1)}\u00a0% of the digits that it was not trained on. ` +
   `The JavaScript runtime is ${kilobytes(facts.compressed)} when compressed, and knows no model.`;
 if (!paper.strokes.length) paper.show(strokesOf(styles[5][0]));
 
