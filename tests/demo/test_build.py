@@ -1,0 +1,123 @@
+"""Building the site: whole or not at all, and never a network that is worse than it should be."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from demo_site.build import build_site
+from demo_site.checks import Checks
+from demo_site.demo import Demo, DemoError
+from demo_site.digits.demo import Digits
+from demo_site.digits.training import Settings
+from tests.packs import handmade
+
+BRIEF = Settings(epochs=2, drawings=4)
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=110)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Path:
+    """Something in the place of js_bindings/dist."""
+    folder = tmp_path / "runtime"
+    folder.mkdir()
+    for name in ("pyruntime.js", "shared.js", "worker.js", "pyruntime.js.map", "index.d.ts"):
+        (folder / name).write_text(name)
+    return folder
+
+
+class Small:
+    """A demo of one file, which may break after writing it."""
+
+    name = "small"
+
+    def __init__(self, text: str, error: BaseException | None = None) -> None:
+        self.text, self.error = text, error
+
+    def build(self, site: Path, console: Console) -> None:
+        (site / self.name).mkdir()
+        (site / self.name / "index.html").write_text(self.text)
+        if self.error:
+            raise self.error
+
+    def check(self, browser: object, address: str, site: Path, checks: Checks) -> None:
+        """Not called here."""
+
+
+def build(tmp_path: Path, runtime: Path, console: Console, *demos: Demo) -> Path:
+    site = tmp_path / "out" / "dist"
+    site.parent.mkdir(exist_ok=True)
+    build_site(demos, console, site, runtime)
+    return site
+
+
+def test_site(tmp_path: Path, runtime: Path, console: Console) -> None:
+    site = build(tmp_path, runtime, console, Small("one"))
+    assert (site / "small" / "index.html").read_text() == "one"
+    assert sorted(f.name for f in (site / "js").iterdir()) == [
+        "pyruntime.js",
+        "pyruntime.js.map",
+        "shared.js",
+        "worker.js",
+    ]
+    build(tmp_path, runtime, console, Small("two"))
+    assert (site / "small" / "index.html").read_text() == "two"
+    assert [p.name for p in site.parent.iterdir()] == ["dist"]
+
+
+@pytest.mark.parametrize("error", [DemoError("broken"), KeyboardInterrupt()])
+def test_failure_leaves_the_old_site(
+    tmp_path: Path, runtime: Path, console: Console, error: BaseException
+) -> None:
+    site = build(tmp_path, runtime, console, Small("old"))
+    with pytest.raises(type(error)):
+        build(tmp_path, runtime, console, Small("new", error))
+    assert (site / "small" / "index.html").read_text() == "old"
+    assert [p.name for p in site.parent.iterdir()] == ["dist"]
+
+
+def test_failure_of_the_first_build_leaves_nothing(tmp_path: Path, runtime: Path, console: Console) -> None:
+    with pytest.raises(DemoError):
+        build(tmp_path, runtime, console, Small("new", DemoError("broken")))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_missing_runtime(tmp_path: Path, runtime: Path, console: Console) -> None:
+    (runtime / "worker.js").unlink()
+    with pytest.raises(DemoError, match=r"worker\.js is missing: npm .* run build"):
+        build(tmp_path, runtime, console, Small("new"))
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+def test_digits(tmp_path: Path, runtime: Path, console: Console) -> None:
+    site = build(tmp_path, runtime, console, Digits(BRIEF, least_accuracy=0.5))
+    page = site / "digits"
+    manifest = json.loads((page / "digits.pack" / "pack.json").read_text())
+    assert set(manifest["targets"]) == {"webgpu", "wasm"}
+    facts = json.loads((page / "facts.json").read_text())
+    used = sum(len(name) for name in ("pyruntime.js", "shared.js"))
+    assert facts["runtime"] == {"webgpu": used, "wasm": used + len("worker.js")}
+    assert 0.5 < facts["accuracy"] < 1
+    assert (page / "index.html").is_file()
+
+
+@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+def test_a_network_that_reads_too_little(tmp_path: Path, runtime: Path, console: Console) -> None:
+    with pytest.raises(DemoError, match=r"reads \d+\.\d% of unseen digits, 99% are wanted"):
+        build(tmp_path, runtime, console, Digits(Settings(epochs=1, drawings=1), least_accuracy=0.99))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_checks_fail_as_a_whole() -> None:
+    checks = Checks()
+    checks.add("one", True, "fine")
+    assert not checks.failed
+    checks.add("two", False, "this is wrong")
+    assert checks.failed == ["two: this is wrong"]
