@@ -1,1 +1,1 @@
-"""The demo site but for its pages in a browser, which `make demo CHECK=1` uses."""
+"""Tests of the demo site's parts; `make demo CHECK=1` tries the whole in Chromium."""

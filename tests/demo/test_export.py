@@ -26,8 +26,9 @@ def images() -> Array:
 
 def test_onnx_reference(parameters: Parameters, images: Array) -> None:
     expected = probabilities(parameters, images)
-    outputs = onnx.reference.ReferenceEvaluator(to_onnx(parameters)).run(None, {"image": images[:, None]})
-    np.testing.assert_allclose(np.asarray(outputs[0]), expected, atol=1e-6)
+    evaluator = onnx.reference.ReferenceEvaluator(to_onnx(parameters))
+    (found,) = map(np.asarray, evaluator.run(None, {"image": images[:, None]}))
+    np.testing.assert_allclose(found.astype(np.float32), expected, atol=1e-6)
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-6)
     assert np.ptp(expected, axis=0).max() > 1e-3, "the images must tell weights apart"
 

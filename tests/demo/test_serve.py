@@ -53,7 +53,8 @@ def test_files(address: str, path: str, kind: str) -> None:
 
 @pytest.mark.parametrize("path", ["/page/", "/main.js", "/missing"])
 def test_policy(address: str, path: str) -> None:
-    _, headers, _ = get(address, path)
+    status, headers, _ = get(address, path)
+    assert status == (404 if path == "/missing" else 200)
     rules = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
     assert rules["default-src"] == "'none'"
     assert rules["script-src"] == "'self' 'wasm-unsafe-eval'"
