@@ -23,7 +23,7 @@ from pyruntime.ir.kernel import Indirect, KernelCall, Program, Tensor, View
 from pyruntime.ir.scalar import Load, Scalar, cost
 from pyruntime.ops.definition import Elementwise, definition
 
-Rule = Callable[["Lowering", Node], Lazy]
+Rule = Callable[["Lowering", Node], Lazy | Sequence[Lazy]]
 _RULES: dict[str, Rule] = {}
 
 # a tree that costs no more than this is computed again by each reader rather than stored
@@ -31,7 +31,7 @@ RECOMPUTE_COST = 2
 
 
 def lowers(*ops: str) -> Callable[[Rule], Rule]:
-    """Marks a function as the lowering rule of ops (each with one output)."""
+    """Marks a function as the lowering rule of ops: it gives the output's value, or one for each output."""
 
     def register(rule: Rule) -> Rule:
         for op in ops:
@@ -85,7 +85,10 @@ class Lowering:
             )
             if rule is None:
                 raise UnsupportedError(node.origin.op, node.origin.name, f"op {node.op} has no kernel yet")
-            self._define(node.output, rule(self, node))
+            results = rule(self, node)
+            made = [results] if isinstance(results, Lazy) else results
+            for output, lazy in zip(node.outputs, made, strict=True):
+                self._define(output, lazy)
         for value in self.graph.outputs:
             self.program.outputs.append(self._store_output(value))
             self.program.output_shapes.append(value.shape)
