@@ -38,6 +38,7 @@ class Tensor:
     data: NDArray[Any] | None = None
     layout: str = "plain"  # how weight data was rearranged for the kernels: "plain", "panels8", ...
     original_shape: tuple[int, ...] = ()
+    interval: tuple[int, int] | None = None  # what integers that kernels wrote lie in, where that is known
 
 
 @dataclass(frozen=True)

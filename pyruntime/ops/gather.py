@@ -1,4 +1,4 @@
-"""Reads at integer indices: Gather, GatherElements, and OneHot, which writes them out."""
+"""Reads at integer indices: Gather, GatherElements, GatherND, and OneHot, which writes them out."""
 
 from __future__ import annotations
 
@@ -121,6 +121,68 @@ class GatherElements(OpDef):
         indices = _inside(_indices(inputs[1]), data.shape[axis])
         cut = data[tuple(slice(None) if a == axis else slice(n) for a, n in enumerate(indices.shape))]
         return [np.take_along_axis(cut, indices, axis)]
+
+
+class GatherND(OpDef):
+    """Slices of data at index tuples, which stand along the last axis of indices.
+
+    Inputs: data; indices [batch..., any..., k], whose element j of a tuple is in [-size, size) of data's axis
+    batch_dims + j; negative ones count from the end. Gives [batch..., any..., data's axes from
+    batch_dims + k on].
+
+    Attributes:
+        batch_dims: leading axes that data and indices share.
+    """
+
+    name = "GatherND"
+    attrs: ClassVar = {"batch_dims": 0}
+    contents = True
+    cases = (
+        Case(((F32, (3, 5)), np.array([[0, 4], [-1, -5], [2, 2]])), label="elements"),
+        Case(((F32, (3, 5, 2)), np.array([[[1, 3]], [[-3, 0]]], np.int64)), label="slices"),
+        Case(((F32, (7, 2)), np.array([[[6], [-7]]])), label="rows"),
+        Case(((F32, (2, 5, 3)), np.array([[[4], [-1]], [[0], [3]]])), {"batch_dims": 1}, "batch"),
+        Case(((I64, (2, 3, 5)), np.array([[[1], [4], [-5]], [[0], [0], [2]]])), {"batch_dims": 2}, "i64"),
+        Case(((BOOL, (2, 4)), np.array([1, -2])), label="scalar"),
+        Case(((F32, (5, 2)), np.zeros((0, 1), np.int64)), label="empty"),
+        Case(((F32, (5, 4)), (I64, (3, 7, 2))), label="dynamic", symbols={(1, 0): "batch"}, low=-4, high=3),
+        Case(
+            ((F16, (3, 5, 4)), (I64, (3, 2, 1))),
+            {"batch_dims": 1},
+            "dynamic-batch",
+            {(0, 0): "batch", (1, 0): "batch"},
+            low=-5,
+            high=4,
+        ),
+    )
+
+    def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
+        data, indices = present(inputs, 2)
+        batch = attrs["batch_dims"]
+        require(indices.dtype in (I32, I64), f"indices are int32 or int64, not {indices.dtype!r}")
+        require(0 <= batch < min(data.rank, indices.rank), f"batch_dims {batch}")
+        require(
+            data.shape[:batch] == indices.shape[:batch], f"{data.shape} and {indices.shape} differ in batches"
+        )
+        count = indices.shape[-1]
+        require(
+            isinstance(count, int) and 1 <= count <= data.rank - batch,
+            f"tuples of {count} indices into {data.rank - batch} axes",
+        )
+        assert isinstance(count, int)
+        return [TensorType(data.dtype, (*indices.shape[:-1], *data.shape[batch + count :]))]
+
+    def reference(self, inputs: Arrays, attrs: Attrs) -> list[Array]:
+        data, batch = inputs[0], attrs["batch_dims"]
+        assert data is not None
+        tuples = _indices(inputs[1])
+        rank = tuples.ndim - 1
+        at = [
+            np.arange(n).reshape([-1 if a == i else 1 for a in range(rank)])
+            for i, n in enumerate(data.shape[:batch])
+        ]
+        at += [_inside(tuples[..., j], data.shape[batch + j]) for j in range(tuples.shape[-1])]
+        return [np.asarray(data[tuple(at)], data.dtype)]
 
 
 class OneHot(OpDef):

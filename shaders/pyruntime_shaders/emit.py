@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall, Program, Tensor
+from pyruntime_shaders.intervals import Interval
 from pyruntime_shaders.module import INFINITY_BITS, Access, Kernel, Workgroups
 
 
@@ -80,8 +82,11 @@ def render_programs(programs: Sequence[Program]) -> Rendered:
     rendered, numbers = Rendered(), dict[object, int]()
     for program in programs:
         dispatches: list[Dispatch] = []
+        written = _Written(program)
         for call in program.calls:
-            for kernel in kernels_for(call):
+            kernels = kernels_for(call)
+            written.add(call, kernels)
+            for kernel in kernels:
                 number = numbers.setdefault(kernel.key, len(rendered.shaders))
                 if number == len(rendered.shaders):
                     rendered.shaders.append(_shader(kernel, rendered.shaders))
@@ -90,6 +95,24 @@ def render_programs(programs: Sequence[Program]) -> Rendered:
                 )
         rendered.entries.append(dispatches)
     return rendered
+
+
+class _Written:
+    """Notes on each integer tensor what it can hold, as soon as every call that writes it was seen."""
+
+    def __init__(self, program: Program) -> None:
+        self._left = Counter(c.output.tensor for c in program.calls)
+        self._found: dict[Tensor, list[Interval | None]] = {}
+
+    def add(self, call: KernelCall, kernels: Sequence[Kernel]) -> None:
+        """Take in the next call of the program."""
+        tensor = call.output.tensor
+        found = self._found.setdefault(tensor, [])
+        found += [kernel.interval for kernel in kernels]
+        self._left[tensor] -= 1
+        intervals = [i for i in found if i is not None]
+        if self._left[tensor] == 0 and intervals and len(intervals) == len(found):
+            tensor.interval = min(i[0] for i in intervals), max(i[1] for i in intervals)
 
 
 def render_program(program: Program) -> Rendered:

@@ -91,6 +91,7 @@ class Kernel:
         words: the uniform words from word 1 on, in the order of the shader's block.
         workgroups: the counts in x, y and z; a zero anywhere means there is nothing to do.
         tensors: the storage buffers in binding order.
+        interval: what the integers that it writes lie in; None for other dtypes.
     """
 
     template: str
@@ -98,6 +99,7 @@ class Kernel:
     words: tuple[Dim, ...]
     workgroups: Workgroups
     tensors: tuple[Tensor, ...]
+    interval: Interval | None = None
 
     @property
     def key(self) -> Hashable:
@@ -143,6 +145,18 @@ def environment() -> jinja2.Environment:
 def _require(condition: object, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def loaded_range(view: View) -> Interval | None:
+    """What is known of the integers that a view gives beyond their dtype."""
+    known, data = view.tensor.interval, view.tensor.data
+    if not view.tensor.dtype.is_integer:
+        return None
+    if known is None and data is not None and data.size:
+        known = int(data.min()), int(data.max())
+    if known is None or not (view.guards or view.indirect):
+        return known
+    return min(known[0], int(view.fill)), max(known[1], int(view.fill))
 
 
 class Module:
@@ -270,6 +284,8 @@ class Module:
     def known_range(self, leaf: Scalar) -> Interval | None:
         """What the call tells of an integer leaf beyond its dtype."""
         match leaf:
+            case Load():
+                return loaded_range(self.call.inputs[leaf.operand])
             case Index():
                 return 0, max(self._most(self.sizes[leaf.axis]) - 1, 0)
             case Size():
@@ -350,4 +366,9 @@ class Module:
             tuple(dim for _, dim in self._words.values()),
             workgroups,
             self.tensors,
+            self._written(),
         )
+
+    def _written(self) -> Interval | None:
+        body = getattr(self.call, "body", None)
+        return self.ranges(body) if isinstance(body, Scalar) and body.dtype.is_integer else None

@@ -174,6 +174,61 @@ def test_range_of_constants() -> None:
     np.testing.assert_array_equal(np.asarray(graph.outputs[0].data), np.arange(1, 4, 0.5, dtype=np.float32))
 
 
+def symbolic_range(start: str, limit: str, delta: str, dtype: type[np.generic]) -> ModelProto:
+    """Range whose bounds are "n" (the input's size, converted to dtype) or constants."""
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    nodes = [
+        node("Size", ["x"], ["size"]),
+        node("Cast", ["size"], ["n"], to=to),
+        node("Range", [start, limit, delta], ["out"]),
+    ]
+    constants = {v: np.array(float(v), dtype) for v in (start, limit, delta) if v != "n"}
+    return model(nodes, {"x": random(1)}, ["out"], weights=constants, shapes={"x": ["n"]})
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 12])
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float32])
+@pytest.mark.parametrize(
+    "bounds", [("0", "n", "1"), ("5", "n", "2"), ("n", "-3", "-2"), ("n", "9", "3"), ("0", "n", "n")]
+)
+def test_range_over_sizes(bounds: tuple[str, str, str], dtype: type[np.generic], size: int) -> None:
+    proto = symbolic_range(*bounds, dtype)
+    if bounds[2] == "n":
+        with pytest.raises(UnsupportedError, match="by steps of n"):
+            imported(proto)
+        return
+    assert imported(proto).nodes[-1].op == "Range"
+    agrees(proto, {"x": random(size)})
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_range_by_fractions(size: int) -> None:
+    agrees(symbolic_range("0.5", "n", "0.75", np.float32), {"x": random(size)})
+    with pytest.raises(UnsupportedError, match="by steps of"):
+        imported(symbolic_range("0", "n", "0.1", np.float32))
+
+
+def test_range_of_fixed_length_has_contents() -> None:
+    nodes = [
+        node("Size", ["x"], ["n"]),
+        node("Add", ["n", "three"], ["end"]),
+        node("Range", ["n", "end", "one"], ["r"]),
+        node("Expand", ["y", "r"], ["out"]),
+    ]
+    weights = {"three": np.array(3, np.int64), "one": np.array(1, np.int64)}
+    proto = model(nodes, {"x": random(2), "y": random(1)}, ["out"], weights=weights, shapes={"x": ["n"]})
+    n = symbol("n")
+    assert imported(proto).outputs[0].shape == (n, n + 1, n + 2)
+    agrees(proto, {"x": random(2), "y": random(1)})
+
+
+def test_range_of_data_is_told() -> None:
+    weights = {"a": np.array(0, np.int64), "c": np.array(1, np.int64)}
+    proto = one_node("Range", {"b": np.array(3, np.int64)}, weights=weights, inputs=("a", "b", "c"))
+    with pytest.raises(UnsupportedError, match="depends on the model's input data"):
+        imported(proto)
+
+
 # --------------------------------------------------------------------------------------------- names
 
 

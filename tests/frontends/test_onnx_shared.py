@@ -15,11 +15,10 @@ pytestmark = pytest.mark.shared
 WAITING = {
     "dtln_1": {"LSTM"},
     "silero_vad_half": {"If", "LSTM"},
-    "stories260k": {"Range", "GatherND"},
 }
 
 
-@pytest.mark.parametrize("name", ["magika_v1", "ultraface_rfb320"])
+@pytest.mark.parametrize("name", ["magika_v1", "stories260k", "ultraface_rfb320"])
 def test_gives_the_recorded_outputs(shared_models: Path, name: str) -> None:
     imported = read_model(shared_models / f"{name}.onnx")
     assert imported.format == "onnx"

@@ -78,6 +78,12 @@ def _one_hot(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("OneHot", [inputs[0], _ints(attrs["depth"]), inputs[1]], {"axis": attrs["axis"]})
 
 
+def _range(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    start, step, size = attrs["start"], attrs["step"], attrs["size"]
+    bounds = (start, start + step * size, step)
+    return OnnxNode("Range", [np.array(b, attrs["dtype"].value) for b in bounds], {})
+
+
 def _dim_tensor(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("Identity", [np.array(attrs["dims"], attrs["dtype"].value).reshape(attrs["shape"])], {})
 
@@ -117,6 +123,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "MaxPool": _pool("MaxPool"),
     "OneHot": _one_hot,
     "Pad": _pad,
+    "Range": _range,
     **{op: _reduce(op) for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")},
     "Reshape": _with("shape", op="Reshape", attrs={"allowzero": 1}),
     "Slice": _slice,

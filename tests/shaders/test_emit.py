@@ -15,7 +15,7 @@ from pyruntime.ir.dims import Dim, evaluate, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall, Map, MatMul, Program, Reduction, Row, Tensor, View
-from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call
+from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
 from tests.kernels import webgpu_harness
 
 F32 = DType.F32
@@ -68,6 +68,28 @@ def test_entries_share_shaders() -> None:
     rendered = render_programs([Program(n, [], [], [], [_map(8)]) for n in ("prefill", "decode")])
     assert len(rendered.shaders) == 1
     assert [len(e) for e in rendered.entries] == [1, 1]
+
+
+def _written(tensor: Tensor, body: Scalar, *inputs: View) -> Map:
+    return Map(name="map", inputs=inputs, output=View(tensor, 0, (1,)), sizes=(100,), body=body)
+
+
+def test_what_kernels_wrote_bounds_64_bit_integers() -> None:
+    index, whole = Index(DType.I64, 0), Tensor("whole", DType.I64, 100)
+    x = View(Tensor("x", DType.I64, 100), 0, (1,))
+    square = call("mul", Load(DType.I64, 0), Load(DType.I64, 0))
+    first, second = _written(x.tensor, index), _written(x.tensor, call("neg", index))
+    _render(first, second, _written(whole, square, x))
+    assert x.tensor.interval == (-99, 99)
+    assert whole.interval == (-99 * 99, 99 * 99)
+
+
+def test_what_is_written_later_bounds_nothing() -> None:
+    x = View(Tensor("x", DType.I64, 100), 0, (1,))
+    more = call("add", Load(DType.I64, 0), Const(DType.I64, 1))
+    first = _written(x.tensor, Const(DType.I64, 0))
+    with pytest.raises(UnsupportedError, match="64-bit integer"):
+        _render(first, _written(x.tensor, more, x))
 
 
 def test_dispatch() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
@@ -9,7 +11,8 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
-from pyruntime.ir.scalar import Const, Index, Scalar, Size, call, cast
+from pyruntime.ir.kernel import Indirect
+from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
 
 
 @lowers("Gather", "Embedding")
@@ -41,6 +44,21 @@ def gather_elements(low: Lowering, node: Node) -> Lazy:
     return low.gathered_elements(
         low.view(data), data.shape, node.attrs["axis"], Lazy.of(low.view(indices), indices.shape)
     )
+
+
+@lowers("GatherND")
+def gather_nd(low: Lowering, node: Node) -> Lazy:
+    """As gather, with an index for each of several axes."""
+    data, indices = node.input(0), node.input(1)
+    view, at, batch = low.view(data), low.view(indices), node.attrs["batch_dims"]
+    count, rank = int(str(indices.shape[-1])), indices.rank - 1
+    tail = view.strides[batch + count :]
+    strides = (*at.strides[:-1], *(0 for _ in tail))
+    coordinates = [replace(at, offset=at.offset + j * at.strides[-1], strides=strides) for j in range(count)]
+    terms = tuple(Indirect(1 + j, view.strides[batch + j], data.shape[batch + j]) for j in range(count))
+    strides = (*view.strides[:batch], *(0 for _ in range(batch, rank)), *tail)
+    read = replace(view, strides=strides, indirect=terms)
+    return Lazy(node.output.shape, Load(data.dtype, 0), (read, *coordinates))
 
 
 @lowers("OneHot")
@@ -92,3 +110,24 @@ def dim_tensor(low: Lowering, node: Node) -> Lazy:
     if not shape:
         return Lazy((), Size(dtype, 0), (), tuple(dims))
     return lazy.reshape(tuple(int(d) for d in shape)) or low.reshaped(low.store(lazy), shape)
+
+
+@lowers("Range")
+def number_range(_: Lowering, node: Node) -> Lazy:
+    """start + index * step."""
+    dtype = node.output.dtype
+    held = DType.F32 if dtype is DType.F16 else dtype
+    sizes: list[Dim] = []
+
+    def number(value: Dim | float) -> Scalar:
+        if isinstance(value, (int, float)):
+            return cast(Const(DType.F64 if isinstance(value, float) else DType.I64, value), held)
+        sizes.append(value)
+        return cast(Size(DType.I32, len(sizes) - 1), held)
+
+    tree = cast(Index(DType.I32, 0), held)
+    if node.attrs["step"] != 1:
+        tree = call("mul", tree, number(node.attrs["step"]))
+    if node.attrs["start"] != 0:
+        tree = call("add", tree, number(node.attrs["start"]))
+    return Lazy(node.output.shape, cast(tree, dtype), (), tuple(sizes))

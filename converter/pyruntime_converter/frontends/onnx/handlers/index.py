@@ -34,6 +34,12 @@ def gather_elements(ctx: NodeContext) -> Value:
     return ctx.one("GatherElements", x, ctx.input(1), axis=ctx.axis(ctx.attr("axis"), x.rank))
 
 
+@handles("GatherND")
+def gather_nd(ctx: NodeContext) -> Value:
+    """Slices at tuples of indices."""
+    return ctx.one("GatherND", ctx.input(0), ctx.input(1), batch_dims=ctx.attr("batch_dims") or 0)
+
+
 @handles("OneHot")
 def one_hot(ctx: NodeContext) -> Value:
     """A new axis of `depth` that is on where the index says."""

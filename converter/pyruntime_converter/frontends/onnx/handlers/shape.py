@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
+from pyruntime.ir.dims import Dim, ceildiv, maximum
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
-from pyruntime.ops.builder import dims_of
+from pyruntime.ops.builder import CONTENTS_LIMIT, dims_of
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_range
+
+_FINEST = 1 << 20  # the smallest fraction of one that symbolic lengths are counted in
 
 
 @handles("Shape")
@@ -33,13 +38,46 @@ def size(ctx: NodeContext) -> Value:
 def number_range(ctx: NodeContext) -> Value:
     """start, start + delta, ... below limit."""
     values = [ctx.input(i) for i in range(3)]
-    for value in values:
-        if value.data is None:
-            on = "input data" if dims_of(value) is None else "input sizes"
-            ctx.fail(f"its length depends on the model's {on}", FIX_DIMS)
-    start, limit, delta = (ctx.scalar(v, "its bounds") for v in values)
-    if delta == 0:
+    dtype = values[0].dtype
+    if all(v.data is not None for v in values):
+        start, limit, delta = (ctx.scalar(v, "its bounds") for v in values)
+        if delta == 0:
+            ctx.invalid("delta is zero")
+        count = ctx.limited(max(math.ceil((limit - start) / delta), 0), "it")
+        steps = np.arange(count).astype(dtype.value)
+        return ctx.builder.constant((start + steps * delta).astype(dtype.value))
+    first, end, step = (_number(ctx, v) for v in values)
+    # a common unit makes all three whole: the length is then exact
+    unit = math.lcm(*(n.denominator for n in (first, end, step) if isinstance(n, Fraction)))
+    stride = _scaled(step, unit)
+    if not isinstance(stride, int) or unit > _FINEST:
+        ctx.fail(f"its length by steps of {step} depends on the input sizes", FIX_DIMS)
+    if stride == 0:
         ctx.invalid("delta is zero")
-    count = ctx.limited(max(math.ceil((limit - start) / delta), 0), "it")
-    steps = np.arange(count).astype(values[0].dtype.value)
-    return ctx.builder.constant((start + steps * delta).astype(values[0].dtype.value))
+    size = maximum(ceildiv(_scaled(end, unit) - _scaled(first, unit), stride), 0)
+    if isinstance(size, int) and size <= CONTENTS_LIMIT and dtype in (DType.I32, DType.I64):
+        return ctx.builder.dims([_scaled(first, 1) + i * stride for i in range(size)], dtype)
+    plain = {
+        name: float(n) if isinstance(n, Fraction) else n for name, n in (("start", first), ("step", step))
+    }
+    return ctx.one("Range", **plain, size=size, dtype=dtype)
+
+
+def _number(ctx: NodeContext, value: Value) -> Dim | Fraction:
+    """A bound of Range: a dim, also where it was converted to a float, or a constant fraction."""
+    if value.data is not None:
+        number = ctx.scalar(value, "its bounds")
+        return int(number) if number == int(number) else Fraction(number)
+    source = value.producer
+    dims = dims_of(value)
+    if dims is None and source is not None and source.op == "Cast" and value.dtype.is_float:
+        dims = dims_of(source.input(0))
+    if dims is None:
+        ctx.fail("its length depends on the model's input data", FIX_DIMS)
+    if len(dims) != 1:
+        ctx.invalid(f"a bound of {len(dims)} elements")
+    return dims[0]
+
+
+def _scaled(number: Dim | Fraction, unit: int) -> Dim:
+    return int(number * unit) if isinstance(number, Fraction) else number * unit
