@@ -1,5 +1,6 @@
 // What runs an entry of a pack: the interface of the devices, and the choice between them.
 
+import { FileCache, filesOf } from "./cache.ts";
 import type { Symbols } from "./dims.ts";
 import { DeviceError, InputError } from "./errors.ts";
 import { folderUrl, type Progress, readText } from "./fetch.ts";
@@ -25,8 +26,10 @@ export interface Report {
   readonly dispatches: number;
   /** Steps of a WebGPU program that run on the CPU. */
   readonly hostSteps: number;
-  /** Bytes that were fetched, pack.json not counted. */
+  /** Bytes that were loaded, pack.json not counted. */
   readonly bytesLoaded: number;
+  /** How many of them came from the cache. */
+  readonly bytesCached: number;
 }
 
 /** An output as a device gives it: contiguous bytes of the API's dtype. */
@@ -52,6 +55,8 @@ export interface Backend {
 export interface Pack {
   readonly folder: string;
   readonly manifest: Manifest;
+  /** The name of the cache that keeps its files, if any. */
+  readonly cache: string | undefined;
 }
 
 /** A device, why, and, where it was needed to decide, the GPU. */
@@ -72,9 +77,9 @@ export interface Loading {
 }
 
 /** Reads and checks pack.json. */
-export async function openPack(url: string | URL, signal?: AbortSignal): Promise<Pack> {
+export async function openPack(url: string | URL, signal?: AbortSignal, cache?: string): Promise<Pack> {
   const folder = folderUrl(url);
-  return { folder, manifest: parseManifest(await readText(folder, "pack.json", signal)) };
+  return { folder, manifest: parseManifest(await readText(folder, "pack.json", signal)), cache };
 }
 
 /** The entry of this name, or the first one. Throws InputError where there is none. */
@@ -115,8 +120,11 @@ export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevi
   }
 }
 
-/** Loads an entry on the chosen device. */
-export function openBackend(loading: Loading, { device, gpu }: Choice): Promise<Backend> {
-  const { wasm, webgpu } = loading.pack.manifest.targets;
-  return device === "wasm" ? openWasm(loading, wasm!) : openWebgpu(loading, webgpu!, gpu!);
+/** Loads an entry on the chosen device; then earlier versions of the pack leave the cache. */
+export async function openBackend(loading: Loading, { device, gpu }: Choice): Promise<Backend> {
+  const { manifest, folder, cache } = loading.pack;
+  const { wasm, webgpu } = manifest.targets;
+  const backend = await (device === "wasm" ? openWasm(loading, wasm!) : openWebgpu(loading, webgpu!, gpu!));
+  await (await FileCache.open(cache, folder))?.keepOnly(filesOf(manifest));
+  return backend;
 }

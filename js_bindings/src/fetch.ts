@@ -1,5 +1,6 @@
 // Reads a pack's files, from the web or from a disk, in chunks whose SHA-256 is checked before they are used.
 
+import { FileCache } from "./cache.ts";
 import { HashError, messageOf, MissingFileError, PackError } from "./errors.ts";
 import { sha256 } from "./sha256.ts";
 
@@ -65,12 +66,21 @@ async function* overHttp(url: URL, cache: RequestCache, signal?: AbortSignal): P
     const problem = `${url.href}: HTTP ${response.status} ${response.statusText}`;
     throw response.status === 404 || response.status === 410 ? new MissingFileError(problem) : new PackError(problem);
   }
-  const reader = response.body.getReader();
+  yield* partsOf(response.body, (why) => new PackError(`${url.href}: the connection broke: ${why}`), signal);
+}
+
+/** The parts of a body; `failure` makes the error when it ends early. */
+async function* partsOf(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  failure: (why: string) => Error,
+  signal?: AbortSignal,
+): Parts {
+  const reader = body.getReader();
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
   } catch (error) {
     signal?.throwIfAborted();
-    throw new PackError(`${url.href}: the connection broke: ${messageOf(error)}`);
+    throw failure(messageOf(error));
   } finally {
     await reader.cancel().catch(() => undefined);
   }
@@ -100,47 +110,114 @@ export async function readText(folder: string, file: string, signal?: AbortSigna
   return text + decoder.decode();
 }
 
-/** Reads one file; `advance` hears of arrived bytes. */
+/** Cuts a file into the chunks that its digests cover, and hands on each that is right. */
+class Chunks {
+  /** How many bytes were handed on. */
+  position = 0;
+  readonly #next: Download;
+  readonly #size: number;
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+
+  constructor(next: Download) {
+    const { bytes, chunk = CHUNK } = next.stored;
+    this.#next = next;
+    this.#size = chunk;
+    this.#buffer = new Uint8Array(Math.min(chunk, bytes));
+  }
+
+  /** Takes what comes after `position`, and yields chunks that were handed on; the buffer is then used again. */
+  async *take(parts: Parts, signal: AbortSignal): Parts {
+    const { file, bytes } = this.#next.stored;
+    let filled = 0;
+    for await (let part of parts) {
+      while (part.length) {
+        const taken = part.subarray(0, Math.min(this.#size, bytes - this.position) - filled);
+        this.#buffer.set(taken, filled);
+        filled += taken.length;
+        part = part.subarray(taken.length);
+        const end = this.position + filled;
+        if (end === bytes && part.length) throw new HashError(`${file} has more than its ${bytes} bytes`);
+        if (filled < this.#size && end < bytes) continue;
+        const whole = this.#buffer.subarray(0, filled);
+        await this.#check(whole);
+        signal.throwIfAborted();
+        this.#next.accept(whole, this.position);
+        this.position = end;
+        filled = 0;
+        yield whole;
+      }
+    }
+    if (this.position !== bytes)
+      throw new HashError(`${file} should have ${bytes} bytes and has ${this.position + filled}`);
+  }
+
+  async #check(whole: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { file, chunks } = this.#next.stored;
+    const index = this.position / this.#size;
+    if ((await sha256(whole)) === chunks[index]) return;
+    const range = `bytes ${this.position} to ${this.position + whole.length}`;
+    throw new HashError(`${file}, chunk ${index} (${range}) is damaged: its SHA-256 differs`);
+  }
+}
+
+/** Reads one file, from the cache if it is there; `advance` hears of arrived bytes. Gives the bytes that were cached. */
 async function readChunks(
   folder: string,
-  { stored, accept }: Download,
+  next: Download,
   advance: (bytes: number) => void,
   signal: AbortSignal,
-) {
-  const { file, bytes, chunks, chunk = CHUNK } = stored;
-  const buffer = new Uint8Array(Math.min(chunk, bytes));
-  let position = 0; // of the buffer in the file
-  let filled = 0;
-  const cutOff = (): HashError => new HashError(`${file} should have ${bytes} bytes and has ${position + filled}`);
-  // names of shards are content hashes; other files may have changed behind a cache's back
-  for await (let part of read(folder, file, stored.chunk === undefined ? "default" : "no-cache", signal)) {
-    advance(part.length);
-    while (part.length) {
-      const taken = part.subarray(0, Math.min(chunk, bytes - position) - filled);
-      buffer.set(taken, filled);
-      filled += taken.length;
-      part = part.subarray(taken.length);
-      if (position + filled === bytes && part.length) throw new HashError(`${file} has more than its ${bytes} bytes`);
-      if (filled < chunk && position + filled < bytes) continue;
-      const whole = buffer.subarray(0, filled);
-      const index = position / chunk;
-      if ((await sha256(whole)) !== chunks[index]) {
-        throw new HashError(
-          `${file}, chunk ${index} (bytes ${position} to ${position + filled}) is damaged: its SHA-256 differs`,
-        );
-      }
-      signal.throwIfAborted();
-      accept(whole, position);
-      position += filled;
-      filled = 0;
+  cache: FileCache | undefined,
+): Promise<number> {
+  const { stored } = next;
+  const chunks = new Chunks(next);
+  let arrived = 0;
+  async function* counted(parts: Parts): Parts {
+    for await (const part of parts) {
+      advance(part.length);
+      arrived += part.length;
+      yield part;
     }
   }
-  if (position !== bytes) throw cutOff();
+  const kept = await cache?.read(stored);
+  if (kept) {
+    const failure = (why: string): Error => new HashError(`${stored.file} cannot be read from the cache: ${why}`);
+    try {
+      for await (const _ of chunks.take(counted(partsOf(kept, failure, signal)), signal));
+      return stored.bytes;
+    } catch (error) {
+      if (!(error instanceof HashError)) throw error;
+      await cache!.remove(stored); // damaged: the rest is fetched after all
+      advance(chunks.position - arrived);
+    }
+  }
+  const cached = chunks.position;
+  const storing = cached ? undefined : await cache?.store(stored);
+  try {
+    // names of shards are content hashes; other files may have changed behind the HTTP cache's back
+    const parts = read(folder, stored.file, stored.chunk === undefined ? "default" : "no-cache", signal);
+    for await (const whole of chunks.take(counted(behind(parts, cached)), signal)) await storing?.write(whole);
+  } catch (error) {
+    await storing?.abort(error);
+    throw error;
+  }
+  await storing?.end();
+  return cached;
+}
+
+/** The parts of a file after its first `skipped` bytes. */
+async function* behind(parts: Parts, skipped: number): Parts {
+  for await (const part of parts) {
+    const rest = part.subarray(Math.min(skipped, part.length));
+    skipped -= part.length - rest.length;
+    if (rest.length) yield rest;
+  }
 }
 
 /**
  * Reads files in parallel and stops all of them at the first error.
  *
+ * @param cacheName where files are kept and looked for; nowhere if it is left out.
+ * @returns how many of the bytes came from that cache.
  * @throws MissingFileError, HashError (with file and chunk), PackError, or the signal's reason.
  */
 export async function download(
@@ -148,23 +225,28 @@ export async function download(
   files: readonly Download[],
   onProgress?: Progress,
   signal?: AbortSignal,
-): Promise<void> {
+  cacheName?: string,
+): Promise<number> {
   const total = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
   const stop = new AbortController();
   const forward = (): void => stop.abort(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", forward);
+  const cache = await FileCache.open(cacheName, folder);
   const waiting = [...files];
   let loaded = 0;
+  let cached = 0;
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const { file } = next.stored;
       const advance = (bytes: number): void => onProgress?.((loaded += bytes), total, file);
-      await readChunks(folder, next, advance, stop.signal);
+      const kept = await readChunks(folder, next, advance, stop.signal, cache);
+      cached += kept; // in a line of its own: other files end while this one is awaited
     }
   };
   try {
     await Promise.all(Array.from({ length: PARALLEL }, work));
+    return cached;
   } catch (error) {
     stop.abort(error);
     throw error;

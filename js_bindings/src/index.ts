@@ -1,6 +1,7 @@
 // The package's public face: load a pack, run it, and the errors that either can raise.
 
 import { choose, type Device, findEntry, openBackend, openPack } from "./backend.ts";
+import { DEFAULT_CACHE } from "./cache.ts";
 import { DeviceError } from "./errors.ts";
 import type { Progress } from "./fetch.ts";
 import { openRemote } from "./remote.ts";
@@ -28,6 +29,12 @@ export interface LoadOptions {
   readonly gpuDevice?: GPUDevice | undefined;
   /** The name of the pack's program to load; the first one where it is left out. */
   readonly entry?: string | undefined;
+  /**
+   * Keeps the pack's files in this cache of the page's origin (`true`: in "pyruntime"), and takes them from there the
+   * next time, checked all the same. Files of earlier versions leave it. Where storage is full, forbidden or missing,
+   * loading goes on without it.
+   */
+  readonly cache?: boolean | string | undefined;
   /** How int64 and uint64 outputs come back: as a `BigInt64Array` (the default), or as checked numbers. */
   readonly int64?: LongIntegers | undefined;
 }
@@ -45,12 +52,12 @@ export interface LoadOptions {
  * session.dispose();
  */
 export async function load(url: string | URL, options: LoadOptions = {}): Promise<Session> {
-  const { device = "auto", onProgress, signal, worker, workerUrl, gpuDevice, int64 = "bigint" } = options;
+  const { device = "auto", onProgress, signal, worker, workerUrl, gpuDevice, cache, int64 = "bigint" } = options;
   if (!["auto", "webgpu", "wasm"].includes(device)) {
     throw new DeviceError(`device must be "auto", "webgpu" or "wasm", got ${JSON.stringify(device)}`);
   }
   if (worker && gpuDevice) throw new DeviceError("a GPUDevice cannot be handed to a worker: load with worker: false");
-  const pack = await openPack(url, signal);
+  const pack = await openPack(url, signal, (cache === true ? DEFAULT_CACHE : cache) || undefined);
   const { entry, index } = findEntry(pack, options.entry);
   const loading = { pack, entry, index, ...(onProgress && { onProgress }), ...(signal && { signal }) };
 

@@ -231,11 +231,11 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
       new Uint8Array(memory.buffer, address + offset, bytes.length).set(bytes),
     ),
   ];
-  await download(pack.folder, files, onProgress, signal);
+  const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
   if (!module) throw new PackError(`${variant.file} is empty`);
   const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
   const { steps } = target.entries[loading.index]!;
-  const report = { variant: variant.requires, steps, dispatches: 0, hostSteps: 0, bytesLoaded };
+  const report = { variant: variant.requires, steps, dispatches: 0, hostSteps: 0, bytesLoaded, bytesCached };
   const backend = new WasmBackend(report, loading, target, await module, memory);
   try {
     await backend.instantiate();

@@ -258,10 +258,11 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       { stored: variant, accept: startCompiling },
       ...weightDownloads(pack.manifest.weights, target.weights, upload),
     ];
-    await download(pack.folder, files, onProgress, signal);
+    const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
     const steps = program.commands.flatMap((command) => (command.op === "dispatch" ? [command.step] : []));
-    const report = { variant: variant.requires, steps, dispatches: steps.length, hostSteps: 0, bytesLoaded };
+    const loaded = { bytesLoaded, bytesCached };
+    const report = { variant: variant.requires, steps, dispatches: steps.length, hostSteps: 0, ...loaded };
     const backend = new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);
     if (!entry.symbols.length) await backend.prepare();
     return backend;
