@@ -260,7 +260,8 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
     ];
     const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
-    const steps = program.commands.flatMap((command) => (command.op === "dispatch" ? [command.step] : []));
+    // several dispatches of one step are forms of a kernel, of which the sizes leave one
+    const steps = [...new Set(program.commands.flatMap((c) => (c.op === "dispatch" ? [c.step] : [])))];
     const loaded = { bytesLoaded, bytesCached };
     const report = { variant: variant.requires, steps, dispatches: steps.length, hostSteps: 0, ...loaded };
     const backend = new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);

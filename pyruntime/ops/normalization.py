@@ -141,6 +141,41 @@ class LayerNormalization(OpDef):
         return [(result + (bias[0] if bias else 0)).astype(_dtype(inputs))]
 
 
+class RMSNormalization(OpDef):
+    """x over the root of the mean of its squares over the axes from `axis` on, times scale.
+
+    Inputs: x; scale, which broadcasts to x's shape from `axis` on. (Zhang and Sennrich, "Root Mean Square
+    Layer Normalization", 2019.)
+
+    Attributes:
+        axis: the first normalised axis, at least 0.
+        epsilon: added to the mean of squares.
+    """
+
+    name = "RMSNormalization"
+    attrs: ClassVar = {"axis": REQUIRED, "epsilon": 1e-5}
+    cases = (
+        Case(((F32, (3, 7)), (F32, (7,))), {"axis": 1}, "last"),
+        Case(((F32, (2, 3, 5)), (F32, (3, 5))), {"axis": 1, "epsilon": 1e-2}, "two"),
+        Case(((F32, (2, 3, 5)), (F32, ())), {"axis": 2}, "scalar"),
+        Case((np.zeros((2, 5), np.float32), (F32, (5,))), {"axis": 1}, "zeros"),
+        Case(((F32, (3, 5, 64)), (F32, (64,))), {"axis": 2}, "dynamic", BATCH),
+        Case(((F16, (3, 8)), (F16, (8,))), {"axis": 1}, "f16"),
+    )
+
+    def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
+        x, scale = present(inputs, 2)
+        _same_float([x, scale])
+        normalised = x.shape[normal_axis(attrs["axis"], x.rank) :]
+        require(broadcast([scale.shape, normalised]) == normalised, f"scale does not fit {normalised}")
+        return [TensorType(x.dtype, x.shape)]
+
+    def reference(self, inputs: Arrays, attrs: Attrs) -> list[Array]:
+        x, scale = _wide(inputs)
+        squares = (x * x).mean(axis=tuple(range(attrs["axis"], x.ndim)), keepdims=True)
+        return [(x / np.sqrt(squares + attrs["epsilon"]) * scale).astype(_dtype(inputs))]
+
+
 def _channels(values: Sequence[Value], least_rank: int) -> Value:
     x = _same_float(values)
     require(x.rank >= least_rank, f"takes an input of rank {least_rank} or more, not {x.rank}")

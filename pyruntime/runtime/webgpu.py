@@ -64,7 +64,8 @@ class WebGpuSession(Session):
             for shader in self._shaders_of(self._entry):
                 self._pipeline(shader)
         commands = self._variant.entries[self._entry].commands
-        steps = tuple(c.step for c in commands if isinstance(c, Dispatch))
+        # several dispatches of one step are forms of a kernel, of which the sizes leave one
+        steps = tuple(dict.fromkeys(c.step for c in commands if isinstance(c, Dispatch)))
         self.report = SessionReport(
             device="webgpu",
             reason=reason,

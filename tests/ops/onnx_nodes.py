@@ -30,6 +30,7 @@ class OnnxNode:
     attrs: Attrs
     domain: str = ""
     opset: int = OPSET
+    body: Sequence[onnx.NodeProto] = ()  # what stands for the op: nodes from x0, x1, ... to y0, ...
 
 
 def _ints(values: Any) -> Array:
@@ -110,8 +111,71 @@ def _cumulative(op: str, opset: int = OPSET) -> Callable[[Inputs, Attrs], OnnxNo
     return translate
 
 
+def _attention(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """Spelled out, for any rank, with the keys' and values' heads repeated."""
+    q, k, v, mask = (*inputs, None)[:4]
+    assert q is not None
+    repeated = [
+        a.repeat(q.shape[-3] // a.shape[-3], axis=-3) if a is not None and a.ndim > 2 and q.shape[-3] else a
+        for a in (k, v)
+    ]
+    assert repeated[0] is not None
+    body: list[onnx.NodeProto] = []
+
+    def emit(op: str, *names: str, **stated: Any) -> str:
+        body.append(helper.make_node(op, names, [f"t{len(body)}"], **stated))
+        return f"t{len(body) - 1}"
+
+    def constant(value: Any, dtype: np.dtype[Any] = q.dtype) -> str:
+        return emit("Constant", value=onnx.numpy_helper.from_array(np.asarray(value, dtype)))
+
+    swapped = [*range(q.ndim - 2), q.ndim - 1, q.ndim - 2]
+    score = emit("Mul", emit("MatMul", "x0", emit("Transpose", "x1", perm=swapped)), constant(attrs["scale"]))
+    if attrs["softcap"]:
+        cap = constant(attrs["softcap"])
+        score = emit("Mul", emit("Tanh", emit("Div", score, cap)), cap)
+    if mask is not None and mask.dtype == bool:
+        score = emit("Where", "x3", score, constant(attrs["fill"]))
+    elif mask is not None:
+        score = emit("Add", score, "x3")
+    if attrs["causal"]:
+        m, n = q.shape[-2], repeated[0].shape[-2]
+        seen = constant(np.tri(m, n, attrs["past"]), np.dtype(bool))
+        score = emit("Where", seen, score, constant(-np.inf))
+    weights = emit("Softmax", score, axis=-1)
+    if attrs["safe"]:
+        weights = emit("Where", emit("IsNaN", weights), constant(0), weights)
+    body.append(helper.make_node("MatMul", [weights, "x2"], ["y0"]))
+    return OnnxNode("Attention", [q, *repeated, mask], {}, body=body)
+
+
+def _rotary_embedding(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """Spelled out: products, and a product with the matrix that turns pairs."""
+    x, *angles = inputs
+    assert x is not None
+    width = x.shape[-1]
+    pairs = np.arange(width).reshape((-1, 2) if attrs["interleaved"] else (2, -1))
+    first, second = pairs.T if attrs["interleaved"] else pairs
+    turn = np.zeros((width, width), x.dtype)
+    turn[second, first], turn[first, second] = -1, 1
+    whole = []
+    for angle in angles:
+        assert angle is not None
+        place = np.empty(width, np.int64)
+        place[first] = place[second] = np.arange(width // 2)
+        whole.append(angle if angle.shape[-1] == width else angle[..., place])
+    body = [
+        helper.make_node("MatMul", ["x0", "x3"], ["turned"]),
+        helper.make_node("Mul", ["x0", "x1"], ["left"]),
+        helper.make_node("Mul", ["turned", "x2"], ["right"]),
+        helper.make_node("Add", ["left", "right"], ["y0"]),
+    ]
+    return OnnxNode("RotaryEmbedding", [x, *whole, turn], {}, body=body)
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
+    "Attention": _attention,
     "AveragePool": _pool("AveragePool"),
     "Binarizer": lambda inputs, attrs: OnnxNode("Binarizer", inputs, attrs, "ai.onnx.ml"),
     "Cast": _cast,
@@ -126,6 +190,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Range": _range,
     **{op: _reduce(op) for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")},
     "Reshape": _with("shape", op="Reshape", attrs={"allowzero": 1}),
+    "RotaryEmbedding": _rotary_embedding,
     "Slice": _slice,
     "Tile": _with("repeats", op="Tile"),
 }
@@ -147,7 +212,7 @@ def model_of(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> onnx.ModelProt
     names = [f"x{i}" if i in present else "" for i in range(last)]
     results = [f"y{i}" for i in range(len(outputs))]
     graph = helper.make_graph(
-        [helper.make_node(node.op, names, results, domain=node.domain, **node.attrs)],
+        node.body or [helper.make_node(node.op, names, results, domain=node.domain, **node.attrs)],
         node.op,
         [
             helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)

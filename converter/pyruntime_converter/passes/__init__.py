@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pyruntime.ir.graph import Graph
 from pyruntime_converter.passes.algebra import simplify
+from pyruntime_converter.passes.attention import expand_attention
 from pyruntime_converter.passes.cleanup import eliminate_common, eliminate_dead
 from pyruntime_converter.passes.convolutions import absorb_padding, fold_batch_norm
 from pyruntime_converter.passes.embedding import one_hot_to_embedding
@@ -17,6 +18,7 @@ PASSES: tuple[Pass, ...] = (
     absorb_padding,
     fold_batch_norm,
     one_hot_to_embedding,
+    expand_attention,
     simplify,
     eliminate_common,
     eliminate_dead,

@@ -126,10 +126,14 @@ def _interface(tensor: Tensor, placement: Placement) -> GpuTensor:
 
 
 def dispatches(target: WebGpu | None) -> int:
-    """Dispatches in the command list; 0 without the target."""
+    """The most dispatches that runs of all entries can have; 0 without the target.
+
+    Several of one step are forms of a kernel, of which the sizes leave one.
+    """
     if target is None:
         return 0
-    return sum(isinstance(c, Dispatch) for e in target.variants[0].entries for c in e.commands)
+    entries = target.variants[0].entries
+    return sum(len({c.step for c in e.commands if isinstance(c, Dispatch)}) for e in entries)
 
 
 def notes(programs: Sequence[Program]) -> tuple[str, ...]:

@@ -192,6 +192,24 @@ def layer_normalization(low: Lowering, node: Node) -> Lazy:
     return _normalise(low, node, range(node.attrs["axis"], node.input(0).rank), _parameters(low, node))
 
 
+@lowers("RMSNormalization")
+def rms_normalization(low: Lowering, node: Node) -> Lazy:
+    """Over all axes from `axis` on: one reduction, then x times scale over the root."""
+    axes = range(node.attrs["axis"], node.input(0).rank)
+    lazy = operand(low, node, axes, 2)
+    x, dtype = lazy.tree, lazy.tree.dtype
+    sizes = list(lazy.sizes)
+    mean = call("div", Acc(dtype, 0), count(dtype, sizes, product(lazy.space[len(lazy.space) - len(axes) :])))
+    root = call("sqrt", call("add", mean, Const(dtype, float(node.attrs["epsilon"]))))
+    rows = replace(lazy, sizes=tuple(sizes))
+    normal = replace(rows, tree=call("div", x, root))
+    kept = [a for a in range(len(lazy.space)) if a not in axes]
+    extras = [extra.transpose([*kept, *axes]) for extra in _parameters(low, node)]
+    result = combine([normal, *extras], lazy.space, _affine)
+    assert result is not None
+    return _elementwise(rows, (Reduction("sum", call("mul", x, x)),), result, node, axes)
+
+
 @lowers("InstanceNormalization")
 def instance_normalization(low: Lowering, node: Node) -> Lazy:
     """Over the spatial axes; scale and bias per channel."""
