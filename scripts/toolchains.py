@@ -31,7 +31,7 @@ def main() -> int:
     except EmscriptenMissingError as error:
         trouble.append(f"emcc: {error}")
     cases = toolchains.program()
-    table = Table(title=f"one program of {len(cases)} kernels, two variants", title_justify="left")
+    table = Table(title=f"one program of {len(cases)} kernels, four variants", title_justify="left")
     for heading in ("compiler", "seconds", "bytes", "imports", "exports", "results"):
         table.add_column(heading, justify="right" if heading in ("seconds", "bytes") else "left")
     seen: dict[str, set[toolchains.Interface]] = {}
@@ -52,7 +52,7 @@ def main() -> int:
         table.add_row(version, f"{seconds:.1f}", sizes, imports, exports, "wrong" if wrong else "right")
         trouble += [f"{name}: {line}" for line in wrong[:3]]
     console.print(table)
-    if len(set().union(*seen.values())) > 1:
+    if len(set(map(frozenset, seen.values()))) > 1:
         trouble.append(f"imports or exports differ: {seen}")
     for line in trouble:
         console.print(f"[red]no[/red] {line}", highlight=False)

@@ -167,10 +167,11 @@ class WasmWeight:
 
 @dataclass(frozen=True)
 class WasmEntry:
-    """Memory bytes that the entry needs, and its steps' names."""
+    """Memory bytes that the entry needs, its steps' names, and the bytes that each further thread needs."""
 
     bytes: Expression = item(_expression)
     steps: Sequence[str] = item(array(_NAME))
+    thread_bytes: Expression = item(_expression, default=0)
 
 
 @dataclass(frozen=True)

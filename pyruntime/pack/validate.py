@@ -150,7 +150,9 @@ def _wasm(target: Wasm, manifest: Manifest, path: str) -> None:
         raise _wrong(f"{path}.abi", f"{target.abi} was never released")
     _same_length(target.entries, manifest.entries, f"{path}.entries", "the pack")
     for i, (entry, spec) in enumerate(zip(target.entries, manifest.entries, strict=True)):
-        _known(entry.bytes, {s.name for s in spec.symbols}, f"{path}.entries[{i}].bytes")
+        symbols = {s.name for s in spec.symbols}
+        _known(entry.bytes, symbols, f"{path}.entries[{i}].bytes")
+        _known(entry.thread_bytes, symbols, f"{path}.entries[{i}].thread_bytes")
     spans = []
     for i, weight in enumerate(target.weights):
         where = f"{path}.weights[{i}]"

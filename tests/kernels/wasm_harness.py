@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pyruntime_wasm.kernels import kernel_for
-from pyruntime_wasm.module import WEIGHTS_BASE, build_module
+from pyruntime_wasm.module import GRAIN, WEIGHTS_BASE, build_module
 
 from pyruntime.ir.dims import Dim, align, evaluate
 from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
@@ -55,22 +55,22 @@ class Suite:
         engine = wasmtime.Engine()
         return {variant: _Instance(engine, data) for variant, data in self.modules.items()}
 
-    def run(self, case: Case, variant: str) -> tuple[Array, Array]:
-        """What the case's call writes: by this variant, and by the reference."""
+    def run(self, case: Case, variant: str, threads: int = 1) -> tuple[Array, Array]:
+        """What the case's call writes: by this variant, cut for so many threads, and by the reference."""
         entry = next(i for i, c in enumerate(self.cases) if c is case)
         expected = {t: a.ravel().copy() for t, a in case.inputs.items()}
         for tensor in case.call.tensors():
             expected.setdefault(tensor, allocate(tensor, case.symbols))
         actual = {t: a.copy() for t, a in expected.items()}
         run_call(case.call, expected, case.symbols)
-        self._instances[variant].run(entry, case, actual)
+        self._instances[variant].run(entry, case, actual, threads)
         written = case.call.output.tensor
         return actual[written], expected[written]
 
 
-def build(cases: Sequence[Case]) -> Suite:
-    """Compile all cases to one module per variant."""
-    return Suite(cases, build_module([program_of(c) for c in cases], VARIANTS))
+def build(cases: Sequence[Case], variants: Sequence[str] = VARIANTS, grain: int = GRAIN) -> Suite:
+    """Compile all cases to one module per variant; `grain` is the least work of a part."""
+    return Suite(cases, build_module([program_of(c) for c in cases], variants, grain=grain))
 
 
 class _Instance:
@@ -94,8 +94,10 @@ class _Instance:
         assert isinstance(function, wasmtime.Func)
         return int(function(self.store, *arguments))
 
-    def run(self, entry: int, case: Case, tensors: dict[Tensor, Array]) -> None:
+    def run(self, entry: int, case: Case, tensors: dict[Tensor, Array], threads: int = 1) -> None:
         """Run a case on these elements; the written tensor's change.
+
+        With `threads` a step is cut as for so many, and all its parts are run here, since no helpers come.
 
         Raises:
             AssertionError: the call wrote outside the tensor that it should write to.
@@ -103,11 +105,13 @@ class _Instance:
         symbols = case.symbols
         dims = np.array([symbols[s] for s in sorted(symbols)], np.int64)
         self.memory.write(self.store, dims.tobytes(), self.call("dims", entry))
+        assert self.call("threads", threads) == 0
         assert self.call("plan", entry) == 0
         _, placement = program_of(case)
         end = evaluate(placement.arena_bytes[0], symbols)
-        assert self.call("bytes", entry) == end
-        missing = end - self.memory.data_len(self.store)
+        size = self.call("bytes", entry)
+        assert size == end if threads == 1 else size >= end
+        missing = size - self.memory.data_len(self.store)
         if missing > 0:
             self.memory.grow(self.store, -(-missing // 65536))
         arena = np.full(end - WEIGHTS_BASE, _CANARY, np.uint8)

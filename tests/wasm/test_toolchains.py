@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pyruntime_wasm.toolchain import VARIANTS
 
 from tests.kernels.case import Case
 from tests.wasm import toolchains
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.wasm
 
 # ARCHITECTURE.md, "Wasm module (ABI 1)"
 IMPORTS = ("env.memory: memory 2..",)
+SHARED_IMPORTS = ("env.memory: memory 2..65536 shared",)
 EXPORTS = (
     "abi: () -> (i32)",
     "bytes: (i32) -> (i64)",
@@ -25,6 +27,9 @@ EXPORTS = (
     "plan: (i32) -> (i32)",
     "run: (i32, i32, i32) -> (i32)",
     "steps: (i32) -> (i32)",
+    "stop: () -> ()",
+    "threads: (i32) -> (i32)",
+    "worker: (i32) -> (i32)",
 )
 COMPILERS = ("clang", "zig", "emcc")
 
@@ -43,8 +48,9 @@ def built(request: pytest.FixtureRequest) -> Built:
 
 def test_imports_and_exports(built: Built) -> None:
     _, modules = built
-    for module in modules.values():
-        assert toolchains.interface(module) == toolchains.Interface(IMPORTS, EXPORTS)
+    for variant, module in modules.items():
+        imports = SHARED_IMPORTS if VARIANTS[variant].shared else IMPORTS
+        assert toolchains.interface(module) == toolchains.Interface(imports, EXPORTS)
 
 
 def test_results(built: Built) -> None:

@@ -13,6 +13,7 @@ from tests.kernels.case import Case
 
 FAMILIES = (cases_conv, cases_map, cases_matmul, cases_pool, cases_row)
 EACH = 4  # cases of a family
+VARIANTS = (*wasm_harness.VARIANTS, *(f"{v}-threads" for v in wasm_harness.VARIANTS))
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def build(cases: list[Case], compiler: str) -> tuple[dict[str, bytes], float]:
     """The modules by variant, and the seconds that they took."""
     started = time.perf_counter()
     entries = [wasm_harness.program_of(case) for case in cases]
-    modules = build_module(entries, wasm_harness.VARIANTS, compiler)
+    modules = build_module(entries, VARIANTS, compiler)
     return modules, time.perf_counter() - started
 
 
@@ -51,15 +52,15 @@ def _text(kind: object) -> str:
     if isinstance(kind, wasmtime.FuncType):
         return f"({', '.join(map(str, kind.params))}) -> ({', '.join(map(str, kind.results))})"
     if isinstance(kind, wasmtime.MemoryType):
-        return f"memory {kind.limits.min}.."
+        return f"memory {kind.limits.min}..{f'{kind.limits.max} shared' if kind.is_shared else ''}"
     return str(kind)
 
 
 def errors(cases: list[Case], modules: dict[str, bytes]) -> list[str]:
-    """The cases that these modules compute otherwise than the reference; none when all is well."""
-    suite = wasm_harness.Suite(cases, modules)
+    """The cases that modules for one thread compute otherwise than the reference; none when all is well."""
+    suite = wasm_harness.Suite(cases, {v: modules[v] for v in wasm_harness.VARIANTS})
     found: list[str] = []
-    for variant in modules:
+    for variant in wasm_harness.VARIANTS:
         for case in cases:
             try:
                 wasm_harness.compare(case.call, *suite.run(case, variant))

@@ -1,7 +1,7 @@
 """Programs to Wasm modules: kernels shared by key, and model.c, which calls them in order (ABI 1).
 
 Addresses and kernel parameters that depend on the symbols' values are computed once, by `plan`, into a table;
-all others are constants in the code.
+all others are constants in the code. A step that is worth it is shared by the threads there are, in parts.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyruntime.ir.dims import Atom, Dim
+from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum
 from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor, View
-from pyruntime_wasm.kernels import SCRATCH, Argument, kernel_for, render_template
-from pyruntime_wasm.toolchain import WEIGHTS_BASE, build, find_compiler
+from pyruntime_wasm.kernels import Argument, Scratch, Share, kernel_for, render_template
+from pyruntime_wasm.toolchain import STACK_BYTES, WEIGHTS_BASE, build, find_compiler
 
 ABI = 1
+# the least work of a part, as in Share: about what it takes to wake a thread
+GRAIN = 1 << 17
 _LIMIT = 1 << 32
+_ALIGNMENT = 64
 # so many kernels of a template share a translation unit: small ones gather, large ones compile in parallel
 _PER_UNIT = {"map": 32, "row": 16}
 _PER_UNIT_OTHERS = 2
@@ -49,7 +52,7 @@ class _Kernels:
         for template, sources in self.sources.items():
             count = _PER_UNIT.get(template, _PER_UNIT_OTHERS)
             for i in range(0, len(sources), count):
-                text = "\n".join(['#include "scalar.h"\n', *sources[i : i + count]])
+                text = "\n".join(['#include "scalar.h"\n#include "cut.h"\n', *sources[i : i + count]])
                 found[f"{template}_{i // count}"] = text
         return found
 
@@ -61,6 +64,7 @@ class _Entry:
     number: int
     program: Program
     placement: Placement
+    grain: int
     slots: dict[tuple[str, Dim], str] = field(default_factory=dict)  # (check, dim) -> C expression
 
     def value(self, dim: Dim, check: str) -> str:
@@ -74,13 +78,21 @@ class _Entry:
         """The address of a tensor's element `offset`."""
         return self.value(self.placement.offsets[tensor] + offset * tensor.dtype.bytes, "address")
 
-    def argument(self, step: int, argument: Argument) -> str:
+    def argument(self, step: int, argument: Argument) -> list[str]:
         """What the call at `step` passes for one of its arguments."""
-        if argument is SCRATCH:
-            return self.value(self.placement.scratch[step], "address")
-        if isinstance(argument, View):
-            return self.address(argument.tensor, argument.offset)
-        return self.value(argument, "parameter")
+        match argument:
+            case Scratch():
+                own = self.value(self.placement.scratch[step], "address")
+                return [f"(scratch ? scratch : {own})"]
+            case View():
+                return [self.address(argument.tensor, argument.offset)]
+            case Share():
+                units = self.value(argument.units, "parameter")
+                return [
+                    str(argument.axis),
+                    *(f"team_share({units}, {part}, parts)" for part in ("part", "part + 1")),
+                ]
+        return [self.value(argument, "parameter")]
 
     def dim(self, dim: Dim) -> str:
         """A C expression of type int64_t for a dim, over the array `d` of the symbols' values."""
@@ -105,8 +117,10 @@ class _Entry:
         """What templates/model.c.j2 prints for this entry."""
         steps = []
         for step, call in enumerate(self.program.calls):
-            values = [self.argument(step, a) for a in kernel_for(call).arguments(call)]
-            steps.append((kernels.name_of(call, len(values)), values))
+            arguments = kernel_for(call).arguments(call)
+            values = [value for a in arguments for value in self.argument(step, a)]
+            parts = self.value(shared_parts(call, self.grain), "count")
+            steps.append((kernels.name_of(call, len(values)), values, "" if parts in ("0", "1") else parts))
         program = self.program
         shapes = program.output_shapes or [(t.elements,) for t in program.outputs]
         assert len(shapes) == len(program.outputs), f"{program.name}: {len(shapes)} output shapes"
@@ -118,20 +132,39 @@ class _Entry:
             "outputs": [self.address(t) for t in program.outputs],
             "output_dims": [[self.dim(d) for d in shape] for shape in shapes],
             "bytes": self.dim(self.placement.arena_bytes[0]),
+            "thread_bytes": self.dim(thread_bytes(program, self.grain)),
             "slots": [(check, self.dim(dim)) for check, dim in self.slots],
         }
 
 
-def render_module(entries: Iterable[tuple[Program, Placement]]) -> dict[str, str]:
+def shared_parts(call: KernelCall, grain: int = GRAIN) -> Dim:
+    """The most parts in which a call is worth running at once; 0 or 1 where it is not to be shared."""
+    for argument in kernel_for(call).arguments(call):
+        if isinstance(argument, Share):
+            return minimum(argument.units, floordiv(argument.work, grain))
+    return 1
+
+
+def thread_bytes(program: Program, grain: int = GRAIN) -> Dim:
+    """Memory that each thread beyond the first needs, to be aligned; 0 where no step is shared."""
+    needs = [kernel_for(c).scratch(c) for c in program.calls if shared_parts(c, grain) not in (0, 1)]
+    largest: Dim = 0
+    for need in needs:
+        largest = maximum(largest, need)
+    return align(largest, _ALIGNMENT) + STACK_BYTES + _ALIGNMENT if needs else 0
+
+
+def render_module(entries: Iterable[tuple[Program, Placement]], grain: int = GRAIN) -> dict[str, str]:
     """C sources by unit name: `model`, and kernels.
 
     Args:
         entries: programs with their placements; a placement's `offsets` and `scratch` are addresses, and its
-            `arena_bytes[0]` is the memory that the host has to provide.
+            `arena_bytes[0]` is the memory that the host has to provide for one thread.
+        grain: the least work of a part of a step.
     """
     kernels = _Kernels()
-    rendered = [_Entry(i, *entry).parameters(kernels) for i, entry in enumerate(entries)]
-    model = render_template("model", abi=ABI, entries=rendered, kernels=kernels.parameters)
+    rendered = [_Entry(i, *entry, grain).parameters(kernels) for i, entry in enumerate(entries)]
+    model = render_template("model", abi=ABI, stack=STACK_BYTES, entries=rendered, kernels=kernels.parameters)
     return {"model": model, **kernels.units()}
 
 
@@ -139,9 +172,10 @@ def build_module(
     entries: Sequence[tuple[Program, Placement]],
     variants: Sequence[str] = ("relaxed", "simd"),
     compiler: str | None = None,
+    grain: int = GRAIN,
 ) -> dict[str, bytes]:
     """The Wasm module of each variant; `compiler` is as for `find_compiler`. Raises CompilerError."""
-    return build(render_module(entries), variants, find_compiler(compiler))
+    return build(render_module(entries, grain), variants, find_compiler(compiler))
 
 
-__all__ = ["ABI", "WEIGHTS_BASE", "build_module", "render_module"]
+__all__ = ["ABI", "WEIGHTS_BASE", "build_module", "render_module", "shared_parts", "thread_bytes"]

@@ -1,8 +1,8 @@
 """C to Wasm: finds a compiler (emcc, clang, zig), compiles units in parallel through a cache, links.
 
-All three are LLVM and are used alike: each unit is compiled with -c for one variant, and wasm-ld links the
-objects, so that the modules have the same imports and exports whichever compiler made them. The same sources,
-variant and compiler give the same bytes.
+All three are LLVM and are used alike: each unit is compiled with -c, once for variants that differ in linking
+alone, and wasm-ld links the objects, so that the modules have the same imports and exports whichever compiler
+made them. The same sources, variant and compiler give the same bytes.
 """
 
 from __future__ import annotations
@@ -26,13 +26,32 @@ from pyruntime.errors import CompilerError
 
 WEIGHTS_BASE = 131072
 STACK_BYTES = 65536
-VARIANTS: Mapping[str, tuple[str, ...]] = {"simd": (), "relaxed": ("-mrelaxed-simd",)}
 REMEDY = "Install one with `pip install pyruntime[compiler]`, or name one in PYRUNTIME_CC."
 INCLUDE = Path(__file__).parent / "include"
 OLDEST_LLVM, OLDEST_EMCC = 19, 4
 SECONDS = 300.0
 
-_FEATURES = ("-mmutable-globals", "-msign-ext", "-mbulk-memory", "-mnontrapping-fptoint", "-msimd128")
+
+@dataclass(frozen=True)
+class Variant:
+    """How a module is made: words of the compile command, and whether it is linked for a shared memory."""
+
+    flags: tuple[str, ...] = ()
+    shared: bool = False
+
+
+_RELAXED = ("-mrelaxed-simd",)
+VARIANTS: Mapping[str, Variant] = {
+    "simd": Variant(),
+    "relaxed": Variant(_RELAXED),
+    "simd-threads": Variant(shared=True),
+    "relaxed-threads": Variant(_RELAXED, shared=True),
+}
+
+_FEATURES = (
+    *("-mmutable-globals", "-msign-ext", "-mbulk-memory", "-mnontrapping-fptoint", "-msimd128"),
+    "-matomics",  # they run on any memory, and let the same objects be linked for a shared one
+)
 _FLAGS = (
     *("-std=c11", "-O3", "-mllvm", "-disable-lsr", "-ffreestanding", "-nostdlib", "-fvisibility=hidden"),
     # integers wrap, floats round after each operation, memory is reused under other types
@@ -43,6 +62,7 @@ _LINK = (
     *("--no-entry", "--import-memory", "--strip-all", "--gc-sections", "--stack-first"),
     *("-z", f"stack-size={STACK_BYTES}", f"--initial-memory={WEIGHTS_BASE}"),
 )
+_LINK_SHARED = ("--shared-memory", f"--max-memory={1 << 32}")
 
 
 @dataclass(frozen=True)
@@ -272,20 +292,20 @@ def _run(compiler: Compiler, words: Sequence[str], what: str, folder: Path) -> N
         raise CompilerError(f"{compiler.version} failed to {what}:\n{_first_lines(done.stderr)}")
 
 
-def _compile(compiler: Compiler, name: str, source: str, variant: str, folder: Path) -> Path:
+def _compile(compiler: Compiler, name: str, source: str, extra: Sequence[str], folder: Path) -> Path:
     """The object of one unit, from the cache or made anew."""
-    flags = (*_FLAGS, *VARIANTS[variant])
+    flags = (*_FLAGS, *extra)
     cache = cache_folder()
     stored = cache and cache / "objects" / f"{_object_key(compiler, flags, source)}.o"
-    target = folder / f"{name}.{variant}.o"
+    target = folder / f"{name}{''.join(extra)}.o"
     if stored:
         with contextlib.suppress(OSError):
             target.write_bytes(stored.read_bytes())
             return target
-    text = folder / f"{name}.{variant}.c"
+    text = target.with_suffix(".c")
     text.write_text(source, encoding="utf-8")
     words = (*compiler.compile, *flags, "-I", str(INCLUDE), "-c", "-o", target.name, text.name)
-    _run(compiler, words, f"compile {name}.c ({variant})", folder)
+    _run(compiler, words, f"compile {' '.join((f'{name}.c', *extra))}", folder)
     if stored:
         _remember(stored, target.read_bytes())
     return target
@@ -311,13 +331,17 @@ def build(
     ):
         folder = Path(name)
         objects = {
-            v: [pool.submit(_compile, compiler, unit, text, v, folder) for unit, text in sources.items()]
-            for v in variants
+            flags: [
+                pool.submit(_compile, compiler, unit, text, flags, folder) for unit, text in sources.items()
+            ]
+            for flags in dict.fromkeys(VARIANTS[v].flags for v in variants)
         }
-        modules = {}
-        for variant, futures in objects.items():
-            names = [f.result().name for f in futures]
+
+        def link(variant: str) -> bytes:
+            names = [f.result().name for f in objects[VARIANTS[variant].flags]]
             output = folder / f"{variant}.wasm"
-            _run(compiler, (*compiler.link, *_LINK, "-o", output.name, *names), f"link {variant}", folder)
-            modules[variant] = output.read_bytes()
-        return modules
+            options = (*_LINK, *_LINK_SHARED) if VARIANTS[variant].shared else _LINK
+            _run(compiler, (*compiler.link, *options, "-o", output.name, *names), f"link {variant}", folder)
+            return output.read_bytes()
+
+        return {variant: link(variant) for variant in variants}

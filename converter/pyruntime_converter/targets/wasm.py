@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pyruntime_wasm.kernels import kernel_for
-from pyruntime_wasm.module import build_module
+from pyruntime_wasm.module import build_module, thread_bytes
 
 from pyruntime.ir.dims import align, to_rpn
 from pyruntime.ir.kernel import KernelCall, Program, Tensor
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 ALIGNMENT = 64
 PAGE = 65536
 # variant -> features that a host needs for it; the best first
-VARIANTS: dict[str, tuple[str, ...]] = {"relaxed": ("relaxed-simd",), "simd": ()}
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "relaxed-threads": ("relaxed-simd", "threads"),
+    "simd-threads": ("threads",),
+    "relaxed": ("relaxed-simd",),
+    "simd": (),
+}
 
 
 def build(
@@ -42,17 +47,23 @@ def build(
         end = aligned
     planned = [(p, plan_single(p, base=end, weights=addresses, scratch=_scratch)) for p in programs]
     tell("compile", 0, 1, f"{sum(len(p.calls) for p in programs)} kernel calls")
-    modules = build_module(planned, variants=tuple(VARIANTS), compiler=compiler)
+    extra = [thread_bytes(p) for p in programs]
+    # programs too small to be shared have no use for the variants with threads
+    names = [v for v, requires in VARIANTS.items() if "threads" not in requires or any(extra)]
+    modules = build_module(planned, variants=names, compiler=compiler)
     variants = []
-    for variant, requires in VARIANTS.items():
+    for variant in names:
         written = pack.add_file(f"model.{variant}.wasm", modules[variant])
-        variants.append(WasmVariant(requires, written.file, written.bytes, written.sha256))
+        variants.append(WasmVariant(VARIANTS[variant], written.file, written.bytes, written.sha256))
     return Wasm(
         abi=1,
         pointer_bits=32,
         initial_pages=-(-end // PAGE),
         weights=[WasmWeight(s.index, addresses[s.tensor], s.tensor.dtype) for s in stored],
-        entries=[WasmEntry(to_rpn(m.arena_bytes[0]), [c.name for c in p.calls]) for p, m in planned],
+        entries=[
+            WasmEntry(to_rpn(m.arena_bytes[0]), [c.name for c in p.calls], to_rpn(more))
+            for (p, m), more in zip(planned, extra, strict=True)
+        ],
         variants=variants,
     )
 

@@ -5,7 +5,8 @@ A module holds `KERNEL`, an object of the `Kernel` protocol. A rendered kernel i
     void NAME(T0 *output, const T1 *input, ..., int32_t, ...)
 
 whose parameters are in the order of `arguments(call)`: a View becomes a pointer to its first element (tensor
-address plus offset), SCRATCH the address of the call's scratch memory, a Dim an int32_t.
+address plus offset), SCRATCH the address of the call's scratch memory, a Dim an int32_t, a Share three. What
+has no Share runs on one thread.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,7 +33,28 @@ class Scratch(Enum):
 
 
 SCRATCH = Scratch.SCRATCH
-Argument = View | Dim | Scratch
+
+
+@dataclass(frozen=True)
+class Share:
+    """Stands in `arguments` for the part of the call to compute: int32_t `cut`, `first` and `last`.
+
+    The call is cut along one axis, in units that the kernel chooses so that each element comes out the same
+    in whichever part it lies; a part is [first, last) of them. A part may be run by any thread, at the same
+    time as others of its call; it has scratch memory of its own.
+
+    Attributes:
+        axis: the value of `cut`; what it numbers is the kernel's.
+        units: how many there are.
+        work: what the whole call takes, in multiplications and additions of a tile: about 16 a nanosecond.
+    """
+
+    axis: int
+    units: Dim
+    work: Dim
+
+
+Argument = View | Dim | Scratch | Share
 
 
 class Kernel(Protocol):

@@ -10,7 +10,7 @@ from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall, View
-from pyruntime_wasm.kernels import SCRATCH, Argument
+from pyruntime_wasm.kernels import SCRATCH, Argument, Share
 from pyruntime_wasm.printer import SCALAR
 
 # strides that decide the code; all others are parameters
@@ -78,6 +78,11 @@ class Parameters:
         self.declarations.append("char *scratch")
         self.arguments.append(SCRATCH)
         return "scratch"
+
+    def share(self, share: Share) -> None:
+        """Declare the part that is computed, for the loops of cut.h."""
+        self.declarations += [f"int32_t {name}" for name in ("cut", "first", "last")]
+        self.arguments.append(share)
 
 
 def require_plain(call: KernelCall, view: View) -> None:

@@ -9,6 +9,13 @@ from pyruntime_wasm.kernels._operands import Parameters
 AXES = ("h", "w")
 
 
+class Cuts:
+    """Axes that are cut for threads: images, rows of output pixels, groups, output channels of a group."""
+
+    IMAGES, ROWS, GROUPS, CHANNELS = range(4)
+    WIDTH = 8  # channels of a unit
+
+
 def declare_sizes(
     parameters: Parameters, n: Dim, in_size: tuple[Dim, Dim], out_size: tuple[Dim, Dim]
 ) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyruntime.ir.dims import Dim, floordiv, maximum, minimum
+from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
-from pyruntime_wasm.kernels import Argument, render_template
+from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
 from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
-from pyruntime_wasm.kernels._window import declare_sizes, declare_window
+from pyruntime_wasm.kernels._share import SCALAR_WORK, VECTOR_WORK, best_cut
+from pyruntime_wasm.kernels._window import Cuts, declare_sizes, declare_window
 from pyruntime_wasm.printer import SCALAR, VECTOR
 
 _ROW_AXIS = 2  # of (n, oh, ow, oc)
@@ -49,7 +50,26 @@ def _signature(call: Conv) -> _Signature:
     epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, call.x.tensor.dtype)
     if not call.depthwise:
         parameters.scratch()
+    parameters.share(_cut(call))
     return _Signature(parameters, x, window, epilogue)
+
+
+def _cut(call: Conv) -> Share:
+    rows = call.out_size[0] if call.depthwise else ceildiv(call.out_size[0], _block(call)[0])
+    axes: list[tuple[int, Dim]] = [(Cuts.IMAGES, call.n), (Cuts.ROWS, rows)]
+    if not call.depthwise:
+        axes.append((Cuts.GROUPS, call.groups))
+        axes.append((Cuts.CHANNELS, ceildiv(call.out_channels // call.groups, Cuts.WIDTH)))
+    each = SCALAR_WORK
+    if call.x.tensor.dtype is DType.F32:
+        each = VECTOR_WORK if call.depthwise else 1
+    return best_cut(axes, floordiv(call.operations, 2) * each)
+
+
+def _block(call: Conv) -> tuple[Dim, Dim]:
+    """Rows and columns of output pixels that are computed together, at the most."""
+    width = maximum(minimum(call.out_size[1], ROWS), 1)
+    return floordiv(ROWS, width), width
 
 
 def _unrolls(call: Conv) -> bool:
@@ -90,6 +110,7 @@ class ConvKernel:
             panels=call.panels,
             rows=ROWS,
             columns=COLUMNS,
+            cuts=Cuts,
             x_h=x_h,
             x_w=x_w,
             x_c=x_c,
@@ -116,6 +137,7 @@ class ConvKernel:
             "depthwise",
             **common,
             vector=vector,
+            cuts=Cuts,
             outputs=_OUTPUTS if vector and _unrolls(call) else 0,
             x_h=x_h,
             x_w=x_w,
@@ -133,8 +155,8 @@ class ConvKernel:
         if call.x.tensor.dtype is not DType.F32:
             return BYTES
         (kh, kw), (sh, sw), (dh, dw) = call.window.kernel, call.window.strides, call.window.dilations
-        width = maximum(minimum(call.out_size[1], ROWS), 1)
-        height = minimum(call.out_size[0], floordiv(ROWS, width))
+        height, width = _block(call)
+        height = minimum(call.out_size[0], height)
         pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
         patch = maximum(pixels, 0) * (call.in_channels // call.groups)
         return patch * 4 + kh * kw * 4 + BYTES // 2 + SLACK

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.kernel import Cumulate
+from pyruntime.ir.scalar import cost
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._nest import Nest, Site
+from pyruntime_wasm.kernels._share import SCALAR_WORK, best_cut
 from pyruntime_wasm.kernels.row import accumulator, identity
 from pyruntime_wasm.printer import SCALAR, convert, literal
 
@@ -61,7 +63,12 @@ class CumulateKernel:
 
 
 def _nest(call: Cumulate) -> Nest:
-    return Nest(call, call.sizes, [call.value, call.body])
+    nest = Nest(call, call.sizes, [call.value, call.body])
+    outer = list(enumerate(call.sizes[:-1]))
+    if outer:
+        steps = cost(call.value) + cost(call.body) + len(nest.operands)
+        nest.parameters.share(best_cut(outer, product(call.sizes) * (steps * SCALAR_WORK)))
+    return nest
 
 
 KERNEL = CumulateKernel()

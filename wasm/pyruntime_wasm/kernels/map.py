@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, ceildiv, product
 from pyruntime.ir.kernel import Map
+from pyruntime.ir.scalar import cost
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._nest import Nest, Site
+from pyruntime_wasm.kernels._share import POINTS, SCALAR_WORK, VECTOR_WORK, best_cut
 from pyruntime_wasm.printer import SCALAR, VECTOR
 
 
@@ -24,17 +26,12 @@ class MapKernel:
 
     def arguments(self, call: Map) -> Sequence[Argument]:
         """Views with their strides, sizes, guards."""
-        return _nest(call).parameters.arguments
+        return _Plan(call).nest.parameters.arguments
 
     def render(self, call: Map, name: str) -> str:
         """One function."""
-        nest = _nest(call)
-        inner = _inner_axis(call, nest)
-        vector = (
-            inner is not None
-            and nest.stores_lanes(call.output.tensor.dtype)
-            and nest.holds_lanes([call.body], inner, inner)
-        )
+        plan = _Plan(call)
+        nest, inner, vector = plan.nest, plan.inner, plan.vector
         site = Site(nest, VECTOR if vector else SCALAR, inner, inner if vector else None)
         return render_template(
             "map",
@@ -43,13 +40,30 @@ class MapKernel:
             outer=[a for a in range(nest.rank) if a != inner],
             inner=inner,
             step=4 if vector else 1,
+            shared=plan.shared,
+            points=POINTS,
             prologue=site.prologue([call.body], stored=True),
             body=site.finish(call.body),
         )
 
 
-def _nest(call: Map) -> Nest:
-    return Nest(call, call.sizes, [call.body])
+class _Plan:
+    """How one call is computed."""
+
+    def __init__(self, call: Map) -> None:
+        self.nest = nest = Nest(call, call.sizes, [call.body])
+        self.inner = inner = _inner_axis(call, nest)
+        self.vector = (
+            inner is not None
+            and nest.stores_lanes(call.output.tensor.dtype)
+            and nest.holds_lanes([call.body], inner, inner)
+        )
+        # what indices name twice is written in the order of the loops
+        self.shared = inner is not None and not call.output.indirect
+        if self.shared:
+            units = [ceildiv(n, POINTS) if axis == inner else n for axis, n in enumerate(call.sizes)]
+            each = (cost(call.body) + len(nest.operands)) * (VECTOR_WORK if self.vector else SCALAR_WORK)
+            nest.parameters.share(best_cut(list(enumerate(units)), product(call.sizes) * each))
 
 
 def _inner_axis(call: Map, nest: Nest) -> int | None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from pyruntime.ir.dims import Dim, align, minimum
+from pyruntime.ir.dims import Dim, align, ceildiv, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import MatMul
-from pyruntime_wasm.kernels import Argument, render_template
+from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
 from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
+from pyruntime_wasm.kernels._share import SCALAR_WORK, best_cut, typical
 from pyruntime_wasm.printer import SCALAR
+
+_CUT_ROWS, _CUT_COLUMNS = 4, 8  # a tile of gemm.h
 
 
 @dataclass
@@ -39,7 +42,22 @@ def _signature(call: MatMul) -> _Signature:
     rank = len(batch) + 2
     epilogue = Epilogue(call, call.body, parameters, rank, rank - 2, call.a.tensor.dtype)
     parameters.scratch()
+    parameters.share(_cut(call))
     return _Signature(parameters, batch, a, b, epilogue)
+
+
+def _cut(call: MatMul) -> Share:
+    """Along a batch axis, or else along columns, or along rows if there are more and none pack columns."""
+    axes = list(enumerate(call.batch))
+    rows, columns = (len(axes), ceildiv(call.m, _CUT_ROWS)), (len(axes) + 1, ceildiv(call.n, _CUT_COLUMNS))
+    sides = [columns, rows] if not call.panels or typical(call.n) >= typical(call.m) else [rows, columns]
+    each = 1 if _fast(call) else SCALAR_WORK
+    return best_cut([*axes, *sides], product((*call.batch, call.m, call.n, call.k)) * each)
+
+
+def _fast(call: MatMul) -> bool:
+    """Whether the tiles of gemm.h compute it."""
+    return call.a.tensor.dtype is DType.F32 and call.panels in (0, 8)
 
 
 class MatMulKernel:
@@ -53,7 +71,7 @@ class MatMulKernel:
         """The C function and its helpers."""
         s = _signature(call)
         dtype = call.a.tensor.dtype
-        fast = dtype is DType.F32 and call.panels in (0, 8)
+        fast = _fast(call)
         indices = [f"i{axis}" for axis in range(len(s.batch))]
         right = "b" if call.panels else s.b.at(*indices)
         a_k, b_k, b_n = s.a.strides[-1], *(s.b.strides[-2:] or ("8", "1"))
@@ -68,6 +86,8 @@ class MatMulKernel:
             panels=call.panels,
             rows=ROWS,
             columns=COLUMNS,
+            cut_rows=_CUT_ROWS,
+            cut_columns=_CUT_COLUMNS,
             stored=SCALAR.classes[dtype].stored,
             arithmetic=SCALAR.classes[dtype].name,
             load_a=load(dtype, "a + i * a_m + p * a_k"),

@@ -6,13 +6,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Pool
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
-from pyruntime_wasm.kernels._window import AXES, declare_sizes, declare_window
+from pyruntime_wasm.kernels._share import VECTOR_WORK, best_cut
+from pyruntime_wasm.kernels._window import AXES, Cuts, declare_sizes, declare_window
 from pyruntime_wasm.printer import SCALAR, VECTOR, literal
 
 _ROW_AXIS = 2  # of (n, oh, ow, c)
@@ -39,6 +40,9 @@ def _signature(call: Pool) -> _Signature:
             parameters.dim(f"padded_{axis}", size)
     x = parameters.view("x", call.x)
     epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, call.x.tensor.dtype)
+    axes = [(Cuts.IMAGES, call.n), (Cuts.ROWS, call.out_size[0])]
+    work = product((call.n, *call.out_size, call.channels, *call.window.kernel)) * VECTOR_WORK
+    parameters.share(best_cut(axes, work))
     return _Signature(parameters, x, window, epilogue)
 
 
@@ -79,6 +83,7 @@ class PoolKernel:
             count_include_pad=call.count_include_pad,
             stored=SCALAR.classes[dtype].stored,
             class_name=class_.name,
+            cuts=Cuts,
             start=start,
             element=element,
             count="f32x4_splat(count)" if s.epilogue.vector else "count",

@@ -10,12 +10,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pyruntime.ir.dims import Dim, product
+from pyruntime.ir.dims import Dim, ceildiv, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Combine, Reduction, Row
 from pyruntime.ir.scalar import Acc, Scalar, cost
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._nest import Nest, Site
+from pyruntime_wasm.kernels._share import SCALAR_WORK, VECTOR_WORK, best_cut
 from pyruntime_wasm.printer import SCALAR, VECTOR, convert, literal
 
 _COMBINE: dict[Combine, str] = {
@@ -93,6 +94,16 @@ class _Plan:
         self.within = [*bodies, *([call.body] if call.elementwise else [])]
         self.inner = max(self.reduced, key=self._score, default=None)
         self.lanes = self._column()
+        if self.outer:
+            units = [(a, ceildiv(call.sizes[a], 4) if a == self.lanes else call.sizes[a]) for a in self.outer]
+            steps = sum(cost(tree) + len(self.nest.operands) for tree in self.within)
+            self.nest.parameters.share(best_cut(units, product(call.sizes) * (steps * self._each())))
+
+    def _each(self) -> int:
+        """The work of an operation: of a vector's, if what the whole call computes is vectors."""
+        trees = [r.body for r in self.call.reductions] or [self.call.body]
+        vector = self.lanes is not None or self.site(trees).mode is VECTOR
+        return VECTOR_WORK if vector else SCALAR_WORK
 
     def _score(self, axis: int) -> tuple[bool, int, int]:
         """How well vectors along an axis suit the operands that change within a row."""

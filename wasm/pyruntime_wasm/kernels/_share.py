@@ -1,0 +1,31 @@
+"""Where a call is cut into parts for threads; in C, cut.h has the loops for it.
+
+A cut must not change results: kernels that round differently at the edges of blocks are cut there alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyruntime.ir.dims import Dim, evaluate, symbols_of
+from pyruntime_wasm.kernels import Share
+
+# work of one operation for one element, where that of a tile of matrix products is 1
+VECTOR_WORK, SCALAR_WORK = 4, 16
+
+POINTS = 64  # units of an innermost loop: cuts between whole vectors, and seldom inside a cache line
+_ENOUGH = 8  # units that are cut well by any number of threads that there may be
+_TYPICAL = 64  # what symbols are taken for
+
+
+def best_cut(candidates: Sequence[tuple[int, Dim]], work: Dim) -> Share:
+    """The first (axis, units) with many units, else the one with most; `work` as in Share."""
+
+    many = [c for c in candidates if typical(c[1]) >= _ENOUGH]
+    axis, units = many[0] if many else max(candidates, key=lambda c: typical(c[1]))
+    return Share(axis, units, work)
+
+
+def typical(size: Dim) -> int:
+    """What a size is taken for where sizes are compared."""
+    return evaluate(size, dict.fromkeys(symbols_of(size), _TYPICAL))
