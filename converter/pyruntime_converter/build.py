@@ -18,7 +18,7 @@ from pyruntime.ir.dims import Dim, symbols_of, to_rpn
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.pack.report import KernelStep, Report
-from pyruntime.pack.schema import Entry, Manifest, Model, Producer, Spec, Symbol, Targets
+from pyruntime.pack.schema import Constraint, Entry, Manifest, Model, Producer, Spec, Symbol, Targets
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.lowering.lower import lower
@@ -123,7 +123,8 @@ def build_pack(
             webgpu=webgpu.build(programs, stored, pack) if "webgpu" in targets else None,
             wasm=wasm.build(programs, stored, pack, compiler, tell) if "wasm" in targets else None,
         )
-        notes = webgpu.notes(programs) if "webgpu" in targets else ()
+        refused = tuple(c.reason for g in graphs for c in g.constraints)
+        notes = (*refused, *(webgpu.notes(programs) if "webgpu" in targets else ()))
         tell("write", 0, 1, os.fspath(out))
         manifest = Manifest(
             requires=(),
@@ -185,8 +186,12 @@ def entry(graph: Graph, name: str) -> Entry:
         for axis, dim in enumerate(value.shape):
             for symbol in sorted(symbols_of(dim)):
                 symbols.setdefault(symbol, Symbol(symbol, number, axis))
+    for number, position, symbol in graph.elements():
+        symbols[symbol] = Symbol(symbol, number, element=position)
+    constraints = tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints)
     outputs = [_spec(n, v) for n, v in zip(graph.output_names, graph.outputs, strict=True)]
-    return Entry(name, list(symbols.values()), [_spec(v.name, v) for v in graph.inputs], outputs)
+    inputs = [_spec(v.name, v) for v in graph.inputs]
+    return Entry(name, list(symbols.values()), inputs, outputs, constraints)
 
 
 def _spec(name: str, value: Value) -> Spec:

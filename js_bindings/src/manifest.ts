@@ -2,7 +2,7 @@
 
 import type { Dim } from "./dims.ts";
 import type { StoredFile } from "./fetch.ts";
-import type { DType, StoredSpec, StoredSymbol } from "./tensors.ts";
+import type { Constraint, DType, StoredSpec, StoredSymbol } from "./tensors.ts";
 
 /** A named program over the pack's weights. */
 export interface Entry {
@@ -10,6 +10,7 @@ export interface Entry {
   readonly symbols: readonly StoredSymbol[];
   readonly inputs: readonly StoredSpec[];
   readonly outputs: readonly StoredSpec[];
+  readonly constraints?: readonly Constraint[] | undefined;
 }
 
 /** A safetensors file: `data` is where tensor bytes begin, `chunks` has the SHA-256 of each 4 MiB. */

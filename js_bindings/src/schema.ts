@@ -30,7 +30,7 @@ import type {
   StoredTensor,
   WasmTarget,
 } from "./manifest.ts";
-import { type DType, DTYPES, type StoredSpec, type StoredSymbol } from "./tensors.ts";
+import { type Constraint, type DType, DTYPES, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 import { validate } from "./validate.ts";
 
 const FORMAT = 0;
@@ -50,9 +50,10 @@ const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim) });
 
 const checkEntry = object<Entry>({
   name: text,
-  symbols: list(object<StoredSymbol>({ name: text, input: size, axis: size })),
+  symbols: list(object<StoredSymbol>({ name: text, input: size, axis: optional(size), element: optional(size) })),
   inputs: list(spec),
   outputs: list(spec),
+  constraints: optional(list(object<Constraint>({ value: dim, reason: text }))),
 });
 
 const checkWeights = object<Manifest["weights"]>({

@@ -65,9 +65,8 @@ export class Session {
   ): Promise<Record<string, Tensor>> {
     this.#check();
     signal?.throwIfAborted();
-    const { inputs, symbols, outputs: specs } = this.#entry;
-    const bound = bindFeeds(inputs, symbols, feeds);
-    const names = specs.map(({ name }) => name);
+    const bound = bindFeeds(this.#entry, feeds);
+    const names = this.#entry.outputs.map(({ name }) => name);
     const wanted = [...new Set(outputs ?? names)].map((name) => {
       if (!names.includes(name))
         throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);

@@ -1,6 +1,6 @@
 // Dtypes and their typed arrays; checks of what a user feeds, and the sizes that inputs give to symbols.
 
-import { type Dim, evaluate, show, type Symbols } from "./dims.ts";
+import { type Dim, evaluate, show, type Symbols, told } from "./dims.ts";
 import { InputError, RunError } from "./errors.ts";
 
 /** An element type, by its NumPy name. */
@@ -92,11 +92,18 @@ export interface StoredSpec {
   readonly shape: readonly Dim[];
 }
 
-/** A symbol of an entry, bound by a size of one of its inputs. */
+/** A symbol of an entry, bound by a size of one of its inputs, or by an element of its contents. */
 export interface StoredSymbol {
   readonly name: string;
   readonly input: number;
-  readonly axis: number;
+  readonly axis?: number | undefined;
+  readonly element?: number | undefined;
+}
+
+/** A value over the symbols that is not zero for inputs that the model takes, and why. */
+export interface Constraint {
+  readonly value: Dim;
+  readonly reason: string;
 }
 
 /** What a session shows of an input or output. */
@@ -105,6 +112,13 @@ export const publicSpec = ({ name, dtype, shape }: StoredSpec): TensorSpec => ({
   dtype,
   shape: shape.map((dim) => (typeof dim === "number" ? dim : show(dim))),
 });
+
+/** What binding needs of an entry. */
+interface BoundEntry {
+  readonly inputs: readonly StoredSpec[];
+  readonly symbols: readonly StoredSymbol[];
+  readonly constraints?: readonly Constraint[] | undefined;
+}
 
 /** Checked inputs in the entry's order, as contiguous bytes of their dtypes, and the symbols' values. */
 export interface Bound {
@@ -121,8 +135,7 @@ const listNames = (specs: readonly StoredSpec[]): string => specs.map((spec) => 
  * @throws InputError that names the input, what was expected and what came.
  */
 export function bindFeeds(
-  specs: readonly StoredSpec[],
-  symbols: readonly StoredSymbol[],
+  { inputs: specs, symbols, constraints }: BoundEntry,
   feeds: Readonly<Record<string, Feed>>,
 ): Bound {
   for (const name of Object.keys(feeds)) {
@@ -138,6 +151,7 @@ export function bindFeeds(
   });
   const values: Record<string, number> = {};
   for (const { name, input, axis } of symbols) {
+    if (axis === undefined) continue;
     const size = given[input]!.shape[axis]!;
     if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, `shape ${describe(given[input]!.shape)}`);
     values[name] = size;
@@ -153,7 +167,21 @@ export function bindFeeds(
     });
     return bytesOf(spec, feed);
   });
-  return { inputs, symbols: values };
+  for (const { name, input, element } of symbols) {
+    if (element !== undefined) values[name] = elementOf(specs[input]!, inputs[input]!, element);
+  }
+  for (const { value, reason } of constraints ?? []) {
+    if (!evaluate(value, values)) throw new InputError(`${reason}; given ${told(values)}`);
+  }
+  return { inputs, symbols: Object.fromEntries(symbols.map(({ name }) => [name, values[name]!])) };
+}
+
+/** An element of an integer or bool input. Throws InputError for one that no number holds exactly. */
+function elementOf({ name, dtype }: StoredSpec, bytes: Uint8Array, element: number): number {
+  const row = rowOf(dtype);
+  const value = Number(row.view(bytes.slice(element * row.bytes, (element + 1) * row.bytes).buffer)[0]);
+  if (!Number.isSafeInteger(value)) throw new InputError(`input ${JSON.stringify(name)}: ${value} is past 2^53`);
+  return value;
 }
 
 const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =>

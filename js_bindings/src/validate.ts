@@ -4,7 +4,7 @@ import { fail, shown } from "./decode.ts";
 import { checkDim, type Dim } from "./dims.ts";
 import { CHUNK } from "./fetch.ts";
 import type { Command, Entry, GpuEntry, GpuTarget, GpuVariant, Manifest, Placement, WasmTarget } from "./manifest.ts";
-import { type DType, rowOf } from "./tensors.ts";
+import { type DType, rowOf, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 
 const WEIGHTS_BASE = 131072;
 /** The smallest uniform buffer that every device can bind has 64 KiB. */
@@ -52,12 +52,12 @@ function dimsAt(at: string, entry: Entry, ...dims: readonly Dim[]): void {
 }
 
 function entryHolds(entry: Entry, at: string): void {
-  entry.symbols.forEach(({ name, input, axis }, i) => {
+  entry.symbols.forEach((symbol, i) => {
     const where = `${at}.symbols[${i}]`;
-    inside(input, entry.inputs, `${where}.input`);
-    inside(axis, entry.inputs[input]!.shape, `${where}.axis`);
-    if (entry.inputs[input]!.shape[axis] !== name) fail(where, `the input's size there is not ${JSON.stringify(name)}`);
+    inside(symbol.input, entry.inputs, `${where}.input`);
+    symbolHolds(symbol, entry.inputs[symbol.input]!, where);
   });
+  entry.constraints?.forEach(({ value }, i) => dimsAt(`${at}.constraints[${i}].value`, entry, value));
   distinct(entry.symbols, `${at}.symbols`);
   for (const key of ["inputs", "outputs"] as const) {
     distinct(entry[key], `${at}.${key}`);
@@ -66,6 +66,20 @@ function entryHolds(entry: Entry, at: string): void {
       if (shape.some((dim) => (dim as number) < 0)) fail(`${at}.${key}[${i}].shape`, "a size is negative");
     });
   }
+}
+
+/** A symbol is a size of its input, or an element of a small integer or bool input. */
+function symbolHolds({ name, axis, element }: StoredSymbol, { dtype, shape }: StoredSpec, at: string): void {
+  if ((axis === undefined) === (element === undefined)) fail(at, "expected one of axis and element");
+  if (axis !== undefined) {
+    inside(axis, shape, `${at}.axis`);
+    if (shape[axis] !== name) fail(at, `the input's size there is not ${JSON.stringify(name)}`);
+    return;
+  }
+  if (dtype.startsWith("float") || !shape.every((dim) => typeof dim === "number"))
+    fail(`${at}.element`, "the input is not one of integers or bool of known size");
+  const elements = shape.reduce<number>((product, dim) => product * (dim as number), 1);
+  if (element! >= elements) fail(`${at}.element`, `${element} is past the last of ${elements}`);
 }
 
 function weightsHold({ shards, tensors }: Manifest["weights"]): void {

@@ -113,6 +113,22 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
   "a dim of another type": ["entries[0].outputs[0].shape[0]: ", (m) => (m.entries[0]!.outputs[0]!.shape = [null])],
   "a negative size": ["entries[0].inputs[0].shape: ", (m) => (m.entries[0]!.inputs[0]!.shape[1] = -1)],
   "a symbol that its input lacks": ["entries[0].symbols[0]: ", (m) => (m.entries[0]!.symbols[0]!.axis = 1)],
+  "a symbol bound twice": ["entries[0].symbols[0]: ", (m) => ((m.entries[0]!.symbols[0] as any).element = 0)],
+  "a symbol of a float": [
+    "entries[0].symbols[0].element: ",
+    (m) => (m.entries[0]!.symbols[0] = { name: "n", input: 0, element: 0 } as any),
+  ],
+  "a symbol of an element that is not there": [
+    "entries[0].symbols[1].element: ",
+    (m) => {
+      m.entries[0]!.inputs.push({ name: "k", dtype: "int64", shape: [2] });
+      m.entries[0]!.symbols.push({ name: "k", input: 1, element: 2 } as any);
+    },
+  ],
+  "a constraint over nothing": [
+    "entries[0].constraints[0].value: ",
+    (m) => ((m.entries[0] as any).constraints = [{ value: "m", reason: "why" }]),
+  ],
   "a symbol of no input": ["entries[0].symbols[0].input: ", (m) => (m.entries[0]!.symbols[0]!.input = 1)],
   "an output twice": ["entries[0].outputs[1].name: ", (m) => m.entries[0]!.outputs.push(m.entries[0]!.outputs[0]!)],
   "a path": ["weights.shards[0].file: ", (m) => (m.weights.shards[0]!.file = "a/b")],

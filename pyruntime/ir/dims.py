@@ -2,7 +2,8 @@
 
 An expression is a polynomial with integer coefficients over atoms; an atom is a symbol, or a floordiv,
 mod, min or max of dims. Equal polynomials compare equal, so `2*b*3 == 6*b` and `(b*6)//3 == b*2`.
-Expressions are evaluated over 64-bit signed integers; symbols stand for positive integers.
+Expressions are evaluated over 64-bit signed integers; symbols stand for positive integers unless they are
+made with other bounds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _INT64 = 2**63
 
 @dataclass(frozen=True, order=True)
 class Atom:
-    """A symbol (`op` empty, `args` empty) or an irreducible operation on two dims."""
+    """A symbol (`op` empty, `args` its bounds where those are not 1 and none) or an operation on two dims."""
 
     name: str
     op: str = ""
@@ -131,12 +132,20 @@ def _build(terms: Sequence[tuple[Monomial, int]]) -> Dim:
     return Expr(tuple(kept))
 
 
-def symbol(name: str) -> Dim:
-    """A positive integer known only at run time. Characters outside [A-Za-z0-9_] become `_`."""
+def symbol(name: str, bounds: tuple[int, int] | None = None) -> Dim:
+    """An integer known only at run time: within bounds (both inclusive), without them positive.
+
+    Characters of the name outside [A-Za-z0-9_] become `_`.
+    """
     clean = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
     if clean[0].isdigit() or clean in OPERATORS:
         clean = f"_{clean}"
-    return Expr((((Atom(clean),), 1),))
+    return of_atom(Atom(clean, args=bounds or ()))
+
+
+def of_atom(atom: Atom) -> Dim:
+    """The dim that is an atom."""
+    return Expr((((atom,), 1),))
 
 
 def _operation(op: str, a: Dim, b: Dim) -> Dim:
@@ -269,7 +278,7 @@ def divides(divisor: Dim, dim: Dim) -> bool:
 
 
 def at_least(a: Dim, b: Dim) -> bool:
-    """Whether a >= b is certain, given that symbols are at least one. False where it is not known."""
+    """Whether a >= b is certain, given the symbols' bounds. False where it is not known."""
     low, _ = bounds(a - b)
     return low is not None and low >= 0
 
@@ -304,14 +313,20 @@ def _product_bounds(factors: Sequence[Bounds]) -> Bounds:
 
 def _atom_bounds(atom: Atom) -> Bounds:
     if not atom.op:
-        return 1, None
+        low, high = atom.args or (1, None)
+        assert isinstance(low, int)
+        assert high is None or isinstance(high, int)
+        return low, high
     (a, b), (c, d) = (bounds(x) for x in atom.args)
     lows, highs = [x for x in (a, c) if x is not None], [x for x in (b, d) if x is not None]
+    total = sum(atom.args, start=0) if atom.op in ("min", "max") else None
     match atom.op:
         case "min":
-            return min(lows) if len(lows) == 2 else None, min(highs, default=None)
+            halves = [total // 2] if isinstance(total, int) else []
+            return min(lows) if len(lows) == 2 else None, min(highs + halves, default=None)
         case "max":
-            return max(lows, default=None), max(highs) if len(highs) == 2 else None
+            halves = [-(-total // 2)] if isinstance(total, int) else []
+            return max(lows + halves, default=None), max(highs) if len(highs) == 2 else None
     if c is None or c < 1:
         return None, None
     if atom.op == "%":
@@ -362,16 +377,15 @@ def symbols_of(dim: Dim) -> set[str]:
 
 def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
     """dim with symbols replaced by other dims."""
-    apply = {"//": floordiv, "%": mod, "min": minimum, "max": maximum}
     total: Dim = 0
     for monomial, coefficient in _terms(dim):
         term: Dim = coefficient
         for atom in monomial:
             if atom.op:
                 a, b = (substitute(x, values) for x in atom.args)
-                term = term * apply[atom.op](a, b)
+                term = term * apply(atom.op, a, b)
             else:
-                term = term * values.get(atom.name, Expr((((atom,), 1),)))
+                term = term * values.get(atom.name, of_atom(atom))
         total = total + term
     return total
 
@@ -412,7 +426,7 @@ def from_rpn(rpn: Rpn) -> Dim:
             if len(stack) < 2:
                 raise ValueError(f"operator {token!r} lacks operands in {rpn!r}")
             b, a = stack.pop(), stack.pop()
-            stack.append(_apply(token, a, b))
+            stack.append(apply(token, a, b))
         elif isinstance(token, str) and re.fullmatch(r"[A-Za-z_]\w*", token, flags=re.ASCII):
             stack.append(symbol(token))
         else:
@@ -422,7 +436,8 @@ def from_rpn(rpn: Rpn) -> Dim:
     return stack[0]
 
 
-def _apply(op: str, a: Dim, b: Dim) -> Dim:
+def apply(op: str, a: Dim, b: Dim) -> Dim:
+    """The dim that an operator of `OPERATORS` makes of two."""
     match op:
         case "+":
             return a + b
@@ -450,7 +465,7 @@ def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
         for atom in monomial:
             if atom.op:
                 a, b = (evaluate(x, values) for x in atom.args)
-                result = _apply(atom.op, a, b)
+                result = apply(atom.op, a, b)
                 assert isinstance(result, int)
                 term *= result
             else:

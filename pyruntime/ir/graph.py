@@ -20,9 +20,10 @@ Shape = tuple[Dim, ...]
 class Value:
     """One tensor of the graph.
 
-    `data` holds a constant's elements. `contents` is an object array of dims for a small integer tensor
-    whose elements are known as expressions over symbols (what Shape and its arithmetic give): it lets
-    Reshape, Slice and Expand resolve their targets while the graph is built.
+    `data` holds a constant's elements. `contents` is an object array of dims for a small integer or bool
+    tensor whose elements are known as expressions over symbols (what Shape and its arithmetic give): it lets
+    Reshape, Slice, Expand and If decide while the graph is built. The contents of an input are symbols of
+    their own, which the fed elements bind.
     """
 
     name: str
@@ -74,6 +75,14 @@ class Node:
         return value
 
 
+@dataclass(frozen=True)
+class Constraint:
+    """What inputs must meet: value is not zero for the symbols that they bind; `reason` says why."""
+
+    value: Dim
+    reason: str
+
+
 @dataclass(eq=False)
 class Graph:
     """A program: inputs, outputs and nodes in an order in which they can run."""
@@ -83,6 +92,7 @@ class Graph:
     outputs: list[Value] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    constraints: list[Constraint] = field(default_factory=list)
 
     def uses(self) -> dict[Value, list[Node]]:
         """Nodes that read each value, once per read."""
@@ -107,12 +117,19 @@ class Graph:
                     yield value
 
     def symbols(self) -> list[str]:
-        """Names of the symbols in the inputs' shapes, in order of first appearance."""
+        """Names of the symbols in the inputs' shapes, in order of appearance, then those of contents."""
         found: dict[str, None] = {}
         for value in self.inputs:
             for dim in value.shape:
                 found.update(dict.fromkeys(sorted(symbols_of(dim))))
+        found.update(dict.fromkeys(name for _, _, name in self.elements()))
         return list(found)
+
+    def elements(self) -> Iterator[tuple[int, int, str]]:
+        """(input, position in row-major order, symbol) for each element that binds a symbol."""
+        for number, value in enumerate(self.inputs):
+            for position, dim in enumerate(() if value.contents is None else value.contents.flat):
+                yield number, position, str(dim)
 
     def replace(self, old: Value, new: Value) -> None:
         """Let every reader of old, and the outputs, read new."""

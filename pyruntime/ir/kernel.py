@@ -278,6 +278,7 @@ class Pool(KernelCall):
 class Program:
     """What runs for one entry: the calls in order, and the tensors that the host fills and reads.
 
+    The first `sizes` of the symbols are sizes of inputs, at least 1; the others are elements of inputs.
     `output_shapes` are the outputs' shapes as the user sees them; where there are none, an output counts as
     one axis of all its elements.
     """
@@ -288,6 +289,12 @@ class Program:
     outputs: list[Tensor]
     calls: list[KernelCall] = field(default_factory=list)
     output_shapes: list[tuple[Dim, ...]] = field(default_factory=list)
+    elements: int = 0
+
+    @property
+    def sizes(self) -> int:
+        """How many of the symbols are sizes."""
+        return len(self.symbols) - self.elements
 
     def weights(self) -> list[Tensor]:
         """The weights that calls read, in order of first use."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyruntime.ir.dims import Dim, evaluate, product
+from pyruntime.ir.conditions import Facts, assume
+from pyruntime.ir.dims import Dim, Expr, evaluate, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
 from pyruntime.ops.definition import OpDef, TensorType, complete, definition, symbolic
@@ -19,10 +20,14 @@ CONTENTS_LIMIT = 1024  # elements: shapes are small, larger tensors of dims are 
 
 
 class Builder:
-    """Appends to `graph`. Every node made between two assignments of `origin` carries that origin."""
+    """Appends to `graph`. Every node made between two assignments of `origin` carries that origin.
 
-    def __init__(self, graph: Graph) -> None:
+    Where `facts` say what an atom's value is, no shape, contents or attribute holds that atom.
+    """
+
+    def __init__(self, graph: Graph, facts: Facts | None = None) -> None:
         self.graph = graph
+        self.facts = facts or {}
         self.origin = Origin("", "")
         self._names: set[str] = {v.name for v in graph.values()}
 
@@ -41,9 +46,15 @@ class Builder:
 
     def input(self, name: str, dtype: DType, shape: Shape) -> Value:
         """A new input of the graph."""
-        value = Value(self.unique(name), dtype, shape)
+        value = Value(self.unique(name), dtype, tuple(self.settled(d) for d in shape))
         self.graph.inputs.append(value)
         return value
+
+    def settled(self, attribute: Any) -> Any:
+        """An attribute, dim or shape with what the facts know."""
+        if isinstance(attribute, tuple) and self.facts:
+            return tuple(map(self.settled, attribute))
+        return assume(attribute, self.facts) if isinstance(attribute, Expr) else attribute
 
     def constant(
         self, data: NDArray[Any] | Sequence[Any] | float | int, dtype: DType | None = None, name: str = ""
@@ -59,6 +70,9 @@ class Builder:
         return self._of_contents(array, dtype, name)
 
     def _of_contents(self, array: NDArray[np.object_], dtype: DType, name: str) -> Value:
+        if self.facts:
+            array = np.ascontiguousarray(array)
+            array.reshape(-1)[:] = [self.settled(d) for d in array.flat]
         if all(isinstance(d, (int, np.integer)) for d in array.flat):
             return self.constant(array.astype(dtype.value), name=name)
         return Value(self.unique(name or "dims"), dtype, array.shape, contents=array)
@@ -72,8 +86,8 @@ class Builder:
     ) -> list[Value]:
         """Apply op; its outputs, as constants where all is known. Raises OpError where op forbids it."""
         definition_ = definition(op)
-        values = complete(op, attrs or {})
-        types = definition_.infer(inputs, values)
+        values = {k: self.settled(v) for k, v in complete(op, attrs or {}).items()}
+        types = [TensorType(t.dtype, self.settled(t.shape)) for t in definition_.infer(inputs, values)]
         names = [*names, *(f"{self.origin.name or op}.{i}" for i in range(len(names), len(types)))]
         folded = self._fold(definition_, inputs, values, types, names)
         if folded is not None:
@@ -93,6 +107,8 @@ class Builder:
     def materialised(self, value: Value | None) -> Value | None:
         """A tensor for a value that so far exists as dims only."""
         if value is None or value.contents is None or value.producer is not None:
+            return value
+        if value in self.graph.inputs:
             return value
         node = Node(
             "DimTensor",
@@ -119,7 +135,7 @@ class Builder:
             return None
         if all(v.data is not None for v in present):
             return self._fold_data(op, inputs, attrs, types, names)
-        if not op.contents or not all(v.dtype.is_integer or v.data is not None for v in present):
+        if not op.contents or not all(not v.dtype.is_float or v.data is not None for v in present):
             return None
         return self._fold_contents(op, inputs, attrs, types, names)
 
@@ -155,7 +171,7 @@ class Builder:
             else v.contents
             if v.contents is not None
             else _as_objects(v.data)
-            if v.dtype.is_integer
+            if not v.dtype.is_float
             else v.data
             for v in inputs
         ]
@@ -177,7 +193,7 @@ def _as_objects(data: NDArray[Any] | None) -> NDArray[np.object_]:
 
 
 def dims_of(value: Value) -> tuple[Dim, ...] | None:
-    """The elements of a small integer tensor as dims, or None where they depend on data."""
+    """The elements of a small integer or bool tensor as dims, or None where they depend on data."""
     if value.data is not None:
         return tuple(int(x) for x in value.data.flat)
     return None if value.contents is None else tuple(value.contents.ravel().tolist())

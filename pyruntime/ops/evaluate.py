@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.ir import dims
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.conditions import choose, equal, less, truth
+from pyruntime.ir.dims import Dim, Expr
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size
 
 Array = NDArray[Any]
 
 _erf = np.frompyfunc(math.erf, 1, 1)
+_truth = np.frompyfunc(truth, 1, 1)
 
 
 def _divide(a: Array, b: Array) -> Array:
@@ -104,22 +106,10 @@ def _truncating_quotient(a: Dim, b: Dim) -> Dim:
     return dims.floordiv(dims.maximum(a, 0), b) - dims.floordiv(dims.maximum(-a, 0), b)
 
 
-def _at_least(a: Dim, b: Dim) -> bool:
-    """Whether a >= b. Raises TypeError where that depends on the symbols."""
-    if dims.at_least(a, b):
-        return True
-    if dims.at_least(b, a + 1):
-        return False
-    raise TypeError(f"whether {a} >= {b} depends on the symbols")
-
-
-def _equal(a: Dim, b: Dim) -> bool:
-    """Whether a == b. Raises TypeError where that depends on the symbols."""
-    if a == b:
-        return True
-    if dims.at_least(a, b + 1) or dims.at_least(b, a + 1):
-        return False
-    raise TypeError(f"whether {a} == {b} depends on the symbols")
+def _select(condition: Dim, a: Any, b: Any) -> Dim:
+    if not isinstance(condition, int) and not all(isinstance(x, (int, Expr)) for x in (a, b)):
+        raise TypeError("a choice between values that are no dims is not a dim")
+    return choose(condition, a, b)
 
 
 _DIMS: Mapping[str, Callable[..., Any]] = {
@@ -133,13 +123,17 @@ _DIMS: Mapping[str, Callable[..., Any]] = {
     "max": dims.maximum,
     "neg": lambda a: -a,
     "abs": lambda a: dims.maximum(a, -a),
-    "eq": _equal,
-    "ne": lambda a, b: not _equal(a, b),
-    "ge": _at_least,
-    "gt": lambda a, b: _at_least(a, b + 1),
-    "le": lambda a, b: _at_least(b, a),
-    "lt": lambda a, b: _at_least(b, a + 1),
-    "select": lambda c, a, b: a if c else b,
+    "eq": equal,
+    "ne": lambda a, b: 1 - equal(a, b),
+    "ge": lambda a, b: 1 - less(a, b),
+    "gt": lambda a, b: less(b, a),
+    "le": lambda a, b: 1 - less(b, a),
+    "lt": less,
+    "and": dims.minimum,
+    "or": dims.maximum,
+    "xor": lambda a, b: 1 - equal(a, b),
+    "not": lambda a: 1 - a,
+    "select": _select,
 }
 
 
@@ -149,9 +143,9 @@ def convert(array: Array, dtype: DType) -> Array:
     if array.dtype == target:
         return array
     if array.dtype == object:
-        if not dtype.is_integer:
+        if dtype.is_float:
             raise TypeError(f"a dim cannot become {dtype!r}")
-        return array
+        return array if dtype.is_integer else np.asarray(_truth(array), dtype=object)
     if dtype is DType.BOOL:
         return np.asarray(array != 0)
     if array.dtype.kind != "f" or dtype.is_float:
@@ -178,8 +172,8 @@ def evaluate(
     Args:
         tree: the expression.
         operands: what Load leaves give; None for one that the tree does not load. Of the Load's dtype, or of
-            dtype object with dims as elements (then only integer arithmetic and comparisons that hold for
-            all symbols are possible).
+            dtype object with dims as elements (then only integer arithmetic, comparisons and logic are
+            possible; a truth is a dim that is 0 or 1).
         index: what Index leaves give, an integer array for each axis.
         acc: what Acc leaves give; cast to the leaf's dtype.
         sizes: what Size leaves give.
@@ -227,7 +221,7 @@ def _apply(node: Call, args: list[Array]) -> Array:
             raise TypeError(f"{node.function} of dims is not a dim")
         function = np.frompyfunc(_DIMS[node.function], len(args), 1)
         result = np.asarray(function(*(a.astype(object) for a in args)), dtype=object)
-        return result if node.dtype.is_integer else result.astype(node.dtype.value)
+        return result.astype(node.dtype.value) if node.dtype.is_float else result
     # half precision is computed in single and rounded once, as a machine does
     args = [a.astype(np.float32) if a.dtype == np.float16 else a for a in args]
     return np.asarray(_NUMPY[node.function](*args)).astype(node.dtype.value, copy=False)

@@ -299,12 +299,12 @@ class Tile(OpDef):
 
 
 class DimTensor(OpDef):
-    """An integer tensor whose elements are dims: what a Shape gives where a computation reads it.
+    """A tensor whose elements are dims: what a Shape gives where a computation reads it.
 
     Attributes:
         dims: the elements in row-major order (dims).
         shape: integers.
-        dtype: int32 or int64.
+        dtype: an integer type or bool (0 and 1).
     """
 
     name = "DimTensor"
@@ -312,12 +312,14 @@ class DimTensor(OpDef):
     cases = (
         Case((), {"dims": (3, 5), "shape": (2,)}, "i64"),
         Case((), {"dims": (7,), "shape": (), "dtype": I32}, "i32"),
+        Case((), {"dims": (1, 0, 1), "shape": (3, 1), "dtype": BOOL}, "bool"),
+        Case((), {"dims": (200, 3), "shape": (2,), "dtype": U8}, "u8"),
     )
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
         present(inputs, 0)
         dims, shape, dtype = attrs["dims"], attrs["shape"], attrs["dtype"]
-        require(dtype in (I32, I64), f"a tensor of dims is int32 or int64, not {dtype!r}")
+        require(not dtype.is_float, f"a tensor of dims holds integers or bool, not {dtype!r}")
         require(product(shape) == len(dims), f"{len(dims)} dims do not fill {shape}")
         return [TensorType(dtype, tuple(shape))]
 

@@ -38,12 +38,17 @@ def bind_symbols(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
                 and str(dim).isidentifier()
             ):
                 values.setdefault(str(dim), size)
+    for number, position, name in graph.elements():
+        values[name] = int(inputs[graph.inputs[number].name].flat[position])
     for value in graph.inputs:
         expected = tuple(evaluate(d, values) for d in value.shape)
         if inputs[value.name].shape != expected:
             raise InputError(
                 f"input {value.name!r} takes {value.shape} = {expected}, got {inputs[value.name].shape}"
             )
+    for constraint in graph.constraints:
+        if not evaluate(constraint.value, values):
+            raise InputError(constraint.reason)
     return values
 
 

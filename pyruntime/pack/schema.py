@@ -98,11 +98,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A symbol, bound by the size of input `input` along `axis`."""
+    """A symbol, bound by the size of input `input` along `axis`, or by element `element` of its contents."""
 
     name: str = item(_SYMBOL)
     input: int = item(_COUNT)
-    axis: int = item(_COUNT)
+    axis: int | None = item(_COUNT, default=None)
+    element: int | None = item(_COUNT, default=None)
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,14 @@ class Spec:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """A value over the symbols that is not zero for inputs that the model takes; `reason` says why."""
+
+    value: Expression = item(_expression)
+    reason: str = item(_NAME)
+
+
+@dataclass(frozen=True)
 class Entry:
     """A program that can be run."""
 
@@ -122,6 +131,7 @@ class Entry:
     symbols: Sequence[Symbol] = item(array(record(Symbol)))
     inputs: Sequence[Spec] = item(array(record(Spec)))
     outputs: Sequence[Spec] = item(array(record(Spec)))
+    constraints: Sequence[Constraint] = item(array(record(Constraint)), default=())
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from pyruntime.pack.schema import (
     Shader,
     Spec,
     StoredTensor,
+    Symbol,
     Wasm,
     WebGpu,
     Weights,
@@ -105,10 +106,26 @@ def _entry(entry: Entry, path: str) -> None:
                     raise _wrong(f"{path}.{label}[{i}].shape[{axis}]", f"{dim} is negative")
     for i, symbol in enumerate(entry.symbols):
         _index(symbol.input, entry.inputs, f"{path}.symbols[{i}].input")
-        shape = entry.inputs[symbol.input].shape
-        _index(symbol.axis, shape, f"{path}.symbols[{i}].axis")
-        if shape[symbol.axis] != symbol.name:
-            raise _wrong(f"{path}.symbols[{i}]", f"that size is {shape[symbol.axis]!r}, not {symbol.name!r}")
+        _symbol(symbol, entry.inputs[symbol.input], f"{path}.symbols[{i}]")
+    for i, constraint in enumerate(entry.constraints):
+        _known(constraint.value, declared, f"{path}.constraints[{i}].value")
+
+
+def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
+    """Bound by a size that is the symbol, or by an element of a small integer or bool input."""
+    if (symbol.axis is None) == (symbol.element is None):
+        raise _wrong(path, "expected one of axis and element")
+    if symbol.axis is not None:
+        _index(symbol.axis, spec.shape, f"{path}.axis")
+        if spec.shape[symbol.axis] != symbol.name:
+            raise _wrong(path, f"that size is {spec.shape[symbol.axis]!r}, not {symbol.name!r}")
+        return
+    sizes = [d for d in spec.shape if isinstance(d, int)]
+    if spec.dtype.is_float or len(sizes) != len(spec.shape):
+        raise _wrong(f"{path}.element", f"{spec.name!r} is not an integer or bool input of known size")
+    assert symbol.element is not None
+    if symbol.element >= math.prod(sizes):
+        raise _wrong(f"{path}.element", f"{symbol.element} is past the end of {math.prod(sizes)}")
 
 
 def _weights(weights: Weights, path: str) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 from pyruntime.errors import InputError
 from pyruntime.ir.dtypes import DType
 from pyruntime.pack.expressions import Evaluator, infix
-from pyruntime.pack.program import bound_shape
+from pyruntime.pack.program import bound_shape, told
+from pyruntime.pack.program import size as size_of
 from pyruntime.pack.schema import Entry, Spec
 from pyruntime.runtime.tensors import Tensor, TensorSpec
 
@@ -61,6 +62,8 @@ def bind(entry: Entry, feeds: Mapping[str, Any]) -> Bound:
             raise _mismatch(spec, tensor, f"rank {len(spec.shape)} is needed")
     symbols: dict[str, int] = {}
     for symbol in entry.symbols:
+        if symbol.axis is None:
+            continue
         size = inputs[symbol.input].shape[symbol.axis]
         if size < 1:
             reason = f"axis {symbol.axis} ({symbol.name}) must be at least 1"
@@ -74,7 +77,22 @@ def bind(entry: Entry, feeds: Mapping[str, Any]) -> Bound:
             raise _mismatch(
                 spec, tensor, f"axis {axis} must be {expected[axis]}{_because(spec, axis, symbols)}"
             )
-    return Bound(inputs, symbols)
+    for symbol in entry.symbols:
+        if symbol.element is not None:
+            symbols[symbol.name] = _element(inputs[symbol.input], symbol.element)
+    values = Evaluator(symbols)
+    for constraint in entry.constraints:
+        if not size_of(constraint.value, values):
+            raise InputError(f"{constraint.reason}; given {told(symbols)}")
+    return Bound(inputs, {s.name: symbols[s.name] for s in entry.symbols})
+
+
+def _element(tensor: Tensor, position: int) -> int:
+    """An element of an integer or bool tensor."""
+    (value,) = struct.unpack_from(
+        f"<{FORMATS[DType(tensor.dtype)]}", tensor.data, position * DType(tensor.dtype).bytes
+    )
+    return int(value)
 
 
 def make_output(tensor: Tensor) -> Any:

@@ -1,4 +1,4 @@
-"""Symbols, names, functions, branches and shape arithmetic of whole ONNX graphs."""
+"""Symbols, names, functions and shape arithmetic of whole ONNX graphs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import symbol
 from pyruntime.ops.run_graph import run_graph
-from tests.frontends.onnx_models import agrees, imported, model, one_node, random, run, same, value_info
+from tests.frontends.onnx_models import agrees, imported, model, one_node, random, same, value_info
 
 node = helper.make_node
 
@@ -258,7 +258,7 @@ def test_nodes_carry_the_name_in_the_users_model() -> None:
     assert unnamed.nodes[0].origin.name == "y"
 
 
-# --------------------------------------------------------------------------- functions and branches
+# ----------------------------------------------------------------------------------------- functions
 
 
 def test_functions_of_the_model() -> None:
@@ -295,47 +295,6 @@ def test_optional_inputs_of_functions() -> None:
             "SoftmaxCrossEntropyLoss", feeds, weights={"labels": labels, **weights}, reduction="mean"
         )
         agrees(proto, feeds)
-
-
-def branch(op: str) -> GraphProto:
-    return helper.make_graph(
-        [node(op, ["x"], ["branch_out"])], "branch", [], [helper.make_empty_tensor_value_info("branch_out")]
-    )
-
-
-def decide(**branches: GraphProto) -> NodeProto:
-    made = node("If", ["c"], ["out"], name="if")
-    made.attribute.extend(helper.make_attribute(name, graph) for name, graph in branches.items())
-    return made
-
-
-@pytest.mark.parametrize("condition", [True, False])
-def test_branches_that_are_decided(condition: bool) -> None:
-    branches = {"then_branch": branch("Relu"), "else_branch": branch("Neg")}
-    nodes = [decide(**branches)]
-    x = random(2, 3)
-    proto = model(nodes, {"x": x}, ["out"], weights={"c": np.array(condition)})
-    same(run(proto, {"x": x}), {"out": np.maximum(x, 0) if condition else -x})
-
-
-def test_branches_decided_by_shapes() -> None:
-    branches = {"then_branch": branch("Relu"), "else_branch": branch("Neg")}
-    nodes = [
-        node("Shape", ["x"], ["s"]),
-        node("Gather", ["s", "one"], ["d"]),
-        node("Equal", ["d", "three"], ["c"]),
-        decide(**branches),
-    ]
-    weights = {"one": np.array(1, np.int64), "three": np.array(3, np.int64)}
-    proto = model(nodes, {"x": random(2, 3)}, ["out"], weights=weights, shapes={"x": ["n", 3]})
-    assert [n.op for n in imported(proto).nodes] == ["Relu"]
-
-
-def test_branches_that_are_open() -> None:
-    branches = {"then_branch": branch("Relu"), "else_branch": branch("NonZero")}
-    feeds = {"x": random(2), "c": np.array(True)}
-    with pytest.raises(UnsupportedError, match="condition"):
-        imported(model([decide(**branches)], feeds, ["out"]))
 
 
 def test_weights_that_are_inputs_too() -> None:

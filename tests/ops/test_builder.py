@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyruntime.ir.dims import Dim, floordiv, symbol
+from pyruntime.ir.conditions import equal, pins
+from pyruntime.ir.dims import Dim, evaluate, floordiv, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Origin, Value
 from pyruntime.ops.builder import CONTENTS_LIMIT, FOLD_BYTES_LIMIT, Builder, dims_of
@@ -129,12 +130,36 @@ def test_exported_expand_resolves_its_shape(builder: Builder) -> None:
 
 def test_what_depends_on_symbols_stays_in_the_graph(builder: Builder) -> None:
     shape = builder.dims([batch, 3])
-    y = builder.one("Equal", shape, builder.constant([3, 3], I64))
-    assert y.data is None
-    assert y.contents is None
+    bits = builder.one("BitwiseNot", shape)
+    assert bits.data is None
+    assert bits.contents is None
     floats = builder.one("Cast", shape, to=F32)
     assert floats.data is None
-    assert [n.op for n in builder.graph.nodes] == ["DimTensor", "Equal", "Cast"], "the dims are made once"
+    assert [n.op for n in builder.graph.nodes] == ["DimTensor", "BitwiseNot", "Cast"], (
+        "the dims are made once"
+    )
+
+
+def test_conditions_on_symbols_are_dims(builder: Builder) -> None:
+    y = builder.one("Equal", builder.dims([batch, 3]), builder.constant([2, 3], I64))
+    assert y.dtype is BOOL
+    assert [[evaluate(d, {"batch": b}) for d in dims_of(y) or ()] for b in (1, 2)] == [[0, 1], [1, 1]]
+    chosen = builder.one("Where", y, builder.dims([length, 7]), builder.constant([5, 0], I64))
+    assert [evaluate(d, {"batch": 2, "length": 9}) for d in dims_of(chosen) or ()] == [9, 7]
+    picked = builder.one("Where", y, builder.input("x", F32, (2,)), builder.constant([0.0, 0.0], F32))
+    assert picked.producer is not None
+    node = picked.producer.input(0).producer
+    assert node is not None
+    assert (node.op, node.attrs["dtype"]) == ("DimTensor", BOOL)
+
+
+def test_facts_replace_what_they_know() -> None:
+    known = Builder(Graph("facts"), pins(equal(length // 4, 3), 1))
+    x = known.input("x", F32, (batch, length // 4, length))
+    assert x.shape == (batch, 3, length)
+    y = known.one("Reshape", x, shape=(batch * (length // 4), length))
+    assert y.shape == (batch * 3, length)
+    assert known.dims([length // 4]).data is not None
 
 
 def test_dims_in_a_tensor_keep_their_dtype(builder: Builder) -> None:

@@ -1,6 +1,7 @@
 """Scalar functions on arrays against Python's own arithmetic, element by element; casts; trees of dims."""
 
 import math
+import operator
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -247,7 +248,14 @@ def test_quotients_of_dims_truncate() -> None:
         evaluate(tree, [dims(n), dims(n - 3)])
 
 
-def test_comparisons_of_dims_that_hold_for_all_symbols() -> None:
+_HOLDS: Mapping[str, Callable[[int, int], int]] = {
+    **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "xor")},
+    "and": min,
+    "or": max,
+}
+
+
+def test_comparisons_of_dims() -> None:
     n = symbol("n")
     pairs = [dims(n, n, n + 1), dims(-1, n, n)]
     a, b = loads(I64, 2)
@@ -256,8 +264,21 @@ def test_comparisons_of_dims_that_hold_for_all_symbols() -> None:
     assert evaluate(call("ge", a, b), pairs).tolist() == [True, True, True]
     chosen = evaluate(call("select", call("eq", a, b), b, Const(I64, 7)), pairs)
     assert chosen.tolist() == [7, n, 7]
-    with pytest.raises(TypeError, match="depends"):
-        evaluate(call("eq", a, b), [dims(n), dims(3)])
+    for function, holds in _HOLDS.items():
+        truths = ("and", "or", "xor")
+        tree = (
+            call(function, *(cast(x, BOOL) for x in (a, b))) if function in truths else call(function, a, b)
+        )
+        (found,) = evaluate(cast(tree, I64), [dims(n - 3), dims(n * 2 - 7)])
+        for size in range(1, 9):
+            pair = [size - 3, size * 2 - 7]
+            pair = [int(p != 0) for p in pair] if function in truths else pair
+            assert value_of(found, {"n": size}) == holds(*pair), (function, size)
+    chosen = evaluate(call("select", call("lt", a, b), a, b), [dims(n), dims(5)])
+    assert [value_of(chosen.item(), {"n": size}) for size in (4, 5, 6)] == [4, 5, 5]
+    floats = call("select", call("lt", a, b), Const(F32, 0.5), Const(F32, 1.5))
+    with pytest.raises(TypeError, match="no dims"):
+        evaluate(floats, [dims(n), dims(5)])
     with pytest.raises(TypeError, match="not a dim"):
         evaluate(call("bit_and", a, b), pairs)
     with pytest.raises(TypeError, match="cannot become"):

@@ -64,6 +64,25 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["entries"][0]["symbols"][0].update(axis=1),
         "entries[0].symbols[0]: that size is 4, not 'batch'",
     ),
+    "symbol bound twice": (
+        lambda m: m["entries"][0]["symbols"][0].update(element=0),
+        "entries[0].symbols[0]: expected one of axis and element",
+    ),
+    "symbol bound by a float": (
+        lambda m: m["entries"][1]["symbols"].append({"name": "k", "input": 1, "element": 0}),
+        "entries[1].symbols[1].element: 'factor' is not an integer or bool input of known size",
+    ),
+    "symbol bound by an element that is not there": (
+        lambda m: (
+            m["entries"][1]["inputs"].append({"name": "k", "dtype": "int64", "shape": [2]}),
+            m["entries"][1]["symbols"].append({"name": "k", "input": 2, "element": 2}),
+        ),
+        "entries[1].symbols[1].element: 2 is past the end of 2",
+    ),
+    "unbound symbol in a constraint": (
+        lambda m: m["entries"][0].update(constraints=[{"value": ["seq", 1, "+"], "reason": "why"}]),
+        "entries[0].constraints[0].value: symbol 'seq' is not one of the entry's",
+    ),
     "no target": (lambda m: m.update(targets={}), "targets: there is neither wasm nor webgpu"),
     "shard data past its end": (
         lambda m: m["weights"]["shards"][0].update(data=181),

@@ -9,7 +9,7 @@ import pytest
 
 from pyruntime.errors import InputError
 from pyruntime.ir.dtypes import DType
-from pyruntime.pack.schema import Entry, Spec, Symbol
+from pyruntime.pack.schema import Constraint, Entry, Spec, Symbol
 from pyruntime.runtime.bind import bind, make_output, spec_of
 from pyruntime.runtime.tensors import Tensor
 
@@ -161,3 +161,26 @@ def test_specs_and_outputs() -> None:
     made = make_output(Tensor(memoryview(bytearray(np.arange(6.0).tobytes())), (2, 3), "float64"))
     assert np.array_equal(made, np.arange(6.0).reshape(2, 3))
     made[0, 0] = 5  # the user's own
+
+
+CONTENTS = Entry(
+    name="main",
+    symbols=(Symbol("n", 0, axis=0), Symbol("rate", 1, element=0), Symbol("flag", 2, element=2)),
+    inputs=(Spec("x", DType.F32, ("n",)), Spec("rate", DType.I64, ()), Spec("flags", DType.BOOL, (1, 3))),
+    outputs=(),
+    constraints=(Constraint(("n", "rate", "%"), "x has less than a second"),),
+)
+
+
+def test_elements_bind_symbols() -> None:
+    fed = {"x": np.zeros(5, np.float32), "rate": np.int64(-3), "flags": np.array([[False, False, True]])}
+    assert bind(CONTENTS, fed).symbols == {"n": 5, "rate": -3, "flag": 1}
+    assert bind(CONTENTS, {**fed, "rate": 2**62, "flags": [[1 > 2] * 3]}).symbols["flag"] == 0
+
+
+def test_constraints_are_told() -> None:
+    fed = {"x": np.zeros(6, np.float32), "rate": np.int64(3), "flags": np.zeros((1, 3), bool)}
+    with pytest.raises(InputError, match=r"less than a second; given n=6, rate=3, flag=0"):
+        bind(CONTENTS, fed)
+    with pytest.raises(InputError, match="division by zero"):
+        bind(CONTENTS, {**fed, "rate": np.int64(0)})

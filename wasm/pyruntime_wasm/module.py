@@ -127,6 +127,7 @@ class _Entry:
         return {
             "number": self.number,
             "symbols": len(program.symbols),
+            "sizes": program.sizes,
             "steps": steps,
             "inputs": [self.address(t) for t in program.inputs],
             "outputs": [self.address(t) for t in program.outputs],

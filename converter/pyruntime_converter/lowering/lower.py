@@ -62,7 +62,8 @@ class Lowering:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.program = Program(graph.name, graph.symbols(), [], [])
+        elements = sum(1 for _ in graph.elements())
+        self.program = Program(graph.name, graph.symbols(), [], [], elements=elements)
         self._values: dict[Value, Lazy] = {}
         self._constants: dict[tuple[Any, str], Tensor] = {}
         self._names: dict[str, int] = {}

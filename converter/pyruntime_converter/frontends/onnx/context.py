@@ -14,11 +14,13 @@ from onnx import GraphProto
 from onnx.defs import OpSchema
 
 from pyruntime.errors import ModelError, UnsupportedError
+from pyruntime.ir.conditions import less, signed
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Value
+from pyruntime.ir.graph import Origin, Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime_converter.frontends.onnx import attributes
+from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened, openable
 
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
@@ -54,11 +56,13 @@ class NodeContext:
         outputs: Sequence[str],
         used: Container[str],
         inline: Callable[[GraphProto], list[Value]],
+        require: Callable[[Dim, str], None],
+        assumptions: Assumptions,
     ) -> None:
         self.builder, self.op, self.name, self.opset = builder, op, name, opset
         self.outputs = tuple(o if o in used else "" for o in outputs)
         self.stated_outputs = sum(map(bool, outputs))
-        self.inline = inline
+        self.inline, self._require, self._assumptions = inline, require, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
         self._read: set[str] = set()
         self._inputs_read = 0
@@ -83,10 +87,33 @@ class NodeContext:
 
     def known(self, value: Value, what: str) -> tuple[Dim, ...]:
         """The elements of an integer tensor, as dims. Raises UnsupportedError where they depend on data."""
-        dims = dims_of(value)
+        dims = self.contents(value)
         if dims is None:
             self.fail(f"{what} depends on the model's input data", FIX_DIMS)
         return dims
+
+    def known_sizes(self, value: Value, what: str, least: int = 0) -> tuple[Dim, ...]:
+        """As `known`, for what must be sizes: inputs whose contents make them less than least are refused."""
+        found = self.known(value, what)
+        for dim in found:
+            if signed(dim):
+                told = f"{self.op} {self.name!r}: {what} must be at least {least}; it is {dim}"
+                self._require(1 - less(dim, least), told)
+        return found
+
+    def contents(self, value: Value) -> tuple[Dim, ...] | None:
+        """The elements of an integer or bool tensor as dims; None where they depend on data."""
+        dims = dims_of(value)
+        if dims is None and (inputs := openable(value)):
+            raise Unopened(inputs)
+        return dims
+
+    def decide(self, condition: Dim) -> bool:
+        """Whether a condition (0 or 1) holds; where the sizes leave it open, as is assumed at present."""
+        outcome = condition if isinstance(condition, int) else self._assumptions.outcome(condition)
+        if outcome is None:
+            raise Undecided(condition, Origin(self.op, self.name))
+        return bool(outcome)
 
     def known_ints(self, value: Value, what: str) -> tuple[int, ...]:
         """The elements of an integer tensor, all fixed. Raises UnsupportedError where they are not."""

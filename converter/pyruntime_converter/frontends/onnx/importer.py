@@ -7,15 +7,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
-from pyruntime.ir.graph import Graph, Origin, Value
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Constraint, Graph, Origin, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
 from pyruntime_converter.frontends.onnx import attributes, functions, source
+from pyruntime_converter.frontends.onnx.assumptions import (
+    Assumptions,
+    LackingError,
+    Undecided,
+    Unopened,
+    explore,
+)
 from pyruntime_converter.frontends.onnx.context import Blocked, NodeContext, handler_of
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
@@ -47,22 +58,25 @@ def import_model(path_or_bytes: str | Path | bytes, name: str | None = None) -> 
     proto = loaded.proto
     stem = "" if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).stem
     opsets = source.opsets(proto, loaded.where)
-    graph = _Importer(proto, opsets, loaded.folder).run(name or stem or proto.graph.name or "model")
+    called = name or stem or proto.graph.name or "model"
+    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, given).run(called))
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     return ImportedModel(graph, "onnx", loaded.sha256, opsets.get("", 0), producer)
 
 
 class _Importer:
-    def __init__(self, proto: onnx.ModelProto, opsets: dict[str, int], folder: Path | None) -> None:
-        self._proto, self._opsets, self._folder = proto, opsets, folder
+    def __init__(
+        self, proto: onnx.ModelProto, opsets: dict[str, int], folder: Path | None, assumptions: Assumptions
+    ) -> None:
+        self._proto, self._opsets, self._folder, self._assumptions = proto, opsets, folder, assumptions
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
         self._named: set[Value] = set()  # values that already have the name of something in the model
         self._nodes = 0
 
     def run(self, name: str) -> Graph:
-        graph = Graph(name)
-        self._builder = Builder(graph)
+        graph = self._graph = Graph(name)
+        self._builder = Builder(graph, self._assumptions.facts)
         proto = self._proto.graph
         scope = Scope()
         self._weights(proto, scope)
@@ -110,7 +124,24 @@ class _Importer:
                 )
             dtype = dtype_of(value.type.tensor_type.elem_type, value.name)
             made = self._builder.input(value.name, dtype, symbols.shape(value))
+            if value.name in self._assumptions.opened:
+                made.contents = self._contents(made, symbols)
             scope.define(value.name, self._bind(made))
+
+    def _contents(self, value: Value, symbols: Symbols) -> NDArray[np.object_]:
+        """A symbol for each element of an input."""
+        assert isinstance(value.elements, int)
+        array = np.empty(value.elements, dtype=object)
+        bits = 1 if value.dtype is DType.BOOL else value.dtype.bits
+        unsigned = value.dtype is DType.BOOL or value.dtype.is_unsigned
+        bounds = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        array[:] = [symbols.element(value.name, i, bounds) for i in range(value.elements)]
+        return array.reshape(tuple(int(str(d)) for d in value.shape))
+
+    def _require(self, condition: Dim, reason: str) -> None:
+        """Let inputs be refused for which a condition does not hold."""
+        if condition != 1:
+            self._graph.constraints.append(Constraint(condition, reason))
 
     # --------------------------------------------------------------------------- bodies
 
@@ -150,11 +181,14 @@ class _Importer:
             results = self._apply(node, name, inputs, frame, used)
         except Blocked:
             return gaps
+        except (Undecided, Unopened):
+            if not self._problems:  # else conversion fails whatever comes of it
+                raise
+            self._survey_branches(node, frame, 1)
+            return gaps
         except UnsupportedError as error:
             self._problems.append(error)
-            for graph in subgraphs(node):
-                for inner in graph.node:
-                    self._survey(inner, frame, 1)
+            self._survey_branches(node, frame, 1)
             return gaps
         except _MALFORMED as error:
             raise ModelError(f"{origin.op} {origin.name!r}: {error}") from error
@@ -206,6 +240,8 @@ class _Importer:
             outputs=node.output,
             used=used,
             inline=lambda graph: self._inline(graph, frame),
+            require=self._require,
+            assumptions=self._assumptions,
         )
         try:
             results = handler(context)
@@ -254,7 +290,7 @@ class _Importer:
                 present = {k: a for k, a in defaults.items() if a.type != AttributeProto.UNDEFINED}
                 wanted = [o if o in used else "" for o in node.output]
                 return self._call(body, inputs, {**present, **given}, replace(frame, user=user), wanted)
-        raise UnsupportedError(node.op_type, name, _unknown(node, opset))
+        raise LackingError(node.op_type, name, _unknown(node, opset))
 
     def _call(
         self,
@@ -297,11 +333,14 @@ class _Importer:
             or (schema is not None and functions.has_body(schema))
         ):
             name = f"{frame.prefix}{label(node)}"
-            self._problems.append(UnsupportedError(node.op_type, name, _unknown(node, opset)))
+            self._problems.append(LackingError(node.op_type, name, _unknown(node, opset)))
         if depth <= MAX_DEPTH:
-            for graph in subgraphs(node):
-                for inner in graph.node:
-                    self._survey(inner, frame, depth + 1)
+            self._survey_branches(node, frame, depth + 1)
+
+    def _survey_branches(self, node: NodeProto, frame: Frame, depth: int) -> None:
+        for graph in subgraphs(node):
+            for inner in graph.node:
+                self._survey(inner, frame, depth)
 
 
 def _unknown(node: NodeProto, opset: int) -> str:

@@ -40,6 +40,11 @@ class Symbols:
             raise ModelError(f"input {value.name!r} has no shape; export with named dimensions")
         return tuple(self._dim(d, f"{value.name}_{axis}") for axis, d in enumerate(tensor.shape.dim))
 
+    def element(self, name: str, position: int, bounds: tuple[int, int]) -> Dim:
+        """The symbol for an element of an input's contents."""
+        made = self._symbol(f"{name}\0{position}", f"{name}_{position}")
+        return symbol(str(made), bounds)
+
     def _dim(self, dim: TensorShapeProto.Dimension, name: str) -> Dim:
         if dim.HasField("dim_value") and dim.dim_value >= 0:
             return int(dim.dim_value)

@@ -102,13 +102,14 @@ def one_hot(low: Lowering, node: Node) -> Lazy:
 def dim_tensor(low: Lowering, node: Node) -> Lazy:
     """A small integer tensor of dims: a choice by index."""
     dims, shape, dtype = node.attrs["dims"], node.attrs["shape"], node.output.dtype
+    held = dtype if dtype in (DType.I32, DType.I64) else DType.I64
     flat: Scalar = Index(DType.I32, 0)
-    tree: Scalar = Size(dtype, len(dims) - 1)
+    tree: Scalar = Size(held, len(dims) - 1)
     for i in reversed(range(len(dims) - 1)):
-        tree = call("select", call("eq", flat, Const(DType.I32, i)), Size(dtype, i), tree)
-    lazy = Lazy((len(dims),), tree, (), tuple(dims))
+        tree = call("select", call("eq", flat, Const(DType.I32, i)), Size(held, i), tree)
+    lazy = Lazy((len(dims),), cast(tree, dtype), (), tuple(dims))
     if not shape:
-        return Lazy((), Size(dtype, 0), (), tuple(dims))
+        return Lazy((), cast(Size(held, 0), dtype), (), tuple(dims))
     return lazy.reshape(tuple(int(d) for d in shape)) or low.reshaped(low.store(lazy), shape)
 
 

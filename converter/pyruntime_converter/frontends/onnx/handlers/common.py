@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyruntime.ir.dims import Dim, ceildiv, maximum, minimum
+from pyruntime.ir.conditions import less
+from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum
 from pyruntime.ir.graph import Shape, Value
 from pyruntime_converter.frontends.onnx.context import NodeContext
 
@@ -43,8 +44,13 @@ def clamp(dim: Dim, low: Dim, high: Dim) -> Dim:
 def slice_range(start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim]:
     """First index and number of elements of `start:end:step` in an axis of `size`, counted as Python does."""
     if step > 0:
-        first = _bound(start, size, 0, size)
-        return first, maximum(ceildiv(_bound(end, size, 0, size) - first, step), 0)
+        first = (
+            0 if start == 0 else _bound(start, size, 0, size)
+        )  # size is at least 0, though it may not show
+        last = _bound(end, size, 0, size)
+        return first, ceildiv(size, step) if (first, last) == (0, size) else maximum(
+            ceildiv(last - first, step), 0
+        )
     first = _bound(start, size, 0, size - 1)
     return first, maximum(ceildiv(first - _bound(end, size, -1, size - 1), -step), 0)
 
@@ -57,6 +63,8 @@ def _bound(position: Dim, size: Dim, low: Dim, high: Dim) -> Dim:
             return low
         if position < 0:
             return clamp(position + size, low, high)
+    elif not at_least(position, 0):
+        position = position + less(position, 0) * size
     return clamp(position, low, high)
 
 

@@ -36,7 +36,7 @@ def constant(ctx: NodeContext) -> Value:
 @handles("ConstantOfShape")
 def constant_of_shape(ctx: NodeContext) -> Value:
     """One value everywhere; by default a float zero."""
-    target, value = ctx.known(ctx.input(), "its shape"), ctx.attr("value")
+    target, value = ctx.known_sizes(ctx.input(), "its shape"), ctx.attr("value")
     if any(isinstance(d, int) and d < 0 for d in target):
         ctx.invalid(f"shape {target}")
     element = np.zeros((), np.float32) if value is None else value

@@ -47,7 +47,7 @@ def one_hot(ctx: NodeContext) -> Value:
     depth = ctx.input(1)
     if depth.data is not None and depth.dtype.is_float:
         depth = ctx.cast(depth, DType.I64)
-    known = ctx.known(depth, "its depth")
+    known = ctx.known_sizes(depth, "its depth")
     if len(known) != 1:
         ctx.invalid(f"a depth of {len(known)} elements")
     if not indices.dtype.is_integer:  # ONNX allows floats, which hold whole numbers

@@ -25,7 +25,7 @@ def reshape_attribute(ctx: NodeContext) -> Value:
 @handles("Reshape", since=5)
 def reshape(ctx: NodeContext) -> Value:
     """A target that is an input: constant, or computed from input sizes."""
-    target = ctx.known(ctx.input(1), "its target shape")
+    target = ctx.known_sizes(ctx.input(1), "its target shape", least=1)
     return ctx.reshape(ctx.input(), _target(ctx, target, keep_zero=bool(ctx.attr("allowzero"))))
 
 
@@ -148,7 +148,7 @@ def split(ctx: NodeContext) -> list[Value]:
     stated: Sequence[Dim] | None = ctx.attr("split")
     given = ctx.optional(1)
     if given is not None:
-        stated = ctx.known(given, "the sizes of its parts")
+        stated = ctx.known_sizes(given, "the sizes of its parts")
     if stated is None or not len(stated):
         if ctx.attr("num_outputs") not in (None, count) or (
             ctx.opset < 18 and isinstance(size, int) and size % count
@@ -224,7 +224,7 @@ def _pad(
 def tile_axis(ctx: NodeContext) -> Value:
     """Copies along one axis."""
     x = ctx.input()
-    (tiles,) = ctx.known(ctx.input(1), "its number of copies") or (1,)
+    (tiles,) = ctx.known_sizes(ctx.input(1), "its number of copies") or (1,)
     (axis,) = ctx.known_ints(ctx.input(2), "its axis") or (0,)
     at = ctx.axis(axis, x.rank)
     return ctx.one("Tile", x, repeats=tuple(tiles if a == at else 1 for a in range(x.rank)))
@@ -233,7 +233,7 @@ def tile_axis(ctx: NodeContext) -> Value:
 @handles("Tile", since=6)
 def tile(ctx: NodeContext) -> Value:
     """Copies along every axis."""
-    x, repeats = ctx.input(), ctx.known(ctx.input(1), "its number of copies")
+    x, repeats = ctx.input(), ctx.known_sizes(ctx.input(1), "its number of copies")
     if len(repeats) != x.rank or any(isinstance(r, int) and r < 0 for r in repeats):
         ctx.invalid(f"repeats {repeats} for rank {x.rank}")
     return x if all(r == 1 for r in repeats) else ctx.one("Tile", x, repeats=repeats)
@@ -242,7 +242,7 @@ def tile(ctx: NodeContext) -> Value:
 @handles("Expand")
 def expand(ctx: NodeContext) -> Value:
     """The input broadcast against a shape, which may have ones where the input has more."""
-    x, target = ctx.input(), ctx.known(ctx.input(1), "its target shape")
+    x, target = ctx.input(), ctx.known_sizes(ctx.input(1), "its target shape")
     if any(isinstance(d, int) and d < 0 for d in target):
         ctx.invalid(f"target {target}")
     shape = broadcast([x.shape, target])

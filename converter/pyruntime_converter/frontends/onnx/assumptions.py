@@ -1,0 +1,169 @@
+"""What cannot be known while converting and yet decides how: assumed, and the model converted anew each time.
+
+A branch may depend on sizes in a way that changes ranks behind it (TorchScript's `if x.shape[-1] == 1`, then
+squeeze). Then the model is converted once under each outcome. Where one of them converts, the other is no use
+of the model, and inputs that would lead to it are refused. The contents of small inputs (a sample rate, a
+target shape) become symbols as soon as something needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pyruntime.errors import ModelError, PyRuntimeError, UnsupportedError, UnsupportedNodesError
+from pyruntime.ir.conditions import Facts, assume, pins
+from pyruntime.ir.dims import Atom, Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Constraint, Graph, Origin, Value
+
+# conversions of one model: outcomes double
+MAX_ATTEMPTS = 24
+OPENED_ELEMENTS = 16  # an input with more elements is data, not a parameter
+FIX_SIZES = "Export with fixed sizes, so that the branch is decided."
+
+
+class LackingError(UnsupportedError):
+    """What pyruntime lacks, whatever the sizes: no reason to take another branch."""
+
+
+class Undecided(Exception):  # noqa: N818 - internal signal, never seen by users
+    """Whether condition (a dim, 0 or 1) holds decides how `origin` is converted."""
+
+    def __init__(self, condition: Dim, origin: Origin) -> None:
+        self.condition, self.origin = condition, origin
+        super().__init__(f"{origin.op} {origin.name!r}: {condition}")
+
+
+class Unopened(Exception):  # noqa: N818 - internal signal, never seen by users
+    """The contents of these inputs are needed as symbols."""
+
+    def __init__(self, inputs: frozenset[str]) -> None:
+        self.inputs = inputs
+        super().__init__(", ".join(sorted(inputs)))
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """Conditions with their outcomes, in the order of the nodes, and inputs whose contents are symbols."""
+
+    outcomes: tuple[tuple[Dim, bool], ...] = ()
+    opened: frozenset[str] = frozenset()
+
+    @property
+    def facts(self) -> Facts:
+        """Atoms that the outcomes fix."""
+        found: dict[Atom, int] = {}
+        for condition, holds in self.outcomes:
+            found |= pins(condition, int(holds)) or {}
+        return found
+
+    def outcome(self, condition: Dim) -> bool | None:
+        """What is assumed of a condition, with all facts put in; None where that is nothing."""
+        known = (holds for made, holds in self.outcomes if condition in (made, assume(made, self.facts)))
+        return next(known, None)
+
+    def possible(self) -> bool:
+        """Whether the last outcome can be at all."""
+        return not self.outcomes or pins(self.outcomes[-1][0], int(self.outcomes[-1][1])) is not None
+
+
+def openable(value: Value) -> frozenset[str]:
+    """Inputs whose contents alone decide value, and are not symbols yet; empty where there are others."""
+    found: set[str] = set()
+    pending, seen = [value], set[Value]()
+    while pending:
+        present = pending.pop()
+        if present in seen or present.data is not None or present.contents is not None:
+            continue
+        seen.add(present)
+        if present.producer is not None:
+            pending += [v for v in present.producer.inputs if v is not None]
+        elif _is_parameter(present):
+            found.add(present.name)
+        else:
+            return frozenset()
+    return frozenset(found)
+
+
+def _is_parameter(value: Value) -> bool:
+    fixed = isinstance(value.elements, int) and value.elements <= OPENED_ELEMENTS
+    return fixed and not value.dtype.is_float and value.dtype is not DType.U64
+
+
+def explore(convert: Callable[[Assumptions], Graph]) -> Graph:
+    """The graph under the one outcome of each open condition that converts, with the constraints it takes.
+
+    Raises:
+        UnsupportedError: no outcome converts, or several do, or one lacks but an operator.
+        ModelError: as convert.
+    """
+    return _Explorer(convert).under(Assumptions())
+
+
+class _Explorer:
+    def __init__(self, convert: Callable[[Assumptions], Graph]) -> None:
+        self._convert, self._attempts = convert, 0
+
+    def under(self, assumptions: Assumptions) -> Graph:
+        self._attempts += 1
+        try:
+            return self._convert(assumptions)
+        except Unopened as need:
+            again = replace(assumptions, opened=assumptions.opened | need.inputs)
+        except Undecided as open_:
+            if self._attempts >= MAX_ATTEMPTS:
+                reason = f"more than {MAX_ATTEMPTS} ways through branches that depend on the input sizes"
+                raise LackingError(open_.origin.op, open_.origin.name, reason, FIX_SIZES) from None
+            return self._either(assumptions, open_)
+        return self.under(again)
+
+    def _either(self, assumptions: Assumptions, open_: Undecided) -> Graph:
+        """The graph under the outcome that converts."""
+        origin, condition = open_.origin, open_.condition
+        made: list[tuple[Assumptions, Graph]] = []
+        failures: list[PyRuntimeError] = []
+        for holds in (True, False):
+            outcome = replace(assumptions, outcomes=(*assumptions.outcomes, (condition, holds)))
+            if not outcome.possible():
+                continue
+            try:
+                made.append((outcome, self.under(outcome)))
+            except (UnsupportedError, ModelError) as error:
+                failures.append(error)
+        lacking = [e for e in failures if _lacking(e)]
+        if lacking or not made:
+            raise _nearest(lacking or failures)
+        if len(made) > 1:
+            reason = (
+                f"its branches give unlike shapes, and both are possible: which one depends on {condition}"
+            )
+            raise LackingError(origin.op, origin.name, reason, FIX_SIZES)
+        ((outcome, graph),) = made
+        holds = outcome.outcomes[-1][1]
+        symbols = {a: v for a, v in outcome.facts.items() if not a.op}  # they have left the graph
+        value = assume(condition if holds else 1 - condition, symbols)
+        if value != 1:
+            why = f" ({failures[0]})" if failures else ""
+            reason = (
+                f"the model takes sizes for which {origin.op} {origin.name!r} takes its "
+                f"{'first' if holds else 'second'} branch; the other has no meaning{why}"
+            )
+            graph.constraints.insert(0, Constraint(value, reason))
+        return graph
+
+
+def _lacking(error: PyRuntimeError) -> bool:
+    entries = error.entries if isinstance(error, UnsupportedNodesError) else (error,)
+    return any(isinstance(e, LackingError) for e in entries)
+
+
+def _nearest(failures: Sequence[PyRuntimeError]) -> PyRuntimeError:
+    """The error to tell when no outcome converts: the one that says most of what is missing."""
+
+    def count(error: PyRuntimeError) -> int:
+        if isinstance(error, UnsupportedNodesError):
+            return len(error.entries)
+        return 1 if isinstance(error, UnsupportedError) else 0
+
+    return max(failures, key=count)

@@ -1,0 +1,182 @@
+"""Control flow of ONNX graphs: branches decided by constants, by sizes and by the contents of inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, helper
+
+from pyruntime.errors import InputError, UnsupportedError
+from pyruntime.ir.dims import evaluate, symbol
+from pyruntime.ops.run_graph import run_graph
+from tests.frontends.onnx_models import Array, agrees, imported, model, random, run, same
+
+node = helper.make_node
+
+
+def ints(*values: int) -> NDArray[np.int64]:
+    return np.array(values, np.int64)
+
+
+def branch(*nodes: NodeProto) -> GraphProto:
+    """A branch that gives what its last node makes."""
+    return helper.make_graph(nodes, "branch", [], [helper.make_empty_tensor_value_info(nodes[-1].output[0])])
+
+
+def decide(condition: str, output: str, then: GraphProto, otherwise: GraphProto) -> NodeProto:
+    return node("If", [condition], [output], name="if", then_branch=then, else_branch=otherwise)
+
+
+RELU, NEG = branch(node("Relu", ["x"], ["t"])), branch(node("Neg", ["x"], ["e"]))
+
+
+# ------------------------------------------------------------------------------- decided while converting
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_branches_that_constants_decide(condition: bool) -> None:
+    x = random(2, 3)
+    proto = model([decide("c", "out", RELU, NEG)], {"x": x}, ["out"], weights={"c": np.array(condition)})
+    assert [n.op for n in imported(proto).nodes] == ["Relu" if condition else "Neg"]
+    same(run(proto, {"x": x}), {"out": np.maximum(x, 0) if condition else -x})
+
+
+def test_branches_that_shapes_decide() -> None:
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "one"], ["d"]),
+        node("Equal", ["d", "three"], ["c"]),
+        decide("c", "out", RELU, NEG),
+    ]
+    weights = {"one": np.array(1, np.int64), "three": np.array(3, np.int64)}
+    proto = model(nodes, {"x": random(2, 3)}, ["out"], weights=weights, shapes={"x": ["n", 3]})
+    assert [n.op for n in imported(proto).nodes] == ["Relu"]
+
+
+# --------------------------------------------------------------------- outcomes that are tried as assumptions
+
+
+def squeezing(x: Array, *, stride: int = 4) -> ModelProto:
+    """x [b, 2, n] pooled along n, squeezed if that leaves 1, and multiplied, which takes rank 2."""
+    nodes = [
+        node("MaxPool", ["x"], ["p"], kernel_shape=[stride], strides=[stride]),
+        node("Shape", ["p"], ["s"]),
+        node("Gather", ["s", "last"], ["d"]),
+        node("Equal", ["d", "one"], ["c"]),
+        decide(
+            "c", "q", branch(node("Squeeze", ["p", "axes"], ["t"])), branch(node("Identity", ["p"], ["e"]))
+        ),
+        node("Gemm", ["q", "w"], ["out"]),
+    ]
+    weights = {
+        "last": np.array(-1, np.int64),
+        "one": np.array(1, np.int64),
+        "axes": ints(-1),
+        "w": random(2, 3),
+    }
+    return model(nodes, {"x": x}, ["out"], weights=weights, shapes={"x": ["b", 2, "n"]})
+
+
+def test_the_only_outcome_that_converts_becomes_a_constraint() -> None:
+    proto = squeezing(random(3, 2, 5))
+    graph = imported(proto)
+    (constraint,) = graph.constraints
+    assert [bool(evaluate(constraint.value, {"n": n})) for n in (3, 4, 7, 8)] == [False, True, True, False]
+    assert "If 'if'" in constraint.reason
+    assert graph.outputs[0].shape == (symbol("b"), 3)
+    for size in (4, 5, 7):
+        agrees(proto, {"x": random(3, 2, size)})
+    with pytest.raises(InputError, match="'if'"):
+        run_graph(graph, {"x": random(3, 2, 8)})
+
+
+def test_a_size_that_an_outcome_fixes_is_fixed() -> None:
+    proto = squeezing(random(3, 2, 1), stride=1)
+    graph = imported(proto)
+    assert graph.inputs[0].shape == (symbol("b"), 2, 1)
+    assert not graph.constraints
+    agrees(proto, {"x": random(3, 2, 1)})
+
+
+def test_outcomes_that_both_convert_to_unlike_shapes_are_told() -> None:
+    proto = squeezing(random(3, 2, 5))
+    proto.graph.node[-1].CopyFrom(node("Relu", ["q"], ["out"]))
+    with pytest.raises(UnsupportedError, match="'if': its branches give unlike shapes"):
+        imported(proto)
+
+
+def test_a_missing_operator_is_no_reason_to_refuse_sizes() -> None:
+    proto = squeezing(random(3, 2, 5))
+    proto.graph.node[4].attribute[1].g.node[0].op_type = "NonZero"
+    with pytest.raises(UnsupportedError, match="NonZero"):
+        imported(proto)
+
+
+def test_nested_outcomes_that_convert_are_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve branches in a row: for n of 2, 3, ... each keeps an axis that the others drop."""
+    nodes: list[NodeProto] = []
+    for i in range(12):
+        keep, drop = (
+            branch(node("Identity", [f"x{i}"], ["k"])),
+            branch(node("Squeeze", [f"x{i}", "zero"], ["d"])),
+        )
+        nodes += [
+            node("Shape", [f"x{i}"], [f"s{i}"]),
+            node("Gather", [f"s{i}", "last"], [f"n{i}"]),
+            node("Equal", [f"n{i}", f"k{i}"], [f"c{i}"]),
+            decide(f"c{i}", f"x{i + 1}", keep, drop),
+        ]
+    weights: dict[str, Array] = {"zero": ints(0), "last": np.array(-1, np.int64)}
+    weights |= {f"k{i}": np.array(i + 2, np.int64) for i in range(12)}
+    shapes: dict[str, list[int | str | None]] = {"x0": [*[1] * 12, "n"]}
+    proto = model(nodes, {"x0": random(*[1] * 12, 3)}, ["x12"], weights=weights, shapes=shapes)
+    with pytest.raises(UnsupportedError, match="unlike shapes"):
+        imported(proto)
+    monkeypatch.setattr("pyruntime_converter.frontends.onnx.assumptions.MAX_ATTEMPTS", 5)
+    with pytest.raises(UnsupportedError, match="more than 5 ways"):
+        imported(proto)
+
+
+# ------------------------------------------------------------------------------------- contents of inputs
+
+
+def test_a_target_shape_that_is_an_input() -> None:
+    feeds = {"x": random(6, 4), "s": ints(3, 8)}
+    proto = model([node("Reshape", ["x", "s"], ["out"])], feeds, ["out"])
+    graph = imported(proto)
+    assert [name for _, _, name in graph.elements()] == ["s_0", "s_1"]
+    agrees(proto, feeds)
+    agrees(proto, feeds | {"s": ints(12, 2)})
+    with pytest.raises(InputError, match="target shape must be at least 1"):
+        run_graph(graph, feeds | {"s": ints(-1, 4)})
+
+
+def test_slices_between_bounds_that_are_inputs() -> None:
+    feeds = {"x": random(7, 2), "a": ints(1), "b": ints(5)}
+    proto = model([node("Slice", ["x", "a", "b"], ["out"])], feeds, ["out"])
+    for start, end in ((1, 5), (-3, 7), (0, 99), (5, 2), (-99, -1)):
+        agrees(proto, feeds | {"a": ints(start), "b": ints(end)})
+
+
+def test_contents_through_arithmetic() -> None:
+    feeds = {"x": random(2, 3), "k": np.array(2, np.int32)}
+    nodes = [
+        node("Mul", ["k", "two"], ["double"]),
+        node("Cast", ["double"], ["wide"], to=7),
+        node("Unsqueeze", ["wide", "zero"], ["first"]),
+        node("Concat", ["first", "ones"], ["repeats"], axis=0),
+        node("Tile", ["x", "repeats"], ["out"]),
+    ]
+    weights: dict[str, Array] = {"two": np.array(2, np.int32), "zero": ints(0), "ones": ints(1)}
+    proto = model(nodes, feeds, ["out"], weights=weights)
+    for count in (0, 1, 3):
+        agrees(proto, feeds | {"k": np.array(count, np.int32)})
+    with pytest.raises(InputError, match="number of copies"):
+        run_graph(imported(proto), feeds | {"k": np.array(-1, np.int32)})
+
+
+def test_inputs_that_nothing_needs_to_know_stay_closed() -> None:
+    feeds = {"x": random(5, 2), "i": ints(3)}
+    graph = imported(model([node("Gather", ["x", "i"], ["out"])], feeds, ["out"]))
+    assert graph.symbols() == []
