@@ -133,11 +133,10 @@ class Slice(OpDef):
         require(len(starts) == len(sizes) == len(steps) == x.rank, f"slices all {x.rank} axes or none")
         for dim, start, size, step in zip(x.shape, starts, sizes, steps, strict=True):
             require(step != 0, "step 0")
-            if isinstance(size, int) and size == 0:
-                continue
             last = start + (size - 1) * step
             outside = any(at_least(-1, p) or at_least(p, dim) for p in (start, last))
-            require(not outside and not at_least(-1, size), f"{start} to {last} is outside an axis of {dim}")
+            outside = outside if at_least(size, 1) else at_least(-1, size)  # an empty part lies nowhere
+            require(not outside, f"{start} to {last} is outside an axis of {dim}")
         return [TensorType(x.dtype, tuple(sizes))]
 
     def reference(self, inputs: Arrays, attrs: Attrs) -> list[Array]:

@@ -147,9 +147,11 @@ def test_a_target_shape_that_is_an_input() -> None:
     graph = imported(proto)
     assert [name for _, _, name in graph.elements()] == ["s_0", "s_1"]
     agrees(proto, feeds)
-    agrees(proto, feeds | {"s": ints(12, 2)})
-    with pytest.raises(InputError, match="target shape must be at least 1"):
-        run_graph(graph, feeds | {"s": ints(-1, 4)})
+    for shape in ((12, 2), (-1, 3), (4, -1), (0, -1), (6, 0)):
+        agrees(proto, feeds | {"s": ints(*shape)})
+    for shape in ((5, 5), (-1, -1), (-1, 5)):
+        with pytest.raises(InputError, match="target shape must have 24 elements"):
+            run_graph(graph, feeds | {"s": ints(*shape)})
 
 
 def test_slices_between_bounds_that_are_inputs() -> None:
@@ -174,6 +176,15 @@ def test_contents_through_arithmetic() -> None:
         agrees(proto, feeds | {"k": np.array(count, np.int32)})
     with pytest.raises(InputError, match="number of copies"):
         run_graph(imported(proto), feeds | {"k": np.array(-1, np.int32)})
+
+
+def test_expansion_to_a_shape_that_is_an_input() -> None:
+    feeds = {"x": random(3, 1), "s": ints(2, 1, 6)}
+    proto = model([node("Expand", ["x", "s"], ["out"])], feeds, ["out"])
+    for shape in ((2, 1, 6), (1, 3, 1), (4, 3, 2)):
+        agrees(proto, feeds | {"s": ints(*shape)})
+    with pytest.raises(InputError, match="must be 1 or 3"):
+        run_graph(imported(proto), feeds | {"s": ints(2, 2, 6)})
 
 
 def test_inputs_that_nothing_needs_to_know_stay_closed() -> None:

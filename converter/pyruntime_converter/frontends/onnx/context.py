@@ -92,14 +92,17 @@ class NodeContext:
             self.fail(f"{what} depends on the model's input data", FIX_DIMS)
         return dims
 
-    def known_sizes(self, value: Value, what: str, least: int = 0) -> tuple[Dim, ...]:
-        """As `known`, for what must be sizes: inputs whose contents make them less than least are refused."""
+    def known_sizes(self, value: Value, what: str) -> tuple[Dim, ...]:
+        """As `known`, for what must be sizes: inputs whose contents make them negative are refused."""
         found = self.known(value, what)
         for dim in found:
             if signed(dim):
-                told = f"{self.op} {self.name!r}: {what} must be at least {least}; it is {dim}"
-                self._require(1 - less(dim, least), told)
+                self.require(1 - less(dim, 0), f"{what} must not be negative; it is {dim}")
         return found
+
+    def require(self, condition: Dim, reason: str) -> None:
+        """Let inputs be refused for which a condition (0 or 1) does not hold."""
+        self._require(condition, f"{self.op} {self.name!r}: {reason}")
 
     def contents(self, value: Value) -> tuple[Dim, ...] | None:
         """The elements of an integer or bool tensor as dims; None where they depend on data."""

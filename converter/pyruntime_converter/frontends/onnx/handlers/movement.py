@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, minimum, product
+from pyruntime.ir.conditions import choose, equal, signed
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, maximum, minimum, product
 from pyruntime.ir.graph import Value
 from pyruntime.ops.definition import broadcast
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
@@ -25,8 +26,24 @@ def reshape_attribute(ctx: NodeContext) -> Value:
 @handles("Reshape", since=5)
 def reshape(ctx: NodeContext) -> Value:
     """A target that is an input: constant, or computed from input sizes."""
-    target = ctx.known_sizes(ctx.input(1), "its target shape", least=1)
-    return ctx.reshape(ctx.input(), _target(ctx, target, keep_zero=bool(ctx.attr("allowzero"))))
+    target, keep_zero = ctx.known(ctx.input(1), "its target shape"), bool(ctx.attr("allowzero"))
+    resolve = _fed_target if any(map(signed, target)) else _target
+    return ctx.reshape(ctx.input(), resolve(ctx, target, keep_zero=keep_zero))
+
+
+def _fed_target(ctx: NodeContext, target: Sequence[Dim], *, keep_zero: bool) -> tuple[Dim, ...]:
+    """As `_target`, where the input's contents tell at run time which dims are 0 and -1."""
+    x = ctx.input()
+    copied = [0 if keep_zero or axis >= x.rank else x.shape[axis] for axis in range(len(target))]
+    stated = [choose(equal(dim, 0), own, dim) for dim, own in zip(target, copied, strict=True)]
+    # sizes as one atom each: products of sums would grow without bound
+    others = product(
+        [maximum(choose(equal(dim, -1), 1, size), 0) for dim, size in zip(target, stated, strict=True)]
+    )
+    left = floordiv(x.elements, maximum(others, 1))
+    shape = [maximum(choose(equal(dim, -1), left, size), 0) for dim, size in zip(target, stated, strict=True)]
+    ctx.require(equal(product(shape), x.elements), f"its target shape must have {x.elements} elements")
+    return tuple(shape)
 
 
 def _target(ctx: NodeContext, target: Sequence[Dim], *, keep_zero: bool) -> tuple[Dim, ...]:
@@ -242,10 +259,16 @@ def tile(ctx: NodeContext) -> Value:
 @handles("Expand")
 def expand(ctx: NodeContext) -> Value:
     """The input broadcast against a shape, which may have ones where the input has more."""
-    x, target = ctx.input(), ctx.known_sizes(ctx.input(1), "its target shape")
+    x, target = ctx.input(), list(ctx.known_sizes(ctx.input(1), "its target shape"))
     if any(isinstance(d, int) and d < 0 for d in target):
         ctx.invalid(f"target {target}")
-    shape = broadcast([x.shape, target])
+    for axis in range(-min(x.rank, len(target)), 0):
+        own, asked = x.shape[axis], target[axis]
+        if signed(asked) and own not in (1, asked):
+            fits = maximum(equal(asked, own), equal(asked, 1))
+            ctx.require(fits, f"size {asked} of its target shape must be 1 or {own}")
+            target[axis] = own
+    shape = broadcast([x.shape, tuple(target)])
     return x if shape == x.shape else ctx.one("Expand", x, shape=shape)
 
 
