@@ -203,7 +203,7 @@ class WasmSession(Session):
         shapes = [bound_shape(s, values) for s in entry.outputs]
         if entry.symbols:
             start = self._address("dims", number)
-            packed = b"".join(v.to_bytes(8, "little") for v in bound.symbols.values())
+            packed = b"".join(v.to_bytes(8, "little", signed=True) for v in bound.symbols.values())
             self._span(start, len(packed))[:] = packed
         self._plans.pop(number, None)
         steps = len(self._target.entries[number].steps)
