@@ -197,6 +197,45 @@ class MatMul(KernelCall):
         return product(self.batch) * self.m * self.n * self.k * 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attention(KernelCall):
+    """output[b, i, e] = sum over j of p[b, i, j] * v[b, j, e], where p is the softmax of `score` along j.
+
+    `score` and `inputs` are over (batch axes, m, n); its Acc is the sum over c of q[b, i, c] * k[b, j, c].
+    A score of minus infinity excludes a key. `q` has strides (batch axes..., m, width), `k` (batch axes...,
+    n, width), `v` (batch axes..., n, value_width), `output` (batch axes..., m, value_width).
+
+    Attributes:
+        causal: where given, score is minus infinity for all j > i + causal: such keys need not be read.
+        safe: whether rows that exclude every key give zeros instead of NaN.
+    """
+
+    template: ClassVar[str] = "attention"
+    batch: tuple[Dim, ...] = ()
+    m: Dim
+    n: Dim
+    width: int
+    value_width: int
+    q: View
+    k: View
+    v: View
+    score: Scalar
+    causal: Dim | None = None
+    safe: bool = False
+
+    def reads(self) -> Iterator[View]:
+        """q, k, v, then the operands of the score."""
+        yield self.q
+        yield self.k
+        yield self.v
+        yield from self.inputs
+
+    @property
+    def operations(self) -> Dim:
+        """Multiplications and additions of the two products."""
+        return product(self.batch) * self.m * self.n * (2 * (self.width + self.value_width))
+
+
 @dataclass(frozen=True)
 class Window:
     """A sliding window over two spatial axes: (height, width) pairs. The sizes imply padding after."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.kernel import (
+    Attention,
     Conv,
     Cumulate,
     KernelCall,
@@ -227,6 +228,22 @@ def _matmul(run: _Run, call: MatMul) -> None:
     run.finish(call.body, (*batch, m, n), [acc])
 
 
+def _attention(run: _Run, call: Attention) -> None:
+    batch, (m, n) = run.dims(call.batch), run.dims((call.m, call.n))
+    q = run.load(call.q, (*batch, m, call.width))
+    k, v = run.load(call.k, (*batch, n, call.width)), run.load(call.v, (*batch, n, call.value_width))
+    with np.errstate(all="ignore"):
+        acc = _narrow(_wide(q) @ _wide(k).swapaxes(-1, -2), q.dtype)
+        score = _wide(np.broadcast_to(run.tree(call.score, (*batch, m, n), [acc]), acc.shape))
+        most = score.max(axis=-1, keepdims=True, initial=-np.inf)
+        weights = np.exp(score - (np.where(np.isneginf(most), 0, most) if call.safe else most))
+        total = weights.sum(axis=-1, keepdims=True)
+        if call.safe:
+            total = np.where(total == 0, 1, total)
+        result = _narrow(weights / total @ _wide(v), q.dtype)
+    run.store(call.output, (*batch, m, call.value_width), result)
+
+
 def _narrow(sums: Array, dtype: np.dtype[Any]) -> Array:
     """Sums of products of `dtype` as an accumulator holds them: float32 for floats up to 32 bits."""
     if dtype.kind != "f":
@@ -318,6 +335,7 @@ _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Row: _row,
     Cumulate: _cumulate,
     MatMul: _matmul,
+    Attention: _attention,
     Conv: _conv,
     Pool: _pool,
 }

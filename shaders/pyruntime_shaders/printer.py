@@ -164,6 +164,9 @@ def letter(dtype: DType) -> str:
     return "f" if dtype.is_float else "u" if dtype.is_unsigned else "i"
 
 
+_LARGEST = (2 - 2**-23) * 2.0**127  # of float32
+
+
 def literal(value: float | int | bool, dtype: DType) -> str:
     """A constant of `dtype`; infinities and NaN are made at run time. Raises Unprintable past 32 bits."""
     kind = letter(dtype)
@@ -190,9 +193,10 @@ def _float_literal(value: float) -> str:
         return "infinity()" if rounded > 0 else "(-infinity())"
     if rounded == 0:
         return "bitcast<f32>(0x80000000u)" if math.copysign(1, value) < 0 else "0.0f"
-    for digits in range(1, 10):
+    for digits in range(1, 18):
         text = f"{rounded:.{digits}g}"
-        if struct.unpack("f", struct.pack("f", float(text)))[0] == rounded:
+        # what lies above the largest number is an error, although it would round to it
+        if abs(float(text)) <= _LARGEST and struct.unpack("f", struct.pack("f", float(text)))[0] == rounded:
             break
     if "e" not in text and "." not in text:
         text += ".0"

@@ -9,6 +9,7 @@ import pytest
 from pyruntime_shaders import library
 from pyruntime_shaders.emit import Rendered, kernels_for, render_programs
 from pyruntime_shaders.module import INFINITY_BITS
+from pyruntime_shaders.printer import literal
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, evaluate, symbol
@@ -189,3 +190,11 @@ def test_in_place() -> None:
     )
     values = np.random.default_rng(0).normal(size=900).astype(np.float32)
     webgpu_harness.check([softmax], {x: values})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_floats_are_written_within_range(sign: int) -> None:
+    largest = float(np.finfo(np.float32).max)
+    text = literal(sign * largest, F32).removesuffix("f")
+    assert abs(float(text)) <= largest
+    assert np.float32(text) == np.float32(sign * largest)

@@ -12,9 +12,21 @@ from pyruntime_converter.lowering.space import Space, storage_order
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Shape
-from pyruntime.ir.kernel import Conv, Cumulate, KernelCall, Map, MatMul, Reduction, Row, Tensor, View, Window
+from pyruntime.ir.kernel import (
+    Attention,
+    Conv,
+    Cumulate,
+    KernelCall,
+    Map,
+    MatMul,
+    Reduction,
+    Row,
+    Tensor,
+    View,
+    Window,
+)
 from pyruntime.ir.kernel import Pool as PoolCall
-from pyruntime.ir.scalar import Scalar
+from pyruntime.ir.scalar import Acc, Scalar
 
 
 def emit_map(name: str, lazy: Lazy, output: View) -> KernelCall:
@@ -290,6 +302,60 @@ class CumulateHost:
             reverse=self.reverse,
             value=value,
             body=body,
+        )
+
+
+@dataclass(frozen=True)
+class AttentionHost:
+    """Attention over (batch..., m, value_width), to be stored with its axes in the order `axes`.
+
+    `inputs` and `sizes` belong to the score. It takes no epilogue: what reads it reads memory.
+    """
+
+    batch: Shape
+    m: Dim
+    n: Dim
+    width: int
+    value_width: int
+    q: View
+    k: View
+    v: View
+    score: Scalar
+    inputs: tuple[View, ...]
+    sizes: tuple[Dim, ...]
+    causal: Dim | None
+    safe: bool
+    axes: tuple[int, ...]
+
+    @property
+    def tensors(self) -> set[Tensor]:
+        """Queries, keys, values and masks."""
+        return {v.tensor for v in (self.q, self.k, self.v, *self.inputs)}
+
+    def order(self) -> Sequence[int]:
+        """As whoever reads it wants it."""
+        return self.axes
+
+    def emit(self, name: str, lazy: Lazy, output: View) -> KernelCall:
+        """The attention, as it is."""
+        assert isinstance(lazy.tree, Acc), f"{name} has an epilogue"
+        return Attention(
+            name=name,
+            origins=lazy.origins,
+            inputs=self.inputs,
+            output=output,
+            size_values=self.sizes,
+            batch=self.batch,
+            m=self.m,
+            n=self.n,
+            width=self.width,
+            value_width=self.value_width,
+            q=self.q,
+            k=self.k,
+            v=self.v,
+            score=self.score,
+            causal=self.causal,
+            safe=self.safe,
         )
 
 

@@ -68,8 +68,8 @@ class Lowering:
         self._constants: dict[tuple[Any, str], Tensor] = {}
         self._names: dict[str, int] = {}
         self._origin = Origin("", "")
-        uses = graph.uses()
-        once = {v for v, nodes in uses.items() if len(set(nodes)) == 1} - set(graph.outputs)
+        self.uses = graph.uses()
+        once = {v for v, nodes in self.uses.items() if len(set(nodes)) == 1} - set(graph.outputs)
         self._stays = once | reconverging(graph)
 
     def run(self) -> Program:

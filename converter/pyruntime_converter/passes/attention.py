@@ -1,4 +1,4 @@
-"""Spells out the attention that has no kernel as matrix products and softmax."""
+"""Spells out the attention that has no kernel, as matrix products and softmax."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from pyruntime_converter.passes.rewriter import rewrite
 
 
 def expand_attention(graph: Graph) -> None:
-    """Attention as MatMul, Softmax, MatMul and what lies between."""
-    rewrite(graph, lambda node, builder: _expanded(node, builder) if node.op == "Attention" else None)
+    """Attention of other dtypes than float32 as MatMul, Softmax, MatMul and what lies between."""
+
+    def rule(node: Node, builder: Builder) -> Value | None:
+        spelled = node.op == "Attention" and node.output.dtype is not DType.F32
+        return _expanded(node, builder) if spelled else None
+
+    rewrite(graph, rule)
 
 
 def _expanded(node: Node, builder: Builder) -> Value:

@@ -22,6 +22,7 @@ typedef struct {
   int32_t panel_count;
   float *c;  // [row_count][c_row], whole panels
   int32_t c_row;
+  int32_t add;  // whether c's present values stay part of the sums
 } Gemm;
 
 // Add to sum[PHASES][ROWS][2] the products over taps and depth of ROWS rows and 8 columns. PHASES sums over
@@ -97,10 +98,10 @@ GEMM_TILE(gemm_direct_4, 4, 1, b_row)
           float *c = g->c + 8 * p;                                                                    \
           int32_t left = g->row_count;                                                                \
           for (; left >= 4; left -= 4, rows += 4, c += 4 * c_row)                                     \
-            TILE##_4(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);                \
-          if (left == 3) TILE##_3(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);   \
-          if (left == 2) TILE##_2(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);   \
-          if (left == 1) TILE##_1(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, t | j);   \
+            TILE##_4(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);                \
+          if (left == 3) TILE##_3(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);   \
+          if (left == 2) TILE##_2(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);   \
+          if (left == 1) TILE##_1(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);   \
         }                                                                                             \
         j += GEMM_DEPTH;                                                                              \
       } while (j < whole);                                                                            \

@@ -34,6 +34,7 @@ class Epilogue:
         rank: axes of the iteration space; the last one is along columns.
         row: the axis along rows.
         acc: dtype of the sums.
+        stores: whether it writes the call's output; else `value` prints the body for other uses.
     """
 
     call: KernelCall
@@ -42,18 +43,20 @@ class Epilogue:
     rank: int
     row: int
     acc: DType
+    stores: bool = True
 
     def __post_init__(self) -> None:
         used = [n for n in nodes(self.body) if not isinstance(n, Const)]
         views = {f"in{n.operand}": self.call.inputs[n.operand] for n in used if isinstance(n, Load)}
-        pending = [self.call.output, *views.values()]
+        written = {"out": self.call.output} if self.stores else {}
+        pending = [*written.values(), *views.values()]
         while pending:
             indices = {f"in{i.operand}": self.call.inputs[i.operand] for i in pending.pop().indirect}
             pending += [v for k, v in indices.items() if k not in views]
             views |= indices
-        self.output = self.parameters.view("out", self.call.output, written=True)
+        self.outputs = [self.parameters.view(k, v, written=True) for k, v in written.items()]
         self.operands = {k: self.parameters.view(k, v) for k, v in sorted(views.items())}
-        self.views: dict[str, View] = {"out": self.call.output, **views}
+        self.views: dict[str, View] = {**written, **views}
         self.mode: Mode = VECTOR if self._vector() else SCALAR
         axes = {n.axis for n in used if isinstance(n, Index)}
         axes |= {g.axis for v in self.views.values() for g in v.guards}
@@ -81,6 +84,12 @@ class Epilogue:
     def scalar(self) -> None:
         """Print for one point at a time, whatever the body allows."""
         self.mode = SCALAR
+
+    @property
+    def output(self) -> Operand:
+        """What the body is stored to."""
+        (operand,) = self.outputs
+        return operand
 
     @property
     def vector(self) -> bool:
@@ -113,9 +122,9 @@ class Epilogue:
     def block_signature(self) -> str:
         """C parameters of a function that handles a block: pointers, their two strides, indices, sizes."""
         parts = []
-        for operand in (self.output, *self.operands.values()):
+        for operand in (*self.outputs, *self.operands.values()):
             stored = SCALAR.classes[operand.dtype].stored
-            parts.append(f"{'' if operand is self.output else 'const '}{stored} *{operand.name}")
+            parts.append(f"{'' if operand in self.outputs else 'const '}{stored} *{operand.name}")
             parts += [f"int32_t {s}" for s in self._block_strides(operand)]
         parts += [f"int32_t i{a}" for a in self.indices]
         parts += [f"int32_t {name}" for name in (*self.sizes, *self.bounds)]
@@ -125,7 +134,7 @@ class Epilogue:
         """What to pass for `block_signature`, for a block whose first point is at these indices."""
         assert len(indices) == self.rank
         parts = []
-        for operand in (self.output, *self.operands.values()):
+        for operand in (*self.outputs, *self.operands.values()):
             parts += [operand.at(*indices), *self._block_strides(operand)]
         parts += [indices[a] for a in self.indices]
         return ", ".join([*parts, *self.sizes, *self.bounds])
@@ -156,10 +165,14 @@ class Epilogue:
 
     def statements(self, *, whole: bool = False) -> list[str]:
         """C statements for the point, or the four points, at (r, j); `whole` promises that there are four."""
+        lines, value = self.value()
+        return [*lines, self._vector_store(value, whole) if self.vector else self._scalar_store(value)]
+
+    def value(self) -> tuple[list[str], str]:
+        """C statements for the point, or the four points, at (r, j), and the expression of its value."""
         printer = Printer(self.mode, self._vector_leaf if self.vector else self._scalar_leaf)
         value = printer.value(self.body)
-        finish = self._vector_store(value, whole) if self.vector else self._scalar_store(value)
-        return [*printer.statements, finish]
+        return printer.statements, value
 
     def _vector_leaf(self, node: Scalar) -> str:
         match node:
