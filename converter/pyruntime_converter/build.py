@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime import __version__
-from pyruntime.errors import PyRuntimeError
+from pyruntime.errors import ModelError, PyRuntimeError
 from pyruntime.ir.dims import Dim, symbols_of, to_rpn
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.kernel import KernelCall, Tensor
@@ -57,12 +58,13 @@ def convert(
     weights: Storage = "f32",
     name: str | None = None,
     compiler: str | None = None,
+    assets: Mapping[str, str | os.PathLike[str] | bytes] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Compile a model to a pack.
 
     Args:
-        source: an ONNX file.
+        source: an ONNX file, or a Hugging Face folder with config.json and safetensors.
         out: the pack's folder, or a path ending in .zip for one stored archive. It appears whole or not at
             all; an older pack there is replaced.
         targets: "webgpu", "wasm", or both.
@@ -70,6 +72,8 @@ def convert(
             while loading; values past the range of float16 stay float32).
         name: the model's name in the pack; by default the file's.
         compiler: path of the C compiler for Wasm; by default emcc, clang or ziglang, the first found.
+        assets: files that travel in the pack, by the name under which `session.assets` has them: a path or
+            the content. A Hugging Face folder's tokenizer.json is one without being asked for.
         progress: called with (stage, done, total, detail).
 
     Raises:
@@ -84,8 +88,16 @@ def convert(
     tell("read", 0, 1, os.fspath(source))
     model = read_model(Path(source), name)
     origin = Model(model.graph.name, model.format, model.sha256, model.opset)
+    files = _contents({**model.assets, **(assets or {})})
     report = build_pack(
-        [model.graph], out, origin, targets=targets, weights=weights, compiler=compiler, tell=tell
+        [model.graph],
+        out,
+        origin,
+        targets=targets,
+        weights=weights,
+        compiler=compiler,
+        assets=files,
+        tell=tell,
     )
     return replace(report, seconds=round(time.perf_counter() - start, 3))
 
@@ -98,6 +110,7 @@ def build_pack(
     targets: Sequence[str] = TARGETS,
     weights: Storage = "f32",
     compiler: str | None = None,
+    assets: Mapping[str, bytes] = MappingProxyType({}),
     tell: Progress = _silent,
 ) -> Report:
     """Compile graphs to a pack with an entry for each; they share weights and kernels.
@@ -133,6 +146,7 @@ def build_pack(
             entries=[entry(g, g.name if len(graphs) > 1 else "main") for g in graphs],
             weights=pack.weights.finish(),
             targets=built,
+            assets=tuple(pack.add_asset(n, data) for n, data in assets.items()),
             # nothing that differs between two runs or two machines
             report={"nodes": nodes, "kernels": len(calls), "notes": list(notes)},
         )
@@ -163,6 +177,19 @@ def _check_options(targets: Sequence[str], weights: str) -> None:
         raise OptionError(f"weights {weights!r}: give 'f32' or 'f16'")
 
 
+def _contents(assets: Mapping[str, str | os.PathLike[str] | bytes]) -> dict[str, bytes]:
+    """The assets' bytes. Raises ModelError for a file that cannot be read."""
+    found = {}
+    for name, source in assets.items():
+        if not name:
+            raise OptionError("assets: an asset needs a name")
+        try:
+            found[name] = source if isinstance(source, bytes) else Path(source).read_bytes()
+        except OSError as error:
+            raise ModelError(f"{source!s}: cannot be read: {error.strerror or error}") from None
+    return found
+
+
 def _array(tensor: Tensor) -> NDArray[Any]:
     assert tensor.data is not None
     return tensor.data
@@ -189,13 +216,13 @@ def entry(graph: Graph, name: str) -> Entry:
     for number, position, symbol in graph.elements():
         symbols[symbol] = Symbol(symbol, number, element=position)
     constraints = tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints)
+    inputs = [_spec(v.name, v, graph.defaults.get(v.name)) for v in graph.inputs]
     outputs = [_spec(n, v) for n, v in zip(graph.output_names, graph.outputs, strict=True)]
-    inputs = [_spec(v.name, v) for v in graph.inputs]
     return Entry(name, list(symbols.values()), inputs, outputs, constraints)
 
 
-def _spec(name: str, value: Value) -> Spec:
-    return Spec(name, value.dtype, [to_rpn(d) for d in value.shape])
+def _spec(name: str, value: Value, default: float | int | None = None) -> Spec:
+    return Spec(name, value.dtype, [to_rpn(d) for d in value.shape], default)
 
 
 def _step(call: KernelCall) -> KernelStep:

@@ -90,6 +90,6 @@ export class FileCache {
 }
 
 /** Every file that a pack lists, of all targets and variants. */
-export function filesOf({ weights, targets }: Manifest): StoredFile[] {
-  return [...weights.shards, ...(targets.wasm?.variants ?? []), ...(targets.webgpu?.variants ?? [])];
+export function filesOf({ weights, assets, targets }: Manifest): StoredFile[] {
+  return [...weights.shards, ...assets, ...(targets.wasm?.variants ?? []), ...(targets.webgpu?.variants ?? [])];
 }

@@ -22,6 +22,8 @@ export const text = expected<string>("a string", (v) => typeof v === "string");
 /** An integer from 0 on. */
 export const size = expected<number>("a size", (v) => Number.isSafeInteger(v) && (v as number) >= 0);
 
+export const number = expected<number>("a number", (v) => Number.isFinite(v));
+
 /** One of these strings. */
 export const choice = <const T extends string>(...names: readonly T[]): Check<T> =>
   expected(names.map((name) => JSON.stringify(name)).join(" or "), (v) => names.includes(v as T));

@@ -65,9 +65,9 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
   const choice = worker ? undefined : await choose(pack, device, gpuDevice);
   if (!choice || (worker === undefined && choice.device === "wasm" && typeof Worker !== "undefined")) {
     const backend = await openRemote(loading, device, choice, workerUrl);
-    return new Session(entry, backend, backend.report, int64);
+    return new Session(pack, entry, backend, backend.report, int64);
   }
   const backend = await openBackend(loading, choice);
   const { reason } = choice;
-  return new Session(entry, backend, { device: choice.device, reason, ...backend.report }, int64);
+  return new Session(pack, entry, backend, { device: choice.device, reason, ...backend.report }, int64);
 }

@@ -104,9 +104,15 @@ export interface GpuTarget {
   readonly variants: readonly GpuVariant[];
 }
 
+/** A file that travels with the model, such as tokenizer.json; `name` is what its user calls it. */
+export interface Asset extends StoredFile {
+  readonly name: string;
+}
+
 /** What a reader needs of pack.json. */
 export interface Manifest {
   readonly entries: readonly Entry[];
   readonly weights: { readonly shards: readonly Shard[]; readonly tensors: readonly StoredTensor[] };
+  readonly assets: readonly Asset[];
   readonly targets: { readonly wasm?: WasmTarget; readonly webgpu?: GpuTarget };
 }

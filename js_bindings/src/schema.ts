@@ -6,6 +6,7 @@ import {
   expected,
   fail,
   list,
+  number,
   object,
   optional,
   record,
@@ -46,7 +47,7 @@ const dim = expected<Dim>("an integer, a symbol or a list of them and of operato
   (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
 );
 
-const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim) });
+const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim), default: optional(number) });
 
 const checkEntry = object<Entry>({
   name: text,
@@ -150,9 +151,10 @@ export function parseManifest(json: string): Manifest {
   if (unknown.length)
     throw new PackVersionError(`the pack needs ${unknown.join(", ")}, which this runtime lacks: update pyruntime`);
 
-  const { targets, ...rest } = object({
+  const { targets, assets = [], ...rest } = object({
     entries: list(checkEntry),
     weights: checkWeights,
+    assets: optional(list(object({ name: text, file, bytes: size, sha256: digest }))),
     targets: object({ wasm: optional(checkWasm), webgpu: optional(checkWebgpu) }),
   })(parsed, "");
   if (!rest.entries.length) fail(".entries", "expected at least one");
@@ -164,7 +166,7 @@ export function parseManifest(json: string): Manifest {
       `the pack's Wasm has ABI ${wasm.abi} with ${wasm.pointer_bits}-bit pointers, this runtime runs ABI 1 with 32: update pyruntime`,
     );
   }
-  const manifest: Manifest = { ...rest, targets: { ...(wasm && { wasm }), ...(webgpu && { webgpu }) } };
+  const manifest: Manifest = { ...rest, assets: assets.map(asStored), targets: { ...(wasm && { wasm }), ...(webgpu && { webgpu }) } };
   validate(manifest);
   return manifest;
 }

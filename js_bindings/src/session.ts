@@ -1,7 +1,8 @@
 // A loaded entry of a pack: checks feeds, queues runs, and frees everything when it is disposed.
 
-import type { Backend, Device, Report } from "./backend.ts";
+import type { Backend, Device, Pack, Report } from "./backend.ts";
 import { DisposedError, InputError } from "./errors.ts";
+import { download } from "./fetch.ts";
 import type { Entry } from "./manifest.ts";
 import {
   bindFeeds,
@@ -35,6 +36,9 @@ export class Session {
   readonly device: Device;
   /** What loading decided and why. */
   readonly report: Report;
+  /** Names of the files that travel with the model: see {@link Session.asset}. */
+  readonly assets: readonly string[];
+  readonly #pack: Pack;
   readonly #entry: Entry;
   readonly #backend: Backend;
   readonly #int64: LongIntegers;
@@ -42,7 +46,9 @@ export class Session {
   #disposed = false;
 
   /** @internal */
-  constructor(entry: Entry, backend: Backend, report: Report, int64: LongIntegers) {
+  constructor(pack: Pack, entry: Entry, backend: Backend, report: Report, int64: LongIntegers) {
+    this.assets = pack.manifest.assets.map(({ name }) => name);
+    this.#pack = pack;
     this.inputs = entry.inputs.map(publicSpec);
     this.outputs = entry.outputs.map(publicSpec);
     this.device = report.device;
@@ -75,6 +81,27 @@ export class Session {
     const result = this.#queue.then(() => this.#next(bound, wanted, signal));
     this.#queue = result.catch(() => undefined);
     return signal ? orAbort(result, signal) : result;
+  }
+
+  /**
+   * Fetches a file that travels with the model, such as tokenizer.json, or takes it from the cache, and checks its hash.
+   *
+   * @example
+   * const tokenizer = JSON.parse(new TextDecoder().decode(await session.asset("tokenizer.json")));
+   * @throws InputError where there is no such asset, PackError and its subclasses, or the signal's reason.
+   */
+  async asset(
+    name: string,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { folder, manifest, cache } = this.#pack;
+    const stored = manifest.assets.find((asset) => asset.name === name);
+    if (!stored)
+      throw new InputError(`there is no asset ${JSON.stringify(name)}; assets: ${this.assets.join(", ") || "none"}`);
+    const content = new Uint8Array(stored.bytes);
+    const accept = (bytes: Uint8Array, position: number): void => content.set(bytes, position);
+    await download(folder, [{ stored, accept }], undefined, signal, cache);
+    return content;
   }
 
   /** Frees all memory, on the device too, and ends the worker. Pending and later runs reject with DisposedError. */

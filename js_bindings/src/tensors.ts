@@ -2,6 +2,7 @@
 
 import { type Dim, evaluate, show, type Symbols, told } from "./dims.ts";
 import { InputError, RunError } from "./errors.ts";
+import { narrowHalf } from "./half.ts";
 
 /** An element type, by its NumPy name. */
 export type DType = keyof typeof DTYPES;
@@ -26,6 +27,8 @@ export interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly (number | string)[];
+  /** What all elements of an input are when it is not fed; absent where it must be fed. */
+  readonly default?: number;
 }
 
 /** What `run` takes: a scalar's shape is `[]`. int64 and uint64 also take an `Int32Array` or an array of integers. */
@@ -90,6 +93,7 @@ export interface StoredSpec {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly Dim[];
+  readonly default?: number | undefined;
 }
 
 /** A symbol of an entry, bound by a size of one of its inputs, or by an element of its contents. */
@@ -107,10 +111,11 @@ export interface Constraint {
 }
 
 /** What a session shows of an input or output. */
-export const publicSpec = ({ name, dtype, shape }: StoredSpec): TensorSpec => ({
+export const publicSpec = ({ name, dtype, shape, default: value }: StoredSpec): TensorSpec => ({
   name,
   dtype,
   shape: shape.map((dim) => (typeof dim === "number" ? dim : show(dim))),
+  ...(value !== undefined && { default: value }),
 });
 
 /** What binding needs of an entry. */
@@ -145,19 +150,21 @@ export function bindFeeds(
   }
   const given = specs.map((spec) => {
     const feed = Object.hasOwn(feeds, spec.name) ? feeds[spec.name] : undefined;
-    if (!feed) throw new InputError(`input ${JSON.stringify(spec.name)} is missing`);
-    checkShape(spec, feed.shape);
+    if (feed) checkShape(spec, feed.shape);
+    else if (spec.default === undefined) throw new InputError(`input ${JSON.stringify(spec.name)} is missing`);
     return feed;
   });
   const values: Record<string, number> = {};
   for (const { name, input, axis } of symbols) {
     if (axis === undefined) continue;
-    const size = given[input]!.shape[axis]!;
-    if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, `shape ${describe(given[input]!.shape)}`);
+    const { shape } = given[input]!;
+    const size = shape[axis]!;
+    if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, `shape ${describe(shape)}`);
     values[name] = size;
   }
   const inputs = specs.map((spec, i) => {
-    const feed = given[i]!;
+    const feed = given[i];
+    if (!feed) return filled(spec, values);
     spec.shape.forEach((dim, axis) => {
       const expected = evaluate(dim, values);
       if (feed.shape[axis] !== expected) {
@@ -182,6 +189,17 @@ function elementOf({ name, dtype }: StoredSpec, bytes: Uint8Array, element: numb
   const value = Number(row.view(bytes.slice(element * row.bytes, (element + 1) * row.bytes).buffer)[0]);
   if (!Number.isSafeInteger(value)) throw new InputError(`input ${JSON.stringify(name)}: ${value} is past 2^53`);
   return value;
+}
+
+/** The bytes of an input that was not fed. */
+function filled({ dtype, shape, default: value }: StoredSpec, values: Symbols): Uint8Array {
+  const elements = shape.reduce<number>((product, dim) => product * evaluate(dim, values), 1);
+  const row = rowOf(dtype);
+  const array = row.view(new ArrayBuffer(elements * row.bytes));
+  const bits = dtype === "float16" && array instanceof Uint16Array;
+  const element = row.list ? BigInt(value!) : bits ? narrowHalf(Float32Array.of(value!))[0] : value;
+  (array as { fill(element: unknown): void }).fill(element);
+  return new Uint8Array(array.buffer as ArrayBuffer);
 }
 
 const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =>

@@ -61,25 +61,45 @@ function entryHolds(entry: Entry, at: string): void {
   distinct(entry.symbols, `${at}.symbols`);
   for (const key of ["inputs", "outputs"] as const) {
     distinct(entry[key], `${at}.${key}`);
-    entry[key].forEach(({ shape }, i) => {
+    entry[key].forEach(({ dtype, shape, default: value }, i) => {
       dimsAt(`${at}.${key}[${i}].shape`, entry, ...shape);
       if (shape.some((dim) => (dim as number) < 0)) fail(`${at}.${key}[${i}].shape`, "a size is negative");
+      if (value !== undefined && (key === "outputs" || !holds(dtype, value)))
+        fail(`${at}.${key}[${i}].default`, `${value} is no ${dtype} of an input`);
     });
   }
 }
 
 /** A symbol is a size of its input, or an element of a small integer or bool input. */
-function symbolHolds({ name, axis, element }: StoredSymbol, { dtype, shape }: StoredSpec, at: string): void {
+function symbolHolds(symbol: StoredSymbol, spec: StoredSpec, at: string): void {
+  const { name, axis, element } = symbol;
+  const { dtype, shape } = spec;
   if ((axis === undefined) === (element === undefined)) fail(at, "expected one of axis and element");
   if (axis !== undefined) {
     inside(axis, shape, `${at}.axis`);
     if (shape[axis] !== name) fail(at, `the input's size there is not ${JSON.stringify(name)}`);
+    if (spec.default !== undefined) fail(`${at}.input`, "an input that need not be fed has no size of its own");
     return;
   }
   if (dtype.startsWith("float") || !shape.every((dim) => typeof dim === "number"))
     fail(`${at}.element`, "the input is not one of integers or bool of known size");
   const elements = shape.reduce<number>((product, dim) => product * (dim as number), 1);
   if (element! >= elements) fail(`${at}.element`, `${element} is past the last of ${elements}`);
+}
+
+const LARGEST: Readonly<Partial<Record<DType, number>>> = {
+  float16: 65504,
+  float32: 3.4028234663852886e38,
+  float64: Infinity,
+};
+
+/** Whether a default is a value of dtype. */
+function holds(dtype: DType, value: number): boolean {
+  const largest = LARGEST[dtype];
+  if (largest !== undefined) return Math.abs(value) <= largest;
+  const signed = dtype.startsWith("int");
+  const high = dtype === "bool" ? 1 : 2 ** (rowOf(dtype).bytes * 8 - (signed ? 1 : 0)) - 1;
+  return Number.isSafeInteger(value) && value >= (signed ? -high - 1 : 0) && value <= high;
 }
 
 function weightsHold({ shards, tensors }: Manifest["weights"]): void {
@@ -237,6 +257,7 @@ export function validate(manifest: Manifest): void {
   entries.forEach((entry, i) => entryHolds(entry, `.entries[${i}]`));
   distinct(entries, ".entries");
   weightsHold(manifest.weights);
+  distinct(manifest.assets, ".assets");
   if (!targets.wasm && !targets.webgpu) fail(".targets", "there is neither wasm nor webgpu");
   if (targets.wasm) wasmHolds(manifest, targets.wasm);
   if (targets.webgpu) webgpuHolds(manifest, targets.webgpu);

@@ -16,9 +16,16 @@ const valid = () => ({
     {
       name: "main",
       symbols: [{ name: "n", input: 0, axis: 0 }],
-      inputs: [{ name: "x", dtype: "float32", shape: ["n", 4] as unknown[] }],
+      inputs: [
+        { name: "x", dtype: "float32", shape: ["n", 4] as unknown[] },
+        { name: "mask", dtype: "uint8", shape: ["n"], default: 255 as unknown },
+      ] as { name: string; dtype: string; shape: unknown[]; default?: unknown }[],
       outputs: [{ name: "y", dtype: "int64", shape: [["n", 2, "*"]] as unknown[] }],
     },
+  ],
+  assets: [
+    { name: "words.txt", file: "words-00.txt", bytes: 3, sha256: HASH },
+    { name: "a/b", file: "a-b", bytes: 0, sha256: HASH },
   ],
   weights: {
     shards: [{ file: "weights-00.safetensors", bytes: 108, data: 8, chunks: [HASH] }],
@@ -56,7 +63,10 @@ const valid = () => ({
           entries: [
             {
               arenas: [["n", 16, "*"], 256] as unknown[],
-              inputs: [{ arena: 0, offset: 0, dtype: "float32" }],
+              inputs: [
+                { arena: 0, offset: 0, dtype: "float32" },
+                { arena: 0, offset: 256, dtype: "uint32" },
+              ],
               outputs: [{ arena: 1, offset: 0, dtype: "int32" }],
               commands: [
                 {
@@ -88,8 +98,10 @@ const program = (m: Draft): any => variant(m).entries[0];
 const dispatch = (m: Draft): any => program(m).commands[0];
 
 test("a whole manifest passes, and unknown fields are ignored", () => {
-  const { entries, targets } = parseManifest(JSON.stringify({ ...valid(), report: { any: 1 }, future: [] }));
+  const { entries, assets, targets } = parseManifest(JSON.stringify({ ...valid(), report: { any: 1 }, future: [] }));
   assert.equal(entries[0]!.name, "main");
+  assert.equal(entries[0]!.inputs[1]!.default, 255);
+  assert.deepEqual(assets[0], { name: "words.txt", file: "words-00.txt", bytes: 3, chunks: [HASH], chunk: 3 });
   assert.deepEqual(targets.wasm!.variants[0]!.chunks, [HASH]);
 });
 
@@ -122,14 +134,29 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
     "entries[0].symbols[1].element: ",
     (m) => {
       m.entries[0]!.inputs.push({ name: "k", dtype: "int64", shape: [2] });
-      m.entries[0]!.symbols.push({ name: "k", input: 1, element: 2 } as any);
+      m.entries[0]!.symbols.push({ name: "k", input: 2, element: 2 } as any);
     },
   ],
   "a constraint over nothing": [
     "entries[0].constraints[0].value: ",
     (m) => ((m.entries[0] as any).constraints = [{ value: "m", reason: "why" }]),
   ],
-  "a symbol of no input": ["entries[0].symbols[0].input: ", (m) => (m.entries[0]!.symbols[0]!.input = 1)],
+  "a symbol of no input": ["entries[0].symbols[0].input: ", (m) => (m.entries[0]!.symbols[0]!.input = 2)],
+  "a symbol of an input that need not be fed": [
+    "entries[0].symbols[0].input: ",
+    (m) => (m.entries[0]!.inputs[0]!.default = 0),
+  ],
+  "a default of an output": [
+    "entries[0].outputs[0].default: ",
+    (m) => Object.assign(m.entries[0]!.outputs[0]!, { default: 0 }),
+  ],
+  "a default past its dtype": ["entries[0].inputs[1].default: ", (m) => (m.entries[0]!.inputs[1]!.default = 256)],
+  "a default below its dtype": ["entries[0].inputs[1].default: ", (m) => (m.entries[0]!.inputs[1]!.default = -1)],
+  "a default that is no integer": ["entries[0].inputs[1].default: ", (m) => (m.entries[0]!.inputs[1]!.default = 0.5)],
+  "a default that is no number": ["entries[0].inputs[1].default: ", (m) => (m.entries[0]!.inputs[1]!.default = true)],
+  "an asset twice": ["assets[1].name: ", (m) => (m.assets[1]!.name = "words.txt")],
+  "an asset in another folder": ["assets[0].file: ", (m) => (m.assets[0]!.file = "../words.txt")],
+  "an asset without a hash": ["assets[0].sha256: ", (m) => (m.assets[0]!.sha256 = "")],
   "an output twice": ["entries[0].outputs[1].name: ", (m) => m.entries[0]!.outputs.push(m.entries[0]!.outputs[0]!)],
   "a path": ["weights.shards[0].file: ", (m) => (m.weights.shards[0]!.file = "a/b")],
   "a hidden file": ["weights.shards[0].file: ", (m) => (m.weights.shards[0]!.file = "..")],

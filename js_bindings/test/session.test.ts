@@ -1,7 +1,7 @@
 // Sessions on Wasm in Node, without a Worker: results, feeds, queues, disposal, errors.
 
 import assert from "node:assert/strict";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -37,6 +37,36 @@ describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () 
     assert.match(session.report.reason, /navigator\.gpu is missing/);
     assert.deepEqual(session.report.steps, ["clear", "scale"]);
     assert.ok(session.report.bytesLoaded > 0);
+  });
+
+  test("assets", async () => {
+    const session = await load(affine);
+    assert.deepEqual(session.assets, ["words.txt", "empty"]);
+    const words = new TextDecoder().decode(await session.asset("words.txt"));
+    assert.equal(words, "ein kleines Boot\n小船\n".repeat(1000));
+    assert.equal((await session.asset("empty")).length, 0);
+    await assert.rejects(session.asset("tokenizer.json"), { code: "input", message: /assets: words\.txt, empty$/ });
+    await assert.rejects(session.asset("words.txt", { signal: AbortSignal.abort() }), { name: "AbortError" });
+  });
+
+  test("damaged and missing assets", async () => {
+    const copy = join(packs, "damaged-assets");
+    cpSync(affine, copy, { recursive: true });
+    const session = await load(copy);
+    const manifest = JSON.parse(readFileSync(join(copy, "pack.json"), "utf8")) as { assets: { file: string }[] };
+    const file = join(copy, manifest.assets[0]!.file);
+    writeFileSync(file, readFileSync(file).fill(65, 0, 1));
+    await assert.rejects(session.asset("words.txt"), { code: "pack-hash" });
+    rmSync(file);
+    await assert.rejects(session.asset("words.txt"), { code: "pack-missing-file" });
+  });
+
+  test("inputs that need not be fed", async () => {
+    const session = await load(join(packs, "dtypes"));
+    assert.equal(session.inputs[0]!.default, undefined);
+    assert.equal(session.inputs[1]!.default, 1);
+    const { int64_out } = await session.run({ bool_in: { data: new Uint8Array(2), shape: [2] } });
+    assert.deepEqual(int64_out!.data, BigInt64Array.of(2n, 2n));
   });
 
   test("integers of 64 bits", async () => {

@@ -187,9 +187,12 @@ def _converted(request: Request) -> Iterator[tuple[Path, float]]:
 def _feeds(
     request: Request, session: Session, asked: Mapping[str, int]
 ) -> tuple[dict[str, Array], dict[str, int]]:
-    """All inputs in the model's order, and the symbols' sizes. Raises InputError where one is missing."""
+    """Inputs in the model's order, and the symbols' sizes; those that need not be fed are as they were given.
+
+    Raises InputError where one is missing.
+    """
     feeds = read_inputs(request.inputs, session.inputs)
-    missing = [s for s in session.inputs if s.name not in feeds]
+    missing = [s for s in session.inputs if s.name not in feeds and s.default is None]
     if missing and not request.random:
         raise InputError(
             f"no array for {', '.join(map(_described, missing))}; give --input {missing[0].name}=FILE.npy,"
@@ -197,7 +200,7 @@ def _feeds(
         )
     sizes = bind_symbols(session.inputs, feeds, asked)
     feeds |= random_inputs(session.inputs, feeds, sizes, request.seed)
-    return {s.name: feeds[s.name] for s in session.inputs}, sizes
+    return {s.name: feeds[s.name] for s in session.inputs if s.name in feeds}, sizes
 
 
 def _described(spec: TensorSpec) -> str:

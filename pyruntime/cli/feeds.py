@@ -125,11 +125,12 @@ def random_inputs(
 ) -> dict[str, Array]:
     """Arrays for the inputs not given: floats in [0, 1), integers 0 and 1 (valid as any index), bools.
 
+    Inputs that need not be fed are left out.
     Equal seeds give equal arrays, whichever inputs are given.
     """
     made: dict[str, Array] = {}
     for i, spec in enumerate(specs):
-        if spec.name in given:
+        if spec.name in given or spec.default is not None:
             continue
         random = np.random.default_rng((seed, i))
         shape = tuple(value_of(dim, sizes) for dim in spec.shape)

@@ -85,7 +85,10 @@ class Constraint:
 
 @dataclass(eq=False)
 class Graph:
-    """A program: inputs, outputs and nodes in an order in which they can run."""
+    """A program: inputs, outputs and nodes in an order in which they can run.
+
+    `defaults` holds what every element of an input is where the input is not fed, by the input's name.
+    """
 
     name: str
     inputs: list[Value] = field(default_factory=list)
@@ -93,6 +96,7 @@ class Graph:
     output_names: list[str] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
+    defaults: dict[str, float | int | bool] = field(default_factory=dict)
 
     def uses(self) -> dict[Value, list[Node]]:
         """Nodes that read each value, once per read."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from pyruntime.errors import HashError, MissingFileError, PackError
-from pyruntime.pack.schema import CHUNK, GpuVariant, Manifest, Shard, WasmVariant, decode_manifest
+from pyruntime.pack.schema import CHUNK, Asset, GpuVariant, Manifest, Shard, WasmVariant, decode_manifest
 from pyruntime.pack.validate import validate
 
 MANIFEST = "pack.json"
@@ -76,17 +76,20 @@ class Pack:
     """An open pack: a validated manifest, and files read on demand.
 
     Attributes:
-        manifest: what pack.json says.
+        manifest: what pack.json says; given, it is taken as read and checked before.
         path: where the pack is, for messages.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], manifest: Manifest | None = None) -> None:
         self.path = Path(path)
         self._files = _open(self.path)
+        if manifest is not None:
+            self.manifest: Manifest = manifest
+            return
         try:
             with self._reading(MANIFEST) as file:
                 data = file.read(self._files.size(MANIFEST))
-            self.manifest: Manifest = decode_manifest(data)
+            self.manifest = decode_manifest(data)
             validate(self.manifest)
         except BaseException:
             self.close()
@@ -102,8 +105,8 @@ class Pack:
         """Close the archive, if it is one."""
         self._files.close()
 
-    def read(self, file: WasmVariant | GpuVariant) -> bytes:
-        """The whole of a variant's file. Raises MissingFileError, HashError."""
+    def read(self, file: WasmVariant | GpuVariant | Asset) -> bytes:
+        """The whole of a variant's file or of an asset. Raises MissingFileError, HashError."""
         self._check_size(file.file, file.bytes)
         with self._reading(file.file) as stream:
             data = stream.read(file.bytes)

@@ -8,6 +8,7 @@ Decoding checks types, ranges and spelling; `validate` checks what several field
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ def _expression(value: Any) -> Expression:
     return value  # type: ignore[no-any-return]  # checked
 
 
+def _number(value: Any) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise Invalid(f"expected a number, got {value!r:.60}")
+    return value
+
+
 @dataclass(frozen=True)
 class Producer:
     """What wrote the pack."""
@@ -108,11 +115,12 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Spec:
-    """An input or output as the user sees it."""
+    """An input or output as the user sees it; an input with a `default` is filled with it when not fed."""
 
     name: str = item(_LABEL)
     dtype: DType = item(_dtype)
     shape: Sequence[Expression] = item(array(_expression))
+    default: float | int | None = item(_number, default=None)
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,16 @@ class Weights:
 
     shards: Sequence[Shard] = item(array(record(Shard)))
     tensors: Sequence[StoredTensor] = item(array(record(StoredTensor)))
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file that travels with the model, such as tokenizer.json; `name` is what its user calls it."""
+
+    name: str = item(_LABEL)
+    file: str = item(_FILE)
+    bytes: int = item(_COUNT)
+    sha256: str = item(_SHA256)
 
 
 @dataclass(frozen=True)
@@ -339,6 +357,7 @@ class Manifest:
     entries: Sequence[Entry] = item(array(record(Entry), least=1))
     weights: Weights = item(record(Weights))
     targets: Targets = item(record(Targets))
+    assets: Sequence[Asset] = item(array(record(Asset)), default=())
     report: Mapping[str, Any] | None = item(mapping(anything), default=None)
 
 

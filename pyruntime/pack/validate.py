@@ -37,6 +37,7 @@ from pyruntime.pack.schema import (
 
 DEFAULT_STORAGE_BUFFERS = 8
 STORAGE_BUFFERS_LIMIT = "maxStorageBuffersPerShaderStage"
+_LARGEST = {DType.F16: 65504.0, DType.F32: 3.4028234663852886e38, DType.F64: math.inf}
 # what a host can turn stored elements into while it copies them to a Wasm memory
 WASM_CONVERSIONS = {(DType.F16, DType.F32)} | {(d, d) for d in DType}
 
@@ -50,6 +51,7 @@ def validate(manifest: Manifest) -> None:
     for i, entry in enumerate(manifest.entries):
         _entry(entry, f"entries[{i}]")
     _weights(manifest.weights, "weights")
+    _distinct((a.name for a in manifest.assets), "assets", "name")
     if manifest.targets.wasm is None and manifest.targets.webgpu is None:
         raise _wrong("targets", "there is neither wasm nor webgpu")
     if manifest.targets.wasm is not None:
@@ -104,6 +106,10 @@ def _entry(entry: Entry, path: str) -> None:
                 _known(dim, declared, f"{path}.{label}[{i}].shape[{axis}]")
                 if isinstance(dim, int) and dim < 0:
                     raise _wrong(f"{path}.{label}[{i}].shape[{axis}]", f"{dim} is negative")
+            if spec.default is not None and (label == "outputs" or not _holds(spec.dtype, spec.default)):
+                raise _wrong(
+                    f"{path}.{label}[{i}].default", f"{spec.default} is no {spec.dtype!r} of an input"
+                )
     for i, symbol in enumerate(entry.symbols):
         _index(symbol.input, entry.inputs, f"{path}.symbols[{i}].input")
         _symbol(symbol, entry.inputs[symbol.input], f"{path}.symbols[{i}]")
@@ -119,6 +125,8 @@ def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
         _index(symbol.axis, spec.shape, f"{path}.axis")
         if spec.shape[symbol.axis] != symbol.name:
             raise _wrong(path, f"that size is {spec.shape[symbol.axis]!r}, not {symbol.name!r}")
+        if spec.default is not None:
+            raise _wrong(f"{path}.input", "an input that need not be fed has no size of its own")
         return
     sizes = [d for d in spec.shape if isinstance(d, int)]
     if spec.dtype.is_float or len(sizes) != len(spec.shape):
@@ -126,6 +134,15 @@ def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
     assert symbol.element is not None
     if symbol.element >= math.prod(sizes):
         raise _wrong(f"{path}.element", f"{symbol.element} is past the end of {math.prod(sizes)}")
+
+
+def _holds(dtype: DType, number: float | int) -> bool:
+    """Whether a default is a value of dtype."""
+    if dtype.is_float:
+        return abs(number) <= _LARGEST[dtype]
+    low = 0 if dtype is DType.BOOL or dtype.is_unsigned else -(1 << (dtype.bits - 1))
+    high = 1 if dtype is DType.BOOL else low + (1 << dtype.bits) - 1
+    return isinstance(number, int) and low <= number <= high
 
 
 def _weights(weights: Weights, path: str) -> None:

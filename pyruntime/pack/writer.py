@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import zipfile
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from pyruntime.errors import PackError
-from pyruntime.pack.schema import Manifest, encode_manifest
+from pyruntime.pack.schema import Asset, Manifest, encode_manifest
 from pyruntime.pack.shards import WeightWriter
 from pyruntime.pack.validate import validate
 
@@ -69,6 +70,14 @@ class PackWriter:
                 size += len(piece)
                 file.write(piece)
         return Written(name, size, digest.hexdigest())
+
+    def add_asset(self, name: str, data: bytes) -> Asset:
+        """Write a file that travels with the model; its name in the pack holds a hash of its content."""
+        written = self.add_file("asset.part", data)
+        stem, dot, suffix = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("._-")[-80:].rpartition(".")
+        file = f"{(stem if dot else suffix) or 'asset'}-{written.sha256[:16]}{dot}{suffix if dot else ''}"
+        (self.folder / written.file).replace(self.folder / file)
+        return Asset(name, file, written.bytes, written.sha256)
 
     def finish(self, manifest: Manifest) -> None:
         """Check the manifest and write it; the pack appears at its path when the `with` block ends.

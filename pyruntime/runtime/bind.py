@@ -50,26 +50,28 @@ class Bound:
 def spec_of(spec: Spec) -> TensorSpec:
     """An input or output as sessions tell it."""
     shape = tuple(d if isinstance(d, int) else infix(d) for d in spec.shape)
-    return TensorSpec(spec.name, spec.dtype.value, shape)
+    return TensorSpec(spec.name, spec.dtype.value, shape, spec.default)
 
 
 def bind(entry: Entry, feeds: Mapping[str, Any]) -> Bound:
     """Check feeds against the entry. Raises InputError naming the input, what was expected and what it is."""
-    _check_names([s.name for s in entry.inputs], feeds)
-    inputs = tuple(_tensor(feeds[s.name], s) for s in entry.inputs)
-    for tensor, spec in zip(inputs, entry.inputs, strict=True):
-        if len(tensor.shape) != len(spec.shape):
-            raise _mismatch(spec, tensor, f"rank {len(spec.shape)} is needed")
+    _check_names(entry.inputs, feeds)
+    given = {s.name: _tensor(feeds[s.name], s) for s in entry.inputs if s.name in feeds}
+    for spec in entry.inputs:
+        if spec.name in given and len(given[spec.name].shape) != len(spec.shape):
+            raise _mismatch(spec, given[spec.name], f"rank {len(spec.shape)} is needed")
     symbols: dict[str, int] = {}
     for symbol in entry.symbols:
         if symbol.axis is None:
             continue
-        size = inputs[symbol.input].shape[symbol.axis]
+        spec = entry.inputs[symbol.input]
+        size = given[spec.name].shape[symbol.axis]
         if size < 1:
             reason = f"axis {symbol.axis} ({symbol.name}) must be at least 1"
-            raise _mismatch(entry.inputs[symbol.input], inputs[symbol.input], reason)
+            raise _mismatch(spec, given[spec.name], reason)
         symbols[symbol.name] = size
     values = Evaluator(symbols)
+    inputs = tuple(given.get(s.name) or _filled(s, bound_shape(s, values)) for s in entry.inputs)
     for tensor, spec in zip(inputs, entry.inputs, strict=True):
         expected = bound_shape(spec, values)
         if expected != tensor.shape:
@@ -111,14 +113,21 @@ def _because(spec: Spec, axis: int, symbols: Mapping[str, int]) -> str:
     return f" = {infix(dim)}, since {', '.join(f'{k} is {v}' for k, v in symbols.items())}"
 
 
-def _check_names(known: Sequence[str], feeds: Mapping[str, Any]) -> None:
+def _filled(spec: Spec, shape: tuple[int, ...]) -> Tensor:
+    """An input that was not fed."""
+    element = struct.pack(f"<{FORMATS[spec.dtype]}", spec.default)
+    return Tensor(memoryview(element * math.prod(shape)), shape, spec.dtype.value)
+
+
+def _check_names(specs: Sequence[Spec], feeds: Mapping[str, Any]) -> None:
+    known = [s.name for s in specs]
     listed = ", ".join(map(repr, known)) or "none"
     for name in feeds:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise InputError(f"there is no input {name!r}{hint} The inputs are {listed}")
-    missing = [n for n in known if n not in feeds]
+    missing = [s.name for s in specs if s.name not in feeds and s.default is None]
     if missing:
         raise InputError(f"input {missing[0]!r} is missing; the inputs are {listed}")
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyruntime.errors import DisposedError, InputError
+from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound, bind, make_output, spec_of
 from pyruntime.runtime.tensors import Tensor, TensorSpec
 
 if TYPE_CHECKING:
-    from pyruntime.pack.schema import Entry, Manifest
+    from pyruntime.pack.reader import Pack
+    from pyruntime.pack.schema import Entry
 
 Device = Literal["auto", "webgpu", "wasm"]
 
@@ -54,12 +56,14 @@ class Session(ABC):
         inputs, outputs: TensorSpec of each, in the model's order.
         device: "webgpu" or "wasm".
         report: a SessionReport.
+        assets: the files that travel with the model, by name: `session.assets["tokenizer.json"]`.
     """
 
     report: SessionReport
 
-    def __init__(self, manifest: Manifest, entry: str | None) -> None:
-        self._manifest = manifest
+    def __init__(self, pack: Pack, entry: str | None) -> None:
+        self._manifest = pack.manifest
+        self._assets = Assets(pack)
         self._entry = self.find_entry(entry) if entry is not None else 0
         self._lock = threading.Lock()
         self._closed = False
@@ -78,6 +82,11 @@ class Session(ABC):
     def entries(self) -> tuple[str, ...]:
         """Names of the programs of the pack."""
         return tuple(e.name for e in self._manifest.entries)
+
+    @property
+    def assets(self) -> Mapping[str, bytes]:
+        """Files of the pack beside the model, each read, and its hash checked, when it is asked for."""
+        return self._assets
 
     @property
     def device(self) -> str:

@@ -13,11 +13,13 @@ class TensorSpec:
         name: as in the user's model.
         dtype: NumPy's name of the element type.
         shape: a size per axis: an integer, or an expression over symbols such as "batch" or "2 * n".
+        default: what all elements of an input are when it is not fed; None where it must be fed.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    default: float | int | None = None
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class WebGpuSession(Session):
     """
 
     def __init__(self, pack: Pack, entry: str | None, reason: str) -> None:
-        super().__init__(pack.manifest, entry)
+        super().__init__(pack, entry)
         target = pack.manifest.targets.webgpu
         if target is None:
             raise DeviceError(f"{pack.path} was not converted for webgpu")

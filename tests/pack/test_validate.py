@@ -83,6 +83,30 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["entries"][0].update(constraints=[{"value": ["seq", 1, "+"], "reason": "why"}]),
         "entries[0].constraints[0].value: symbol 'seq' is not one of the entry's",
     ),
+    "symbol of an input that need not be fed": (
+        lambda m: m["entries"][0]["inputs"][0].update(default=0),
+        "entries[0].symbols[0].input: an input that need not be fed has no size of its own",
+    ),
+    "default of an output": (
+        lambda m: m["entries"][0]["outputs"][0].update(default=0),
+        "entries[0].outputs[0].default: 0 is no float32 of an input",
+    ),
+    "default that its dtype does not hold": (
+        lambda m: m["entries"][1]["inputs"][1].update(default=1e39),
+        "entries[1].inputs[1].default: 1e+39 is no float32 of an input",
+    ),
+    "default that is no number": (
+        lambda m: m["entries"][1]["inputs"][1].update(default=True),
+        "entries[1].inputs[1].default: expected a number, got True",
+    ),
+    "two assets of one name": (
+        lambda m: m["assets"][1].update(name="words.txt"),
+        "assets[1].name: 'words.txt' is there twice",
+    ),
+    "asset in another folder": (
+        lambda m: m["assets"][0].update(file="../words.txt"),
+        "assets[0].file: expected a plain file name",
+    ),
     "no target": (lambda m: m.update(targets={}), "targets: there is neither wasm nor webgpu"),
     "shard data past its end": (
         lambda m: m["weights"]["shards"][0].update(data=181),

@@ -46,6 +46,7 @@ DTYPES = (
     "float32",
 )
 
+WORDS = "ein kleines Boot\n小船\n".encode() * 1000
 Array = NDArray[Any]
 Json = dict[str, Any]
 Case = tuple[str, dict[str, Array], dict[str, Array]]  # entry, feeds, outputs
@@ -132,6 +133,13 @@ class Maker:
             {"file": file, "bytes": len(whole), "data": 8 + len(text), "chunks": chunks}
         )
 
+    def asset(self, name: str, data: bytes) -> None:
+        """A file that travels with the model."""
+        file = f"asset-{len(self.files)}"
+        self.files[file] = data
+        row = {"name": name, "file": file, "bytes": len(data), "sha256": sha256(data)}
+        self.manifest.setdefault("assets", []).append(row)
+
     def wasm(self, source: str, pages: int, weights: list[Json], entries: list[Json]) -> None:
         """The Wasm target, in two variants."""
         variants = []
@@ -180,9 +188,9 @@ def source(name: str) -> str:
     return (SOURCES / name).read_text()
 
 
-def spec(name: str, dtype: str, *shape: Dim) -> Json:
+def spec(name: str, dtype: str, *shape: Dim, **more: Any) -> Json:
     """An input or output of an entry."""
-    return {"name": name, "dtype": dtype, "shape": [to_rpn(d) for d in shape]}
+    return {"name": name, "dtype": dtype, "shape": [to_rpn(d) for d in shape], **more}
 
 
 def place(arena: int, offset: Dim, dtype: str = "float32") -> Json:
@@ -208,12 +216,17 @@ def dispatch(step: str, shader: int, bindings: list[list[Any]], word: Dim, threa
 
 
 def affine(wasm: bool = True) -> tuple[Maker, list[Case]]:
-    """Entries main (float16 weights, a dynamic batch), stretch (scalar, fill, copy), trap (traps on Wasm)."""
+    """Entries main (float16 weights, a dynamic batch), stretch (scalar, fill, copy), trap (traps on Wasm).
+
+    Assets are words.txt and empty.
+    """
     random = np.random.default_rng(0)
     weight = random.integers(-8, 9, (4, 3)).astype(np.float16) / np.float16(4)
     bias = np.array([0.5, -0.25, 1], np.float32)
     maker = Maker("affine")
     maker.weights({"weight": weight, "bias": bias})
+    maker.asset("words.txt", WORDS)
+    maker.asset("empty", b"")
     batch, n = symbol("batch"), symbol("n")
     stretched = {
         "symbols": [{"name": "n", "input": 0, "axis": 0}],
@@ -299,7 +312,10 @@ def affine(wasm: bool = True) -> tuple[Maker, list[Case]]:
 
 
 def dtypes(wasm: bool = True) -> tuple[Maker, list[Case]]:
-    """One input and output of each dtype that both devices take; see sources/dtypes.c."""
+    """One input and output of each dtype that both devices take; see sources/dtypes.c.
+
+    Only the first input must be fed; the others are filled with ones.
+    """
     maker = Maker("dtypes")
     n = symbol("n")
     names = [f"{dtype}_in" for dtype in DTYPES]
@@ -307,7 +323,10 @@ def dtypes(wasm: bool = True) -> tuple[Maker, list[Case]]:
         {
             "name": "main",
             "symbols": [{"name": "n", "input": 0, "axis": 0}],
-            "inputs": [spec(name, dtype, n) for name, dtype in zip(names, DTYPES, strict=True)],
+            "inputs": [
+                spec(name, dtype, n, **({"default": 1} if i else {}))
+                for i, (name, dtype) in enumerate(zip(names, DTYPES, strict=True))
+            ],
             "outputs": [spec(f"{dtype}_out", dtype, n) for dtype in DTYPES],
         }
     ]
@@ -347,11 +366,13 @@ def dtypes(wasm: bool = True) -> tuple[Maker, list[Case]]:
     )
     random = np.random.default_rng(1)
     cases: list[Case] = []
-    for size in (1, 5, 100):
+    for size, fed in ((1, len(names)), (5, len(names)), (100, len(names)), (3, 1), (1000, 4)):
         feeds, outputs = {}, {}
-        for name, dtype in zip(names, DTYPES, strict=True):
+        for i, (name, dtype) in enumerate(zip(names, DTYPES, strict=True)):
             low, high = (0, 2) if dtype == "bool" else (0, 127) if dtype.startswith("u") else (-128, 127)
-            feeds[name] = x = random.integers(low, high, size).astype(dtype)
+            x = random.integers(low, high, size).astype(dtype) if i < fed else np.ones(size, dtype)
+            if i < fed:
+                feeds[name] = x
             outputs[f"{dtype}_out"] = (
                 ~x if dtype == "bool" else x if dtype == "float16" else x + x.dtype.type(1)
             )

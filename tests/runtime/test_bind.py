@@ -36,6 +36,28 @@ def feeds(**changes: Any) -> Mapping[str, Any]:
     return {**good, **changes}
 
 
+OPTIONAL = Entry(
+    name="main",
+    symbols=(Symbol("n", 0, 0),),
+    inputs=(
+        Spec("x", DType.F32, ("n",)),
+        *(Spec(d.value, d, ("n", 2), default=1) for d in DType),
+        Spec("scale", DType.F32, (), default=-0.5),
+    ),
+    outputs=(),
+)
+
+
+def test_inputs_that_are_not_fed_are_filled() -> None:
+    x, *rest, scale = bind(OPTIONAL, {"x": [1.0, 2.0, 3.0]}).inputs
+    assert x.shape == (3,)
+    for tensor in rest:
+        np.testing.assert_array_equal(make_output(tensor), np.ones((3, 2), tensor.dtype))
+    assert make_output(scale) == np.float32(-0.5)
+    (_, half, *_) = bind(OPTIONAL, {"x": [1.0], "bool": [[False, True]]}).inputs
+    assert bytes(half.data) == b"\0\1"
+
+
 def test_good_feeds() -> None:
     bound = bind(ENTRY, feeds())
     assert bound.symbols == {"batch": 2, "seq": 5}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyruntime.errors import ModelError, UnsupportedError
@@ -16,10 +16,12 @@ class ImportedModel:
 
     Attributes:
         graph: the program in canonical ops; verified.
-        format: the source's format, as packs name it: "onnx".
-        sha256: of the model file's bytes, hex; files beside it (external weights) are not part of it.
-        opset: version of the format's default operator set.
+        format: the source's format, as packs name it: "onnx", "huggingface".
+        sha256: of the model file's bytes, hex; files beside it (external weights) are not part of it. Of a
+            folder, of the list of the files that were read, as sha256sum prints it.
+        opset: version of the format's default operator set; 0 where it has none.
         producer: the tool that wrote the file, as the file says; may be empty.
+        assets: files beside the model that its users need, such as tokenizer.json, by name.
     """
 
     graph: Graph
@@ -27,12 +29,19 @@ class ImportedModel:
     sha256: str
     opset: int
     producer: str = ""
+    assets: Mapping[str, Path] = field(default_factory=dict)
 
 
 def _onnx(source: Path | bytes, name: str | None) -> ImportedModel:
     from pyruntime_converter.frontends.onnx import import_model
 
     return import_model(source, name)
+
+
+def _folder(path: Path, name: str | None) -> ImportedModel:
+    from pyruntime_converter.frontends.huggingface import import_folder
+
+    return import_folder(path, name)
 
 
 _READERS: dict[str, Callable[[Path | bytes, str | None], ImportedModel]] = {".onnx": _onnx}
@@ -53,11 +62,11 @@ _RECOGNISED = {
 
 
 def read_model(source: str | Path | bytes, name: str | None = None) -> ImportedModel:
-    """Read a model file of any supported format (now: ONNX).
+    """Read a model of any supported format (now: ONNX files and Hugging Face folders).
 
     Args:
-        source: path of the file, or an ONNX model's bytes.
-        name: the graph's name; by default the file's name without its suffix.
+        source: path of the file or folder, or an ONNX model's bytes.
+        name: the graph's name; by default the file's name without its suffix, or the folder's.
 
     Raises:
         ModelError: the file is missing, damaged or inconsistent.
@@ -68,15 +77,15 @@ def read_model(source: str | Path | bytes, name: str | None = None) -> ImportedM
     path = Path(source)
     if not path.exists():
         raise ModelError(f"{path}: no such file")
+    if path.is_dir() and path.suffix.lower() not in _READERS:
+        return _folder(path, name)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        kind = _RECOGNISED.get(path.suffix.lower()) or (
-            "a folder" if path.is_dir() else f"a file with the suffix {path.suffix!r}"
-        )
+        kind = _RECOGNISED.get(path.suffix.lower()) or f"a file with the suffix {path.suffix!r}"
         raise UnsupportedError(
             "model format",
             str(path),
-            f"it is {kind}; supported are {', '.join(sorted(_READERS))} (ONNX)",
+            f"it is {kind}; supported are {', '.join(sorted(_READERS))} (ONNX) and folders with config.json",
             "Export the model to ONNX.",
         )
     return reader(path, name)

@@ -1,0 +1,130 @@
+"""Blocks that architectures share, as nodes of the IR with weights under the names of the checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Origin, Value
+from pyruntime.ops.builder import Builder
+from pyruntime_converter.frontends.huggingface.checkpoint import Checkpoint
+
+# names of activations in config.json -> op and attributes
+ACTIVATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "gelu": ("Gelu", {"approximate": "none"}),
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), ("Gelu", {"approximate": "tanh"})),
+    "quick_gelu": ("Swish", {"alpha": 1.702}),
+    **dict.fromkeys(("silu", "swish"), ("Swish", {})),
+    "relu": ("Relu", {}),
+    "tanh": ("Tanh", {}),
+}
+LOWEST = float(np.finfo(np.float32).min)
+
+
+class Blocks:
+    """Builds blocks whose weights are named `prefix` + the block's own name."""
+
+    def __init__(self, builder: Builder, weights: Checkpoint, prefix: str = "") -> None:
+        self.builder, self._weights, self._prefix = builder, weights, prefix
+
+    def op(self, op: str, *inputs: Value, **attrs: Any) -> Value:
+        """An op with one output; its origin is the last block's."""
+        return self.builder.one(op, *inputs, **attrs)
+
+    def scalar(self, number: float | int, dtype: DType = DType.F32) -> Value:
+        """A constant of rank 0."""
+        return self.builder.constant(number, dtype)
+
+    def weight(self, name: str, *shape: int) -> Value:
+        """A tensor of the checkpoint, of this shape."""
+        return self.builder.constant(
+            self._weights.array(self._prefix + name, shape), name=self._prefix + name
+        )
+
+    def enter(self, kind: str, name: str) -> None:
+        """Nodes from here on belong to this block of the model."""
+        self.builder.origin = Origin(kind, self._prefix + name)
+
+    def embedding(self, indices: Value, name: str, rows: int, width: int) -> Value:
+        """Rows of a table at integer indices in [0, rows)."""
+        self.enter("Embedding", name)
+        return self.op("Gather", self.weight(f"{name}.weight", rows, width), indices, axis=0)
+
+    def linear(self, x: Value, *names: str, width: int) -> Value:
+        """x [..., k] times each layer's weight [width, k], plus its bias [width], side by side: one product.
+
+        Several layers of equal width over one x share the product; the result is [..., len(names) * width].
+        """
+        depth = x.shape[-1]
+        assert isinstance(depth, int)
+        self.enter("Linear", names[0])
+        weights = [self.weight(f"{n}.weight", width, depth) for n in names]
+        biases = [self.weight(f"{n}.bias", width) for n in names]
+        product = self.op("MatMul", x, self._joined(weights, transposed=True))
+        return self.op("Add", product, self._joined(biases))
+
+    def _joined(self, values: list[Value], *, transposed: bool = False) -> Value:
+        """The constants one after another; rows become columns where `transposed`."""
+        arrays = [v.data for v in values if v.data is not None]
+        joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        return self.builder.constant(joined.T if transposed else joined, name=values[0].name)
+
+    def layer_norm(self, x: Value, name: str, epsilon: float) -> Value:
+        """Layer normalisation over the last axis."""
+        width = x.shape[-1]
+        assert isinstance(width, int)
+        self.enter("LayerNorm", name)
+        # checkpoints that were converted from TensorFlow have gamma and beta
+        old = f"{self._prefix}{name}.gamma" in self._weights
+        scale, bias = (
+            self.weight(f"{name}.{n}", width) for n in (("gamma", "beta") if old else ("weight", "bias"))
+        )
+        return self.op("LayerNormalization", x, scale, bias, axis=x.rank - 1, epsilon=epsilon)
+
+    def activation(self, x: Value, name: str) -> Value:
+        """One of ACTIVATIONS."""
+        op, attrs = ACTIVATIONS[name]
+        return self.op(op, x, **attrs)
+
+    def seen(self, mask: Value) -> Value:
+        """Which keys queries see, [batch, 1, 1, sequence]: those where mask [batch, sequence] is not 0."""
+        batch, sequence = mask.shape
+        self.enter("Mask", mask.name)
+        return self.op("Reshape", self.op("Cast", mask, to=DType.BOOL), shape=(batch, 1, 1, sequence))
+
+    def attention(self, name: str, query: Value, key: Value, value: Value, seen: Value) -> Value:
+        """Scaled dot-product attention of [batch, heads, sequence, size] to the keys that are seen.
+
+        Where there are none, all are seen alike, as in Transformers. The result is
+        [batch, sequence, heads * size]. Vaswani et al., "Attention Is All You Need", 2017.
+        """
+        batch, heads, sequence, size = query.shape
+        assert isinstance(size, int)
+        self.enter("Attention", name)
+        context = self.op("Attention", query, key, value, seen, scale=1 / math.sqrt(size), fill=LOWEST)
+        rows = self.op("Transpose", context, perm=(0, 2, 1, 3))
+        return self.op("Reshape", rows, shape=(batch, sequence, heads * size))
+
+    def heads(self, x: Value, count: int, parts: int = 1) -> list[Value]:
+        """x [batch, sequence, parts * width] as `parts` values [batch, count, sequence, width // count]."""
+        batch, sequence, width = x.shape
+        assert isinstance(width, int)
+        size = width // (parts * count)
+        split = self.op("Reshape", x, shape=(batch, sequence, parts, count, size))
+        return [self._head(split, part, (batch, sequence, count, size)) for part in range(parts)]
+
+    def _head(self, split: Value, part: int, shape: tuple[Dim, ...]) -> Value:
+        batch, sequence, count, size = shape
+        taken = self.op(
+            "Slice",
+            split,
+            starts=(0, 0, part, 0, 0),
+            sizes=(batch, sequence, 1, count, size),
+            steps=(1,) * 5,
+        )
+        return self.op("Transpose", self.op("Reshape", taken, shape=shape), perm=(0, 2, 1, 3))
