@@ -313,6 +313,63 @@ class Pool(KernelCall):
         yield from self.inputs
 
 
+@dataclass(frozen=True)
+class Phase:
+    """One product within a step of a recurrence, and what becomes of its sums.
+
+    Sum g of unit u is the sum over k of weight[k, g, u] times element k of slot `source`. `weight` has
+    strides (d, k, g, u); with `panels` it is stored per direction as [units / panels rounded up][k][g]
+    [panels], zero-filled at the end, and only its stride along d is used. `updates` gives slots their new
+    values: all trees see the slots as they were before the phase.
+    """
+
+    source: int
+    sums: int
+    weight: View
+    panels: int
+    updates: tuple[tuple[int, Scalar], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurrence(KernelCall):
+    """A layer that carries state from step to step, as LSTM and GRU do, in float32.
+
+    The iteration space is (t, d, b, u): steps, directions, batch, units; `inputs` and `output` are over it.
+    Each (d, b) has `slots` vectors of `units` values. In the trees Acc(s) is slot s at u, and Acc(slots + g)
+    sum g of the present phase. A direction runs through time forward or, where `reverse` says so, backward;
+    after the last phase of a step slot 0 is stored to output at t, unless `keeps_steps` is false.
+
+    `initial` numbers, for the first slots, the operands (over d, b, u) that they begin with; None is zero, as
+    all further slots are. `finals` are views over (d, b, u) of the output's tensor that take these first
+    slots at the end; None is for one that nothing reads. `lengths` numbers an int32 operand (over b): row b
+    runs through its first so many steps, forward or backward, and output is zero at the others. Lengths
+    outside 0 to `steps` count as the nearer.
+    """
+
+    template: ClassVar[str] = "recurrence"
+    steps: Dim
+    batch: Dim
+    units: int
+    reverse: tuple[bool, ...]
+    slots: int
+    initial: tuple[int | None, ...]
+    lengths: int | None = None
+    phases: tuple[Phase, ...]
+    keeps_steps: bool = True
+    finals: tuple[View | None, ...]
+
+    def reads(self) -> Iterator[View]:
+        """The weights of the phases, then the operands."""
+        yield from (phase.weight for phase in self.phases)
+        yield from self.inputs
+
+    @property
+    def operations(self) -> Dim:
+        """Multiplications and additions of the products."""
+        sums = sum(phase.sums for phase in self.phases)
+        return self.steps * self.batch * (2 * len(self.reverse) * sums * self.units * self.units)
+
+
 @dataclass
 class Program:
     """What runs for one entry: the calls in order, and the tensors that the host fills and reads.

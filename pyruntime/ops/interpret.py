@@ -24,8 +24,10 @@ from pyruntime.ir.kernel import (
     KernelCall,
     Map,
     MatMul,
+    Phase,
     Pool,
     Program,
+    Recurrence,
     Row,
     Tensor,
     View,
@@ -330,6 +332,64 @@ def _inside(window: Window, before: Sizes, axis: int, out: int, limits: tuple[in
     return np.asarray(((position >= limits[0]) & (position < limits[1])).sum(axis=1))
 
 
+def _recurrence(run: _Run, call: Recurrence) -> None:
+    sizes = (steps, directions, batch, units) = (
+        run.dim(call.steps),
+        len(call.reverse),
+        run.dim(call.batch),
+        call.units,
+    )
+    operands = [run.load(view, sizes) for view in call.inputs]
+    lengths = np.full(batch, steps)
+    if call.lengths is not None and steps:
+        lengths = np.clip(operands[call.lengths][0, 0, :, 0], 0, steps)
+    weights = [_phase_weight(run, call, phase) for phase in call.phases]
+    row, unit = np.arange(batch)[:, None], np.arange(units)
+    outputs = np.zeros(sizes, np.float32)
+    finals = np.zeros((call.slots, directions, batch, units), np.float32)
+    starts = [None if i is None else run.load(call.inputs[i], (1, *sizes[1:]))[0] for i in call.initial]
+    for d, reverse in enumerate(call.reverse):
+        slots = finals[:, d]
+        for slot, start in enumerate(starts):
+            slots[slot] = 0 if start is None else start[d]
+        for step in range(steps):
+            active = (step < lengths)[:, None]
+            t = np.where(active & reverse, lengths[:, None] - 1 - step, step)
+            here = [a[t[:, 0], d, row[:, 0]] for a in operands]
+            for phase, weight in zip(call.phases, weights, strict=True):
+                with np.errstate(all="ignore"):
+                    sums = np.einsum("bk,kgu->gbu", _wide(slots[phase.source]), weight[d], optimize=True)
+                acc = [*slots.copy(), *_narrow(sums, slots.dtype)]
+                for slot, tree in phase.updates:
+                    value = evaluate(
+                        tree,
+                        here,
+                        index=(t, np.array(d), row, unit),
+                        acc=acc,
+                        sizes=run.dims(call.size_values),
+                    )
+                    slots[slot] = np.where(active, value, slots[slot])
+            outputs[t[:, 0], d, row[:, 0]] = np.where(active, slots[0], 0)
+    if call.keeps_steps:
+        run.store(call.output, sizes, outputs)
+    for view, final in zip(call.finals, finals, strict=False):
+        if view is not None:
+            run.store(view, sizes[1:], final)
+
+
+def _phase_weight(run: _Run, call: Recurrence, phase: Phase) -> Array:
+    """The weight of a phase over (d, k, g, u), in float64."""
+    shape = (len(call.reverse), call.units, phase.sums, call.units)
+    if not phase.panels:
+        return _wide(run.load(phase.weight, shape))
+    flat, stride = run.memory[phase.weight.tensor], run.dim(phase.weight.strides[0])
+    start, rows = run.dim(phase.weight.offset), call.units * phase.sums
+    matrices = [
+        unpack_panels(flat[start + d * stride :], rows, call.units, phase.panels) for d in range(shape[0])
+    ]
+    return _wide(np.stack(matrices)).reshape(shape)
+
+
 _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Map: _map,
     Row: _row,
@@ -338,6 +398,7 @@ _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Attention: _attention,
     Conv: _conv,
     Pool: _pool,
+    Recurrence: _recurrence,
 }
 
 

@@ -16,7 +16,12 @@ from pyruntime.ops.definition import Case, definition
 Array = NDArray[Any]
 
 # inputs that models give as constants and that lowering wants so
-ALWAYS_CONSTANT = {"Conv": (1, 2), "BatchNormalization": (1, 2, 3, 4), "Embedding": (0,)}
+ALWAYS_CONSTANT = {
+    "Conv": (1, 2),
+    "BatchNormalization": (1, 2, 3, 4),
+    "Embedding": (0,),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1,)),
+}
 # ops whose second operand is as often a weight: both ways are tested
 SOMETIMES_CONSTANT = ("Add", "Gather", "MatMul", "Mul", "Where")
 # three spatial axes have no kernels yet; tests/converter checks that they say so

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from pyruntime.ops.definition import definition
+from pyruntime.ops.recurrent import Recurrent
+
 Array = NDArray[Any]
 Attrs = Mapping[str, Any]
 Inputs = Sequence[Array | None]
@@ -173,6 +176,41 @@ def _rotary_embedding(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("RotaryEmbedding", [x, *whole, turn], {}, body=body)
 
 
+def _recurrent(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
+    """With the identity as input weights, and with a bias for what is added to a recurrent product alone."""
+
+    def translate(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+        padded: list[Array | None] = [*inputs, *[None] * (6 - len(inputs))]
+        x, weights, lengths, *others = padded
+        assert x is not None
+        assert weights is not None
+        directions, rows, units = weights.shape
+        definition_ = definition(op)
+        assert isinstance(definition_, Recurrent)
+        functions = [a for chosen in definition_.activations(attrs) for a in chosen]
+        direction = "bidirectional" if directions > 1 else "reverse" if attrs["reverse"][0] else "forward"
+        given: dict[str, Any] = {
+            "hidden_size": units,
+            "direction": direction,
+            "activations": [a.name for a in functions],
+            "activation_alpha": [a.alpha for a in functions if a.alpha is not None],
+            "activation_beta": [a.beta for a in functions if a.beta is not None],
+            **{k: int(v) for k, v in attrs.items() if isinstance(v, bool)},
+        }
+        if attrs["clip"] is not None:
+            given["clip"] = attrs["clip"]
+        identity = np.eye(directions * rows, dtype=x.dtype).reshape(directions, rows, -1)
+        states, bias = others[: definition_.states], None
+        extra = others[definition_.states :]
+        if op == "GRU" and extra[0] is not None:
+            bias, extra = np.zeros((directions, 2 * rows), x.dtype), []
+            bias[:, -units:] = others[1]
+        all_inputs = [x, identity, weights, bias, lengths, *states, *extra]
+        return OnnxNode(op, all_inputs, {k: v for k, v in given.items() if v != []}, opset=14)
+
+    return translate
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Attention": _attention,
@@ -183,6 +221,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "CumSum": _cumulative("CumSum"),
     "DimTensor": _dim_tensor,
     "Embedding": _embedding,
+    **{op: _recurrent(op) for op in ("LSTM", "GRU", "RNN")},
     "Expand": _with("shape", op="Expand"),
     "MaxPool": _pool("MaxPool"),
     "OneHot": _one_hot,

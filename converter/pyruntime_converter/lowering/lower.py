@@ -210,12 +210,15 @@ class Lowering:
     def _emit(self, lazy: Lazy, output: View) -> None:
         origin = self._origin_of(lazy)
         template = "map" if lazy.host is None else type(lazy.host).__name__.removesuffix("Host").lower()
-        name = f"{template} {origin.name}"
-        self._names[name] = self._names.get(name, 0) + 1
-        if self._names[name] > 1:
-            name = f"{name} ({self._names[name]})"
+        name = self.call_name(template, origin)
         call: KernelCall = lazy.host.emit(name, lazy, output) if lazy.host else emit_map(name, lazy, output)
         self.program.calls.append(call)
+
+    def call_name(self, template: str, origin: Origin) -> str:
+        """A name that no other call has."""
+        name = f"{template} {origin.name}"
+        self._names[name] = self._names.get(name, 0) + 1
+        return name if self._names[name] == 1 else f"{name} ({self._names[name]})"
 
     def _origin_of(self, lazy: Lazy) -> Origin:
         """The structured op that names a kernel, or the last of a chain of elementwise ones."""

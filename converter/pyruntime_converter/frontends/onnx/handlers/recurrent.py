@@ -1,0 +1,126 @@
+"""Recurrent layers: the input's product becomes a MatMul over all steps, the rest an op of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime.ops.builder import dims_of
+from pyruntime.ops.definition import definition
+from pyruntime.ops.recurrent import ACTIVATIONS, Activation, Recurrent
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+
+REVERSE = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+_NAMES = {name.lower(): name for name in ACTIVATIONS}
+
+
+@handles("LSTM", "GRU", "RNN")
+def recurrent(ctx: NodeContext) -> list[Value]:
+    """All three in all opsets; half precision is computed in single."""
+    op = definition(ctx.op)
+    assert isinstance(op, Recurrent)
+    x, w, r = (ctx.input(i) for i in range(3))
+    bias, lengths, *states = (ctx.optional(i) for i in range(3, 5 + op.states))
+    further = ctx.optional(5 + op.states) if ctx.op == "LSTM" else None
+    dtype = x.dtype
+    if dtype is DType.F64:
+        ctx.fail("it computes in float64", "Convert the model to float32.")
+    x, w, r = (ctx.cast(v, DType.F32) for v in (x, w, r))
+    bias, further, *states = (v if v is None else ctx.cast(v, DType.F32) for v in (bias, further, *states))
+    if x.rank != 3 or w.rank != 3 or r.rank != 3:
+        ctx.invalid(f"X, W and R of rank {x.rank}, {w.rank} and {r.rank}, not 3")
+    attrs = _attributes(ctx, op, r)
+    batch_first = bool(ctx.attr("layout"))
+    if batch_first:
+        x = _swapped(ctx, x)
+        states = [v if v is None else _swapped(ctx, v) for v in states]
+    if lengths is not None:
+        known = dims_of(lengths)
+        if known is not None and all(length == x.shape[0] for length in known):
+            lengths = None
+    gates, recurrent_bias = _projected(ctx, x, w, bias, apart=attrs.get("linear_before_reset", False))
+    if recurrent_bias is not None:
+        further = recurrent_bias
+    results = ctx.builder.emit(ctx.op, [gates, r, lengths, *states, *_given(further)], attrs)
+    results = [ctx.cast(v, dtype) for v in results]
+    if not batch_first:
+        return results
+    every, *finals = results
+    return [ctx.one("Transpose", every, perm=(2, 0, 1, 3)), *(_swapped(ctx, v) for v in finals)]
+
+
+def _given(value: Value | None) -> list[Value]:
+    return [] if value is None else [value]
+
+
+def _swapped(ctx: NodeContext, value: Value) -> Value:
+    """value with its first two axes exchanged."""
+    return ctx.one("Transpose", value, perm=(1, 0, 2))
+
+
+def _attributes(ctx: NodeContext, op: Recurrent, r: Value) -> dict[str, Any]:
+    """The canonical op's attributes."""
+    reverse = REVERSE[ctx.choice("direction", *REVERSE)]
+    hidden = ctx.attr("hidden_size")
+    if hidden is not None and hidden != r.shape[-1]:
+        ctx.invalid(f"hidden_size is {hidden}, R has {r.shape[-1]} columns")
+    ctx.attr("output_sequence")  # of the first opset: outputs are what the node names
+    clip = ctx.attr("clip")
+    attrs: dict[str, Any] = {
+        "reverse": reverse,
+        "activations": _activations(ctx, op, len(reverse)),
+        "clip": float(clip) if clip else None,
+    }
+    return {**attrs, **{k: bool(ctx.attr(k)) for k in op.attrs if k not in attrs}}
+
+
+def _activations(ctx: NodeContext, op: Recurrent, directions: int) -> tuple[tuple[Activation, ...], ...]:
+    """The functions of each direction; parameters go to those that have one, in order, while they last."""
+    count = len(op.functions)
+    names = ctx.attr("activations") or op.functions * directions
+    if ctx.op == "RNN" and directions == 1:
+        names = names[:1]  # two are its default, whatever the direction
+    if len(names) != count * directions:
+        ctx.invalid(f"{len(names)} activations for {directions} directions of {count}")
+    alphas, betas = (list(ctx.attr(f"activation_{p}") or ()) for p in ("alpha", "beta"))
+    found: list[Activation] = []
+    for name in names:
+        known = _NAMES.get(str(name).lower())
+        if known is None:
+            ctx.fail(f"activation {name!r} is not one of {', '.join(ACTIVATIONS)}")
+        default = ACTIVATIONS[known]
+        alpha = default.alpha if default.alpha is None or not alphas else float(alphas.pop(0))
+        beta = default.beta if default.beta is None or not betas else float(betas.pop(0))
+        found.append(Activation(known, alpha, beta))
+    if alphas or betas:
+        ctx.fail(f"activation parameters {[*alphas, *betas]} belong to no activation")
+    return tuple(tuple(found[d * count : (d + 1) * count]) for d in range(directions))
+
+
+def _projected(
+    ctx: NodeContext, x: Value, w: Value, bias: Value | None, *, apart: bool
+) -> tuple[Value, Value | None]:
+    """x [steps, batch, inputs] times w [directions, rows, inputs], plus both biases [directions, 2 * rows].
+
+    With `apart` (GRU) the recurrent bias of the last of three gates comes second, not added.
+    """
+    directions, rows, inputs = w.shape
+    matrix = ctx.one("Transpose", ctx.reshape(w, (directions * rows, inputs)), perm=(1, 0))
+    gates = ctx.one("MatMul", x, matrix)
+    if bias is None:
+        return gates, None
+    if bias.shape != (directions, 2 * rows):
+        ctx.invalid(f"B of shape {bias.shape}, not {(directions, 2 * rows)}")
+    own, recurrent = slice_axis(ctx, bias, 1, 0, rows), slice_axis(ctx, bias, 1, rows, rows)
+    kept = None
+    if apart:
+        added = rows // 3 * 2
+        kept = slice_axis(ctx, recurrent, 1, added, rows // 3)
+        recurrent = slice_axis(ctx, recurrent, 1, 0, added)
+        first = ctx.one("Add", slice_axis(ctx, own, 1, 0, added), recurrent)
+        total = ctx.one("Concat", first, slice_axis(ctx, own, 1, added, rows // 3), axis=1)
+    else:
+        total = ctx.one("Add", own, recurrent)
+    return ctx.one("Add", gates, ctx.reshape(total, (directions * rows,))), kept

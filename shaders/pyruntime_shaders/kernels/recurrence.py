@@ -1,0 +1,148 @@
+"""Recurrent layers: a workgroup per row and direction walks through time with its state in workgroup memory.
+
+Threads take units, and where units are few, several lanes share the sums of one. Vectors that products read
+lie in workgroup memory; all others stay with the threads of their units.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Phase, Recurrence
+from pyruntime.ir.scalar import Acc, walk
+from pyruntime_shaders.module import Kernel, Module, fold
+
+THREADS = 256  # of a workgroup, at most
+STORAGE = 16384  # bytes of workgroup memory that every device has
+LANES = 8  # that share a unit, at most
+AXES = ("t", "d", "b", "u")
+
+
+class Shape(NamedTuple):
+    """How a workgroup is laid over units: `width` at a time, `chunks` times, `lanes` threads on each."""
+
+    width: int
+    chunks: int
+    lanes: int
+
+    @property
+    def threads(self) -> int:
+        """Threads of the workgroup."""
+        return self.width * self.lanes
+
+
+class Slot(NamedTuple):
+    """A vector of state: where its element for a unit is, and how it begins and ends."""
+
+    number: int
+    shared: bool
+    initial: str
+    final: str
+
+    @property
+    def element(self) -> str:
+        """The element of the present unit."""
+        return f"slot_{self.number}[{'u' if self.shared else 'chunk'}]"
+
+
+class Step(NamedTuple):
+    """A phase as the template prints it."""
+
+    source: int
+    sums: tuple[tuple[str, str], ...]  # name of the sum, and the weight that it takes at (k, u)
+    reads: tuple[int, ...]  # slots that the trees use
+    statements: tuple[str, ...]
+    updates: tuple[tuple[int, str], ...]
+
+
+def prepare(call: Recurrence) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for more units than workgroup memory holds."""
+    directions, shape = len(call.reverse), choose(call.units)
+    module = Module(call, AXES, (call.steps, directions, call.batch, call.units))
+    most = max(p.sums for p in call.phases)
+    for index in range(call.slots + most):
+        module.accumulates(index, DType.F32)
+    shared = {p.source for p in call.phases}
+    bytes_ = 4 * (len(shared) * shape.width * shape.chunks + (most * shape.threads if shape.lanes > 1 else 0))
+    if bytes_ > STORAGE:
+        raise module.unsupported(
+            f"{call.units} units take {bytes_} bytes of workgroup memory, devices have {STORAGE}"
+        )
+    slots = tuple(
+        Slot(
+            number,
+            number in shared,
+            _start(call, number),
+            _end(module, call, number),
+        )
+        for number in range(call.slots)
+    )
+    rows = call.batch * directions
+    return [
+        module.finish(
+            "recurrence",
+            (*fold(rows), 1),
+            slots=slots,
+            phases=tuple(_step(module, call, number, phase) for number, phase in enumerate(call.phases)),
+            most_sums=most,
+            shape=shape,
+            rows=module.word("rows", rows, "u32"),
+            batch=module.word("batch", call.batch, "u32"),
+            steps=module.word("steps", call.steps),
+            units=module.word("units", call.units),
+            lengths="" if call.lengths is None else f"load_{call.lengths}(0, d, b, 0)",
+            reverse="d == 1" if len(set(call.reverse)) > 1 else str(call.reverse[0]).lower(),
+            keeps_steps=call.keeps_steps,
+        )
+    ]
+
+
+def choose(units: int) -> Shape:
+    """A workgroup for so many units: lanes where there are few, chunks where there are many."""
+    width = min(max(1 << (units - 1).bit_length(), 8), THREADS)
+    return Shape(width, -(-units // width), max(min(THREADS // width, width // 4, LANES), 1))
+
+
+def _start(call: Recurrence, slot: int) -> str:
+    operand = call.initial[slot] if slot < len(call.initial) else None
+    return "0.0f" if operand is None else f"load_{operand}(0, d, b, u)"
+
+
+def _end(module: Module, call: Recurrence, slot: int) -> str:
+    view = call.finals[slot] if slot < len(call.finals) else None
+    if view is None:
+        return ""
+    return f"{module.buffer(view.tensor)}[{module.position(f'final_{slot}', view, AXES[1:])}]"
+
+
+def _step(module: Module, call: Recurrence, number: int, phase: Phase) -> Step:
+    assert phase.panels in (0, 8), call.name
+    trees = [tree for _, tree in phase.updates]
+    block, leaves = module.block(trees), [n for tree in trees for n in walk(tree)]
+    return Step(
+        phase.source,
+        tuple(
+            (
+                f"acc_{call.slots + g}",
+                f"{module.buffer(phase.weight.tensor)}[{_weight(module, number, phase, g)}]",
+            )
+            for g in range(phase.sums)
+        ),
+        tuple(sorted({n.index for n in leaves if isinstance(n, Acc) and n.index < call.slots})),
+        block.statements,
+        tuple((slot, value) for (slot, _), value in zip(phase.updates, block.values, strict=True)),
+    )
+
+
+def _weight(module: Module, number: int, phase: Phase, gate: int) -> str:
+    """Where the weight of sum `gate` at (d, k, u) lies."""
+    name, view = f"weight_{number}", phase.weight
+    if not phase.panels:
+        return module.position(name, view, ("d", "k", str(gate), "u"))
+    units = module.word("units", module.sizes[-1])
+    row = f"((u >> 3u) * {units} + k) * {8 * phase.sums} + {8 * gate} + (u & 7)"
+    terms = [] if view.offset == 0 else [module.word(f"{name}_offset", view.offset)]
+    if module.sizes[1] != 1:
+        terms.append(f"d * {module.word(f'{name}_stride', view.strides[0])}")
+    return " + ".join([*terms, row])

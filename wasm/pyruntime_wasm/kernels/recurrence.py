@@ -1,0 +1,179 @@
+"""Recurrent layers: the products of all rows of a step, then the state's update, four units at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Phase, Recurrence
+from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
+from pyruntime_wasm.kernels import Argument, render_template
+from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
+from pyruntime_wasm.printer import VECTOR, Printer, nodes, vectorisable
+
+PANELS = 8
+ACCUMULATORS = 12  # vectors of sums that a tile keeps in registers
+CHAINS = 8  # independent sums that keep the multiplier busy
+
+
+@dataclass
+class _Update:
+    """The update of one phase: a C function over the units of a row, and what is passed to it."""
+
+    call: Recurrence
+    operands: dict[int, Operand]
+    signature: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    body: list[str] = field(default_factory=list)
+
+    def add(self, type_: str, name: str, argument: str) -> None:
+        """Declare a parameter."""
+        self.signature.append(f"{type_} {name}")
+        self.arguments.append(argument)
+
+    def render(self, phase: Phase, out: Operand | None) -> None:
+        """Print the trees; with `out`, slot 0 goes there too."""
+        trees = [tree for _, tree in phase.updates]
+        assert all(map(vectorisable, trees)), self.call.name
+        used = [n for tree in trees for n in nodes(tree)]
+        kept = {n.index for n in used if isinstance(n, Acc) and n.index < self.call.slots}
+        for slot in sorted(kept | {s for s, _ in phase.updates}):
+            self.add("float *", f"slot{slot}", f"slots + {slot} * slot + b * row")
+        self.add("const float *", "sums", f"sums + b * {phase.sums} * row")
+        self.add("int32_t", "row", "row")
+        for number in sorted({n.operand for n in used if isinstance(n, Load)}):
+            operand = self.operands[number]
+            self.add("const float *", operand.name, operand.at("t", "d", "b"))
+            if operand.strides[-1].isidentifier():
+                self.add("int32_t", operand.strides[-1], operand.strides[-1])
+        for size in sorted({n.slot for n in used if isinstance(n, Size)}):
+            self.add("int32_t", f"size{size}", f"size{size}")
+        if any(isinstance(n, Index) for n in used):
+            for axis in "tdb":
+                self.add("int32_t", axis, axis)
+        self.add("int32_t", "units", "units")
+        if out:
+            self.add("float *", "out", out.at("t", "d", "b"))
+        printer = Printer(VECTOR, self._leaf)
+        values = [(slot, printer.value(tree)) for slot, tree in phase.updates]
+        self.body = printer.statements + [f"f32x4_store(slot{slot} + u, {v});" for slot, v in values]
+        if out:
+            self.body.append(f"f32x4_store_partial(out + u, {dict(values)[0]}, units - u);")
+
+    def _leaf(self, node: Scalar) -> str:
+        match node:
+            case Acc():
+                if node.index < self.call.slots:
+                    return f"f32x4_load(slot{node.index} + u)"
+                return f"f32x4_load(sums + {node.index - self.call.slots} * row + u)"
+            case Load():
+                operand = self.operands[node.operand]
+                memory = VECTOR.classes[operand.dtype].memory
+                match operand.strides[-1]:
+                    case "0":
+                        return f"{memory}_load_splat({operand.name})"
+                    case "1":
+                        return f"{memory}_load({operand.name} + u)"
+                    case stride:
+                        return f"{memory}_gather({operand.name} + u * {stride}, {stride}, units - u)"
+            case Index():
+                return "i32x4_ramp(u)" if node.axis == 3 else f"i32x4_splat({'tdb'[node.axis]})"
+            case Size():
+                return f"i32x4_splat(size{node.slot})"
+            case _:
+                raise AssertionError(f"{type(node).__name__} is no leaf")
+
+
+@dataclass
+class _Signature:
+    """A call's parameters, with the operands that they declare."""
+
+    call: Recurrence
+    parameters: Parameters = field(default_factory=Parameters)
+
+    def __post_init__(self) -> None:
+        call, parameters = self.call, self.parameters
+        finals = [(s, v) for s, v in enumerate(call.finals) if v is not None]
+        for view in (*call.reads(), call.output, *(v for _, v in finals)):
+            require_plain(call, view)
+        for name, size in (("steps", call.steps), ("batch", call.batch), ("units", call.units)):
+            parameters.dim(name, size)
+        self.out = parameters.view("out", call.output, written=True)
+        assert self.out.strides[-1] == "1", f"{call.name}: units are not adjacent"
+        self.finals = [(s, parameters.view(f"final{s}", v, written=True)) for s, v in finals]
+        self.weights = [parameters.view(f"w{i}", p.weight) for i, p in enumerate(call.phases)]
+        self.operands = {i: parameters.view(f"in{i}", v) for i, v in enumerate(call.inputs)}
+        used = [n for p in call.phases for _, tree in p.updates for n in nodes(tree)]
+        for slot in sorted({n.slot for n in used if isinstance(n, Size)}):
+            parameters.dim(f"size{slot}", call.size_values[slot])
+        parameters.scratch()
+
+
+class RecurrenceKernel:
+    """See `pyruntime_wasm.kernels.Kernel`."""
+
+    def key(self, call: Recurrence) -> Hashable:
+        """The code itself."""
+        return self.render(call, "recurrence")
+
+    def render(self, call: Recurrence, name: str) -> str:
+        """The C function, with the products and the update of each phase."""
+        s = _Signature(call)
+        last = len(call.phases) - 1
+        assert 0 in dict(call.phases[last].updates), f"{call.name}: the last phase leaves slot 0 as it is"
+        return render_template(
+            "recurrence",
+            name=name,
+            signature=s.parameters.signature,
+            reverse=call.reverse,
+            slots=call.slots,
+            phases=[
+                self._phase(s, p, w, keeps=call.keeps_steps and i == last)
+                for i, (p, w) in enumerate(zip(call.phases, s.weights, strict=True))
+            ],
+            most_gates=max(p.sums for p in call.phases),
+            repacks=not all(p.panels for p in call.phases),
+            lengths="" if call.lengths is None else s.operands[call.lengths].at("0", "d", "b"),
+            initial=[
+                (slot, s.operands[i].at("0", "d", "b"), s.operands[i].strides[-1])
+                for slot, i in enumerate(call.initial)
+                if i is not None
+            ],
+            finals=[(slot, operand.at("d", "b")) for slot, operand in s.finals],
+            keeps_steps=call.keeps_steps,
+            out_at_step=s.out.at("step", "d", "b"),
+        )
+
+    def _phase(self, s: _Signature, phase: Phase, weight: Operand, *, keeps: bool) -> dict[str, object]:
+        assert phase.panels in (0, PANELS), s.call.name
+        update = _Update(s.call, s.operands)
+        update.render(phase, s.out if keeps else None)
+        vectors = 2 if phase.sums <= 2 else 1
+        return {
+            "gates": phase.sums,
+            "source": phase.source,
+            "rows": max(ACCUMULATORS // (phase.sums * vectors), 1),
+            "vectors": vectors,
+            "chains": max(CHAINS // (2 * phase.sums), 1),
+            "panels": phase.panels,
+            "strides": weight.strides,
+            "signature": ", ".join(update.signature),
+            "arguments": ", ".join(update.arguments),
+            "body": update.body,
+        }
+
+    def scratch(self, call: Recurrence) -> Dim:
+        """The slots and the sums of a phase, for all rows; weights that must be packed."""
+        row = -(-call.units // PANELS) * PANELS
+        most = max(p.sums for p in call.phases)
+        packed = sum(p.sums for p in call.phases if not p.panels) * row * call.units
+        return (call.batch * ((call.slots + most) * row) + packed) * DType.F32.bytes
+
+    def arguments(self, call: Recurrence) -> Sequence[Argument]:
+        """Sizes, output, final states, weights, operands, scratch."""
+        return _Signature(call).parameters.arguments
+
+
+KERNEL = RecurrenceKernel()
