@@ -19,7 +19,13 @@ class Target(StrEnum):
 
 
 def convert(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model: an .onnx file.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="The trained model: an .onnx file, or a folder with config.json and safetensors.",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Argument(
@@ -46,6 +52,10 @@ def convert(
             help="The C compiler for Wasm: emcc, clang, zig, or the path of one.", show_default=False
         ),
     ] = None,
+    asset: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file that travels in the pack under its own name; repeat for several."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a pack that is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     json: Json = False,
@@ -56,7 +66,7 @@ def convert(
     from pyruntime.cli import look
     from pyruntime.cli.progress import ConversionProgress
 
-    path = out or Path(f"{model.stem}.pack")
+    path = out or Path(f"{model.resolve().name if model.is_dir() else model.stem}.pack")
     if not force and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise typer.BadParameter(f"{path} is there already; --force replaces it", param_hint="OUT")
     with ConversionProgress(look.stderr(), quiet=quiet) as progress:
@@ -67,6 +77,7 @@ def convert(
             weights=weights,
             name=name,
             compiler=compiler,
+            assets={file.name: file for file in asset or ()},
             progress=progress,
         )
     if json:

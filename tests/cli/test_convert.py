@@ -12,8 +12,10 @@ import pyruntime
 from pyruntime.cli import conversion
 from pyruntime.cli.progress import ConversionProgress
 from pyruntime.errors import CompilerError, UnsupportedError
+from pyruntime.pack.reader import Pack
 from pyruntime.pack.report import KernelStep, Report
 from tests.cli.conftest import Invoke
+from tests.garden.folders import Model
 
 
 def test_a_model_becomes_a_pack(invoke: Invoke, model: Path) -> None:
@@ -33,6 +35,36 @@ def test_report_as_json(invoke: Invoke, model: Path) -> None:
     assert (told["name"], told["targets"], told["path"]) == ("mine", ["webgpu"], "out.zip")
     assert told["files"]
     assert Path("out.zip").is_file()
+
+
+def test_a_folder_becomes_a_pack_with_its_tokenizer(invoke: Invoke) -> None:
+    Model().write(Path("tiny.bert"))
+    Path("words.txt").write_text("a small boat")
+    result = invoke("convert", "tiny.bert", "--asset", "words.txt", "-t", "webgpu")
+    assert result.exit_code == 0, result.output
+    for part in ("tiny.bert.pack", "huggingface · ", "batch × sequence", "last_hidden_state", "tokenizer-"):
+        assert part in result.stdout
+    with Pack("tiny.bert.pack") as pack:
+        assert [a.name for a in pack.manifest.assets] == [
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "words.txt",
+        ]
+        assert pack.read(pack.manifest.assets[-1]) == b"a small boat"
+
+
+def test_an_asset_that_is_not_there(invoke: Invoke, model: Path) -> None:
+    result = invoke("convert", model, "--asset", "none.txt", "-t", "webgpu")
+    assert (result.exit_code, "none.txt" in result.stderr) == (1, True), result.output
+
+
+@pytest.mark.wasm
+@pytest.mark.usefixtures("compiler")
+def test_a_folder_is_run(invoke: Invoke) -> None:
+    Model().write(Path("tiny"))
+    result = invoke("run", "tiny", "-r", "-s", "batch=2", "-s", "sequence=5", "-d", "wasm")
+    assert result.exit_code == 0, result.output
+    assert "2 × 5 × 36" in result.stdout
 
 
 def test_quiet_prints_nothing(invoke: Invoke, model: Path) -> None:
@@ -82,6 +114,7 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
         "weights": "f16",
         "name": None,
         "compiler": "zig",
+        "assets": {},
     }
 
 

@@ -78,14 +78,17 @@ def read_model(source: str | Path | bytes, name: str | None = None) -> ImportedM
     if not path.exists():
         raise ModelError(f"{path}: no such file")
     if path.is_dir() and path.suffix.lower() not in _READERS:
-        return _folder(path, name)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
+        kind = "a TensorFlow SavedModel" if (path / "saved_model.pb").exists() else ""
+        if not kind:
+            return _folder(path, name)
+    else:
+        reader = _READERS.get(path.suffix.lower())
+        if reader is not None:
+            return reader(path, name)
         kind = _RECOGNISED.get(path.suffix.lower()) or f"a file with the suffix {path.suffix!r}"
-        raise UnsupportedError(
-            "model format",
-            str(path),
-            f"it is {kind}; supported are {', '.join(sorted(_READERS))} (ONNX) and folders with config.json",
-            "Export the model to ONNX.",
-        )
-    return reader(path, name)
+    raise UnsupportedError(
+        "model format",
+        str(path),
+        f"it is {kind}; supported are {', '.join(sorted(_READERS))} (ONNX) and folders with config.json",
+        "Export the model to ONNX.",
+    )
