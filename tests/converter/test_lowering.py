@@ -55,3 +55,19 @@ def test_concat_of_pending_kernels_needs_no_copy() -> None:
     graph.outputs, graph.output_names = [builder.one("Concat", *products, axis=1)], ["y"]
     program = lower(graph)
     assert [c.template for c in program.calls] == ["matmul", "matmul"]
+
+
+def test_small_concats_within_one_another_are_one_kernel() -> None:
+    """What streaming models do to hand all their states on as one tensor."""
+    graph = Graph("states")
+    builder = Builder(graph)
+    parts = [builder.input(f"x{i}", DType.F32, (1, 3)) for i in range(4)]
+    pairs = [builder.one("Concat", *parts[i : i + 2], axis=0) for i in (0, 2)]
+    split = [builder.one("Reshape", pair, shape=(2, 3, 1)) for pair in pairs]
+    graph.outputs, graph.output_names = [builder.one("Concat", *split, axis=2)], ["y"]
+    program = lower(graph)
+    assert [c.template for c in program.calls] == ["map"]
+    given = [np.arange(3, dtype=np.float32)[None] + 10 * i for i in range(4)]
+    (actual,) = run_program(program, given, {})
+    expected = np.concatenate([np.concatenate(given[i : i + 2])[..., None] for i in (0, 2)], axis=2)
+    np.testing.assert_array_equal(actual, expected)

@@ -168,6 +168,25 @@ class Lazy:
             sizes=tuple(sizes),
         )
 
+    def placed(self, axis: int, start: int, size: Dim) -> Lazy | None:
+        """The value from index `start` of an axis of `size` on, and anything elsewhere; None as above."""
+        before = tuple(start if a == axis else 0 for a in range(len(self.space)))
+        after = tuple(size - d - start if a == axis else 0 for a, d in enumerate(self.space))
+        leaves = [views.pad(v, self.space, before, after, v.fill) for v in self.leaves]
+        if self.host or any(v is None for v in leaves):
+            return None
+
+        def leaf(node: Scalar) -> Scalar:
+            moves = isinstance(node, Index) and node.axis == axis and start
+            return call("sub", node, Const(node.dtype, start)) if moves else node
+
+        return replace(
+            self,
+            space=tuple(size if a == axis else d for a, d in enumerate(self.space)),
+            tree=transform(self.tree, leaf),
+            leaves=tuple(v for v in leaves if v is not None),
+        )
+
     def expand(self, target: Shape) -> Lazy | None:
         """Broadcast to target, or None where it takes a copy."""
         if target == self.shape:

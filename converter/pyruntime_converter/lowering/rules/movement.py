@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from pyruntime_converter.lowering import views
 from pyruntime_converter.lowering.hosts import dense
-from pyruntime_converter.lowering.lazy import Lazy
+from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim
-from pyruntime.ir.graph import Node
-from pyruntime.ir.scalar import Load
+from pyruntime.ir.dims import Dim, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Node, Shape
+from pyruntime.ir.scalar import Const, Index, Load, Scalar, call
+
+SMALL = 4096  # elements of a concatenation that a kernel of its own per operand is not worth
 
 
 @lowers("Identity")
@@ -114,11 +118,41 @@ def pad(low: Lowering, node: Node) -> Lazy:
     return result
 
 
+def _chosen(operands: Sequence[Lazy], axis: int, shape: Shape) -> Lazy | None:
+    """A small concatenation as a choice by index, so that it and those within it are one kernel at most.
+
+    None where it is large, of unknown size, or has an operand whose kernel can store to its part itself.
+    """
+    if not all(isinstance(d, int) for d in shape) or not len(operands) > 1:
+        return None
+    if int(str(product(shape))) > SMALL or any(o.host for o in operands):
+        return None
+    start, ends, parts = 0, list[int](), list[Lazy]()
+    for lazy in operands:
+        part = lazy.placed(axis, start, shape[axis])
+        if part is None:
+            return None
+        start += int(str(lazy.shape[axis]))
+        ends.append(start)
+        parts.append(part)
+
+    def choose(trees: list[Scalar]) -> Scalar:
+        index, result = Index(DType.I32, axis), trees[-1]
+        for tree, end in zip(trees[-2::-1], ends[-2::-1], strict=True):
+            result = call("select", call("lt", index, Const(DType.I32, end)), tree, result)
+        return result
+
+    return combine(parts, shape, choose)
+
+
 @lowers("Concat")
 def concat(low: Lowering, node: Node) -> Lazy:
     """One tensor; each operand is stored to its part of it, by its own kernel where it is still pending."""
     axis, shape = node.attrs["axis"], node.output.shape
     operands = [low.lazy(v) for v in node.inputs if v is not None]
+    joined = _chosen(operands, axis, shape)
+    if joined is not None:
+        return joined
     tensor = low.tensor(node.output.name, node.output.dtype, shape)
     pattern = max(operands, key=lambda o: o.host is not None)
     whole = dense(tensor, shape, low.layout(pattern))
