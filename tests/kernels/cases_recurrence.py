@@ -14,7 +14,7 @@ from pyruntime.ops.layouts import pack_panels
 from tests.kernels.case import Case, Maker, row_major
 
 F32 = DType.F32
-FORWARD, BACKWARD, BOTH = (False,), (True,), (False, True)
+FORWARD, BACKWARD, BOTH, SWAPPED = (False,), (True,), (False, True), (True, False)
 
 
 def _weight(maker: Maker, directions: int, units: int, sums: int, panels: int) -> View:
@@ -139,6 +139,9 @@ def cases() -> Iterator[Case]:
         yield _case(f"two phases {reverse}", _two_phases(), reverse=reverse, slots=3, units=11)
         yield _case(f"lengths {reverse}", _plain(), reverse=reverse, batch=4, lengths=(3, 1, 2, 0))
         yield _case(f"no start {reverse}", _plain(), reverse=reverse, initial=False, units=10)
+    yield _case("backward first", _plain(), reverse=SWAPPED)
+    yield _case("three directions", _plain(), reverse=(True, True, False), lengths=(2, 3))
+    yield _case("two backward", _plain(), reverse=(True, True))
     yield _case("lengths out of range", _plain(), batch=3, lengths=(9, -4, 2), reverse=BACKWARD)
     yield _case("lengths, two phases", _two_phases(), batch=3, slots=3, lengths=(1, 3, 2), reverse=BOTH)
     yield _case("final states alone", _gated(), slots=2, states=2, keeps_steps=False, reverse=BOTH)

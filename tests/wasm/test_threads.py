@@ -24,7 +24,7 @@ def test_parts_change_no_bit(kind: str) -> None:
         assert whole.tobytes() == parts.tobytes(), case.name
 
 
-@pytest.mark.parametrize("kind", ["conv", "cumulate", "map", "matmul", "pool", "row"])
+@pytest.mark.parametrize("kind", ["conv", "cumulate", "map", "matmul", "pool", "recurrence", "row"])
 def test_most_calls_can_be_shared(kind: str) -> None:
     shared = [any(isinstance(a, Share) for a in kernel_for(c.call).arguments(c.call)) for c in cases(kind)]
     assert np.mean(shared) > 0.8

@@ -6,6 +6,7 @@ lie in workgroup memory; all others stay with the threads of their units.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pyruntime.ir.dtypes import DType
@@ -92,7 +93,7 @@ def prepare(call: Recurrence) -> list[Kernel]:
             steps=module.word("steps", call.steps),
             units=module.word("units", call.units),
             lengths="" if call.lengths is None else f"load_{call.lengths}(0, d, b, 0)",
-            reverse="d == 1" if len(set(call.reverse)) > 1 else str(call.reverse[0]).lower(),
+            backward=_backward(call.reverse),
             keeps_steps=call.keeps_steps,
         )
     ]
@@ -102,6 +103,13 @@ def choose(units: int) -> Shape:
     """A workgroup for so many units: lanes where there are few, chunks where there are many."""
     width = min(max(1 << (units - 1).bit_length(), 8), THREADS)
     return Shape(width, -(-units // width), max(min(THREADS // width, width // 4, LANES), 1))
+
+
+def _backward(reverse: Sequence[bool]) -> str:
+    """A WGSL condition: whether direction d runs backward."""
+    if len(set(reverse)) == 1:
+        return str(reverse[0]).lower()
+    return f"({sum(1 << d for d, backward in enumerate(reverse) if backward)}u >> u32(d)) % 2u == 1u"
 
 
 def _start(call: Recurrence, slot: int) -> str:

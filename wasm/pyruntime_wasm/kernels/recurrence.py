@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, ceildiv
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Phase, Recurrence
 from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
+from pyruntime_wasm.kernels._share import best_cut
 from pyruntime_wasm.printer import VECTOR, Printer, nodes, vectorisable
 
 PANELS = 8
@@ -40,8 +42,8 @@ class _Update:
         used = [n for tree in trees for n in nodes(tree)]
         kept = {n.index for n in used if isinstance(n, Acc) and n.index < self.call.slots}
         for slot in sorted(kept | {s for s, _ in phase.updates}):
-            self.add("float *", f"slot{slot}", f"slots + {slot} * slot + b * row")
-        self.add("const float *", "sums", f"sums + b * {phase.sums} * row")
+            self.add("float *", f"slot{slot}", f"slots + {slot} * slot + (b - b_begin) * row")
+        self.add("const float *", "sums", f"sums + (b - b_begin) * {phase.sums} * row")
         self.add("int32_t", "row", "row")
         for number in sorted({n.operand for n in used if isinstance(n, Load)}):
             operand = self.operands[number]
@@ -109,6 +111,29 @@ class _Signature:
         for slot in sorted({n.slot for n in used if isinstance(n, Size)}):
             parameters.dim(f"size{slot}", call.size_values[slot])
         parameters.scratch()
+        rows = ceildiv(call.batch, _cut_rows(call))
+        work = (
+            call.steps * call.batch * (len(call.reverse) * sum(p.sums for p in call.phases) * call.units**2)
+        )
+        parameters.share(best_cut([(1, rows), (0, len(call.reverse))], work))
+
+
+def _tile(phase: Phase) -> tuple[int, int]:
+    """Rows, and vectors of units, of a tile of many rows."""
+    vectors = 2 if phase.sums <= 2 else 1
+    return max(ACCUMULATORS // (phase.sums * vectors), 1), vectors
+
+
+def _backward(reverse: Sequence[bool]) -> str:
+    """A C condition: whether direction d runs backward."""
+    if len(set(reverse)) == 1:
+        return str(int(reverse[0]))
+    return f"{sum(1 << d for d, backward in enumerate(reverse) if backward)} >> d & 1"
+
+
+def _cut_rows(call: Recurrence) -> int:
+    """Rows after which all phases begin a tile."""
+    return math.lcm(*(_tile(p)[0] for p in call.phases))
 
 
 class RecurrenceKernel:
@@ -127,12 +152,10 @@ class RecurrenceKernel:
             "recurrence",
             name=name,
             signature=s.parameters.signature,
-            reverse=call.reverse,
+            directions=len(call.reverse),
+            backward=_backward(call.reverse),
             slots=call.slots,
-            phases=[
-                self._phase(s, p, w, keeps=call.keeps_steps and i == last)
-                for i, (p, w) in enumerate(zip(call.phases, s.weights, strict=True))
-            ],
+            phases=[self._phase(s, i, keeps=call.keeps_steps and i == last) for i in range(last + 1)],
             most_gates=max(p.sums for p in call.phases),
             repacks=not all(p.panels for p in call.phases),
             lengths="" if call.lengths is None else s.operands[call.lengths].at("0", "d", "b"),
@@ -143,22 +166,25 @@ class RecurrenceKernel:
             ],
             finals=[(slot, operand.at("d", "b")) for slot, operand in s.finals],
             keeps_steps=call.keeps_steps,
+            cut_rows=_cut_rows(call),
             out_at_step=s.out.at("step", "d", "b"),
         )
 
-    def _phase(self, s: _Signature, phase: Phase, weight: Operand, *, keeps: bool) -> dict[str, object]:
+    def _phase(self, s: _Signature, number: int, *, keeps: bool) -> dict[str, object]:
+        phase = s.call.phases[number]
         assert phase.panels in (0, PANELS), s.call.name
         update = _Update(s.call, s.operands)
         update.render(phase, s.out if keeps else None)
-        vectors = 2 if phase.sums <= 2 else 1
+        rows, vectors = _tile(phase)
         return {
             "gates": phase.sums,
             "source": phase.source,
-            "rows": max(ACCUMULATORS // (phase.sums * vectors), 1),
+            "rows": rows,
             "vectors": vectors,
             "chains": max(CHAINS // (2 * phase.sums), 1),
             "panels": phase.panels,
-            "strides": weight.strides,
+            "strides": s.weights[number].strides,
+            "packed_before": sum(p.sums for p in s.call.phases[:number] if not p.panels),
             "signature": ", ".join(update.signature),
             "arguments": ", ".join(update.arguments),
             "body": update.body,
