@@ -236,6 +236,12 @@ class Pad(OpDef):
         Case(((F32, (5, 7)),), {"before": (2, 3), "after": (1, 4), "mode": "reflect"}, "reflect"),
         Case(((F32, (3, 5)),), {"before": (2, 0), "after": (1, 6), "mode": "edge"}, "edge"),
         Case(((F32, (3, 5)),), {"before": (1, 2), "after": (2, 0), "mode": "wrap"}, "wrap"),
+        Case(((F32, (5, 7)),), {"before": (-1, 2), "after": (3, -2), "mode": "reflect"}, "reflect-crop"),
+        Case(
+            ((F32, (3, 4)),), {"before": (2, 1), "after": (1, 3), "mode": "reflect"}, "reflect-dynamic", BATCH
+        ),
+        Case(((F32, (3, 4)),), {"before": (2, 1), "after": (1, 3), "mode": "edge"}, "edge-dynamic", BATCH),
+        Case(((F32, (3, 4)),), {"before": (2, 1), "after": (1, 3), "mode": "wrap"}, "wrap-dynamic", BATCH),
         Case(((I32, (4,)),), {"before": (2,), "after": (3,), "value": 7}, "i32"),
         Case(((F32, (0, 2)),), {"before": (1, 1), "after": (1, 0)}, "empty"),
         Case(((F32, (2,)),), {"before": (1,), "after": (1,), "value": -np.inf}, "infinite"),

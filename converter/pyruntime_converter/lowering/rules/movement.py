@@ -12,10 +12,11 @@ from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, product
+from pyruntime.ir.dims import Dim, maximum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape
-from pyruntime.ir.scalar import Const, Index, Load, Scalar, call
+from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call
+from pyruntime.ops.evaluate import evaluate
 
 SMALL = 4096  # elements of a concatenation that a kernel of its own per operand is not worth
 
@@ -96,26 +97,37 @@ def pad(low: Lowering, node: Node) -> Lazy:
         raise UnsupportedError(node.origin.op, node.origin.name, "padding of an already padded axis")
     result = low.store(lazy)
     for axis, (b, a) in enumerate(zip(before, after, strict=True)):
-        size = result.shape[axis]
         if b == 0 and a == 0:
             continue
-        if not all(isinstance(d, int) for d in (size, b, a)):
-            raise UnsupportedError(
-                node.origin.op,
-                node.origin.name,
-                f"{mode} padding along an axis of symbolic size {size}",
-                "Fix this dimension when exporting the model.",
-            )
-        numpy_mode = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}[mode]
-        indices = np.pad(
-            np.arange(int(str(size)), dtype=np.int32), (int(str(b)), int(str(a))), mode=numpy_mode
-        )  # type: ignore[call-overload]
-        shape = (*result.shape[:axis], len(indices), *result.shape[axis + 1 :])
-        view = result.view
+        view, count = result.view, node.output.shape[axis]
         assert view is not None
-        result = low.gathered(view, result.shape, axis, low.index_tensor(indices), shape)
-        result = low.store(result)
+        indices = _outside(low, mode, result.shape[axis], b, a, count)
+        shape = (*result.shape[:axis], count, *result.shape[axis + 1 :])
+        result = low.store(low.gathered(view, result.shape, axis, indices, shape))
     return result
+
+
+def _outside(low: Lowering, mode: str, size: Dim, before: Dim, after: Dim, count: Dim) -> Lazy:
+    """For each of `count` padded positions the index that it repeats of an axis of `size`, in memory."""
+    start, last = maximum(-before, 0), size - maximum(-after, 0) - 1  # the ends of what is kept
+    sizes = (start, last, maximum(before, 0), maximum((last - start) * 2, 1))
+    first, end, added, period = (Size(DType.I32, slot) for slot in range(len(sizes)))
+    inside = call("sub", Index(DType.I32, 0), added)  # counted from the first one kept
+    reach = call("sub", end, first)
+    match mode:
+        case "edge":
+            place = call("min", call("max", inside, Const(DType.I32, 0)), reach)
+        case "wrap":
+            place = call("mod", inside, call("add", reach, Const(DType.I32, 1)))
+        case _:  # reflect, to and fro where the axis is shorter than what is added
+            forth = call("mod", inside, period)
+            place = call("min", forth, call("sub", period, forth))
+            place = call("min", place, reach)  # an axis of one element has no period
+    tree = call("add", place, first)
+    if all(isinstance(d, int) for d in (*sizes, count)):
+        positions = np.arange(int(str(count)))
+        return low.index_tensor(evaluate(tree, [], index=[positions], sizes=[int(str(d)) for d in sizes]))
+    return low.store(Lazy((count,), tree, (), sizes))
 
 
 def _chosen(operands: Sequence[Lazy], axis: int, shape: Shape) -> Lazy | None:
