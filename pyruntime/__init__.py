@@ -28,6 +28,7 @@ from pyruntime.errors import (
     PackVersionError,
     PyRuntimeError,
     RunError,
+    StateError,
     UnsupportedError,
 )
 from pyruntime.runtime.tensors import Tensor, TensorSpec
@@ -54,6 +55,7 @@ __all__ = [
     "RunError",
     "Session",
     "SessionReport",
+    "StateError",
     "Tensor",
     "TensorSpec",
     "UnsupportedError",

@@ -107,6 +107,12 @@ class RunError(PyRuntimeError):
     code = "run"
 
 
+class StateError(RunError):
+    """The session's state cannot do this: there is none, it is full, or saved bytes do not fit it."""
+
+    code = "state"
+
+
 class DisposedError(PyRuntimeError):
     """The session was closed before this call."""
 

@@ -14,27 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime import __version__
-from pyruntime.errors import ModelError, PyRuntimeError
-from pyruntime.ir.dims import Dim, symbols_of, to_rpn
-from pyruntime.ir.graph import Graph, Value
+from pyruntime.errors import ModelError
+from pyruntime.ir.dims import Dim
+from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.pack.report import KernelStep, Report
-from pyruntime.pack.schema import Constraint, Entry, Manifest, Model, Producer, Spec, Symbol, Targets
+from pyruntime.pack.schema import (
+    Manifest,
+    Model,
+    Producer,
+    Targets,
+)
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.frontends import read_model
+from pyruntime_converter.interface import entry, kept
 from pyruntime_converter.lowering.lower import lower
+from pyruntime_converter.options import NO_DIMS, OptionError
 from pyruntime_converter.passes import optimise
+from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
 
 Progress = Callable[[str, int, int, str], None]
 Storage = Literal["f32", "f16"]
 TARGETS = ("webgpu", "wasm")
-
-
-class OptionError(PyRuntimeError, ValueError):
-    """An option of `convert` has a value that it cannot have."""
-
-    code = "option"
 
 
 def _silent(stage: str, done: int, total: int, detail: str) -> None:
@@ -60,6 +62,10 @@ def convert(
     compiler: str | None = None,
     assets: Mapping[str, str | os.PathLike[str] | bytes] | None = None,
     progress: Progress | None = None,
+    state: Mapping[str, str] = NO_DIMS,
+    state_init: Mapping[str, Any] = NO_DIMS,
+    capacity: Mapping[str, int] = NO_DIMS,
+    symbols: Mapping[str, int] = NO_DIMS,
 ) -> Report:
     """Compile a model to a pack.
 
@@ -75,8 +81,14 @@ def convert(
         assets: files that travel in the pack, by the name under which `session.assets` has them: a path or
             the content. A Hugging Face folder's tokenizer.json is one without being asked for.
         progress: called with (stage, done, total, detail).
+        state: an output for each input that it becomes the next value of: `{"state": "stateN"}`. The session
+            keeps these tensors from run to run; they are neither fed nor given any more.
+        state_init: arrays that states begin as, by the input's name; the others begin as zeros.
+        capacity: for each symbol along which states grow (a cache of past keys) its largest value.
+        symbols: sizes for symbols of the inputs' shapes, which are fixed thereby.
 
     Raises:
+        OptionError: an option that does not fit the model.
         ModelError: the file is missing, damaged or inconsistent.
         UnsupportedError: a node cannot be compiled for an asked target; names node, op, reason, remedy.
         CompilerError: there is no C compiler for Wasm, or it failed.
@@ -84,9 +96,11 @@ def convert(
     """
     start = time.perf_counter()
     _check_options(targets, weights)
+    options = StateOptions(state, capacity, state_init, symbols)
     tell = progress or _silent
     tell("read", 0, 1, os.fspath(source))
-    model = read_model(Path(source), name)
+    model = read_model(Path(source), name, options.dims())
+    attach(model.graph, options)
     origin = Model(model.graph.name, model.format, model.sha256, model.opset)
     files = _contents({**model.assets, **(assets or {})})
     report = build_pack(
@@ -125,28 +139,34 @@ def build_pack(
     tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
     programs = [lower(g) for g in graphs]
     calls = [c for p in programs for c in p.calls]
+    states = PackStates(programs)
+    initial = {s.initial for s in states.states}
     with PackWriter(out) as pack:
         tensors = dict.fromkeys(t for p in programs for t in p.weights())
-        arrays = {t: storage(_array(t), weights) for t in tensors}
+        arrays = {t: storage(_array(t), "f32" if t in initial else weights) for t in tensors}
         stored = [
             Stored(t, pack.weights.add(t.name, a, layout=t.layout, shape=t.original_shape))
             for t, a in arrays.items()
         ]
         built = Targets(
-            webgpu=webgpu.build(programs, stored, pack) if "webgpu" in targets else None,
-            wasm=wasm.build(programs, stored, pack, compiler, tell) if "wasm" in targets else None,
+            webgpu=webgpu.build(programs, stored, states, pack) if "webgpu" in targets else None,
+            wasm=wasm.build(programs, stored, states, pack, compiler, tell) if "wasm" in targets else None,
         )
         refused = tuple(c.reason for g in graphs for c in g.constraints)
         notes = (*refused, *(webgpu.notes(programs) if "webgpu" in targets else ()))
         tell("write", 0, 1, os.fspath(out))
         manifest = Manifest(
-            requires=(),
+            requires=("state",) if states.states else (),
             producer=Producer("pyruntime", __version__),
             model=model,
-            entries=[entry(g, g.name if len(graphs) > 1 else "main") for g in graphs],
+            entries=[
+                entry(g, p, states, g.name if len(graphs) > 1 else "main")
+                for g, p in zip(graphs, programs, strict=True)
+            ],
             weights=pack.weights.finish(),
             targets=built,
             assets=tuple(pack.add_asset(n, data) for n, data in assets.items()),
+            state=kept(states, {s.tensor: s.index for s in stored}),
             # nothing that differs between two runs or two machines
             report={"nodes": nodes, "kernels": len(calls), "notes": list(notes)},
         )
@@ -204,25 +224,6 @@ def storage(array: NDArray[Any], weights: str) -> NDArray[Any]:
     ):
         return array.astype(np.float16)
     return array
-
-
-def entry(graph: Graph, name: str) -> Entry:
-    """The program's interface, with the user's own names."""
-    symbols: dict[str, Symbol] = {}
-    for number, value in enumerate(graph.inputs):
-        for axis, dim in enumerate(value.shape):
-            for symbol in sorted(symbols_of(dim)):
-                symbols.setdefault(symbol, Symbol(symbol, number, axis))
-    for number, position, symbol in graph.elements():
-        symbols[symbol] = Symbol(symbol, number, element=position)
-    constraints = tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints)
-    inputs = [_spec(v.name, v, graph.defaults.get(v.name)) for v in graph.inputs]
-    outputs = [_spec(n, v) for n, v in zip(graph.output_names, graph.outputs, strict=True)]
-    return Entry(name, list(symbols.values()), inputs, outputs, constraints)
-
-
-def _spec(name: str, value: Value, default: float | int | None = None) -> Spec:
-    return Spec(name, value.dtype, [to_rpn(d) for d in value.shape], default)
 
 
 def _step(call: KernelCall) -> KernelStep:

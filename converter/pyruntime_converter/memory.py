@@ -7,12 +7,14 @@ sizes, tensors share slots; a slot is as large as the largest of its tensors, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyruntime.ir.dims import Dim, align, at_least, evaluate, maximum, symbols_of
 from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
 
+# what has a place of its own, whatever runs
+_FIXED = ("weight", "state")
 # what symbols are taken for when sizes must be ordered
 _TYPICAL = 16
 
@@ -35,7 +37,7 @@ def lifetimes(program: Program) -> dict[Tensor, tuple[int, int]]:
     spans: dict[Tensor, tuple[int, int]] = dict.fromkeys(program.inputs, (-1, -1))
     for step, call in enumerate(program.calls):
         for tensor in call.tensors():
-            if tensor.kind != "weight":
+            if tensor.kind not in _FIXED:
                 first, _ = spans.get(tensor, (step, step))
                 spans[tensor] = (first, step)
     for tensor in program.outputs:
@@ -100,12 +102,12 @@ def plan_single(
     program: Program,
     *,
     base: int,
-    weights: dict[Tensor, int],
+    fixed: Mapping[Tensor, int],
     scratch: Callable[[KernelCall], Dim],
     alignment: int = 64,
     slack: int = 64,
 ) -> Placement:
-    """One arena from address `base` on, as the Wasm target has it; `weights` have addresses already."""
+    """One arena from address `base` on, as the Wasm target has it; weights and states are `fixed` already."""
     spans = lifetimes(program)
     blocks = [Block(t.elements * t.dtype.bytes, *spans[t]) for t in spans]
     needs = [(step, scratch(call)) for step, call in enumerate(program.calls)]
@@ -114,7 +116,7 @@ def plan_single(
     placed = [base + o for o in offsets]
     extra = iter(placed[len(spans) :])
     return Placement(
-        offsets={**weights, **dict(zip(spans, placed, strict=False))},
+        offsets={**fixed, **dict(zip(spans, placed, strict=False))},
         scratch=[next(extra) if size != 0 else 0 for _, size in needs],
         arena_bytes=[base + total + slack],
     )
@@ -126,8 +128,8 @@ def plan_coloured(program: Program, *, element_bytes: int = 4, alignment: int = 
     apart: dict[Tensor, set[Tensor]] = {t: set() for t in spans}
     for call in program.calls:
         *reads, written = call.tensors()
-        for tensor in reads:
-            if tensor.kind != "weight":
+        for tensor in () if written.kind in _FIXED else reads:
+            if tensor.kind not in _FIXED:
                 apart[tensor].add(written)
                 apart[written].add(tensor)
     arena_of: dict[Tensor, int] = {}

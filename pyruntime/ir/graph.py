@@ -83,11 +83,30 @@ class Constraint:
     reason: str
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """An input and an output that are one tensor, kept from one run to the next.
+
+    Attributes:
+        input, output: their positions in the graph's inputs and outputs.
+        shape: the largest shape that the tensor can have.
+        axis: the axis along which it grows, from no elements on; None where the shape stays.
+        initial: the elements at first; zeros where there are none.
+    """
+
+    input: int
+    output: int
+    shape: tuple[int, ...]
+    axis: int | None = None
+    initial: NDArray[Any] | None = None
+
+
 @dataclass(eq=False)
 class Graph:
     """A program: inputs, outputs and nodes in an order in which they can run.
 
     `defaults` holds what every element of an input is where the input is not fed, by the input's name.
+    Inputs and outputs that are a state's stand among the others; rewrites keep all positions.
     """
 
     name: str
@@ -97,6 +116,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
     defaults: dict[str, float | int | bool] = field(default_factory=dict)
+    states: list[State] = field(default_factory=list)
 
     def uses(self) -> dict[Value, list[Node]]:
         """Nodes that read each value, once per read."""
@@ -121,13 +141,21 @@ class Graph:
                     yield value
 
     def symbols(self) -> list[str]:
-        """Names of the symbols in the inputs' shapes, in order of appearance, then those of contents."""
+        """Names of the symbols in the inputs' shapes, in order of appearance, then lengths, then contents."""
         found: dict[str, None] = {}
         for value in self.inputs:
             for dim in value.shape:
                 found.update(dict.fromkeys(sorted(symbols_of(dim))))
-        found.update(dict.fromkeys(name for _, _, name in self.elements()))
-        return list(found)
+        others = dict.fromkeys([*self.lengths(), *(name for _, _, name in self.elements())])
+        return [*(name for name in found if name not in others), *others]
+
+    def lengths(self) -> dict[str, State]:
+        """The symbols that sizes of states bind, each with the first state that does."""
+        found: dict[str, State] = {}
+        for state in self.states:
+            if state.axis is not None:
+                found.setdefault(str(self.inputs[state.input].shape[state.axis]), state)
+        return found
 
     def elements(self) -> Iterator[tuple[int, int, str]]:
         """(input, position in row-major order, symbol) for each element that binds a symbol."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pyruntime.ir.graph import Origin
 
-Kind = Literal["input", "weight", "temporary"]
+Kind = Literal["input", "weight", "temporary", "state"]
 Combine = Literal["sum", "prod", "min", "max", "and", "or"]
 
 
@@ -28,7 +28,8 @@ Combine = Literal["sum", "prod", "min", "max", "and", "or"]
 class Tensor:
     """A piece of memory: a model input, a weight (with data), or something that a kernel writes.
 
-    A model output is a temporary that is contiguous in its logical shape and lives to the end.
+    A model output is a temporary that is contiguous in its logical shape and lives to the end. A state
+    outlives the run; its elements are those of its largest shape.
     """
 
     name: str
@@ -370,13 +371,35 @@ class Recurrence(KernelCall):
         return self.steps * self.batch * (2 * len(self.reverse) * sums * self.units * self.units)
 
 
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """A state that a program reads and leaves changed.
+
+    Attributes:
+        tensor: its memory, row-major in `shape` whatever the present length.
+        shape: the largest shape.
+        axis: the axis along which it grows, if any.
+        length, next: the size along that axis before and after a run.
+        initial: the weight that it begins as; zeros where there is none.
+    """
+
+    tensor: Tensor
+    shape: tuple[int, ...]
+    axis: int | None = None
+    length: Dim = 0
+    next: Dim = 0
+    initial: Tensor | None = None
+
+
 @dataclass
 class Program:
     """What runs for one entry: the calls in order, and the tensors that the host fills and reads.
 
-    The first `sizes` of the symbols are sizes of inputs, at least 1; the others are elements of inputs.
+    The first `sizes` of the symbols are sizes of inputs, at least 1; the others are lengths of states and
+    elements of inputs.
     `output_shapes` are the outputs' shapes as the user sees them; where there are none, an output counts as
-    one axis of all its elements.
+    one axis of all its elements. `commit` numbers the first call that overwrites what a state held; there
+    is none where states are only appended to.
     """
 
     name: str
@@ -385,18 +408,20 @@ class Program:
     outputs: list[Tensor]
     calls: list[KernelCall] = field(default_factory=list)
     output_shapes: list[tuple[Dim, ...]] = field(default_factory=list)
-    elements: int = 0
+    others: int = 0
+    states: list[Carried] = field(default_factory=list)
+    commit: int | None = None
 
     @property
     def sizes(self) -> int:
         """How many of the symbols are sizes."""
-        return len(self.symbols) - self.elements
+        return len(self.symbols) - self.others
 
     def weights(self) -> list[Tensor]:
-        """The weights that calls read, in order of first use."""
-        return [
-            t for t in dict.fromkeys(v.tensor for c in self.calls for v in c.reads()) if t.kind == "weight"
-        ]
+        """The weights that calls read, in order of first use, and those that states begin as."""
+        read = [v.tensor for c in self.calls for v in c.reads()]
+        read += [s.initial for s in self.states if s.initial is not None]
+        return [t for t in dict.fromkeys(read) if t.kind == "weight"]
 
 
 @dataclass

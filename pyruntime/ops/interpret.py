@@ -430,18 +430,21 @@ def allocate(tensor: Tensor, symbols: Mapping[str, int]) -> Array:
     return np.frombuffer(b"\x5a" * (elements * dtype.itemsize), dtype).copy()
 
 
-def run_program(program: Program, inputs: Sequence[Array], symbols: Mapping[str, int]) -> list[Array]:
+def run_program(
+    program: Program, inputs: Sequence[Array], symbols: Mapping[str, int], states: Memory | None = None
+) -> list[Array]:
     """Execute a program.
 
     Args:
         program: what to compute.
         inputs: for each input its elements, of the input's dtype, in any shape with as many elements.
         symbols: the symbols' values.
+        states: for each state's tensor its elements, 1-D, which change.
 
     Returns:
         The outputs, in the program's output shapes, or 1-D where it has none.
     """
-    memory: dict[Tensor, Array] = {}
+    memory: dict[Tensor, Array] = dict(states or {})
     for tensor, array in zip(program.inputs, inputs, strict=True):
         assert array.dtype == np.dtype(tensor.dtype.value), f"{tensor.name}: {array.dtype}"
         assert array.size == value_of(tensor.elements, symbols), f"{tensor.name}: {array.shape}"

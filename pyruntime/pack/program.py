@@ -31,7 +31,7 @@ _INT32 = 2**31
 
 @dataclass(frozen=True)
 class Span:
-    """Bytes in arena or weight buffer `index`."""
+    """Bytes in arena, weight or state buffer `index`."""
 
     kind: str
     index: int
@@ -109,7 +109,11 @@ class _Binder:
         self.values, self.where = values, where
         self.shaders = variant.shaders
         self.arenas = tuple(self.number(b, f"arenas[{i}]") for i, b in enumerate(entry.arenas))
-        self.sizes: Mapping[str, Sequence[int]] = {"arena": self.arenas, "weights": target.buffers}
+        self.sizes: Mapping[str, Sequence[int]] = {
+            "arena": self.arenas,
+            "weights": target.buffers,
+            "state": target.state,
+        }
 
     def wrong(self, path: str, message: str) -> PackError:
         return PackError(f"pack.json: {self.where}.{path}: {message} for {told(self.values.values)}")
@@ -168,9 +172,9 @@ class _Binder:
 
     def no_overlap(self, spans: Sequence[Span], shader: Shader, path: str) -> None:
         written = [s for s, access in zip(spans, shader.bindings, strict=True) if access == "read_write"]
-        written.sort(key=lambda s: (s.index, s.offset))
+        written.sort(key=lambda s: (s.kind, s.index, s.offset))
         for one, other in itertools.pairwise(written):
-            if one.index == other.index and one.end > other.offset:
+            if (one.kind, one.index) == (other.kind, other.index) and one.end > other.offset:
                 raise self.wrong(f"{path}.bindings", "two read_write bindings overlap")
 
 

@@ -33,7 +33,7 @@ from pyruntime.pack.decode import (
 from pyruntime.pack.expressions import Expression, ExpressionError, check, is_symbol
 
 FORMAT = 0
-KNOWN_REQUIREMENTS: frozenset[str] = frozenset()
+KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state"})
 ABI = 1
 CHUNK = 4 << 20  # bytes of a file that one hash covers
 WEIGHTS_BASE = 131072
@@ -105,12 +105,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A symbol, bound by the size of input `input` along `axis`, or by element `element` of its contents."""
+    """A symbol, bound by the size of input `input` along `axis`, or by element `element` of its contents.
+
+    Or by the present size of state `state` along the axis along which it grows.
+    """
 
     name: str = item(_SYMBOL)
-    input: int = item(_COUNT)
+    input: int | None = item(_COUNT, default=None)
     axis: int | None = item(_COUNT, default=None)
     element: int | None = item(_COUNT, default=None)
+    state: int | None = item(_COUNT, default=None)
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,29 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class State:
+    """A tensor kept between runs: its largest shape, the axis along which it grows from nothing, if any.
+
+    It begins as weight `initial`, or as zeros.
+    """
+
+    name: str = item(_LABEL)
+    dtype: DType = item(_dtype)
+    shape: Sequence[int] = item(array(_COUNT))
+    axis: int | None = item(_COUNT, default=None)
+    initial: int | None = item(_COUNT, default=None)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """State `state` as an entry uses it: where it grows, its size along that axis before and after a run."""
+
+    state: int = item(_COUNT)
+    length: Expression | None = item(_expression, default=None)
+    next: Expression | None = item(_expression, default=None)
+
+
+@dataclass(frozen=True)
 class Entry:
     """A program that can be run."""
 
@@ -140,6 +167,7 @@ class Entry:
     inputs: Sequence[Spec] = item(array(record(Spec)))
     outputs: Sequence[Spec] = item(array(record(Spec)))
     constraints: Sequence[Constraint] = item(array(record(Constraint)), default=())
+    state: Sequence[Carried] = item(array(record(Carried)), default=())
 
 
 @dataclass(frozen=True)
@@ -195,11 +223,15 @@ class WasmWeight:
 
 @dataclass(frozen=True)
 class WasmEntry:
-    """Memory bytes that the entry needs, its steps' names, and the bytes that each further thread needs."""
+    """Memory bytes that the entry needs, its steps' names, and the bytes that each further thread needs.
+
+    Step `commit` is the first that overwrites what a state held.
+    """
 
     bytes: Expression = item(_expression)
     steps: Sequence[str] = item(array(_NAME))
     thread_bytes: Expression = item(_expression, default=0)
+    commit: int | None = item(_COUNT, default=None)
 
 
 @dataclass(frozen=True)
@@ -214,7 +246,7 @@ class WasmVariant:
 
 @dataclass(frozen=True)
 class Wasm:
-    """The Wasm target."""
+    """The Wasm target; `state` holds the address of each state."""
 
     abi: int = item(_COUNT)
     pointer_bits: int = item(integer(32, 64))
@@ -222,6 +254,7 @@ class Wasm:
     weights: Sequence[WasmWeight] = item(array(record(WasmWeight)))
     entries: Sequence[WasmEntry] = item(array(record(WasmEntry)))
     variants: Sequence[WasmVariant] = item(array(record(WasmVariant), least=1))
+    state: Sequence[int] = item(array(integer(WEIGHTS_BASE, 2**32 - 1)), default=())
 
 
 @dataclass(frozen=True)
@@ -250,7 +283,7 @@ class Region:
     """A place in a buffer; positional in JSON."""
 
     POSITIONAL: ClassVar[bool] = True
-    kind: Literal["arena", "weights"] = item(choice("arena", "weights"))
+    kind: Literal["arena", "weights", "state"] = item(choice("arena", "weights", "state"))
     index: int = item(_COUNT)
     offset: Expression = item(_expression)
 
@@ -331,11 +364,12 @@ class GpuVariant:
 
 @dataclass(frozen=True)
 class WebGpu:
-    """The WebGPU target; `buffers` holds the bytes of each weight buffer."""
+    """The WebGPU target: the bytes of each weight buffer (`buffers`) and of each state's buffer (`state`)."""
 
     buffers: Sequence[int] = item(array(integer(4)))
     weights: Sequence[GpuWeight] = item(array(record(GpuWeight)))
     variants: Sequence[GpuVariant] = item(array(record(GpuVariant), least=1))
+    state: Sequence[int] = item(array(integer(4)), default=())
 
 
 @dataclass(frozen=True)
@@ -358,6 +392,7 @@ class Manifest:
     weights: Weights = item(record(Weights))
     targets: Targets = item(record(Targets))
     assets: Sequence[Asset] = item(array(record(Asset)), default=())
+    state: Sequence[State] = item(array(record(State)), default=())
     report: Mapping[str, Any] | None = item(mapping(anything), default=None)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyruntime.errors import InputError, MemoryLimitError, PackError, PackVersionError
 from pyruntime.ir.dtypes import DType
+from pyruntime.pack.decode import MAX_INTEGER
 from pyruntime.pack.expressions import Expression, symbols
 from pyruntime.pack.program import bind
 from pyruntime.pack.schema import (
@@ -28,6 +29,7 @@ from pyruntime.pack.schema import (
     Region,
     Shader,
     Spec,
+    State,
     StoredTensor,
     Symbol,
     Wasm,
@@ -49,9 +51,11 @@ def validate(manifest: Manifest) -> None:
     """
     _distinct((e.name for e in manifest.entries), "entries", "name")
     for i, entry in enumerate(manifest.entries):
-        _entry(entry, f"entries[{i}]")
+        _entry(entry, manifest.state, f"entries[{i}]")
+        _carried(entry, manifest.state, f"entries[{i}]")
     _weights(manifest.weights, "weights")
     _distinct((a.name for a in manifest.assets), "assets", "name")
+    _state(manifest, "state")
     if manifest.targets.wasm is None and manifest.targets.webgpu is None:
         raise _wrong("targets", "there is neither wasm nor webgpu")
     if manifest.targets.wasm is not None:
@@ -96,7 +100,7 @@ def _apart(spans: Iterable[tuple[int, int, str]], path: str) -> None:
             raise _wrong(path, f"{one!r} and {other!r} overlap")
 
 
-def _entry(entry: Entry, path: str) -> None:
+def _entry(entry: Entry, states: Sequence[State], path: str) -> None:
     declared = {s.name for s in entry.symbols}
     _distinct((s.name for s in entry.symbols), f"{path}.symbols", "name")
     for label, specs in (("inputs", entry.inputs), ("outputs", entry.outputs)):
@@ -111,8 +115,16 @@ def _entry(entry: Entry, path: str) -> None:
                     f"{path}.{label}[{i}].default", f"{spec.default} is no {spec.dtype!r} of an input"
                 )
     for i, symbol in enumerate(entry.symbols):
-        _index(symbol.input, entry.inputs, f"{path}.symbols[{i}].input")
-        _symbol(symbol, entry.inputs[symbol.input], f"{path}.symbols[{i}]")
+        where = f"{path}.symbols[{i}]"
+        if (symbol.input is None) == (symbol.state is None):
+            raise _wrong(where, "expected one of input and state")
+        if symbol.input is not None:
+            _index(symbol.input, entry.inputs, f"{where}.input")
+            _symbol(symbol, entry.inputs[symbol.input], where)
+        elif symbol.state is not None:
+            _index(symbol.state, states, f"{where}.state")
+            if states[symbol.state].axis is None or symbol.state not in {c.state for c in entry.state}:
+                raise _wrong(f"{where}.state", "that is no state of the entry that grows")
     for i, constraint in enumerate(entry.constraints):
         _known(constraint.value, declared, f"{path}.constraints[{i}].value")
 
@@ -143,6 +155,50 @@ def _holds(dtype: DType, number: float | int) -> bool:
     low = 0 if dtype is DType.BOOL or dtype.is_unsigned else -(1 << (dtype.bits - 1))
     high = 1 if dtype is DType.BOOL else low + (1 << dtype.bits) - 1
     return isinstance(number, int) and low <= number <= high
+
+
+def _carried(entry: Entry, states: Sequence[State], path: str) -> None:
+    """What an entry says of the states that it uses."""
+    declared = {s.name for s in entry.symbols}
+    seen: set[int] = set()
+    for i, carried in enumerate(entry.state):
+        where = f"{path}.state[{i}]"
+        _index(carried.state, states, f"{where}.state")
+        if carried.state in seen:
+            raise _wrong(f"{where}.state", f"{carried.state} is there twice")
+        seen.add(carried.state)
+        for name, dim in (("length", carried.length), ("next", carried.next)):
+            if (dim is None) != (states[carried.state].axis is None):
+                raise _wrong(f"{where}.{name}", "for a state that grows, and for no other")
+            if dim is not None:
+                _known(dim, declared, f"{where}.{name}")
+
+
+def _state(manifest: Manifest, path: str) -> None:
+    if manifest.state and "state" not in manifest.requires:
+        raise _wrong("requires", "a pack with state requires 'state'")
+    _distinct((s.name for s in manifest.state), path, "name")
+    tensors = manifest.weights.tensors
+    for i, state in enumerate(manifest.state):
+        where = f"{path}[{i}]"
+        if math.prod(state.shape) * state.dtype.bytes > MAX_INTEGER:
+            raise _wrong(f"{where}.shape", "more bytes than can be counted")
+        if state.axis is not None:
+            _index(state.axis, state.shape, f"{where}.axis")
+        if state.initial is not None:
+            _index(state.initial, tensors, f"{where}.initial")
+            if state.axis is not None:
+                raise _wrong(f"{where}.initial", "a state that grows begins empty")
+            elements = tensors[state.initial].elements
+            if elements != math.prod(state.shape):
+                raise _wrong(f"{where}.initial", f"{elements} elements for shape {list(state.shape)}")
+
+
+def _initials(manifest: Manifest, placed: Mapping[int, object], dtype_of: Callable[[DType], object]) -> None:
+    """The weights that states begin as must be on the target, as the states are stored there."""
+    for i, state in enumerate(manifest.state):
+        if state.initial is not None and placed.get(state.initial) != dtype_of(state.dtype):
+            raise _wrong(f"state[{i}].initial", "that weight is not on the device as this dtype")
 
 
 def _weights(weights: Weights, path: str) -> None:
@@ -187,6 +243,8 @@ def _wasm(target: Wasm, manifest: Manifest, path: str) -> None:
         symbols = {s.name for s in spec.symbols}
         _known(entry.bytes, symbols, f"{path}.entries[{i}].bytes")
         _known(entry.thread_bytes, symbols, f"{path}.entries[{i}].thread_bytes")
+        if entry.commit is not None:
+            _index(entry.commit, entry.steps, f"{path}.entries[{i}].commit")
     spans = []
     for i, weight in enumerate(target.weights):
         where = f"{path}.weights[{i}]"
@@ -197,6 +255,12 @@ def _wasm(target: Wasm, manifest: Manifest, path: str) -> None:
         if weight.address % weight.dtype.bytes:
             raise _wrong(f"{where}.address", f"{weight.address} is not aligned for {weight.dtype!r}")
         spans.append((weight.address, weight.address + tensor.elements * weight.dtype.bytes, tensor.name))
+    _same_length(target.state, manifest.state, f"{path}.state", "the pack")
+    for i, (address, state) in enumerate(zip(target.state, manifest.state, strict=True)):
+        if address % state.dtype.bytes:
+            raise _wrong(f"{path}.state[{i}]", f"{address} is not aligned for {state.dtype!r}")
+        spans.append((address, address + math.prod(state.shape) * state.dtype.bytes, state.name))
+    _initials(manifest, {w.tensor: w.dtype for w in target.weights}, lambda dtype: dtype)
     _apart(spans, f"{path}.weights")
     if max((s[1] for s in spans), default=0) > 2**32:
         raise _wrong(f"{path}.weights", "they end past 4 GiB")
@@ -205,6 +269,7 @@ def _wasm(target: Wasm, manifest: Manifest, path: str) -> None:
 
 def _webgpu(target: WebGpu, manifest: Manifest, path: str) -> None:
     _gpu_weights(target, manifest.weights.tensors, path)
+    _gpu_state(target, manifest, path)
     for v, variant in enumerate(target.variants):
         where = f"{path}.variants[{v}]"
         _shaders(variant, where)
@@ -237,6 +302,17 @@ def _gpu_weights(target: WebGpu, tensors: Sequence[StoredTensor], path: str) -> 
         if size % 4:
             raise _wrong(f"{path}.buffers[{i}]", f"{size} is not a multiple of 4")
         _apart(spans[i], f"{path}.buffers[{i}]")
+
+
+def _gpu_state(target: WebGpu, manifest: Manifest, path: str) -> None:
+    _same_length(target.state, manifest.state, f"{path}.state", "the pack")
+    for i, (size, state) in enumerate(zip(target.state, manifest.state, strict=True)):
+        where = f"{path}.state[{i}]"
+        if state.dtype not in GPU_DTYPES:
+            raise _wrong(where, f"{state.dtype!r} does not exist on the GPU")
+        if size % 4 or size < math.prod(state.shape) * 4:
+            raise _wrong(where, f"{size} bytes for {state.name!r} of shape {list(state.shape)}")
+    _initials(manifest, {w.tensor: w.dtype for w in target.weights}, GPU_DTYPES.get)
 
 
 def _gpu_dtype(dtype: DType, stored: str, path: str) -> None:
@@ -273,12 +349,15 @@ def _program(program: GpuEntry, spec: Entry, target: WebGpu, shaders: Sequence[S
             _index(place.arena, program.arenas, f"{path}.{label}[{i}].arena")
             _known(place.offset, declared, f"{path}.{label}[{i}].offset")
             _gpu_dtype(one.dtype, place.dtype, f"{path}.{label}[{i}].dtype")
+    buffers = {"arena": program.arenas, "weights": target.buffers, "state": target.state}
     for i, command in enumerate(program.commands):
         where = f"{path}.commands[{i}]"
         for expression in _expressions(command):
             _known(expression, declared, where)
         for region in _regions(command):
-            _index(region.index, program.arenas if region.kind == "arena" else target.buffers, where)
+            _index(region.index, buffers[region.kind], where)
+            if region.kind == "state" and region.index not in {c.state for c in spec.state}:
+                raise _wrong(where, f"state {region.index} is not one of the entry's")
         if isinstance(command, Dispatch):
             _dispatch(command, target, shaders, where)
         elif command.target.kind == "weights":

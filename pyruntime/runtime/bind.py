@@ -53,16 +53,21 @@ def spec_of(spec: Spec) -> TensorSpec:
     return TensorSpec(spec.name, spec.dtype.value, shape, spec.default)
 
 
-def bind(entry: Entry, feeds: Mapping[str, Any]) -> Bound:
-    """Check feeds against the entry. Raises InputError naming the input, what was expected and what it is."""
+def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) -> Bound:
+    """Check feeds against the entry. Raises InputError naming the input, what was expected and what it is.
+
+    `lengths` are the present sizes of the pack's states along the axes along which they grow.
+    """
     _check_names(entry.inputs, feeds)
-    given = {s.name: _tensor(feeds[s.name], s) for s in entry.inputs if s.name in feeds}
+    given = {s.name: as_tensor(feeds[s.name], s) for s in entry.inputs if s.name in feeds}
     for spec in entry.inputs:
         if spec.name in given and len(given[spec.name].shape) != len(spec.shape):
             raise _mismatch(spec, given[spec.name], f"rank {len(spec.shape)} is needed")
     symbols: dict[str, int] = {}
     for symbol in entry.symbols:
-        if symbol.axis is None:
+        if symbol.state is not None:
+            symbols[symbol.name] = lengths[symbol.state]
+        if symbol.input is None or symbol.axis is None:
             continue
         spec = entry.inputs[symbol.input]
         size = given[spec.name].shape[symbol.axis]
@@ -80,7 +85,7 @@ def bind(entry: Entry, feeds: Mapping[str, Any]) -> Bound:
                 spec, tensor, f"axis {axis} must be {expected[axis]}{_because(spec, axis, symbols)}"
             )
     for symbol in entry.symbols:
-        if symbol.element is not None:
+        if symbol.input is not None and symbol.element is not None:
             symbols[symbol.name] = _element(inputs[symbol.input], symbol.element)
     values = Evaluator(symbols)
     for constraint in entry.constraints:
@@ -139,7 +144,8 @@ def _mismatch(spec: Spec, tensor: Tensor, reason: str) -> InputError:
     return InputError(f"input {spec.name!r}: expected {expected}, got {got}: {reason}")
 
 
-def _tensor(value: Any, spec: Spec) -> Tensor:
+def as_tensor(value: Any, spec: Spec) -> Tensor:
+    """What the user feeds as a tensor of the right dtype. Raises InputError."""
     if isinstance(value, Tensor):
         tensor = value
         if len(tensor.data) != math.prod(tensor.shape) * DType(tensor.dtype).bytes:

@@ -6,13 +6,15 @@ import asyncio
 import difflib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyruntime.errors import DisposedError, InputError
 from pyruntime.runtime.assets import Assets
-from pyruntime.runtime.bind import Bound, bind, make_output, spec_of
+from pyruntime.runtime.bind import Bound, make_output, spec_of
+from pyruntime.runtime.state import KeptState, SessionState
 from pyruntime.runtime.tensors import Tensor, TensorSpec
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ class Session(ABC):
         self._entry = self.find_entry(entry) if entry is not None else 0
         self._lock = threading.Lock()
         self._closed = False
+        self._committed = False  # whether the present run has begun to overwrite states
+        self._kept = KeptState(pack.manifest)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -93,6 +97,11 @@ class Session(ABC):
         """What this session runs on."""
         return self.report.device
 
+    @property
+    def state(self) -> SessionState:
+        """What the session keeps from run to run."""
+        return SessionState(self, self._kept)
+
     def find_entry(self, name: str) -> int:
         """The number of an entry. Raises InputError naming the entries there are."""
         if name not in self.entries:
@@ -117,21 +126,35 @@ class Session(ABC):
         Raises:
             InputError: a name, dtype, shape or value that the model does not take.
             MemoryLimitError: these sizes need more memory than the device allows.
+            StateError: a state is full, or was left unfinished by a run that failed.
             RunError: the program failed.
             DisposedError: the session is closed.
         """
         number = self._entry if entry is None else self.find_entry(entry)
         spec = self._manifest.entries[number]
-        bound = bind(spec, feeds)
-        with self._lock:
-            if self._closed:
-                raise DisposedError("the session is closed")
-            outputs = self._execute(number, spec, bound)
+        with self.using():
+            bound = self._kept.bind(spec, feeds)
+            self._committed = False
+            try:
+                outputs = self._execute(number, spec, bound)
+            except BaseException:
+                if self._committed:
+                    self._kept.tear()
+                raise
+            self._kept.advance(spec, bound)
         return {s.name: make_output(t) for s, t in zip(spec.outputs, outputs, strict=True)}
 
     async def run_async(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
         """`run` in a thread of its own."""
         return await asyncio.to_thread(self.run, feeds, entry=entry)
+
+    @contextmanager
+    def using(self) -> Iterator[None]:
+        """Alone with the device. Raises DisposedError when the session is closed."""
+        with self._lock:
+            if self._closed:
+                raise DisposedError("the session is closed")
+            yield
 
     def close(self) -> None:
         """Free what the session holds on the device; calling it again does nothing."""
@@ -148,7 +171,22 @@ class Session(ABC):
 
     @abstractmethod
     def _execute(self, number: int, entry: Entry, bound: Bound) -> Sequence[Tensor]:
-        """Outputs of one run, in the entry's order, with bytes of their own."""
+        """Outputs of one run, in the entry's order, with bytes of their own.
+
+        Sets `_committed` before anything overwrites a state.
+        """
+
+    @abstractmethod
+    def _read_state(self, number: int) -> memoryview:
+        """A copy of a state's memory: its largest shape, row-major, in the API's dtype."""
+
+    @abstractmethod
+    def _write_states(self, states: Mapping[int, memoryview]) -> None:
+        """Set the memory of states. Raises InputError, before any is set, for elements that do not fit."""
+
+    @abstractmethod
+    def _reset_states(self) -> None:
+        """Make all states what they are at first."""
 
     @abstractmethod
     def _release(self) -> None:

@@ -8,7 +8,7 @@ import importlib.util
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -126,9 +126,15 @@ class WasmSession(Session):
             self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
         except wasmtime.WasmtimeError as error:
             raise MemoryLimitError(f"no memory of {target.initial_pages * PAGE} bytes: {error}") from None
-        self._grow(max((address + size + TAIL for address, size in spans), default=0), "the weights")
+        self._states = [
+            (address, math.prod(s.shape) * s.dtype.bytes)
+            for address, s in zip(target.state, pack.manifest.state, strict=True)
+        ]
+        held = [address + size + TAIL for address, size in [*spans, *self._states]]
+        self._grow(max(held, default=0), "the weights")
         self._instantiate()
         self._load_weights(pack)
+        self._reset_states()
         self._broken = False
         steps = tuple(target.entries[self._entry].steps)
         self.report = SessionReport(
@@ -239,7 +245,7 @@ class WasmSession(Session):
             self._broken = False
         try:
             plan = self._start(number, entry, bound)
-            code = self._call("run", number, 0, len(self._target.entries[number].steps))
+            code = self._run(number)
             outputs = [
                 Tensor(
                     memoryview(bytearray(self._span(a, math.prod(s) * spec.dtype.bytes))), s, spec.dtype.value
@@ -255,6 +261,16 @@ class WasmSession(Session):
             raise RunError(f"{self._failing_step(number, entry, bound)}: code {code}")
         self.report.memory_bytes = self._memory.data_len(self._store)
         return outputs
+
+    def _run(self, number: int) -> int:
+        """All steps; those that overwrite a state when the others are done."""
+        target = self._target.entries[number]
+        commit = len(target.steps) if target.commit is None else target.commit
+        code = self._call("run", number, 0, commit)
+        if code >= 0 and commit < len(target.steps):
+            self._committed = True
+            code = self._call("run", number, commit, len(target.steps))
+        return code
 
     def _start(self, number: int, entry: Entry, bound: Bound) -> _Plan:
         """Plan, and write the inputs."""
@@ -288,6 +304,19 @@ class WasmSession(Session):
         except (wasmtime.Trap, wasmtime.WasmtimeError):
             pass
         return f"step {step} {steps[step]!r} failed" if steps else f"entry {entry.name!r} failed"
+
+    def _read_state(self, number: int) -> memoryview:
+        return memoryview(bytearray(self._span(*self._states[number])))
+
+    def _write_states(self, states: Mapping[int, memoryview]) -> None:
+        for number, data in states.items():
+            self._span(*self._states[number])[:] = data
+
+    def _reset_states(self) -> None:
+        initial = {w.tensor: w.address for w in self._target.weights}
+        for state, (address, size) in zip(self._manifest.state, self._states, strict=True):
+            begin = state.initial
+            self._span(address, size)[:] = bytes(size) if begin is None else self._span(initial[begin], size)
 
     def _release(self) -> None:
         self._store.close()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyruntime.errors import DeviceError, InputError, PackError
 from pyruntime.pack.program import BoundCopy, BoundDispatch, BoundProgram, Span, bind
-from pyruntime.pack.schema import ALIGNMENT, Dispatch, Entry, Shader, WebGpu
+from pyruntime.pack.schema import ALIGNMENT, GPU_DTYPES, Dispatch, Entry, Shader, WebGpu
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, widen
 from pyruntime.runtime.gpu_device import device, guarded
@@ -61,6 +62,8 @@ class WebGpuSession(Session):
         with guarded("loading"):
             self._weights = [self._buffer(size, "the weights") for size in target.buffers]
             self._upload_weights(pack)
+            self._states = [self._buffer(size, "a state") for size in target.state]
+            self._reset_states()
             for shader in self._shaders_of(self._entry):
                 self._pipeline(shader)
         commands = self._variant.entries[self._entry].commands
@@ -75,7 +78,7 @@ class WebGpuSession(Session):
             host_steps=0,
             steps=steps,
             weights_bytes=sum(target.buffers),
-            memory_bytes=sum(target.buffers),
+            memory_bytes=sum(target.buffers) + sum(target.state),
         )
 
     def _buffer(self, size: int, what: str) -> Any:
@@ -164,7 +167,8 @@ class WebGpuSession(Session):
                 self._arenas[i] = None
                 present.destroy()
             self._arenas[i] = self._buffer(size, "tensors")
-        self.report.memory_bytes = self.report.weights_bytes + sum(a.size for a in self._arenas if a)
+        held = [*self._weights, *self._states, *filter(None, self._arenas)]
+        self.report.memory_bytes = sum(b.size for b in held)
 
     def _drop_plans(self) -> None:
         for plan in self._plans.values():
@@ -212,7 +216,8 @@ class WebGpuSession(Session):
         )
 
     def _of(self, span: Span) -> Any:
-        return (self._weights if span.kind == "weights" else self._arenas)[span.index]
+        buffers = {"arena": self._arenas, "weights": self._weights, "state": self._states}
+        return buffers[span.kind][span.index]
 
     def _transfer(self, command: BoundCopy) -> Callable[[Any], None]:
         target, source = command.target, command.source
@@ -242,6 +247,7 @@ class WebGpuSession(Session):
                 encode(encoder)
             spans = [o.span for o in plan.program.outputs]
             starts = self._copy_out(encoder, spans)
+            self._committed = True
             self._device.queue.submit([encoder.finish()])
             total = sum(s.bytes for s in spans)
             if not total:
@@ -284,9 +290,44 @@ class WebGpuSession(Session):
             at += span.bytes
         return starts
 
+    def _read_state(self, number: int) -> memoryview:
+        state = self._manifest.state[number]
+        size = math.prod(state.shape) * WORD
+        if not size:
+            return memoryview(b"")
+        with guarded(f"state {state.name!r}"):
+            words = self._device.queue.read_buffer(self._states[number], 0, size)
+        return narrow(words, GPU_DTYPES[state.dtype], state.dtype)
+
+    def _write_states(self, states: Mapping[int, memoryview]) -> None:
+        uploads = []
+        for number, data in states.items():
+            state = self._manifest.state[number]
+            try:
+                uploads.append((number, widen(data, state.dtype, GPU_DTYPES[state.dtype])))
+            except InputError as error:
+                raise InputError(f"state {state.name!r}: {error}") from None
+        with guarded("writing state"):
+            for number, elements in uploads:
+                if elements.nbytes:
+                    self._device.queue.write_buffer(self._states[number], 0, elements)
+
+    def _reset_states(self) -> None:
+        places = {w.tensor: w for w in self._target.weights}
+        with guarded("resetting state"):
+            encoder = self._device.create_command_encoder()
+            for state, buffer in zip(self._manifest.state, self._states, strict=True):
+                size = math.prod(state.shape) * WORD
+                if state.initial is None:
+                    encoder.clear_buffer(buffer)
+                elif size:
+                    place = places[state.initial]
+                    encoder.copy_buffer_to_buffer(self._weights[place.buffer], place.offset, buffer, 0, size)
+            self._device.queue.submit([encoder.finish()])
+
     def _release(self) -> None:
         self._drop_plans()
-        for buffer in [*self._weights, *self._arenas, self._staging]:
+        for buffer in [*self._weights, *self._states, *self._arenas, self._staging]:
             if buffer is not None:
                 buffer.destroy()
         self._pipelines.clear()

@@ -107,6 +107,8 @@ class _Written:
     def add(self, call: KernelCall, kernels: Sequence[Kernel]) -> None:
         """Take in the next call of the program."""
         tensor = call.output.tensor
+        if tensor.kind == "state":  # it also holds what earlier runs wrote, and what the user set
+            return
         found = self._found.setdefault(tensor, [])
         found += [kernel.interval for kernel in kernels]
         self._left[tensor] -= 1

@@ -93,7 +93,7 @@ def test_messages_name_the_path(packs: Path, edit: Edit, message: str) -> None:
         (lambda m: m.update(format=1), "format 1.*reads up to 0"),
         # what else the newer format says is not looked at
         (lambda m: (m.update(format=7), m.pop("weights"), m.pop("entries")), "format 7"),
-        (lambda m: m.update(requires=["state", "jumps"]), "requires jumps, state"),
+        (lambda m: m.update(requires=["wings", "jumps"]), "requires jumps, wings"),
     ],
 )
 def test_newer_packs(packs: Path, edit: Edit, message: str) -> None:

@@ -14,6 +14,7 @@ from pyruntime_converter.lowering.hosts import dense, emit_map
 from pyruntime_converter.lowering.lazy import Lazy, combine, scalar_constant
 from pyruntime_converter.lowering.sharing import reconverging
 from pyruntime_converter.lowering.space import storage_order
+from pyruntime_converter.lowering.states import States
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import product
@@ -62,12 +63,13 @@ class Lowering:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        elements = sum(1 for _ in graph.elements())
-        self.program = Program(graph.name, graph.symbols(), [], [], elements=elements)
+        others = len(graph.lengths()) + sum(1 for _ in graph.elements())
+        self.program = Program(graph.name, graph.symbols(), [], [], others=others)
         self._values: dict[Value, Lazy] = {}
         self._constants: dict[tuple[Any, str], Tensor] = {}
         self._names: dict[str, int] = {}
         self._origin = Origin("", "")
+        self.states = States(graph)
         self.uses = graph.uses()
         once = {v for v, nodes in self.uses.items() if len(set(nodes)) == 1} - set(graph.outputs)
         self._stays = once | reconverging(graph)
@@ -76,9 +78,12 @@ class Lowering:
         """Lower all nodes, then store the outputs."""
         table = rules()
         for value in self.graph.inputs:
-            tensor = Tensor(value.name, value.dtype, value.elements, "input")
-            self.program.inputs.append(tensor)
-            self._values[value] = Lazy.of(views.contiguous(tensor, value.shape), value.shape)
+            view = self.states.before.get(value)
+            if view is None:
+                tensor = Tensor(value.name, value.dtype, value.elements, "input")
+                self.program.inputs.append(tensor)
+                view = views.contiguous(tensor, value.shape)
+            self._values[value] = Lazy.of(view, value.shape)
         for node in self.graph.nodes:
             self._origin = node.origin
             rule = table.get(node.op) or (
@@ -90,9 +95,11 @@ class Lowering:
             made = [results] if isinstance(results, Lazy) else results
             for output, lazy in zip(node.outputs, made, strict=True):
                 self._define(output, lazy)
-        for value in self.graph.outputs:
-            self.program.outputs.append(self._store_output(value))
-            self.program.output_shapes.append(value.shape)
+        for number, value in enumerate(self.graph.outputs):
+            if number not in self.states.outputs:
+                self.program.outputs.append(self.contiguous(value))
+                self.program.output_shapes.append(value.shape)
+        self.states.store(self, self.graph)
         return self.program
 
     # values ------------------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ class Lowering:
         axes = lazy.host.order() if lazy.host else (order or storage_order(lazy.space, lazy.leaves))
         tensor = self.tensor(self._origin_of(lazy).name, lazy.tree.dtype, lazy.space)
         output = dense(tensor, lazy.space, axes)
-        self._emit(lazy, output)
+        self.emit(lazy, output)
         stored = Lazy.of(output, lazy.space)
         for move in lazy.moves:
             stored = stored.transpose(move.perm) if move.perm else self.reshaped(stored, move.after)
@@ -203,11 +210,12 @@ class Lowering:
             if output.strides and output.strides[order[-1]] not in (0, 1) and lazy.space[order[-1]] != 1:
                 output = None
         if output is None:
-            self._emit(self.store(lazy), target)
+            self.emit(self.store(lazy), target)
         else:
-            self._emit(lazy, output)
+            self.emit(lazy, output)
 
-    def _emit(self, lazy: Lazy, output: View) -> None:
+    def emit(self, lazy: Lazy, output: View) -> None:
+        """The call that stores lazy to output, a view over its space."""
         origin = self._origin_of(lazy)
         template = "map" if lazy.host is None else type(lazy.host).__name__.removesuffix("Host").lower()
         name = self.call_name(template, origin)
@@ -242,7 +250,8 @@ class Lowering:
                 lazy = self.store(lazy)
         self._values[value] = lazy
 
-    def _store_output(self, value: Value) -> Tensor:
+    def contiguous(self, value: Value) -> Tensor:
+        """A temporary that holds value alone, row-major; not one that is an output already."""
         lazy = self.lazy(value)
         view = lazy.view
         if view is not None and views.is_contiguous(view, lazy.shape):

@@ -17,6 +17,7 @@ from pyruntime_converter.memory import plan_single
 if TYPE_CHECKING:
     from pyruntime.ir.dims import Dim
     from pyruntime_converter.build import Stored
+    from pyruntime_converter.state import PackStates
 
 ALIGNMENT = 64
 PAGE = 65536
@@ -32,20 +33,23 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 def build(
     programs: Sequence[Program],
     stored: Sequence[Stored],
+    states: PackStates,
     pack: PackWriter,
     compiler: str | None,
     tell: Callable[[str, int, int, str], None],
 ) -> Wasm:
     """Compile the entries, write its modules to pack, and describe them. Raises CompilerError."""
+    kept = [s.tensor for s in states.states]
     addresses: dict[Tensor, int] = {}
     end = WEIGHTS_BASE
-    for item in stored:
-        addresses[item.tensor] = end
-        size = int(str(item.tensor.elements)) * item.tensor.dtype.bytes
+    for tensor in [*(s.tensor for s in stored), *kept]:
+        addresses[tensor] = end
+        size = int(str(tensor.elements)) * tensor.dtype.bytes
         aligned = align(end + size, ALIGNMENT)
         assert isinstance(aligned, int)
         end = aligned
-    planned = [(p, plan_single(p, base=end, weights=addresses, scratch=_scratch)) for p in programs]
+    fixed = {**addresses, **{t: addresses[kept[n]] for t, n in states.number.items()}}
+    planned = [(p, plan_single(p, base=end, fixed=fixed, scratch=_scratch)) for p in programs]
     tell("compile", 0, 1, f"{sum(len(p.calls) for p in programs)} kernel calls")
     extra = [thread_bytes(p) for p in programs]
     # programs too small to be shared have no use for the variants with threads
@@ -61,10 +65,11 @@ def build(
         initial_pages=-(-end // PAGE),
         weights=[WasmWeight(s.index, addresses[s.tensor], s.tensor.dtype) for s in stored],
         entries=[
-            WasmEntry(to_rpn(m.arena_bytes[0]), [c.name for c in p.calls], to_rpn(more))
+            WasmEntry(to_rpn(m.arena_bytes[0]), [c.name for c in p.calls], to_rpn(more), p.commit)
             for (p, m), more in zip(planned, extra, strict=True)
         ],
         variants=variants,
+        state=tuple(addresses[t] for t in kept),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pyruntime_shaders.emit import Dispatch as Rendering
 from pyruntime_shaders.emit import Rendered, render_programs
@@ -28,11 +28,15 @@ from pyruntime_converter.memory import plan_coloured
 
 if TYPE_CHECKING:
     from pyruntime_converter.build import Stored
+    from pyruntime_converter.state import PackStates
 
 ALIGNMENT = 256  # minStorageBufferOffsetAlignment
 BINDING_LIMIT = 128 << 20  # maxStorageBufferBindingSize by default
 WORD = 4
 LEAST_BINDING = 16  # a binding holds at least one element of the shader's type, vec4 at most
+# where weights and states lie: kind of buffer, its index, offset
+Place = tuple[Literal["weights", "state"], int, int]
+Fixed = Mapping[Tensor, Place]
 _NAMES = {"f32": "float32", "i32": "int32", "u32": "uint32"}
 
 
@@ -41,14 +45,19 @@ def gpu_dtype(dtype: DType) -> str:
     return _NAMES[storage_type(dtype)]
 
 
-def build(programs: Sequence[Program], stored: Sequence[Stored], pack: PackWriter) -> WebGpu:
+def build(
+    programs: Sequence[Program], stored: Sequence[Stored], states: PackStates, pack: PackWriter
+) -> WebGpu:
     """Render the entries, write their shaders to pack, and describe them. Raises UnsupportedError."""
     rendered = render_programs(programs)
     weights, buffers = _place_weights(stored)
     text, shaders = _join(rendered)
     written = pack.add_file("shaders.base.wgsl", text)
-    where = {s.tensor: w for s, w in zip(stored, weights, strict=True)}
-    entries = [_entry(p, d, where) for p, d in zip(programs, rendered.entries, strict=True)]
+    fixed: dict[Tensor, Place] = {
+        s.tensor: ("weights", w.buffer, w.offset) for s, w in zip(stored, weights, strict=True)
+    }
+    fixed |= {t: ("state", number, 0) for t, number in states.number.items()}
+    entries = [_entry(p, d, fixed) for p, d in zip(programs, rendered.entries, strict=True)]
     variant = GpuVariant(
         requires=(),
         limits={},
@@ -58,18 +67,26 @@ def build(programs: Sequence[Program], stored: Sequence[Stored], pack: PackWrite
         shaders=shaders,
         entries=entries,
     )
-    return WebGpu(buffers=buffers, weights=weights, variants=(variant,))
+    sizes = tuple(_state_bytes(s.tensor) for s in states.states)
+    return WebGpu(buffers=buffers, weights=weights, variants=(variant,), state=sizes)
 
 
-def _entry(
-    program: Program, dispatches: Sequence[Rendering], weights: Mapping[Tensor, GpuWeight]
-) -> GpuEntry:
+def _state_bytes(tensor: Tensor) -> int:
+    size = int(str(tensor.elements)) * WORD
+    if size > BINDING_LIMIT:
+        raise UnsupportedError(
+            "state", tensor.name, f"{size} bytes are more than one WebGPU binding may have"
+        )
+    return max(size, LEAST_BINDING)
+
+
+def _entry(program: Program, dispatches: Sequence[Rendering], fixed: Fixed) -> GpuEntry:
     placement = plan_coloured(program)
     commands = [
         Dispatch(
             step=d.call.name,
             shader=d.shader,
-            bindings=[_binding(t, placement, weights) for t in d.tensors],
+            bindings=[_binding(t, placement, fixed) for t in d.tensors],
             words=[to_rpn(w) for w in d.words],
             workgroups=[to_rpn(w) for w in d.workgroups],
         )
@@ -113,11 +130,10 @@ def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:
     return bytes(text), shaders
 
 
-def _binding(tensor: Tensor, placement: Placement, weights: Mapping[Tensor, GpuWeight]) -> Binding:
+def _binding(tensor: Tensor, placement: Placement, fixed: Fixed) -> Binding:
     size = maximum(tensor.elements * WORD, LEAST_BINDING)
-    if tensor in weights:
-        weight = weights[tensor]
-        return Binding("weights", weight.buffer, weight.offset, to_rpn(size))
+    if tensor in fixed:
+        return Binding(*fixed[tensor], to_rpn(size))
     return Binding("arena", placement.arena_of[tensor], to_rpn(placement.offsets[tensor]), to_rpn(size))
 
 
@@ -138,7 +154,7 @@ def dispatches(target: WebGpu | None) -> int:
 
 def notes(programs: Sequence[Program]) -> tuple[str, ...]:
     """What a user of WebGPU should know of these programs."""
-    ends = [t for p in programs for t in (*p.inputs, *p.outputs)]
+    ends = [t for p in programs for t in (*p.inputs, *p.outputs, *(s.tensor for s in p.states))]
     wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
     if not wide:
         return ()

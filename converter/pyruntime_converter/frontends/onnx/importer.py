@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label,
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
 from pyruntime_converter.frontends.onnx.symbols import Symbols
 from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of, dtype_of
+from pyruntime_converter.options import NO_DIMS
 
 # functions that call each other can multiply: a small file must not keep the converter busy for ever
 MAX_NODES = 1_000_000
@@ -52,23 +53,31 @@ def read(path_or_bytes: str | Path | bytes, name: str | None = None) -> Graph:
     return import_model(path_or_bytes, name).graph
 
 
-def import_model(path_or_bytes: str | Path | bytes, name: str | None = None) -> ImportedModel:
-    """As `read`, with what else the file says about itself."""
+def import_model(
+    path_or_bytes: str | Path | bytes, name: str | None = None, dims: Mapping[str, Dim] = NO_DIMS
+) -> ImportedModel:
+    """As `read`, with what else the file says about itself; `dims` as for `read_model`."""
     loaded = source.load(path_or_bytes)
     proto = loaded.proto
     stem = "" if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).stem
     opsets = source.opsets(proto, loaded.where)
     called = name or stem or proto.graph.name or "model"
-    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, given).run(called))
+    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, dims, given).run(called))
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     return ImportedModel(graph, "onnx", loaded.sha256, opsets.get("", 0), producer)
 
 
 class _Importer:
     def __init__(
-        self, proto: onnx.ModelProto, opsets: dict[str, int], folder: Path | None, assumptions: Assumptions
+        self,
+        proto: onnx.ModelProto,
+        opsets: dict[str, int],
+        folder: Path | None,
+        dims: Mapping[str, Dim],
+        assumptions: Assumptions,
     ) -> None:
-        self._proto, self._opsets, self._folder, self._assumptions = proto, opsets, folder, assumptions
+        self._proto, self._opsets, self._folder = proto, opsets, folder
+        self._dims, self._assumptions = dims, assumptions
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
         self._named: set[Value] = set()  # values that already have the name of something in the model
@@ -115,7 +124,7 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        symbols = Symbols(fed)
+        symbols = Symbols(fed, self._dims)
         for value in fed:
             if value.type.WhichOneof("value") != "tensor_type":
                 kind = value.type.WhichOneof("value") or "untyped value"
@@ -127,6 +136,7 @@ class _Importer:
             if value.name in self._assumptions.opened:
                 made.contents = self._contents(made, symbols)
             scope.define(value.name, self._bind(made))
+        symbols.check()
 
     def _contents(self, value: Value, symbols: Symbols) -> NDArray[np.object_]:
         """A symbol for each element of an input."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from onnx import TensorShapeProto, ValueInfoProto
 
 from pyruntime.errors import ModelError
 from pyruntime.ir.dims import Dim, floordiv, symbol
 from pyruntime.ir.graph import Shape
+from pyruntime_converter.options import OptionError
 
 _OPERATORS: dict[type[ast.operator], Callable[[Dim, Dim], Dim]] = {
     ast.Add: lambda a, b: a + b,
@@ -25,13 +26,25 @@ class Symbols:
 
     Exporters also write expressions such as `past + seq`. One becomes an expression where each of its
     names is also the whole of some input's dim, since only those can be bound; else it is a symbol.
+
+    Args:
+        inputs: what the model is fed.
+        dims: what the user says of symbols, by name: sizes that are fixed, symbols with bounds.
     """
 
-    def __init__(self, inputs: Sequence[ValueInfoProto]) -> None:
+    def __init__(self, inputs: Sequence[ValueInfoProto], dims: Mapping[str, Dim]) -> None:
+        self._dims = dims
         self._names: dict[str, str] = {}
         self._taken: set[str] = set()
         params = [d.dim_param for v in inputs for d in v.type.tensor_type.shape.dim if d.dim_param]
         self._plain = {p for p in params if p.isidentifier()}
+
+    def check(self) -> None:
+        """Raise OptionError where the user tells of a symbol that no input has; for after all shapes."""
+        unknown = sorted(self._dims.keys() - self._taken)
+        if unknown:
+            known = ", ".join(sorted(self._taken)) or "none"
+            raise OptionError(f"no input has the symbol {unknown[0]!r} in its shape; the symbols are {known}")
 
     def shape(self, value: ValueInfoProto) -> Shape:
         """The shape of an input. Raises ModelError where the model does not even tell its rank."""
@@ -42,8 +55,7 @@ class Symbols:
 
     def element(self, name: str, position: int, bounds: tuple[int, int]) -> Dim:
         """The symbol for an element of an input's contents."""
-        made = self._symbol(f"{name}\0{position}", f"{name}_{position}")
-        return symbol(str(made), bounds)
+        return symbol(self._name(f"{name}\0{position}", f"{name}_{position}"), bounds)
 
     def _dim(self, dim: TensorShapeProto.Dimension, name: str) -> Dim:
         if dim.HasField("dim_value") and dim.dim_value >= 0:
@@ -54,7 +66,12 @@ class Symbols:
         return self._symbol(dim.dim_param, dim.dim_param) if expression is None else expression
 
     def _symbol(self, key: str, name: str) -> Dim:
-        """One symbol per key; names that only differ in characters that symbols cannot have stay apart."""
+        """The symbol of a key, or what the user says of it."""
+        made = symbol(self._name(key, name))
+        return self._dims.get(str(made), made)
+
+    def _name(self, key: str, name: str) -> str:
+        """One name per key; those that only differ in characters that symbols cannot have stay apart."""
         if key not in self._names:
             candidate, count = name, 1
             while str(symbol(candidate)) in self._taken:
@@ -62,7 +79,7 @@ class Symbols:
                 candidate = f"{name}_{count}"
             self._names[key] = candidate
             self._taken.add(str(symbol(candidate)))
-        return symbol(self._names[key])
+        return self._names[key]
 
     def _expression(self, text: str) -> Dim | None:
         if text.isidentifier() or len(text) > _LONGEST_EXPRESSION:

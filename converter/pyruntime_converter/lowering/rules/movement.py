@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from pyruntime_converter.lowering import views
 from pyruntime_converter.lowering.hosts import dense
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
+from pyruntime_converter.lowering.states import parts
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, maximum, product
@@ -160,17 +160,19 @@ def _chosen(operands: Sequence[Lazy], axis: int, shape: Shape) -> Lazy | None:
 @lowers("Concat")
 def concat(low: Lowering, node: Node) -> Lazy:
     """One tensor; each operand is stored to its part of it, by its own kernel where it is still pending."""
-    axis, shape = node.attrs["axis"], node.output.shape
+    shape = node.output.shape
     operands = [low.lazy(v) for v in node.inputs if v is not None]
-    joined = _chosen(operands, axis, shape)
-    if joined is not None:
-        return joined
-    tensor = low.tensor(node.output.name, node.output.dtype, shape)
-    pattern = max(operands, key=lambda o: o.host is not None)
-    whole = dense(tensor, shape, low.layout(pattern))
-    start: Dim = 0
-    for lazy in operands:
-        part = replace(whole, offset=whole.offset + start * whole.strides[axis])
-        low.store_into(lazy, part)
-        start = start + lazy.shape[axis]
+    appended = low.states.appended(node, operands)
+    if appended is None:
+        joined = _chosen(operands, node.attrs["axis"], shape)
+        if joined is not None:
+            return joined
+        tensor = low.tensor(node.output.name, node.output.dtype, shape)
+        pattern = max(operands, key=lambda o: o.host is not None)
+        whole, there = dense(tensor, shape, low.layout(pattern)), [False] * len(operands)
+    else:
+        whole, there = appended
+    for lazy, part, stored in zip(operands, parts(node, whole), there, strict=True):
+        if not stored:
+            low.store_into(lazy, part)
     return Lazy.of(whole, shape)

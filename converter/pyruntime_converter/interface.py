@@ -1,0 +1,62 @@
+"""What the manifest tells of graphs: entries with the user's own names, and the states that they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyruntime.ir.dims import to_rpn
+from pyruntime.ir.graph import Graph, Value
+from pyruntime.ir.kernel import Program, Tensor
+from pyruntime.pack.schema import Carried, Constraint, Entry, Spec, State, Symbol
+from pyruntime_converter.state import PackStates
+
+
+def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entry:
+    """The program's interface: inputs and outputs that are no state's, symbols in the program's order."""
+    fed = [s.input for s in graph.states], [s.output for s in graph.states]
+    inputs = [v for i, v in enumerate(graph.inputs) if i not in fed[0]]
+    named = enumerate(zip(graph.output_names, graph.outputs, strict=True))
+    outputs = [_spec(n, v) for i, (n, v) in named if i not in fed[1]]
+    numbers = {c.tensor.name: states.number[c.tensor] for c in program.states}
+    symbols: dict[str, Symbol] = {}
+    for length, state in graph.lengths().items():
+        symbols[length] = Symbol(length, state=numbers[graph.inputs[state.input].name])
+    for number, value in enumerate(inputs):
+        for axis, dim in enumerate(value.shape):
+            if not isinstance(dim, int) and to_rpn(dim) == str(dim):  # a symbol alone
+                symbols.setdefault(str(dim), Symbol(str(dim), number, axis))
+    for number, position, symbol in graph.elements():
+        place = inputs.index(graph.inputs[number])
+        symbols[symbol] = Symbol(symbol, place, element=position)
+    carried = [
+        Carried(numbers[c.tensor.name])
+        if c.axis is None
+        else Carried(numbers[c.tensor.name], to_rpn(c.length), to_rpn(c.next))
+        for c in program.states
+    ]
+    return Entry(
+        name,
+        [symbols[s] for s in program.symbols],
+        [_spec(v.name, v, graph.defaults.get(v.name)) for v in inputs],
+        outputs,
+        tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints),
+        tuple(carried),
+    )
+
+
+def kept(states: PackStates, numbers: Mapping[Tensor, int]) -> tuple[State, ...]:
+    """The states of the pack; `numbers` are those of its weights."""
+    return tuple(
+        State(
+            s.tensor.name,
+            s.tensor.dtype,
+            s.shape,
+            s.axis,
+            None if s.initial is None else numbers[s.initial],
+        )
+        for s in states.states
+    )
+
+
+def _spec(name: str, value: Value, default: float | int | None = None) -> Spec:
+    return Spec(name, value.dtype, [to_rpn(d) for d in value.shape], default)

@@ -1,0 +1,1 @@
+"""Tests of state: tensors that sessions keep from run to run."""
