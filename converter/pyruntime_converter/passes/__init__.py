@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pyruntime.ir.graph import Graph
+from pyruntime_converter.passes.activations import recognise_activations
 from pyruntime_converter.passes.algebra import simplify
-from pyruntime_converter.passes.attention import expand_attention
+from pyruntime_converter.passes.attention import recognise_attention
 from pyruntime_converter.passes.cleanup import eliminate_common, eliminate_dead
 from pyruntime_converter.passes.convolutions import absorb_padding, fold_batch_norm
 from pyruntime_converter.passes.embedding import one_hot_to_embedding
+from pyruntime_converter.passes.expand import expand_attention
+from pyruntime_converter.passes.normalizations import recognise_normalizations
+from pyruntime_converter.passes.products import merge_products
+from pyruntime_converter.passes.rotary import recognise_rotary
 
 Pass = Callable[[Graph], None]
 
@@ -18,6 +23,14 @@ PASSES: tuple[Pass, ...] = (
     absorb_padding,
     fold_batch_norm,
     one_hot_to_embedding,
+    simplify,
+    eliminate_common,
+    recognise_activations,
+    recognise_normalizations,
+    recognise_rotary,
+    recognise_attention,
+    eliminate_dead,
+    merge_products,
     expand_attention,
     simplify,
     eliminate_common,

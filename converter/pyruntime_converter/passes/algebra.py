@@ -30,6 +30,7 @@ def simplify(graph: Graph) -> None:
         "Transpose": _transpose,
         "Cast": lambda node, _: node.input(0) if node.output.dtype is node.input(0).dtype else None,
         "Slice": _slice,
+        "Where": _where,
         **dict.fromkeys(_NEUTRAL, _neutral),
     }
 
@@ -52,6 +53,15 @@ def _neutral(node: Node, _: Builder) -> Value | None:
         if data is not None and data.size and same and bool(np.all(data == constant)):
             return node.input(x)
     return None
+
+
+def _where(node: Node, _: Builder) -> Value | None:
+    """A choice that is the same everywhere."""
+    choice = node.input(0).data
+    if choice is None or not choice.size or not (choice.all() or not choice.any()):
+        return None
+    chosen = node.input(1 if choice.all() else 2)
+    return chosen if chosen.shape == node.output.shape else None
 
 
 def _reshape(node: Node, builder: Builder) -> Value | None:

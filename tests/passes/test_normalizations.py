@@ -1,0 +1,165 @@
+"""Layer norm, RMS norm and softmax, as PyTorch, TensorFlow and others spell them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.frontends.onnx_models import random
+from tests.passes.net import Net, Shapes, ints, recognised
+
+FEEDS = {"x": random(2, 5, 12)}
+SHAPES: Shapes = {"x": ["batch", 5, 12]}
+
+
+def mean(net: Net, x: str, *axes: int) -> str:
+    return net("ReduceMean", x, ints(*(axes or (-1,))), keepdims=1)
+
+
+def centred(net: Net, x: str) -> str:
+    return net("Sub", x, mean(net, x))
+
+
+def deviation(net: Net, squares: str) -> str:
+    return net("Sqrt", net("Add", mean(net, squares), 1e-5))
+
+
+def torch_core(net: Net, x: str) -> str:
+    d = centred(net, x)
+    return net("Div", d, deviation(net, net("Pow", d, 2.0)))
+
+
+def twice_core(net: Net, x: str) -> str:
+    """Computes the difference once for each use."""
+    a, b = centred(net, x), centred(net, x)
+    return net("Mul", a, net("Reciprocal", deviation(net, net("Mul", b, b))))
+
+
+def power_core(net: Net, x: str) -> str:
+    d = centred(net, x)
+    return net("Mul", net("Pow", net("Add", 1e-5, mean(net, net("Mul", d, d))), -0.5), d)
+
+
+def quotient_core(net: Net, x: str) -> str:
+    d = centred(net, x)
+    return net("Mul", d, net("Div", 1.0, deviation(net, net("Mul", d, d))))
+
+
+CORES = [torch_core, twice_core, power_core, quotient_core]
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_layer_norm(core: Callable[[Net, str], str]) -> None:
+    net = Net(FEEDS, SHAPES)
+    scaled = net("Mul", core(net, "x"), net.weight(12))
+    graph = recognised(
+        net.proto(net("Add", net.weight(1, 1, 12), scaled)),
+        FEEDS,
+        {"LayerNormalization": 1, "Mul": 0, "Add": 0},
+    )
+    (norm,) = (n for n in graph.nodes if n.op == "LayerNormalization")
+    assert norm.attrs["epsilon"] == pytest.approx(1e-5)
+    assert norm.attrs["axis"] == 2
+
+
+def test_layer_norm_without_scale_or_bias() -> None:
+    net = Net(FEEDS, SHAPES)
+    recognised(net.proto(torch_core(net, "x")), FEEDS, {"LayerNormalization": 1})
+    net = Net(FEEDS, SHAPES)
+    recognised(
+        net.proto(net("Add", torch_core(net, "x"), net.weight(12))),
+        FEEDS,
+        {"LayerNormalization": 1, "Add": 0},
+    )
+
+
+def test_layer_norm_as_tensorflow_writes_it() -> None:
+    net = Net(FEEDS, SHAPES)
+    middle = mean(net, "x")
+    d = net("Sub", "x", middle)
+    inverse = net("Reciprocal", deviation(net, net("Mul", d, d)))
+    gain = net("Mul", inverse, net.weight(12))
+    shift = net("Sub", net.weight(12), net("Mul", middle, gain))
+    recognised(
+        net.proto(net("Add", net("Mul", "x", gain), shift)),
+        FEEDS,
+        {"LayerNormalization": 1, "Mul": 0, "Add": 0},
+    )
+
+
+def test_layer_norm_over_two_axes() -> None:
+    net = Net(FEEDS, SHAPES)
+    d = net("Sub", "x", mean(net, "x", 1, 2))
+    root = net("Sqrt", net("Add", mean(net, net("Mul", d, d), 1, 2), 1e-3))
+    graph = recognised(
+        net.proto(net("Mul", net("Div", d, root), net.weight(5, 12))), FEEDS, {"LayerNormalization": 1}
+    )
+    (norm,) = (n for n in graph.nodes if n.op == "LayerNormalization")
+    assert norm.attrs["axis"] == 1
+
+
+def test_residual_after_layer_norm_stays() -> None:
+    net = Net(FEEDS, SHAPES)
+    normal = net("Mul", torch_core(net, "x"), net.weight(12))
+    recognised(net.proto(net("Add", normal, "x")), FEEDS, {"LayerNormalization": 1, "Add": 1})
+
+
+def test_shared_norm_keeps_its_own_value() -> None:
+    net = Net(FEEDS, SHAPES)
+    normal = torch_core(net, "x")
+    both = [net("Mul", normal, net.weight(12)) for _ in range(2)]
+    recognised(net.proto(*both), FEEDS, {"LayerNormalization": 1, "Mul": 2})
+
+
+def rms_llama(net: Net, x: str) -> str:
+    return net("Mul", x, net("Reciprocal", deviation(net, net("Pow", x, 2.0))))
+
+
+def rms_quotient(net: Net, x: str) -> str:
+    return net("Div", x, deviation(net, net("Mul", x, x)))
+
+
+def rms_power(net: Net, x: str) -> str:
+    return net("Mul", x, net("Pow", net("Add", mean(net, net("Mul", x, x)), 1e-5), -0.5))
+
+
+@pytest.mark.parametrize("core", [rms_llama, rms_quotient, rms_power])
+def test_rms_norm(core: Callable[[Net, str], str]) -> None:
+    net = Net(FEEDS, SHAPES)
+    recognised(
+        net.proto(net("Mul", net.weight(12), core(net, "x"))), FEEDS, {"RMSNormalization": 1, "Mul": 0}
+    )
+
+
+def test_rms_norm_with_a_bias_keeps_the_addition() -> None:
+    net = Net(FEEDS, SHAPES)
+    scaled = net("Mul", net.weight(12), rms_llama(net, "x"))
+    recognised(net.proto(net("Add", scaled, net.weight(12))), FEEDS, {"RMSNormalization": 1, "Add": 1})
+
+
+def test_other_axes_are_left_alone() -> None:
+    net = Net(FEEDS, SHAPES)
+    d = net("Sub", "x", mean(net, "x", 1))
+    root = net("Sqrt", net("Add", mean(net, net("Mul", d, d), 1), 1e-5))
+    recognised(net.proto(net("Div", d, root)), FEEDS, {"LayerNormalization": 0, "RMSNormalization": 0})
+
+
+def test_mean_and_variance_of_different_axes_are_left_alone() -> None:
+    net = Net(FEEDS, SHAPES)
+    d = net("Sub", "x", mean(net, "x", 1))
+    recognised(net.proto(net("Div", d, deviation(net, net("Mul", d, d)))), FEEDS, {"LayerNormalization": 0})
+
+
+def test_softmax() -> None:
+    net = Net(FEEDS, SHAPES)
+    e = net("Exp", net("Sub", "x", net("ReduceMax", "x", ints(1), keepdims=1)))
+    recognised(
+        net.proto(net("Div", e, net("ReduceSum", e, ints(1), keepdims=1))), FEEDS, {"Softmax": 1, "Exp": 0}
+    )
+
+
+def test_exponentials_over_another_sum_are_left_alone() -> None:
+    net = Net(FEEDS, SHAPES)
+    e = net("Exp", net("Sub", "x", net("ReduceMax", "x", ints(1), keepdims=1)))
+    recognised(net.proto(net("Div", e, net("ReduceSum", e, ints(2), keepdims=1))), FEEDS, {"Softmax": 0})
