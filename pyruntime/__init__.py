@@ -117,7 +117,12 @@ def _converter() -> Any:
     return importlib.import_module("pyruntime_converter").convert
 
 
-def load(path: str | os.PathLike[str], device: Device = "auto", entry: str | None = None) -> Session:
+def load(
+    path: str | os.PathLike[str],
+    device: Device = "auto",
+    entry: str | None = None,
+    threads: int | None = None,
+) -> Session:
     """Open the pack at `path` (a folder or a stored .zip) and make its programs ready to run.
 
     Args:
@@ -125,6 +130,8 @@ def load(path: str | os.PathLike[str], device: Device = "auto", entry: str | Non
         device: "webgpu", "wasm", or "auto": WebGPU where there is a GPU, else Wasm; `session.device` and
             `session.report.reason` tell what was chosen and why.
         entry: which of the pack's programs `inputs`, `outputs` and `run` mean; by default the first.
+        threads: how many share a run on Wasm, 1 to 64; by default one per processor, up to four, where the
+            pack has steps large enough. `session.report.threads` and `threads_reason` tell.
 
     Raises:
         PackError: the pack is damaged (MissingFileError, HashError) or newer than this (PackVersionError).
@@ -134,13 +141,16 @@ def load(path: str | os.PathLike[str], device: Device = "auto", entry: str | Non
     """
     from pyruntime.runtime.load import load as load_session
 
-    return load_session(path, device, entry)
+    return load_session(path, device, entry, threads)
 
 
 async def load_async(
-    path: str | os.PathLike[str], device: Device = "auto", entry: str | None = None
+    path: str | os.PathLike[str],
+    device: Device = "auto",
+    entry: str | None = None,
+    threads: int | None = None,
 ) -> Session:
     """`load` in a thread of its own."""
     import asyncio
 
-    return await asyncio.to_thread(load, path, device, entry)
+    return await asyncio.to_thread(load, path, device, entry, threads)

@@ -13,19 +13,21 @@ from pyruntime.runtime.session import Session
 from pyruntime.runtime.wasm import WasmSession
 from pyruntime.runtime.webgpu import WebGpuSession
 
-SESSIONS: dict[str, type[WebGpuSession] | type[WasmSession]] = {"webgpu": WebGpuSession, "wasm": WasmSession}
+DEVICES = ("webgpu", "wasm")
 
 
-def load(path: str | os.PathLike[str], device: str, entry: str | None) -> Session:
+def load(path: str | os.PathLike[str], device: str, entry: str | None, threads: int | None) -> Session:
     """A session; see pyruntime.load."""
     with Pack(path) as pack:
         if device == "auto":
             device, reason = choose(pack.manifest)
-        elif device in SESSIONS:
+        elif device in DEVICES:
             reason = "asked for"
         else:
-            raise DeviceError(f"there is no device {device!r}; the devices are auto, {', '.join(SESSIONS)}")
-        return SESSIONS[device](pack, entry, reason)
+            raise DeviceError(f"there is no device {device!r}; the devices are auto, {', '.join(DEVICES)}")
+        if device == "webgpu":
+            return WebGpuSession(pack, entry, reason)
+        return WasmSession(pack, entry, reason, threads)
 
 
 def choose(manifest: Manifest) -> tuple[str, str]:

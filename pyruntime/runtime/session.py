@@ -38,6 +38,8 @@ class SessionReport:
         steps: names of the program's steps, in order.
         weights_bytes: bytes of weights on the device.
         memory_bytes: bytes that the device holds at present, weights included; grows with the sizes fed.
+        threads: threads that share the steps of a run on Wasm.
+        threads_reason: why so many.
     """
 
     device: str
@@ -49,6 +51,8 @@ class SessionReport:
     steps: tuple[str, ...]
     weights_bytes: int
     memory_bytes: int
+    threads: int = 1
+    threads_reason: str = ""
 
 
 class Session(ABC):

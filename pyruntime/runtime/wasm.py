@@ -20,21 +20,24 @@ from pyruntime.pack.schema import ABI, Entry, Wasm, WasmVariant
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.session import Session, SessionReport
 from pyruntime.runtime.tensors import Tensor
+from pyruntime.runtime.wasm_memory import ADDRESSES, PAGE, PrivateMemory, SharedMemory
 
 if TYPE_CHECKING:
     import wasmtime
 
     from pyruntime.pack.reader import Pack
+    from pyruntime.runtime.wasm_team import Team
 
-PAGE = 65536
-ADDRESSES = 2**32
 TAIL = 64  # bytes after the last weight that vector loads may read
 
-# a module of one function with the instruction in question: valid where the engine has the feature
+# a module with what is in question: valid where the engine has the feature
 _PROBES = {
+    # a function of one instruction
     "relaxed-simd": bytes.fromhex(
         "0061736d01000000 0108016003 7b7b7b 017b 03020100 0a0d010b00 2000 2001 2002 fd8502 0b"
-    )
+    ),
+    # env.memory, shared
+    "threads": bytes.fromhex("0061736d01000000 0210 01 03656e76 066d656d6f7279 02030101"),
 }
 # exports of ABI 1: parameters and result
 _EXPORTS = {
@@ -48,6 +51,9 @@ _EXPORTS = {
     "steps": (("i32",), "i32"),
     "run": (("i32", "i32", "i32"), "i32"),
 }
+# of variants with threads, too
+_TEAM_EXPORTS = {"threads": (("i32",), "i32"), "worker": (("i32",), "i32"), "stop": ((), "")}
+_STOPPED = -6  # what `run` gives after a helper has failed
 _MODULES_KEPT = 8
 _modules: OrderedDict[str, wasmtime.Module] = OrderedDict()  # compiled modules by hash
 _modules_lock = threading.Lock()
@@ -71,7 +77,10 @@ def unavailable() -> str:
 def _engine() -> wasmtime.Engine:
     import wasmtime
 
-    return wasmtime.Engine()
+    config = wasmtime.Config()
+    config.wasm_threads = True
+    config.shared_memory = True
+    return wasmtime.Engine(config)
 
 
 @functools.cache
@@ -105,7 +114,7 @@ class WasmSession(Session):
         MemoryLimitError: the weights do not fit.
     """
 
-    def __init__(self, pack: Pack, entry: str | None, reason: str) -> None:
+    def __init__(self, pack: Pack, entry: str | None, reason: str, threads: int | None = None) -> None:
         super().__init__(pack, entry)
         target = pack.manifest.targets.wasm
         if target is None:
@@ -115,15 +124,24 @@ class WasmSession(Session):
         import wasmtime
 
         self._target: Wasm = target
-        variant = next(v for v in target.variants if all(map(_has, v.requires)))
+        self._threads, why = _thread_count(target, threads)
+        variant = next(
+            v
+            for v in target.variants
+            if all(map(_has, v.requires)) and (self._threads > 1 or "threads" not in v.requires)
+        )
         self._module = _compiled(variant, pack.read(variant))
-        _check_module(self._module, variant.file, target)
+        _check_module(self._module, variant.file, target, shared=self._threads > 1)
+        self._team: Team | None = None
         self._store = wasmtime.Store(_engine())
         tensors = pack.manifest.weights.tensors
         spans = [(w.address, tensors[w.tensor].elements * w.dtype.bytes) for w in target.weights]
         try:
-            limits = wasmtime.Limits(target.initial_pages, ADDRESSES // PAGE)
-            self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+            self._memory: PrivateMemory | SharedMemory = (
+                SharedMemory(_engine(), target.initial_pages)
+                if self._threads > 1
+                else PrivateMemory(self._store, target.initial_pages)
+            )
         except wasmtime.WasmtimeError as error:
             raise MemoryLimitError(f"no memory of {target.initial_pages * PAGE} bytes: {error}") from None
         self._states = [
@@ -146,16 +164,26 @@ class WasmSession(Session):
             host_steps=0,
             steps=steps,
             weights_bytes=sum(size for _, size in spans),
-            memory_bytes=self._memory.data_len(self._store),
+            memory_bytes=self._memory.size,
+            threads=self._threads,
+            threads_reason=why,
         )
 
-    def _instantiate(self) -> None:
+    def _instantiate(self, *, alone: bool = False) -> None:
+        """A new instance, and new helpers unless it is to run alone."""
         import wasmtime
 
+        self._end_team()
         try:
-            instance = wasmtime.Instance(self._store, self._module, [self._memory])
+            instance = wasmtime.Instance(self._store, self._module, [self._memory.extern])
             self._exports = instance.exports(self._store)
             abi = self._call("abi")
+            if isinstance(self._memory, SharedMemory):
+                from pyruntime.runtime.wasm_team import Team
+
+                self._call("threads", 1 if alone else self._threads)
+                if not alone:
+                    self._team = Team(_engine(), self._module, self._memory.extern, self._threads)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise PackError(f"the Wasm module cannot be started: {error}") from None
         if abi != ABI:
@@ -187,17 +215,17 @@ class WasmSession(Session):
 
     def _bytes(self) -> memoryview:
         """The memory as it is now; growth makes this stale."""
-        return memoryview(self._memory.get_buffer_ptr(self._store)).cast("B")
+        return self._memory.view()
 
     def _grow(self, size: int, what: str) -> None:
         import wasmtime
 
-        missing = size - self._memory.data_len(self._store)
+        missing = size - self._memory.size
         if size > ADDRESSES:
             raise MemoryLimitError(f"{what} need {size} bytes of memory; Wasm has {ADDRESSES}")
         if missing > 0:
             try:
-                self._memory.grow(self._store, math.ceil(missing / PAGE))
+                self._memory.grow(math.ceil(missing / PAGE))
             except wasmtime.WasmtimeError:
                 raise MemoryLimitError(f"{what} need {size} bytes of memory, and cannot have them") from None
 
@@ -257,9 +285,13 @@ class WasmSession(Session):
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             self._broken = True
             raise RunError(f"{self._failing_step(number, entry, bound)}: {_first_line(error)}") from None
+        if code == _STOPPED and self._team is not None:
+            self._broken = True
+            causes = ", ".join(map(_first_line, self._team.errors))
+            raise RunError(f"{self._failing_step(number, entry, bound)}: a helper thread ended: {causes}")
         if code < 0:
             raise RunError(f"{self._failing_step(number, entry, bound)}: code {code}")
-        self.report.memory_bytes = self._memory.data_len(self._store)
+        self.report.memory_bytes = self._memory.size
         return outputs
 
     def _run(self, number: int) -> int:
@@ -294,7 +326,7 @@ class WasmSession(Session):
         steps = self._target.entries[number].steps
         step = 0
         try:
-            self._instantiate()
+            self._instantiate(alone=True)
             self._start(number, entry, bound)
             for step in range(len(steps)):
                 if self._call("run", number, step, step + 1) < 0:
@@ -318,8 +350,29 @@ class WasmSession(Session):
             begin = state.initial
             self._span(address, size)[:] = bytes(size) if begin is None else self._span(initial[begin], size)
 
+    def _end_team(self) -> None:
+        if self._team is not None:
+            self._team.end()
+            self._team = None
+
     def _release(self) -> None:
+        self._end_team()
         self._store.close()
+
+
+def _thread_count(target: Wasm, asked: int | None) -> tuple[int, str]:
+    """How many threads to run a pack with, and why. Raises DeviceError for a number that cannot be."""
+    from pyruntime.runtime.wasm_team import LARGEST, usual_threads
+
+    if asked is not None and not 1 <= asked <= LARGEST:
+        raise DeviceError(f"there can be 1 to {LARGEST} threads, not {asked}")
+    if asked == 1:
+        return 1, "asked for"
+    if not any("threads" in v.requires for v in target.variants):
+        return 1, "the pack has no steps that are worth sharing"
+    if not _has("threads"):
+        return 1, "this version of wasmtime has no shared memory"
+    return (asked, "asked for") if asked is not None else usual_threads()
 
 
 def _compiled(variant: WasmVariant, code: bytes) -> wasmtime.Module:
@@ -340,26 +393,28 @@ def _compiled(variant: WasmVariant, code: bytes) -> wasmtime.Module:
     return module
 
 
-def _check_module(module: wasmtime.Module, file: str, target: Wasm) -> None:
-    """Raise PackError unless the module imports env.memory alone and exports ABI 1."""
+def _check_module(module: wasmtime.Module, file: str, target: Wasm, *, shared: bool) -> None:
+    """Raise PackError unless the module imports env.memory alone, shared or not, and exports ABI 1."""
     import wasmtime
 
     imports = [(i.module, i.name) for i in module.imports]
     if imports != [("env", "memory")] or not isinstance(module.imports[0].type, wasmtime.MemoryType):
         raise PackError(f"{file} imports {imports or 'nothing'}; a pack's module imports env.memory alone")
+    if module.imports[0].type.is_shared != shared:
+        raise PackError(f"{file} {'does not import' if shared else 'imports'} a shared memory")
     least = module.imports[0].type.limits.min
     if least > target.initial_pages:
         raise PackError(f"{file} wants {least} pages at first; pack.json says {target.initial_pages}")
     exports = {e.name: e.type for e in module.exports}
-    for name, (parameters, result) in _EXPORTS.items():
+    for name, (parameters, result) in {**_EXPORTS, **(_TEAM_EXPORTS if shared else {})}.items():
         kind = exports.get(name)
         if not isinstance(kind, wasmtime.FuncType):
             raise PackError(f"{file} does not export the function {name!r}")
-        if (tuple(map(str, kind.params)), [str(r) for r in kind.results]) != (parameters, [result]):
+        if (tuple(map(str, kind.params)), "".join(map(str, kind.results))) != (parameters, result):
             raise PackError(f"{file} exports {name!r} with other parameters than ABI {ABI}")
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     """What went wrong, without the backtrace of nameless functions."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if "wasm trap:" in line]

@@ -13,7 +13,7 @@ from pyruntime.pack.schema import Dispatch, decode_manifest, encode_manifest
 Edit = Callable[[dict[str, Any]], object]
 
 
-@pytest.mark.parametrize("name", ["affine", "dtypes", "double"])
+@pytest.mark.parametrize("name", ["affine", "dtypes", "double", "team"])
 def test_round_trip(packs: Path, name: str) -> None:
     manifest = decode_manifest((packs / name / "pack.json").read_bytes())
     text = encode_manifest(manifest)

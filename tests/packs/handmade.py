@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyruntime_wasm.toolchain import INCLUDE
 
 from pyruntime.ir.dims import Dim, align, ceildiv, symbol, to_rpn
 
@@ -64,15 +65,17 @@ def sha256(data: bytes) -> str:
 
 
 @functools.cache
-def compiled(source: str, relaxed: bool, pages: int) -> bytes:
+def compiled(source: str, requires: tuple[str, ...], pages: int) -> bytes:
     """The Wasm module of sources/<source>.c."""
     with tempfile.TemporaryDirectory() as folder:
         made, linked = f"{folder}/m.o", f"{folder}/m.wasm"
         flags = ["-O2", "-ffreestanding", "-nostdlib", "-Wall", "-Werror", "-msimd128", "-mbulk-memory"]
-        flags += ["-mrelaxed-simd"] * relaxed
+        flags += ["-mrelaxed-simd"] * ("relaxed-simd" in requires)
+        flags += ["-matomics", "-Wno-atomic-alignment", "-I", str(INCLUDE)]
         unit = ["-c", "-o", made, str(SOURCES / f"{source}.c")]
         subprocess.run(["clang-22", "--target=wasm32-unknown-unknown", *flags, *unit], check=True)
         options = f"--no-entry --import-memory --strip-all -z stack-size=65536 --initial-memory={pages << 16}"
+        options += " --shared-memory --max-memory=4294967296" * ("threads" in requires)
         subprocess.run(["wasm-ld-22", *options.split(), "-o", linked, made], check=True)
         return Path(linked).read_bytes()
 
@@ -140,12 +143,14 @@ class Maker:
         row = {"name": name, "file": file, "bytes": len(data), "sha256": sha256(data)}
         self.manifest.setdefault("assets", []).append(row)
 
-    def wasm(self, source: str, pages: int, weights: list[Json], entries: list[Json]) -> None:
-        """The Wasm target, in two variants."""
+    def wasm(
+        self, source: str, pages: int, weights: list[Json], entries: list[Json], best: str = "relaxed-simd"
+    ) -> None:
+        """The Wasm target, in two variants, of which the first requires `best`."""
         variants = []
-        for label, requires in (("relaxed", ["relaxed-simd"]), ("simd", [])):
+        for label, requires in ((best.partition("-")[0], [best]), ("simd", [])):
             file = f"model.{label}.wasm"
-            self.files[file] = code = compiled(source, bool(requires), pages)
+            self.files[file] = code = compiled(source, tuple(requires), pages)
             variants.append({"requires": requires, "file": file, "bytes": len(code), "sha256": sha256(code)})
         self.manifest["targets"]["wasm"] = {
             "abi": 1,
@@ -391,10 +396,33 @@ def double(wasm: bool = True) -> tuple[Maker, list[Case]]:
     return maker, [("main", {"x": x}, {"y": 2 * x})]
 
 
+def team(wasm: bool = True) -> tuple[Maker, list[Case]]:
+    """A step that threads share, and entries that trap in one of them; see sources/team.c."""
+    assert wasm, "this pack has no other target"
+    maker = Maker("team")
+    n = symbol("n")
+    entry = {
+        "symbols": [{"name": "n", "input": 0, "axis": 0}],
+        "inputs": [spec("x", "float32", n)],
+        "outputs": [spec("y", "float32", n)],
+    }
+    names = ("main", "helper_traps", "lead_traps", "all_trap")
+    maker.manifest["entries"] = [{"name": name, **entry} for name in names]
+    need = to_rpn(131072 + align(n * 4, 64) * 2)
+    program = {"bytes": need, "steps": ["double"], "thread_bytes": 65536}
+    maker.wasm("team", 3, [], [program] * len(names), "threads")
+    cases: list[Case] = []
+    for size in (1, 2, 3, 1000):
+        x = np.arange(size, dtype=np.float32)
+        cases.append(("main", {"x": x}, {"y": 2 * x}))
+    return maker, cases
+
+
 PACKS: Mapping[str, Callable[[bool], tuple[Maker, list[Case]]]] = {
     "affine": affine,
     "dtypes": dtypes,
     "double": double,
+    "team": team,
 }
 
 

@@ -6,12 +6,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, align, minimum
+from pyruntime.ir.dims import Dim, align, ceildiv, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention
-from pyruntime_wasm.kernels import Argument, render_template
+from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
+from pyruntime_wasm.kernels._share import best_cut
 
 ROWS = 32  # queries of a block: with as many keys their scores stay in L1
 KEYS = 128
@@ -52,7 +53,15 @@ def _signature(call: Attention) -> _Signature:
     rank = len(batch) + 2
     epilogue = Epilogue(call, call.score, parameters, rank, rank - 2, DType.F32, stores=False)
     parameters.scratch()
+    parameters.share(_cut(call))
     return _Signature(parameters, batch, q, k, v, out, causal, epilogue)
+
+
+def _cut(call: Attention) -> Share:
+    """Along a batch axis whose keys and values are its own, or else between blocks of queries."""
+    axes = list(enumerate(call.batch))[: len(call.batch) - _shared(call)]
+    work = product((*call.batch, call.m, call.n, call.width + call.value_width))
+    return best_cut([*axes, (len(call.batch), ceildiv(call.m, ROWS))], work)
 
 
 def _shared(call: Attention) -> int:
