@@ -32,6 +32,8 @@ Array = NDArray[Any]
 Function = Callable[[Array], Array]
 
 F32, I32 = DType.F32, DType.I32
+# far beyond where exp overflows
+SATURATING = np.linspace(-1e4, 1e4, 2 * 3 * 20, dtype=np.float32).reshape(2, 3, 20)
 BACKWARD, BOTH = {"reverse": (True,)}, {"reverse": (False, True)}
 
 
@@ -217,6 +219,7 @@ def _cases(gates: int, states: int) -> list[Case]:
         case("lengths", lengths=(4, 1, 3), batch=3, initial=True),
         case("lengths-both", BOTH, lengths=(2, 4, 3), batch=3),
         case("clip", {"clip": 0.4}),
+        Case((SATURATING[:, :, : gates * 5], (F32, (1, gates * 5, 5))), {}, "saturated", low=-1, high=1),
         case("dynamic", BOTH, initial=True, symbols=either),
     ]
 

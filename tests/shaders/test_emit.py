@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, evaluate, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
-from pyruntime.ir.kernel import KernelCall, Map, MatMul, Program, Reduction, Row, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Map, MatMul, Program, Recurrence, Reduction, Row, Tensor, View
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
-from tests.kernels import webgpu_harness
+from tests.kernels import cases_recurrence, webgpu_harness
 
 F32 = DType.F32
 
@@ -198,3 +199,11 @@ def test_the_largest_floats_are_written_within_range(sign: int) -> None:
     text = literal(sign * largest, F32).removesuffix("f")
     assert abs(float(text)) <= largest
     assert np.float32(text) == np.float32(sign * largest)
+
+
+def test_states_fit_workgroup_memory_or_are_refused() -> None:
+    recurrence = next(c.call for c in cases_recurrence.cases() if c.name.startswith("gated"))
+    assert isinstance(recurrence, Recurrence)
+    assert kernels_for(replace(recurrence, units=4096))
+    with pytest.raises(UnsupportedError, match="4097 units take 17408 bytes of workgroup memory"):
+        kernels_for(replace(recurrence, units=4097))
