@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyruntime.ir.conditions import choose, equal, signed
+from pyruntime.ir.conditions import choose, equal, less, signed
 from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, maximum, minimum, product
 from pyruntime.ir.graph import Value
 from pyruntime.ops.definition import broadcast
@@ -149,11 +149,25 @@ def _slice(
     sizes = list(x.shape)
     every = [1] * x.rank
     for axis, start, end, step in zip(ctx.axes(axes, x.rank), starts, ends, steps, strict=True):
-        first[axis], sizes[axis] = slice_range(start, end, step, x.shape[axis])
+        part = _of_table(ctx, start, end, x.shape[axis]) if x.data is not None and step == 1 else None
+        first[axis], sizes[axis] = part or slice_range(start, end, step, x.shape[axis])
         every[axis] = step
     if not any(first) and tuple(sizes) == x.shape and all(s == 1 for s in every):
         return x
     return ctx.one("Slice", x, starts=tuple(first), sizes=tuple(sizes), steps=tuple(every))
+
+
+def _of_table(ctx: NodeContext, start: Dim, end: Dim, size: Dim) -> tuple[Dim, Dim] | None:
+    """start and length of a run of a constant table (positions, masks) whose end is known at run time.
+
+    A run that reached beyond the table would be cut off, and then not fit what it is made for: such inputs
+    are refused instead, and the length is what it says.
+    """
+    if isinstance(end, int) or not (at_least(start, 0) and at_least(end, start)):
+        return None
+    if not at_least(size, end):
+        ctx.require(less(end, size + 1), f"{end} must be at most {size}, the size of its table")
+    return start, end - start
 
 
 @handles("Split")
