@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyruntime import __version__
 from pyruntime.errors import ModelError
 from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.pack.report import KernelStep, Report
@@ -25,6 +26,7 @@ from pyruntime.pack.schema import (
     Producer,
     Targets,
 )
+from pyruntime.pack.shards import Deferred
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.interface import entry, kept
@@ -143,11 +145,11 @@ def build_pack(
     initial = {s.initial for s in states.states}
     with PackWriter(out) as pack:
         tensors = dict.fromkeys(t for p in programs for t in p.weights())
-        arrays = {t: storage(_array(t), "f32" if t in initial else weights) for t in tensors}
-        stored = [
-            Stored(t, pack.weights.add(t.name, a, layout=t.layout, shape=t.original_shape))
-            for t, a in arrays.items()
-        ]
+        stored = []
+        for done, tensor in enumerate(tensors):
+            tell("weights", done, len(tensors), tensor.name)
+            stored.append(_store(tensor, pack, "f32" if tensor in initial else weights))
+        described = pack.weights.finish()
         built = Targets(
             webgpu=webgpu.build(programs, stored, states, pack) if "webgpu" in targets else None,
             wasm=wasm.build(programs, stored, states, pack, compiler, tell) if "wasm" in targets else None,
@@ -163,7 +165,7 @@ def build_pack(
                 entry(g, p, states, g.name if len(graphs) > 1 else "main")
                 for g, p in zip(graphs, programs, strict=True)
             ],
-            weights=pack.weights.finish(),
+            weights=described,
             targets=built,
             assets=tuple(pack.add_asset(n, data) for n, data in assets.items()),
             state=kept(states, {s.tensor: s.index for s in stored}),
@@ -181,7 +183,7 @@ def build_pack(
         nodes=nodes,
         kernels=[_step(c) for c in calls],
         symbols=list(dict.fromkeys(s for p in programs for s in p.symbols)),
-        weights_bytes=sum(a.nbytes for a in arrays.values()),
+        weights_bytes=sum(t.bytes for t in described.tensors),
         files=_files(Path(out)),
         dispatches=webgpu.dispatches(built.webgpu),
         targets=[t for t in TARGETS if t in targets],
@@ -210,20 +212,27 @@ def _contents(assets: Mapping[str, str | os.PathLike[str] | bytes]) -> dict[str,
     return found
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
-    assert tensor.data is not None
-    return tensor.data
+def _store(tensor: Tensor, pack: PackWriter, weights: Storage) -> Stored:
+    """Add a weight to the pack."""
+    dtype = DType.F16 if weights == "f16" and _fits_half(tensor) else tensor.dtype
+    elements = int(str(tensor.elements))
+    later = Deferred(dtype, elements, lambda: _elements(tensor).astype(dtype.value, copy=False))
+    index = pack.weights.add(tensor.name, later, layout=tensor.layout, shape=tensor.original_shape)
+    return Stored(tensor, index)
 
 
-def storage(array: NDArray[Any], weights: str) -> NDArray[Any]:
-    """array as the pack keeps it."""
-    if (
-        weights == "f16"
-        and array.dtype == np.float32
-        and bool((np.abs(array) <= np.finfo(np.float16).max).all())
-    ):
-        return array.astype(np.float16)
+def _elements(tensor: Tensor) -> NDArray[Any]:
+    array = tensor.array
+    assert array is not None
     return array
+
+
+def _fits_half(tensor: Tensor) -> bool:
+    """Whether a weight is of float32, all within float16's range."""
+    if tensor.dtype is not DType.F32 or not tensor.elements:
+        return False
+    array, largest = _elements(tensor), np.finfo(np.float16).max
+    return bool(-largest <= array.min() and array.max() <= largest)  # not so for NaN
 
 
 def _step(call: KernelCall) -> KernelStep:

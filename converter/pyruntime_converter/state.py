@@ -184,6 +184,6 @@ class PackStates:
 
 
 def _alike(one: Carried, other: Carried) -> bool:
-    first, second = (None if s.initial is None else s.initial.data for s in (one, other))
+    first, second = (None if s.initial is None else s.initial.array for s in (one, other))
     same = first is second if first is None or second is None else np.array_equal(first, second)
     return same and (one.tensor.dtype, one.shape, one.axis) == (other.tensor.dtype, other.shape, other.axis)

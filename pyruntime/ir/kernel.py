@@ -7,7 +7,7 @@ iteration space; the element it names is `offset + sum(stride[a] * index[a])`, p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -29,17 +29,23 @@ class Tensor:
     """A piece of memory: a model input, a weight (with data), or something that a kernel writes.
 
     A model output is a temporary that is contiguous in its logical shape and lives to the end. A state
-    outlives the run; its elements are those of its largest shape.
+    outlives the run; its elements are those of its largest shape. A weight's data may be a function that
+    makes the array, so that a large one exists only while it is used.
     """
 
     name: str
     dtype: DType
     elements: Dim
     kind: Kind = "temporary"
-    data: NDArray[Any] | None = None
+    data: NDArray[Any] | Callable[[], NDArray[Any]] | None = None
     layout: str = "plain"  # how weight data was rearranged for the kernels: "plain", "panels8", ...
     original_shape: tuple[int, ...] = ()
     interval: tuple[int, int] | None = None  # what integers that kernels wrote lie in, where that is known
+
+    @property
+    def array(self) -> NDArray[Any] | None:
+        """A weight's elements, flat."""
+        return self.data() if callable(self.data) else self.data
 
 
 @dataclass(frozen=True)

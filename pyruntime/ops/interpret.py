@@ -420,9 +420,10 @@ def allocate(tensor: Tensor, symbols: Mapping[str, int]) -> Array:
     """Memory for a tensor: a weight's data, else poison (NaN, or 0x5a bytes) that shows a missing write."""
     elements = value_of(tensor.elements, symbols)
     dtype = np.dtype(tensor.dtype.value)
-    if tensor.data is not None:
-        assert tensor.data.size == elements, f"{tensor.name}: {tensor.data.size} elements, not {elements}"
-        return convert(tensor.data, tensor.dtype).ravel()
+    data = tensor.array
+    if data is not None:
+        assert data.size == elements, f"{tensor.name}: {data.size} elements, not {elements}"
+        return convert(data, tensor.dtype).ravel()
     if dtype.kind == "f":
         return np.full(elements, np.nan, dtype)
     if dtype.kind == "b":

@@ -13,10 +13,12 @@ Array = NDArray[Any]
 def pack_panels(weight: Array, panels: int) -> Array:
     """A matrix [K, N] as panels of columns [N / panels rounded up][K][panels], flat, zero-filled."""
     k, n = weight.shape
-    count = -(-n // panels)
-    padded = np.zeros((k, count * panels), weight.dtype)
-    padded[:, :n] = weight
-    return np.ascontiguousarray(padded.reshape(k, count, panels).transpose(1, 0, 2)).ravel()
+    whole, rest = divmod(n, panels)
+    packed = np.zeros((-(-n // panels), k, panels), weight.dtype)
+    packed[:whole] = weight[:, : n - rest].reshape(k, whole, panels).transpose(1, 0, 2)
+    if rest:
+        packed[whole, :, :rest] = weight[:, n - rest :]
+    return packed.ravel()
 
 
 def unpack_panels(flat: Array, k: int, n: int, panels: int) -> Array:

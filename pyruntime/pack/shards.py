@@ -1,11 +1,15 @@
-"""Writes weights as safetensors shards while they arrive, holding no more than one shard's arrays."""
+"""Writes weights as safetensors shards while they arrive, holding no more than one shard's arrays.
+
+What is only made when it is written (`Deferred`) is held one at a time.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +56,25 @@ class ChunkHasher:
         self._chunk = hashlib.sha256()
 
 
+@dataclass(frozen=True)
+class Deferred:
+    """So many elements that `make` gives when they are written, as an array of this dtype."""
+
+    dtype: DType
+    elements: int
+    make: Callable[[], NDArray[Any]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """They are flat."""
+        return (self.elements,)
+
+    @property
+    def nbytes(self) -> int:
+        """Their bytes."""
+        return self.elements * self.dtype.bytes
+
+
 class WeightWriter:
     """Writes tensors to shards in `folder`, in the order in which they are added."""
 
@@ -61,11 +84,16 @@ class WeightWriter:
         self._tensors: list[StoredTensor] = []
         self._shards: list[Shard] = []
         self._rows: list[str] = []  # of the shard being gathered: header rows, arrays, bytes
-        self._arrays: list[NDArray[Any]] = []
+        self._arrays: list[NDArray[Any] | Deferred] = []
         self._bytes = 0
 
     def add(
-        self, name: str, array: NDArray[Any], *, layout: str = "plain", shape: Sequence[int] | None = None
+        self,
+        name: str,
+        array: NDArray[Any] | Deferred,
+        *,
+        layout: str = "plain",
+        shape: Sequence[int] | None = None,
     ) -> int:
         """The index of a new tensor that holds array's elements in row-major order.
 
@@ -77,10 +105,11 @@ class WeightWriter:
             layout: how the elements were rearranged.
             shape: the shape before the rearrangement; array's own where there was none.
         """
-        import numpy as np
-
-        array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-        dtype = DType(array.dtype.name)
+        if isinstance(array, Deferred):
+            dtype, elements = array.dtype, array.elements
+        else:
+            array = _little_endian(array)
+            dtype, elements = DType(array.dtype.name), array.size
         unique = self._unique(name)
         kind = SAFETENSORS_DTYPES[dtype]
         if (
@@ -93,7 +122,7 @@ class WeightWriter:
         tensor = StoredTensor(
             name=unique,
             dtype=dtype,
-            elements=array.size,
+            elements=elements,
             shard=len(self._shards),
             offset=self._bytes,
             bytes=array.nbytes,
@@ -120,7 +149,7 @@ class WeightWriter:
         return unique
 
     @staticmethod
-    def _row(name: str, kind: str, array: NDArray[Any], begin: int) -> str:
+    def _row(name: str, kind: str, array: NDArray[Any] | Deferred, begin: int) -> str:
         described = {"dtype": kind, "shape": array.shape, "data_offsets": [begin, begin + array.nbytes]}
         return f"{json.dumps(name)}:{json.dumps(described, separators=(',', ':'))}"
 
@@ -146,7 +175,15 @@ class WeightWriter:
         self._rows, self._arrays, self._bytes = [], [], 0
 
 
-def _pieces(preamble: bytes, arrays: Iterable[NDArray[Any]]) -> Iterator[memoryview]:
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+
+
+def _pieces(preamble: bytes, arrays: Iterable[NDArray[Any] | Deferred]) -> Iterator[memoryview]:
     yield memoryview(preamble)
     for array in arrays:
-        yield array.reshape(-1).view("u1").data
+        made = _little_endian(array.make()) if isinstance(array, Deferred) else array
+        assert made.nbytes == array.nbytes, f"{made.nbytes} bytes were made, not {array.nbytes}"
+        yield made.reshape(-1).view("u1").data

@@ -149,9 +149,9 @@ def _require(condition: object, message: str) -> None:
 
 def loaded_range(view: View) -> Interval | None:
     """What is known of the integers that a view gives beyond their dtype."""
-    known, data = view.tensor.interval, view.tensor.data
     if not view.tensor.dtype.is_integer:
         return None
+    known, data = view.tensor.interval, view.tensor.array
     if known is None and data is not None and data.size:
         known = int(data.min()), int(data.max())
     if known is None or not (view.guards or view.indirect):

@@ -85,7 +85,7 @@ class Model:
         s, random = self.sizes, np.random.default_rng(self.seed)
 
         def draw(*shape: int, scale: float = 1.0, around: float = 0.0) -> Array:
-            return (around + scale * random.standard_normal(shape)).astype(np.float32)
+            return np.float32(around) + np.float32(scale) * random.standard_normal(shape, np.float32)
 
         made: Weights = {}
 
@@ -157,17 +157,13 @@ def encoded(array: Array, dtype: str) -> bytes:
 def safetensors(rows: Mapping[str, tuple[str, Sequence[int], bytes]]) -> bytes:
     """A file of tensors given as dtype, shape and bytes."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    data = b""
+    end = 0
     for name, (dtype, shape, content) in rows.items():
-        header[name] = {
-            "dtype": dtype,
-            "shape": list(shape),
-            "data_offsets": [len(data), len(data) + len(content)],
-        }
-        data += content
+        begin, end = end, end + len(content)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data
+    return b"".join([len(text).to_bytes(8, "little"), text, *(content for _, _, content in rows.values())])
 
 
 def write_weights(folder: Path, weights: Weights, *, dtype: str = "F32", shards: int = 1) -> None:

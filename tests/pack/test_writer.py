@@ -4,10 +4,13 @@ import errno
 import hashlib
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pyruntime.errors import PackError
 from pyruntime.ir.dtypes import DType
@@ -24,7 +27,7 @@ from pyruntime.pack.schema import (
     WasmVariant,
     WasmWeight,
 )
-from pyruntime.pack.shards import WeightWriter
+from pyruntime.pack.shards import Deferred, WeightWriter
 from pyruntime.pack.writer import PackWriter
 
 
@@ -238,3 +241,27 @@ def test_every_dtype_has_a_safetensors_name() -> None:
     assert set(shards.SAFETENSORS_DTYPES.values()) == {
         *("BOOL", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "F16", "F32", "F64")
     }
+
+
+def test_arrays_that_are_made_when_they_are_written(tmp_path: Path) -> None:
+    """The same bytes, and none is made before its shard is full."""
+    made: list[int] = []
+
+    def make(i: int) -> NDArray[Any]:
+        made.append(i)
+        return np.full(100, i, ">f4")
+
+    for folder in ("now", "later"):
+        (tmp_path / folder).mkdir()
+        writer = WeightWriter(tmp_path / folder, limit=1000)
+        for i in range(5):
+            array = make(i) if folder == "now" else Deferred(DType.F32, 100, partial(make, i))
+            writer.add(f"t{i}", array)
+            assert made == [0, 1, 2, 3, 4][: i + 1 if folder == "now" else i - i % 2]
+        weights = writer.finish()
+        assert made == [0, 1, 2, 3, 4]
+        made.clear()
+        assert [t.elements for t in weights.tensors] == [100] * 5
+    files = [sorted((p.name, p.read_bytes()) for p in (tmp_path / f).iterdir()) for f in ("now", "later")]
+    assert files[0] == files[1]
+    assert len(files[0]) == 3

@@ -114,13 +114,25 @@ class Lowering:
         tensor = self.weight(value, "plain", data)
         return Lazy.of(views.contiguous(tensor, value.shape), value.shape)
 
-    def weight(self, value: Value, layout: str, data: NDArray[Any]) -> Tensor:
-        """The tensor for constant `value` stored as `data` in `layout`; one per value and layout."""
+    def weight(
+        self,
+        value: Value,
+        layout: str,
+        data: NDArray[Any] | Callable[[], NDArray[Any]],
+        elements: int | None = None,
+    ) -> Tensor:
+        """The tensor for constant `value` stored as `data` in `layout`; one per value and layout.
+
+        `data` may be a function that makes the array, of so many `elements`, when the pack is written.
+        """
         key = (value, layout)
         if key not in self._constants:
             assert value.data is not None
+            if not callable(data):
+                data, elements = data.reshape(-1), data.size
+            assert elements is not None
             self._constants[key] = Tensor(
-                value.name, value.dtype, data.size, "weight", data.reshape(-1), layout, value.data.shape
+                value.name, value.dtype, elements, "weight", data, layout, value.data.shape
             )
         return self._constants[key]
 

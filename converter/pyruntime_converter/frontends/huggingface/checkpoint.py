@@ -83,7 +83,13 @@ class Checkpoint:
                 f" config.json asks for {tuple(shape)}"
             )
         self._read.add(name)
-        return self._holder(name).array(name).astype(np.float32, copy=False)
+        file = self._holder(name)
+        array = file.array(name)
+        if array.dtype == np.float32 and file.rows[name].dtype == "F32":
+            return array
+        wide = array.astype(np.float32, copy=False)
+        file.release(name)
+        return wide
 
     def unread(self, prefixes: Collection[str]) -> Iterator[str]:
         """Names that begin with one of the prefixes and were never asked for."""

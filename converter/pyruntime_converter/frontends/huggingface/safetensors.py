@@ -88,6 +88,13 @@ class SafetensorsFile:
             elements = (elements.astype(np.uint32) << 16).view(np.float32)
         return elements.reshape(row.shape)
 
+    def release(self, name: str) -> None:
+        """Let go of the memory that holds a tensor's bytes; they are read again when they are used again."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            row = self.rows[name]
+            first = row.begin // mmap.PAGESIZE * mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, first, row.end - first)
+
     def _wrong(self, problem: str) -> ModelError:
         return ModelError(f"{self.path}: damaged, truncated or not a safetensors file: {problem}")
 

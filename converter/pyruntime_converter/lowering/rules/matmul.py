@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from pyruntime.ir.graph import Node, Shape, Value
 from pyruntime.ir.kernel import View
 from pyruntime.ir.scalar import Acc
 from pyruntime.ops.definition import broadcast
-from pyruntime.ops.layouts import pack_panels
+from pyruntime.ops.layouts import pack_panels, panel_elements
 
 PANELS = 8
 
@@ -46,7 +47,8 @@ def matmul(low: Lowering, node: Node) -> Lazy:
 
 def packed(low: Lowering, value: Value, matrix: NDArray[Any]) -> View:
     """A [k, n] weight in panels of eight columns."""
-    tensor = low.weight(value, f"panels{PANELS}", pack_panels(matrix, PANELS))
+    elements = panel_elements(matrix.shape[0], matrix.shape[1], PANELS)
+    tensor = low.weight(value, f"panels{PANELS}", partial(pack_panels, matrix, PANELS), elements)
     return View(tensor, 0, (0, 0))
 
 
