@@ -7,8 +7,10 @@ lie in workgroup memory; all others stay with the threads of their units.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Phase, Recurrence
 from pyruntime.ir.scalar import Acc, walk
@@ -51,7 +53,9 @@ class Step(NamedTuple):
     """A phase as the template prints it."""
 
     source: int
-    sums: tuple[tuple[str, str], ...]  # name of the sum, and the weight that it takes at (k, u)
+    weight: str  # buffer of the weights
+    position: str  # where the first sum's weight at (d, k, u) lies
+    sums: tuple[tuple[str, str], ...]  # name of each sum, and how far its weight is from there
     reads: tuple[int, ...]  # slots that the trees use
     statements: tuple[str, ...]
     updates: tuple[tuple[int, str], ...]
@@ -128,29 +132,30 @@ def _step(module: Module, call: Recurrence, number: int, phase: Phase) -> Step:
     assert phase.panels in (0, 8), call.name
     trees = [tree for _, tree in phase.updates]
     block, leaves = module.block(trees), [n for tree in trees for n in walk(tree)]
+    position, apart = _weight(module, number, phase)
     return Step(
         phase.source,
-        tuple(
-            (
-                f"acc_{call.slots + g}",
-                f"{module.buffer(phase.weight.tensor)}[{_weight(module, number, phase, g)}]",
-            )
-            for g in range(phase.sums)
-        ),
+        module.buffer(phase.weight.tensor),
+        position,
+        tuple((f"acc_{call.slots + g}", f" + {g} * {apart}" if g else "") for g in range(phase.sums)),
         tuple(sorted({n.index for n in leaves if isinstance(n, Acc) and n.index < call.slots})),
         block.statements,
         tuple((slot, value) for (slot, _), value in zip(phase.updates, block.values, strict=True)),
     )
 
 
-def _weight(module: Module, number: int, phase: Phase, gate: int) -> str:
-    """Where the weight of sum `gate` at (d, k, u) lies."""
+def _weight(module: Module, number: int, phase: Phase) -> tuple[str, str]:
+    """Where the weight of the first sum at (d, k, u) lies, and from one sum to the next."""
     name, view = f"weight_{number}", phase.weight
     if not phase.panels:
-        return module.position(name, view, ("d", "k", str(gate), "u"))
+        position = module.position(name, replace(view, strides=_without(view.strides, 2)), ("d", "k", "u"))
+        return position, module.word(f"{name}_apart", view.strides[2])
     units = module.word("units", module.sizes[-1])
-    row = f"((u >> 3u) * {units} + k) * {8 * phase.sums} + {8 * gate} + (u & 7)"
-    terms = [] if view.offset == 0 else [module.word(f"{name}_offset", view.offset)]
-    if module.sizes[1] != 1:
-        terms.append(f"d * {module.word(f'{name}_stride', view.strides[0])}")
-    return " + ".join([*terms, row])
+    panel = f"((u >> 3u) * {units} + k) * {8 * phase.sums} + (u & 7)"
+    by_direction = 0 if module.sizes[1] == 1 else view.strides[0]
+    whole = module.position(name, replace(view, strides=(by_direction,)), ("d",))
+    return (panel if whole == "0" else f"{whole} + {panel}"), "8"
+
+
+def _without(strides: Sequence[Dim], axis: int) -> tuple[Dim, ...]:
+    return (*strides[:axis], *strides[axis + 1 :])

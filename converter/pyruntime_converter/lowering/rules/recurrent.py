@@ -49,7 +49,9 @@ class _Layer:
         ]
 
     def _operand(self, view: View) -> int:
-        self.operands.append(view)
+        sizes = (self.steps, self.directions, self.batch, self.units)
+        strides = tuple(0 if size == 1 else s for s, size in zip(view.strides, sizes, strict=True))
+        self.operands.append(replace(view, strides=strides))
         return len(self.operands) - 1
 
     def optional(self, position: int) -> Value | None:
