@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyruntime.errors import (
+    BlockingError,
     CompilerError,
     DeviceError,
     DisposedError,
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BlockingError",
     "CompilerError",
     "DeviceError",
     "DisposedError",
@@ -64,6 +68,11 @@ __all__ = [
     "load",
     "load_async",
 ]
+
+runtime_url: str | None = None
+"""In a web page: where the npm package's pyruntime.js is served; None for the copy in the wheel."""
+
+_IN_PAGE = sys.platform == "emscripten"
 
 # what converting needs beyond this package
 _OPTIONAL = {"pyruntime_converter", "pyruntime_shaders", "pyruntime_wasm", "jinja2", "numpy", "onnx"}
@@ -126,7 +135,7 @@ def load(
     """Open the pack at `path` (a folder or a stored .zip) and make its programs ready to run.
 
     Args:
-        path: the pack.
+        path: the pack; its URL in a web page, where this needs an engine that can wait: see `load_async`.
         device: "webgpu", "wasm", or "auto": WebGPU where there is a GPU, else Wasm; `session.device` and
             `session.report.reason` tell what was chosen and why.
         entry: which of the pack's programs `inputs`, `outputs` and `run` mean; by default the first.
@@ -138,7 +147,12 @@ def load(
         DeviceError: the device is not available; the message says what to install.
         MemoryLimitError: the weights do not fit the device.
         InputError: there is no such entry.
+        BlockingError: a web page cannot wait here.
     """
+    if _IN_PAGE:
+        from pyruntime.runtime.web.session import load as load_in_page
+
+        return load_in_page(path, device, entry, threads)
     from pyruntime.runtime.load import load as load_session
 
     return load_session(path, device, entry, threads)
@@ -149,8 +163,29 @@ async def load_async(
     device: Device = "auto",
     entry: str | None = None,
     threads: int | None = None,
+    *,
+    runtime: Any = None,
+    worker: bool | None = None,
+    cache: bool | str = False,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Session:
-    """`load` in a thread of its own."""
+    """`load`, awaited: in a web page by the JavaScript runtime, elsewhere in a thread of its own.
+
+    Args:
+        path, device, entry, threads: as for `load`.
+        runtime, worker, cache, progress: for web pages, without effect elsewhere. `runtime` is the URL of
+            pyruntime.js, or the imported module; by default `pyruntime.runtime_url`, or else the copy in the
+            wheel. `worker` says whether to run in a Worker; by default Wasm does and WebGPU does not. `cache`
+            keeps files in the browser's Cache Storage, under this name if it is one. `progress` hears how
+            many bytes have arrived, of how many.
+
+    Raises:
+        PyRuntimeError: as `load`; DeviceError also where the JavaScript runtime cannot be imported.
+    """
+    if _IN_PAGE:
+        from pyruntime.runtime.web.session import load_async as load_in_page
+
+        return await load_in_page(path, device, entry, threads, runtime, worker, cache, progress)
     import asyncio
 
     return await asyncio.to_thread(load, path, device, entry, threads)

@@ -113,6 +113,12 @@ class StateError(RunError):
     code = "state"
 
 
+class BlockingError(PyRuntimeError):
+    """A web page cannot wait for this call; the message says what to await instead. In Python alone."""
+
+    code = "blocking"
+
+
 class DisposedError(PyRuntimeError):
     """The session was closed before this call."""
 

@@ -30,6 +30,12 @@ export interface Report {
   readonly bytesLoaded: number;
   /** How many of them came from the cache. */
   readonly bytesCached: number;
+  /** The GPU's vendor and architecture, or what runs Wasm. */
+  readonly engine: string;
+  /** Bytes of weights on the device. */
+  readonly weightsBytes: number;
+  /** Bytes that the device holds at present, weights included; grows with the sizes fed. */
+  readonly memoryBytes: number;
 }
 
 /** An output as a device gives it: contiguous bytes of the API's dtype. */
@@ -40,7 +46,9 @@ export interface RawOutput {
 
 /** A loaded entry on a device. Runs never overlap. */
 export interface Backend {
-  readonly report: Omit<Report, "device" | "reason">;
+  readonly report: Omit<Report, "device" | "reason" | "memoryBytes">;
+  /** Bytes that the device holds at present. */
+  readonly memoryBytes: number;
   /** Inputs in the entry's order; `outputs` numbers the ones wanted. */
   run(
     inputs: readonly Uint8Array[],

@@ -69,5 +69,6 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
   }
   const backend = await openBackend(loading, choice);
   const { reason } = choice;
-  return new Session(pack, entry, backend, { device: choice.device, reason, ...backend.report }, int64);
+  const report = { device: choice.device, reason, ...backend.report };
+  return new Session(pack, entry, backend, report, int64);
 }

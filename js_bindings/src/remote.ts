@@ -27,7 +27,7 @@ export type Request =
 /** What the worker posts back; `id` says to which request. */
 export type Reply = { readonly id: number } & (
   | { readonly report: Report }
-  | { readonly outputs: RawOutput[] }
+  | { readonly outputs: RawOutput[]; readonly memoryBytes: number }
   | { readonly error: ErrorMessage }
   | { readonly progress: [loaded: number, total: number, file?: string] }
 );
@@ -39,6 +39,7 @@ interface Waiting {
 
 class RemoteBackend implements Backend {
   report!: Report;
+  memoryBytes = 0;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
@@ -87,6 +88,7 @@ class RemoteBackend implements Backend {
       this.report = (
         await this.#ask<"report">((id) => ({ op: "open", id, pack, index, asked, choice: decided }))
       ).report;
+      this.memoryBytes = this.report.memoryBytes;
     } catch (error) {
       this.dispose();
       throw error;
@@ -103,12 +105,15 @@ class RemoteBackend implements Backend {
   ): Promise<RawOutput[]> {
     // copies, which can be transferred: the user keeps the arrays
     const copies = inputs.map((bytes) => new Uint8Array(bytes).buffer);
-    return (await this.#ask<"outputs">((id) => ({ op: "run", id, inputs: copies, symbols, outputs }), signal)).outputs;
+    const reply = await this.#ask<"outputs">((id) => ({ op: "run", id, inputs: copies, symbols, outputs }), signal);
+    this.memoryBytes = reply.memoryBytes;
+    return reply.outputs;
   }
 
   #stop(reason: unknown): void {
     this.#stopped = reason;
     this.#worker.terminate();
+    this.memoryBytes = 0;
     for (const { reject } of this.#waiting.values()) reject(reason);
     this.#waiting.clear();
   }

@@ -1,12 +1,12 @@
 // A loaded entry of a pack: checks feeds, queues runs, and frees everything when it is disposed.
 
-import type { Backend, Device, Pack, Report } from "./backend.ts";
+import type { Backend, Device, Pack, RawOutput, Report } from "./backend.ts";
+import type { Symbols } from "./dims.ts";
 import { DisposedError, InputError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import type { Entry } from "./manifest.ts";
 import {
   bindFeeds,
-  type Bound,
   checkedNumbers,
   type Feed,
   publicSpec,
@@ -34,10 +34,9 @@ export class Session {
   readonly outputs: readonly TensorSpec[];
   /** Where the model runs. */
   readonly device: Device;
-  /** What loading decided and why. */
-  readonly report: Report;
   /** Names of the files that travel with the model: see {@link Session.asset}. */
   readonly assets: readonly string[];
+  readonly #report: Omit<Report, "memoryBytes">;
   readonly #pack: Pack;
   readonly #entry: Entry;
   readonly #backend: Backend;
@@ -46,16 +45,27 @@ export class Session {
   #disposed = false;
 
   /** @internal */
-  constructor(pack: Pack, entry: Entry, backend: Backend, report: Report, int64: LongIntegers) {
+  constructor(
+    pack: Pack,
+    entry: Entry,
+    backend: Backend,
+    report: Omit<Report, "memoryBytes">,
+    int64: LongIntegers,
+  ) {
     this.assets = pack.manifest.assets.map(({ name }) => name);
     this.#pack = pack;
     this.inputs = entry.inputs.map(publicSpec);
     this.outputs = entry.outputs.map(publicSpec);
     this.device = report.device;
-    this.report = report;
+    this.#report = report;
     this.#entry = entry;
     this.#backend = backend;
     this.#int64 = int64;
+  }
+
+  /** What loading decided and why, and what the device holds at present. */
+  get report(): Report {
+    return { ...this.#report, memoryBytes: this.#backend.memoryBytes };
   }
 
   /**
@@ -71,16 +81,27 @@ export class Session {
   ): Promise<Record<string, Tensor>> {
     this.#check();
     signal?.throwIfAborted();
-    const bound = bindFeeds(this.#entry, feeds);
+    const { inputs, symbols } = bindFeeds(this.#entry, feeds);
     const names = this.#entry.outputs.map(({ name }) => name);
     const wanted = [...new Set(outputs ?? names)].map((name) => {
       if (!names.includes(name))
         throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
       return names.indexOf(name);
     });
-    const result = this.#queue.then(() => this.#next(bound, wanted, signal));
-    this.#queue = result.catch(() => undefined);
-    return signal ? orAbort(result, signal) : result;
+    const made = await this.#enqueue(inputs, symbols, wanted, signal);
+    return Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
+  }
+
+  /** @internal Every entry as pack.json tells it: what Python checks feeds against. */
+  get programs(): string {
+    return JSON.stringify(this.#pack.manifest.entries);
+  }
+
+  /** @internal Runs what Python has checked already: bytes in and bytes out, in the entry's order. */
+  async runBytes(inputs: readonly Uint8Array[], symbols: Symbols, signal?: AbortSignal): Promise<RawOutput[]> {
+    this.#check();
+    signal?.throwIfAborted();
+    return this.#enqueue(inputs, symbols, [...this.#entry.outputs.keys()], signal);
   }
 
   /**
@@ -115,17 +136,29 @@ export class Session {
     if (this.#disposed) throw new DisposedError("the session was disposed");
   }
 
-  async #next(
-    { inputs, symbols }: Bound,
+  #enqueue(
+    inputs: readonly Uint8Array[],
+    symbols: Symbols,
     wanted: readonly number[],
     signal?: AbortSignal,
-  ): Promise<Record<string, Tensor>> {
+  ): Promise<RawOutput[]> {
+    const result = this.#queue.then(() => this.#next(inputs, symbols, wanted, signal));
+    this.#queue = result.catch(() => undefined);
+    return signal ? orAbort(result, signal) : result;
+  }
+
+  async #next(
+    inputs: readonly Uint8Array[],
+    symbols: Symbols,
+    wanted: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<RawOutput[]> {
     this.#check();
     signal?.throwIfAborted();
     try {
       const made = await this.#backend.run(inputs, symbols, wanted, signal);
       this.#check();
-      return Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
+      return made;
     } catch (error) {
       this.#check(); // whatever disposing broke
       throw error;

@@ -88,6 +88,10 @@ class WasmBackend implements Backend {
     return (this.#exports = exports);
   }
 
+  get memoryBytes(): number {
+    return this.#memory?.buffer.byteLength ?? 0;
+  }
+
   async run(
     inputs: readonly Uint8Array[],
     symbols: Symbols,
@@ -186,7 +190,7 @@ function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
 
 /** Memory for the weights and, where the entry has no symbols, for all that it will ever need. */
 function allocate({ pack, entry, index }: Loading, target: WasmTarget): WebAssembly.Memory {
-  const end = Math.max(SLACK, ...target.weights.map((placement) => weightEnd(pack.manifest, placement) + SLACK));
+  const end = Math.max(SLACK, ...target.weights.map((each) => each.address + weightSize(pack.manifest, each) + SLACK));
   const bytes = Math.max(
     target.initial_pages * PAGE,
     end,
@@ -200,8 +204,10 @@ function allocate({ pack, entry, index }: Loading, target: WasmTarget): WebAssem
   }
 }
 
-const weightEnd = ({ weights }: Manifest, { tensor, address, dtype }: WasmTarget["weights"][number]): number =>
-  address + weights.tensors[tensor]!.elements * rowOf(dtype).bytes;
+type Placement = WasmTarget["weights"][number];
+
+const weightSize = ({ weights }: Manifest, { tensor, dtype }: Placement): number =>
+  weights.tensors[tensor]!.elements * rowOf(dtype).bytes;
 
 async function compile(bytes: Uint8Array<ArrayBuffer>, file: string): Promise<WebAssembly.Module> {
   try {
@@ -235,7 +241,16 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
   if (!module) throw new PackError(`${variant.file} is empty`);
   const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
   const { steps } = target.entries[loading.index]!;
-  const report = { variant: variant.requires, steps, dispatches: 0, hostSteps: 0, bytesLoaded, bytesCached };
+  const report = {
+    variant: variant.requires,
+    steps,
+    dispatches: 0,
+    hostSteps: 0,
+    bytesLoaded,
+    bytesCached,
+    engine: "WebAssembly",
+    weightsBytes: target.weights.reduce((sum, each) => sum + weightSize(pack.manifest, each), 0),
+  };
   const backend = new WasmBackend(report, loading, target, await module, memory);
   try {
     await backend.instantiate();

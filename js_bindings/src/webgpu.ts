@@ -26,7 +26,7 @@ class WebgpuBackend implements Backend {
   readonly #entry: Entry;
   readonly #program: GpuEntry;
   readonly #pipelines: Pipelines;
-  readonly #weights: readonly GPUBuffer[];
+  readonly #weights: GPUBuffer[];
   readonly #arenas: GPUBuffer[] = [];
   readonly #plans = new Map<string, Plan>(); // the least recently used comes first
   #staging: GPUBuffer | undefined;
@@ -38,7 +38,7 @@ class WebgpuBackend implements Backend {
     entry: Entry,
     program: GpuEntry,
     pipelines: Pipelines,
-    weights: readonly GPUBuffer[],
+    weights: GPUBuffer[],
   ) {
     this.report = report;
     this.#gpu = gpu;
@@ -84,6 +84,12 @@ class WebgpuBackend implements Backend {
   /** Makes the plan of an entry without symbols while loading, not in the first run. */
   async prepare(): Promise<void> {
     await guard(this.#gpu.device, "planning", PackError, () => this.#plan({}))[1];
+  }
+
+  get memoryBytes(): number {
+    const uniforms = [...this.#plans.values()].map((plan) => plan.uniforms);
+    const held = [...this.#weights, ...this.#arenas, ...uniforms, this.#staging];
+    return held.reduce((sum, buffer) => sum + (buffer?.size ?? 0), 0);
   }
 
   #lostError(): DeviceError {
@@ -207,7 +213,7 @@ class WebgpuBackend implements Backend {
 
   dispose(): void {
     this.#release();
-    for (const buffer of this.#weights) buffer.destroy();
+    for (const buffer of this.#weights.splice(0)) buffer.destroy();
     if (this.#gpu.owned) this.#gpu.device.destroy();
   }
 }
@@ -262,8 +268,16 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
     // several dispatches of one step are forms of a kernel, of which the sizes leave one
     const steps = [...new Set(program.commands.flatMap((c) => (c.op === "dispatch" ? [c.step] : [])))];
-    const loaded = { bytesLoaded, bytesCached };
-    const report = { variant: variant.requires, steps, dispatches: steps.length, hostSteps: 0, ...loaded };
+    const report = {
+      variant: variant.requires,
+      steps,
+      dispatches: steps.length,
+      hostSteps: 0,
+      bytesLoaded,
+      bytesCached,
+      engine: gpu.name,
+      weightsBytes: target.buffers.reduce((sum, size) => sum + size, 0),
+    };
     const backend = new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);
     if (!entry.symbols.length) await backend.prepare();
     return backend;

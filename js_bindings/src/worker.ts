@@ -20,7 +20,7 @@ async function open({ id, pack, index, choice, asked }: Extract<Request, { op: "
   const onProgress = (...progress: [number, number, string?]): void => scope.postMessage({ id, progress });
   backend = await openBackend({ pack, entry, index, onProgress }, chosen);
   const { device, reason } = chosen;
-  scope.postMessage({ id, report: { device, reason, ...backend.report } });
+  scope.postMessage({ id, report: { device, reason, ...backend.report, memoryBytes: backend.memoryBytes } });
 }
 
 async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run" }>): Promise<void> {
@@ -30,7 +30,7 @@ async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run
     const feeds = inputs.map((buffer) => new Uint8Array(buffer));
     const made = await backend.run(feeds, symbols, outputs, abort.signal);
     scope.postMessage(
-      { id, outputs: made },
+      { id, outputs: made, memoryBytes: backend.memoryBytes },
       made.map(({ buffer }) => buffer),
     );
   } finally {

@@ -6,8 +6,8 @@ import { test } from "node:test";
 
 import * as errors from "../src/errors.ts";
 
-/** What only converting a model can raise. */
-const CONVERSION = ["ModelError", "UnsupportedError", "UnsupportedNodesError", "CompilerError"];
+/** What only converting a model, or waiting in Python, can raise. */
+const OF_PYTHON = ["ModelError", "UnsupportedError", "UnsupportedNodesError", "CompilerError", "BlockingError"];
 
 test("every error has the code that it has in Python", () => {
   const python = readFileSync(new URL("../../pyruntime/errors.py", import.meta.url), "utf8");
@@ -15,7 +15,7 @@ test("every error has the code that it has in Python", () => {
   let code = "";
   for (const [, name = "", body = ""] of python.matchAll(/^class (\w+)\(.*?\):\n(.*?)(?=^class |(?![\s\S]))/gms)) {
     code = /^ {4}code = "(.*)"/m.exec(body)?.[1] ?? code;
-    if (CONVERSION.includes(name)) continue;
+    if (OF_PYTHON.includes(name)) continue;
     const Class = (errors as unknown as Record<string, typeof errors.PyRuntimeError>)[name];
     assert.ok(Class, name);
     assert.deepEqual({ ...new Class("m"), message: new Class("m").message }, { name, code, message: "m" });

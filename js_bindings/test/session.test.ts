@@ -37,6 +37,8 @@ describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () 
     assert.match(session.report.reason, /navigator\.gpu is missing/);
     assert.deepEqual(session.report.steps, ["clear", "scale"]);
     assert.ok(session.report.bytesLoaded > 0);
+    assert.equal(session.report.weightsBytes, 60);
+    assert.ok(session.report.memoryBytes >= 131072 + 60);
   });
 
   test("assets", async () => {

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyruntime.errors import DisposedError, InputError
-from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound, make_output, spec_of
 from pyruntime.runtime.state import KeptState, SessionState
 from pyruntime.runtime.tensors import Tensor, TensorSpec
 
 if TYPE_CHECKING:
-    from pyruntime.pack.reader import Pack
     from pyruntime.pack.schema import Entry
 
 Device = Literal["auto", "webgpu", "wasm"]
@@ -67,29 +65,31 @@ class Session(ABC):
 
     report: SessionReport
 
-    def __init__(self, pack: Pack, entry: str | None) -> None:
-        self._manifest = pack.manifest
-        self._assets = Assets(pack)
+    def __init__(
+        self, entries: Sequence[Entry], assets: Mapping[str, bytes], kept: KeptState, entry: str | None
+    ) -> None:
+        self._entries = entries
+        self._assets = assets
         self._entry = self.find_entry(entry) if entry is not None else 0
         self._lock = threading.Lock()
         self._closed = False
         self._committed = False  # whether the present run has begun to overwrite states
-        self._kept = KeptState(pack.manifest)
+        self._kept = kept
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs of the session's entry."""
-        return tuple(map(spec_of, self._manifest.entries[self._entry].inputs))
+        return tuple(map(spec_of, self._entries[self._entry].inputs))
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs of the session's entry."""
-        return tuple(map(spec_of, self._manifest.entries[self._entry].outputs))
+        return tuple(map(spec_of, self._entries[self._entry].outputs))
 
     @property
     def entries(self) -> tuple[str, ...]:
         """Names of the programs of the pack."""
-        return tuple(e.name for e in self._manifest.entries)
+        return tuple(e.name for e in self._entries)
 
     @property
     def assets(self) -> Mapping[str, bytes]:
@@ -117,7 +117,7 @@ class Session(ABC):
         return self.entries.index(name)
 
     def run(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
-        """Run the program once.
+        """Run the program once. In a web page this needs an engine that can wait; `run_async` always works.
 
         Args:
             feeds: for each input its elements: a NumPy array or anything array-like of the exact dtype, or
@@ -133,9 +133,9 @@ class Session(ABC):
             StateError: a state is full, or was left unfinished by a run that failed.
             RunError: the program failed.
             DisposedError: the session is closed.
+            BlockingError: a web page cannot wait here.
         """
-        number = self._entry if entry is None else self.find_entry(entry)
-        spec = self._manifest.entries[number]
+        number, spec = self._find(entry)
         with self.using():
             bound = self._kept.bind(spec, feeds)
             self._committed = False
@@ -146,19 +146,31 @@ class Session(ABC):
                     self._kept.tear()
                 raise
             self._kept.advance(spec, bound)
-        return {s.name: make_output(t) for s, t in zip(spec.outputs, outputs, strict=True)}
+        return name_outputs(spec, outputs)
+
+    def _find(self, entry: str | None) -> tuple[int, Entry]:
+        """The number of the entry that is meant, and the entry."""
+        number = self._entry if entry is None else self.find_entry(entry)
+        return number, self._entries[number]
 
     async def run_async(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
         """`run` in a thread of its own."""
         return await asyncio.to_thread(self.run, feeds, entry=entry)
 
+    async def asset_async(self, name: str) -> bytes:
+        """`assets[name]`, awaited: in a thread of its own."""
+        return await asyncio.to_thread(self.assets.__getitem__, name)
+
     @contextmanager
     def using(self) -> Iterator[None]:
         """Alone with the device. Raises DisposedError when the session is closed."""
         with self._lock:
-            if self._closed:
-                raise DisposedError("the session is closed")
+            self._check_open()
             yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DisposedError("the session is closed")
 
     def close(self) -> None:
         """Free what the session holds on the device; calling it again does nothing."""
@@ -171,6 +183,12 @@ class Session(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         self.close()
 
     @abstractmethod
@@ -195,3 +213,8 @@ class Session(ABC):
     @abstractmethod
     def _release(self) -> None:
         """Free memory on the device."""
+
+
+def name_outputs(entry: Entry, outputs: Sequence[Tensor]) -> dict[str, Any]:
+    """Outputs in the entry's order as the user gets them."""
+    return {s.name: make_output(t) for s, t in zip(entry.outputs, outputs, strict=True)}

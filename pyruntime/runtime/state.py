@@ -15,15 +15,20 @@ from pyruntime.runtime.bind import Bound, as_tensor, bind, make_output
 from pyruntime.runtime.tensors import Tensor
 
 if TYPE_CHECKING:
-    from pyruntime.pack.schema import Entry, Manifest
+    from pyruntime.pack.schema import Entry
     from pyruntime.runtime.session import Session
 
 
 class KeptState:
-    """What a session knows of its states: their present sizes, and whether a run left them unfinished."""
+    """What a session knows of its states: their present sizes, and whether a run left them unfinished.
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.states, self.model = manifest.state, manifest.model.sha256
+    Args:
+        states: as pack.json tells them.
+        model: the SHA-256 of the model, which saved states name.
+    """
+
+    def __init__(self, states: Sequence[State], model: str) -> None:
+        self.states, self.model = states, model
         self.sizes = [0] * len(self.states)  # along the growing axis; 0 for others
         self.torn = False
 

@@ -17,8 +17,10 @@ from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PackVersi
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import bound_shape, told
 from pyruntime.pack.schema import ABI, Entry, Wasm, WasmVariant
+from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.session import Session, SessionReport
+from pyruntime.runtime.state import KeptState
 from pyruntime.runtime.tensors import Tensor
 from pyruntime.runtime.wasm_memory import ADDRESSES, PAGE, PrivateMemory, SharedMemory
 
@@ -115,7 +117,8 @@ class WasmSession(Session):
     """
 
     def __init__(self, pack: Pack, entry: str | None, reason: str, threads: int | None = None) -> None:
-        super().__init__(pack, entry)
+        kept = KeptState(pack.manifest.state, pack.manifest.model.sha256)
+        super().__init__(pack.manifest.entries, Assets(pack), kept, entry)
         target = pack.manifest.targets.wasm
         if target is None:
             raise DeviceError(f"{pack.path} was not converted for wasm")
@@ -346,7 +349,7 @@ class WasmSession(Session):
 
     def _reset_states(self) -> None:
         initial = {w.tensor: w.address for w in self._target.weights}
-        for state, (address, size) in zip(self._manifest.state, self._states, strict=True):
+        for state, (address, size) in zip(self._kept.states, self._states, strict=True):
             begin = state.initial
             self._span(address, size)[:] = bytes(size) if begin is None else self._span(initial[begin], size)
 

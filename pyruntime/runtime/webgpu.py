@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from pyruntime.errors import DeviceError, InputError, PackError
 from pyruntime.pack.program import BoundCopy, BoundDispatch, BoundProgram, Span, bind
 from pyruntime.pack.schema import ALIGNMENT, GPU_DTYPES, Dispatch, Entry, Shader, WebGpu
+from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, widen
 from pyruntime.runtime.gpu_device import device, guarded
 from pyruntime.runtime.session import Session, SessionReport
+from pyruntime.runtime.state import KeptState
 from pyruntime.runtime.tensors import Tensor
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class WebGpuSession(Session):
     """
 
     def __init__(self, pack: Pack, entry: str | None, reason: str) -> None:
-        super().__init__(pack, entry)
+        kept = KeptState(pack.manifest.state, pack.manifest.model.sha256)
+        super().__init__(pack.manifest.entries, Assets(pack), kept, entry)
         target = pack.manifest.targets.webgpu
         if target is None:
             raise DeviceError(f"{pack.path} was not converted for webgpu")
@@ -291,7 +294,7 @@ class WebGpuSession(Session):
         return starts
 
     def _read_state(self, number: int) -> memoryview:
-        state = self._manifest.state[number]
+        state = self._kept.states[number]
         size = math.prod(state.shape) * WORD
         if not size:
             return memoryview(b"")
@@ -302,7 +305,7 @@ class WebGpuSession(Session):
     def _write_states(self, states: Mapping[int, memoryview]) -> None:
         uploads = []
         for number, data in states.items():
-            state = self._manifest.state[number]
+            state = self._kept.states[number]
             try:
                 uploads.append((number, widen(data, state.dtype, GPU_DTYPES[state.dtype])))
             except InputError as error:
@@ -316,7 +319,7 @@ class WebGpuSession(Session):
         places = {w.tensor: w for w in self._target.weights}
         with guarded("resetting state"):
             encoder = self._device.create_command_encoder()
-            for state, buffer in zip(self._manifest.state, self._states, strict=True):
+            for state, buffer in zip(self._kept.states, self._states, strict=True):
                 size = math.prod(state.shape) * WORD
                 if state.initial is None:
                     encoder.clear_buffer(buffer)

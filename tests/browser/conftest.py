@@ -1,43 +1,29 @@
-"""Fixtures for tests in Chromium: the built package, packs, a server that serves both, pages."""
+"""Fixtures for tests in Chromium: packs, a server that serves them and the built package, pages."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.fixtures import browser, package
 from tests.browser.server import Server, serving
-from tests.chromium import FLAGS
 from tests.packs import handmade
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).resolve().parents[2]
-JS = ROOT / "js_bindings"
+__all__ = ["browser", "package"]
+
 PAGE = '<!doctype html><title>test</title><script type="module" src="/page.js"></script>'
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 STRICT = {
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; worker-src 'self';"
     " script-src 'self' 'wasm-unsafe-eval'"
 }
-
-
-@pytest.fixture(scope="session")
-def package() -> Path:
-    """js_bindings/dist, built anew where a source is newer."""
-    made = JS / "dist" / "pyruntime.js"
-    sources = [*JS.glob("src/*.ts"), JS / "build.ts", JS / "package.json"]
-    if not made.exists() or made.stat().st_mtime < max(s.stat().st_mtime for s in sources):
-        npm = shutil.which("npm")
-        assert npm, "npm comes with the development set-up"
-        subprocess.run([npm, "run", "--silent", "build"], cwd=JS, check=True, capture_output=True)
-    return made.parent
 
 
 @pytest.fixture(scope="session")
@@ -65,18 +51,6 @@ def server(package: Path, packs: Path, tmp_path_factory: pytest.TempPathFactory)
         running.pages = {"/plain.html": PAGE, "/isolated.html": PAGE, "/strict.html": PAGE}
         running.headers = {"/isolated.html": ISOLATED, "/strict.html": STRICT, "/js/worker.js": ISOLATED}
         yield running
-
-
-@pytest.fixture(scope="package")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Chromium with WebGPU in software."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = [*FLAGS, *os.environ.get("CHROMIUM_FLAGS", "").split()]
-        running = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 TYPES = {
     ".js": "text/javascript",
+    ".mjs": "text/javascript",
     ".ts": "text/plain",
     ".wasm": "application/wasm",
     ".json": "application/json",

@@ -1,0 +1,1 @@
+"""The wheel in Pyodide, in Node and in Chromium."""

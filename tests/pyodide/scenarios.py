@@ -1,0 +1,196 @@
+"""What the tests do inside Pyodide: the standard library and pyruntime alone, plain data in and out."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import base64
+import importlib.util
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pyruntime
+from pyruntime import Tensor
+
+
+def decode(tensors: dict[str, Any]) -> dict[str, Tensor]:
+    """Feeds as the tests send them."""
+    return {
+        name: Tensor(memoryview(base64.b64decode(t["base64"])), tuple(t["shape"]), t["dtype"])
+        for name, t in tensors.items()
+    }
+
+
+def encode(outputs: dict[str, Tensor]) -> dict[str, Any]:
+    """Outputs as the tests get them."""
+    for tensor in outputs.values():
+        assert type(tensor) is Tensor
+        assert tensor.data.format == "B"
+        assert not tensor.data.readonly
+    return {
+        name: {"dtype": t.dtype, "shape": t.shape, "base64": base64.b64encode(t.data).decode()}
+        for name, t in outputs.items()
+    }
+
+
+def told(error: pyruntime.PyRuntimeError) -> list[str]:
+    """An error as plain data."""
+    return [type(error).__name__, error.code, str(error)]
+
+
+async def caught(action: Callable[[], Awaitable[object]]) -> list[str]:
+    """The pyruntime error that an action must raise."""
+    try:
+        await action()
+    except pyruntime.PyRuntimeError as error:
+        return told(error)
+    raise AssertionError("nothing was raised")
+
+
+def surroundings() -> dict[str, Any]:
+    """What is loaded here and what is not."""
+    needless = {"ctypes", "pyruntime.ops", "pyruntime.pack.reader", "pyruntime_converter"} & set(sys.modules)
+    return {
+        "version": pyruntime.__version__,
+        "numpy": importlib.util.find_spec("numpy") is not None,
+        "platform": sys.platform,
+        "needless": sorted(needless),
+    }
+
+
+async def run(url: str, options: dict[str, Any], feeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Loads a pack and runs it once per item of feeds."""
+    async with await pyruntime.load_async(url, **options) as session:
+        outputs = [encode(await session.run_async(decode(each))) for each in feeds]
+        return {"device": session.device, "outputs": outputs}
+
+
+async def report(url: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What a session tells of itself, before and after a run of a large batch, and of progress."""
+    progress: list[tuple[int, int]] = []
+    session = await pyruntime.load_async(url, **options, progress=lambda *both: progress.append(both))
+    before = session.report.memory_bytes
+    x = array.array("f", bytes(4 * 80_000))
+    await session.run_async({"x": memoryview(x).cast("B").cast("f", (20_000, 4))})
+    told = vars(session.report)
+    session.close()
+    return {
+        "inputs": [[s.name, s.dtype, s.shape] for s in session.inputs],
+        "outputs": [[s.name, s.dtype, s.shape] for s in session.outputs],
+        "entries": session.entries,
+        "report": told,
+        "grown": told["memory_bytes"] > before >= told["weights_bytes"],
+        "progress": progress[-1][0] == progress[-1][1] > 0,
+    }
+
+
+async def load_error(url: str, options: dict[str, Any]) -> list[str]:
+    """The error of loading a pack."""
+    return await caught(lambda: pyruntime.load_async(url, **options))
+
+
+async def run_errors(url: str, options: dict[str, Any]) -> dict[str, list[str]]:
+    """Errors of runs that leave the session usable, and of one after closing."""
+    session = await pyruntime.load_async(url, **options)
+    good = {"x": [[1, 2, 3, 4]]}
+    bad: dict[str, dict[str, Any]] = {
+        "missing": {},
+        "unknown": {**good, "z": 1},
+        "dtype": {"x": array.array("i", [1, 2, 3, 4])},
+        "shape": {"x": [[1, 2, 3]]},
+    }
+    errors = {key: await caught(lambda feeds=feeds: session.run_async(feeds)) for key, feeds in bad.items()}  # type: ignore[misc]
+    errors["entry"] = await caught(lambda: session.run_async(good, entry="stretch"))
+    errors["no entry"] = await caught(lambda: session.run_async(good, entry="zzz"))
+    assert (await session.run_async(good))["y"].shape == (1, 3)
+    session.close()
+    session.close()
+    errors["closed"] = await caught(lambda: session.run_async(good))
+    return errors
+
+
+async def assets(url: str, options: dict[str, Any]) -> list[Any]:
+    """The files of a pack: awaited, and by the plain look-up, which waits or refuses."""
+    async with await pyruntime.load_async(url, **options) as session:
+        (name,) = session.assets
+        awaited = await session.asset_async(name)
+        try:
+            plain = session.assets[name] == awaited
+        except pyruntime.BlockingError:
+            plain = False
+        missing = await caught(lambda: session.asset_async("zzz"))
+        return [name, awaited.decode(), plain, "zzz" in session.assets, missing]
+
+
+async def trap(url: str, options: dict[str, Any]) -> list[str]:
+    """The error of a program that fails."""
+    async with await pyruntime.load_async(url, **options, entry="trap") as session:
+        return await caught(lambda: session.run_async({"x": [0.0, 0, 0], "factor": 1}))
+
+
+async def queue(url: str, options: dict[str, Any]) -> bool:
+    """Runs started together give what they give one after the other; a cancelled one harms no other."""
+    async with await pyruntime.load_async(url, **options) as session:
+        feeds = [{"x": [[i, 0, 0, 0]] * (1 + i % 3)} for i in range(12)]
+        together = asyncio.gather(*(session.run_async(each) for each in feeds))
+        cancelled = asyncio.ensure_future(session.run_async(feeds[0]))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        made = await together
+        try:
+            await cancelled
+        except asyncio.CancelledError:
+            alone = [await session.run_async(each) for each in feeds]
+            return [encode(m) for m in made] == [encode(a) for a in alone]
+    return False
+
+
+async def cancelled_load(url: str, options: dict[str, Any]) -> bool:
+    """Loading that is cancelled ends at once, and can be begun again."""
+    loading = asyncio.ensure_future(pyruntime.load_async(url, **options))
+    await asyncio.sleep(0)
+    loading.cancel()
+    try:
+        await loading
+    except asyncio.CancelledError:
+        (await pyruntime.load_async(url, **options)).close()
+        return True
+    return False
+
+
+def run_sync(url: str, options: dict[str, Any], feeds: dict[str, Any]) -> dict[str, Any]:
+    """The plain calls, which wait."""
+    with pyruntime.load(url, **options) as session:
+        return encode(session.run(decode(feeds)))
+
+
+def refusal(url: str) -> list[str]:
+    """The error of a plain call where Python cannot wait."""
+    try:
+        pyruntime.load(url)
+    except pyruntime.PyRuntimeError as error:
+        return told(error)
+    raise AssertionError("nothing was raised")
+
+
+async def refused_run(url: str, options: dict[str, Any]) -> list[str]:
+    """The error of a plain run where Python cannot wait."""
+
+    async def run() -> None:
+        session.run({"x": [[1, 2, 3, 4]]})
+
+    async with await pyruntime.load_async(url, **options) as session:
+        return await caught(run)
+
+
+async def call(name: str, arguments: str) -> str:
+    """Runs a scenario of a name: JSON in and out."""
+    made = globals()[name](**json.loads(arguments))
+    return json.dumps(await made if isinstance(made, Awaitable) else made)
+
+
+def call_sync(name: str, arguments: str) -> str:
+    """`call` for scenarios that never wait."""
+    return json.dumps(globals()[name](**json.loads(arguments)))
