@@ -59,9 +59,9 @@ newest: setup ## type-check and test with the newest versions of every dependenc
 
 lock: setup ## resolve pyproject.toml and package.json anew and write both lock files
 	@python scripts/dependencies.py lock
-	@cd js_bindings && npm update --package-lock-only --loglevel=error
+	@for folder in js_bindings demo_site; do (cd $$folder && npm update --package-lock-only --loglevel=error) || exit; done
 	@$(MAKE) setup
 
 clean: ## remove what set-up and builds made
-	rm -rf .venv build dist demo_site/dist js_bindings/dist js_bindings/node_modules
+	rm -rf .venv build dist demo_site/dist js_bindings/dist */node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

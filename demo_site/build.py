@@ -1,4 +1,4 @@
-"""Builds the site: each demo's folder, and the JavaScript runtime that they share."""
+"""Builds the site: each demo's folder, the front page, and the JavaScript runtime that the demos share."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo_site.demo import Demo, DemoError
+from demo_site.demo import Demo, DemoError, UnavailableError
 
 HERE = Path(__file__).parent
 RUNTIME = HERE.parent / "js_bindings" / "dist"
 SITE = HERE / "dist"
+SHARED = ("site.css", "front.css")
+CARDS = "<!-- cards -->"  # where the front page has the demos
+NAV = "<!-- nav -->"  # where a demo's page has links to all of them
 
 
-def build_site(demos: Sequence[Demo], console: Console, site: Path = SITE, runtime: Path = RUNTIME) -> None:
+def build_site(
+    demos: Sequence[Demo], console: Console, site: Path = SITE, runtime: Path = RUNTIME
+) -> list[Demo]:
     """Build everything beside `site` and rename it into place, so that a failure leaves the old site whole.
 
+    Returns:
+        The demos that the site has: those whose material can be had.
+
     Raises:
-        DemoError: the JavaScript runtime is not built, or a demo is not as good as it should be.
+        DemoError: the JavaScript runtime is missing, a demo is not as good as it should be, or none is left.
         PyRuntimeError: a model could not be converted.
     """
     fresh, old = (site.with_name(f"{site.name}.{suffix}") for suffix in ("new", "old"))
@@ -27,15 +35,49 @@ def build_site(demos: Sequence[Demo], console: Console, site: Path = SITE, runti
         shutil.rmtree(left, ignore_errors=True)
     try:
         copy_runtime(runtime, fresh / "js")
-        for demo in demos:
-            demo.build(fresh, console)
-        shutil.copy(HERE / "index.html", fresh)
+        for name in SHARED:
+            shutil.copy(HERE / name, fresh)
+        built = [demo for demo in demos if _build(demo, fresh, console)]
+        if not built:
+            raise DemoError("no demo can be built here")
+        write_links(built, fresh)
         if site.exists():
             site.rename(old)
         fresh.rename(site)
     finally:
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
+    return built
+
+
+def _build(demo: Demo, site: Path, console: Console) -> bool:
+    """Whether the demo could be built; the console tells why not."""
+    try:
+        demo.build(site, console)
+    except UnavailableError as reason:
+        shutil.rmtree(site / demo.name, ignore_errors=True)
+        console.print(f"[bold yellow]The site goes without the demo '{demo.name}'[/bold yellow]:", end=" ")
+        console.print(str(reason), markup=False)
+        return False
+    return True
+
+
+def write_links(demos: Sequence[Demo], site: Path) -> None:
+    """Write the front page, and on each demo's page the links to the others."""
+    cards = "\n".join(demo.card.read_text(encoding="utf-8").rstrip() for demo in demos)
+    front = (HERE / "index.html").read_text(encoding="utf-8")
+    (site / "index.html").write_text(front.replace(CARDS, cards), encoding="utf-8")
+    for demo in demos:
+        page = site / demo.name / "index.html"
+        page.write_text(page.read_text(encoding="utf-8").replace(NAV, _nav(demos, demo)), encoding="utf-8")
+
+
+def _nav(demos: Sequence[Demo], current: Demo) -> str:
+    links = "".join(
+        f'<a href="../{demo.name}/"{" aria-current=page" if demo is current else ""}>{demo.title}</a>'
+        for demo in demos
+    )
+    return f'<nav aria-label="Demos"><a href="../">pyruntime</a>{links}</nav>'
 
 
 def copy_runtime(runtime: Path, to: Path) -> None:

@@ -12,6 +12,7 @@ from demo_site.build import SITE, build_site
 from demo_site.check import check_site
 from demo_site.demo import Demo, DemoError
 from demo_site.digits.demo import Digits
+from demo_site.search.demo import Search
 from demo_site.serve import bind
 from pyruntime import PyRuntimeError
 
@@ -40,18 +41,22 @@ def main() -> int:
 def run(console: Console, check: bool, port: int) -> int:
     """Build, then check or serve until Ctrl-C."""
     started = time.perf_counter()
-    demos: list[Demo] = [Digits()]
-    build_site(demos, console)
+    demos: list[Demo] = [Search(), Digits()]
+    built = build_site(demos, console)
     if check:
-        check_site(SITE, demos, console)
+        check_site(SITE, built, console)
         pictures = ", ".join(str(p.relative_to(SITE.parent.parent)) for p in sorted(SITE.rglob("*.png")))
-        console.print(f"[green]The demo works[/green]; {time.perf_counter() - started:.0f} s. {pictures}")
+        missing = [demo.name for demo in demos if demo not in built]
+        without = f" [yellow]without {', '.join(missing)}[/yellow]" if missing else ""
+        console.print(
+            f"[green]The demo works[/green]{without}; {time.perf_counter() - started:.0f} s. {pictures}"
+        )
         return 0
     with bind(SITE, port) as server:
         if server.server_port != port:
             console.print(f"Port {port} is taken.")
-        address = f"http://127.0.0.1:{server.server_port}/digits/"
-        console.print(f"\nDraw a digit at [bold cyan]{address}[/bold cyan]   (Ctrl-C ends)")
+        address = f"http://127.0.0.1:{server.server_port}/"
+        console.print(f"\nOpen [bold cyan]{address}[/bold cyan]   (Ctrl-C ends)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+# isolated pages have shared memory, and with it threads; and a clock fine enough for runs of microseconds
+ISOLATION = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
         "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    # isolated pages get a clock fine enough for runs that take microseconds
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
+    **ISOLATION,
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",  # a page built anew shows at once
 }
@@ -25,6 +28,8 @@ HEADERS = {
 
 class _Handler(SimpleHTTPRequestHandler):
     """Files of one folder; the base class keeps paths inside it."""
+
+    headers_sent: Mapping[str, str] = HEADERS
 
     extensions_map = {  # noqa: RUF012 - as the base class has it
         "": "application/octet-stream",
@@ -39,7 +44,7 @@ class _Handler(SimpleHTTPRequestHandler):
     }
 
     def end_headers(self) -> None:
-        for name, value in HEADERS.items():
+        for name, value in self.headers_sent.items():
             self.send_header(name, value)
         super().end_headers()
 
@@ -51,9 +56,15 @@ class _Handler(SimpleHTTPRequestHandler):
         """Quiet: the terminal shows the address and nothing else."""
 
 
-def bind(folder: Path, port: int) -> ThreadingHTTPServer:
+class _PlainHandler(_Handler):
+    """As most static hosts answer: without the headers that isolate a page."""
+
+    headers_sent = {name: text for name, text in HEADERS.items() if name not in ISOLATION}  # noqa: RUF012
+
+
+def bind(folder: Path, port: int, isolated: bool = True) -> ThreadingHTTPServer:
     """A server of `folder` at this port of 127.0.0.1, or at any free one where it is taken."""
-    handler = partial(_Handler, directory=str(folder))
+    handler = partial(_Handler if isolated else _PlainHandler, directory=str(folder))
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
@@ -63,9 +74,9 @@ def bind(folder: Path, port: int) -> ThreadingHTTPServer:
 
 
 @contextmanager
-def serving(folder: Path, port: int = 0) -> Iterator[str]:
+def serving(folder: Path, port: int = 0, isolated: bool = True) -> Iterator[str]:
     """The address of a server that runs in a thread of its own until the block ends."""
-    with bind(folder, port) as server:
+    with bind(folder, port, isolated) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.lock"
-JS = ROOT / "js_bindings"
+NPM = (ROOT / "js_bindings", ROOT / "demo_site")  # folders with a package-lock.json
 
 
 class System(NamedTuple):
@@ -142,15 +142,16 @@ def python_packages() -> None:
         project.write()
 
 
-def npm_packages() -> None:
-    """The locked npm packages, by the npm of the virtual environment."""
-    modules = JS / "node_modules"
-    locked = Stamp(modules / ".stamp-lock", JS / "package.json", JS / "package-lock.json")
+def npm_packages(folder: Path) -> None:
+    """A folder's locked npm packages, by the npm of the virtual environment."""
+    locked = Stamp(
+        folder / "node_modules" / ".stamp-lock", folder / "package.json", folder / "package-lock.json"
+    )
     if locked.current():
         return
-    say("npm ci in js_bindings")
+    say(f"npm ci in {folder.name}")
     os.environ["PATH"] = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # where npm finds node
-    run("npm", "ci", "--loglevel=error", cwd=JS, quiet=True)
+    run("npm", "ci", "--loglevel=error", cwd=folder, quiet=True)
     locked.write()
 
 
@@ -161,7 +162,8 @@ def main() -> None:
     if "--no-system" not in sys.argv[1:]:
         system_packages()
     python_packages()
-    npm_packages()
+    for folder in NPM:
+        npm_packages(folder)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from demo_site.demo import DemoError
 from demo_site.digits.drawing import Stroke, to_image
 from demo_site.digits.network import CLASSES, SIDE, Array, Parameters, probabilities
 from demo_site.serve import HEADERS
+from demo_site.visit import DESKTOP, HANDHELD, PHONE, Visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -22,38 +23,14 @@ if TYPE_CHECKING:
 DEVICES = {"webgpu": "WebGPU", "wasm": "Wasm"}  # in the order of their cards
 TOLERANCE = 1e-4
 UNSEEN = 20  # digits of the data set that are tried
-READY = 120_000  # ms; WebGPU in software compiles slowly
-DESKTOP, PHONE = {"width": 1180, "height": 800}, {"width": 390, "height": 844}
 TELL = "(image) => demo(image)"  # what the page tells of itself; see web/main.js
 NO_GPU = "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined })"
 
 State = Mapping[str, Any]
 
 
-class Visit:
-    """An opened page, and whatever went wrong there."""
-
-    def __init__(self, browser: Browser, address: str, script: str = "", **context: Any) -> None:
-        self.page = browser.new_context(**context).new_page()
-        self.trouble: list[str] = []
-        note = self.trouble.append
-        self.page.on("console", lambda m: note(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda e: note(str(e)))
-        self.page.on("requestfailed", lambda r: note(f"{r.url}: {r.failure}"))
-        self.page.on("response", lambda r: note(f"{r.url}: {r.status}") if r.status >= 400 else None)
-        if script:
-            self.page.add_init_script(script)
-        answer = self.page.goto(address)
-        self.headers = answer.headers if answer else {}
-        self._wait()
-
-    def _wait(self) -> None:
-        from playwright.sync_api import Error
-
-        try:  # not wait_for_function, whose eval the page's policy forbids
-            self.page.wait_for_selector("html[data-ready]", state="attached", timeout=READY)
-        except Error as error:
-            raise DemoError(f"the page does not get ready: {'; '.join(self.trouble) or error}") from error
+class DigitVisit(Visit):
+    """The opened digit page."""
 
     def state(self, image: Sequence[float] | None = None) -> State:
         """What the page shows when it has run this image, or else all that was drawn."""
@@ -71,10 +48,6 @@ class Visit:
             raise DemoError("the page shows no paper to draw on")
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
-    def close(self) -> None:
-        """Close the page and its storage."""
-        self.page.context.close()
-
 
 def check_page(
     browser: Browser, address: str, folder: Path, parameters: Parameters, unseen: Array, checks: Checks
@@ -89,7 +62,7 @@ def check_page(
         shares: Array = probabilities(parameters, np.array(image, np.float32).reshape(1, SIDE, SIDE))[0]
         return shares
 
-    visit = Visit(browser, address, viewport=DESKTOP, color_scheme="light")
+    visit = DigitVisit(browser, address, viewport=DESKTOP, color_scheme="light")
     errors = visit.state()["errors"]
     checks.add("both devices load", errors == dict.fromkeys(DEVICES), _errors(errors))
     visit.page.wait_for_timeout(300)  # the bars' movement
@@ -106,7 +79,7 @@ def check_page(
     check_without_gpu(browser, address, folder, checks)
 
 
-def check_unseen(visit: Visit, images: Array, expected: Callable[[Any], Array], checks: Checks) -> None:
+def check_unseen(visit: DigitVisit, images: Array, expected: Callable[[Any], Array], checks: Checks) -> None:
     """Each device gives the trained network's own probabilities, for digits of the data set."""
     states = [visit.state(image.ravel().tolist()) for image in images]
     for device, name in DEVICES.items():
@@ -116,7 +89,7 @@ def check_unseen(visit: Visit, images: Array, expected: Callable[[Any], Array], 
         checks.add(f"{name} equals the trained network", worst <= TOLERANCE, found)
 
 
-def check_examples(visit: Visit, expected: Callable[[Any], Array], checks: Checks) -> None:
+def check_examples(visit: DigitVisit, expected: Callable[[Any], Array], checks: Checks) -> None:
     """Each example's button draws a digit that both devices read, from the image that Python makes too."""
     read: dict[str, list[int]] = {device: [] for device in DEVICES}
     shown: list[list[str]] = []
@@ -147,7 +120,7 @@ def check_examples(visit: Visit, expected: Callable[[Any], Array], checks: Check
         checks.add(what, apart <= TOLERANCE, f"differ by at most {apart:.1e} on the examples")
 
 
-def check_pointer(visit: Visit, expected: Callable[[Any], Array], checks: Checks) -> None:
+def check_pointer(visit: DigitVisit, expected: Callable[[Any], Array], checks: Checks) -> None:
     """A stroke of the mouse moves the bars while it is drawn, and the bars show what was computed."""
     page = visit.page
     _check_clear(visit, "Clear empties the page", checks)
@@ -177,7 +150,7 @@ def check_pointer(visit: Visit, expected: Callable[[Any], Array], checks: Checks
     _check_clear(visit, "Clear empties the page again", checks)
 
 
-def _check_clear(visit: Visit, what: str, checks: Checks) -> None:
+def _check_clear(visit: DigitVisit, what: str, checks: Checks) -> None:
     visit.page.get_by_role("button", name="Clear").click()
     state = visit.state()
     texts = visit.texts(".bars span")
@@ -186,7 +159,7 @@ def _check_clear(visit: Visit, what: str, checks: Checks) -> None:
     checks.add(what, right and visit.page.locator(".best").count() == 0, "".join(texts))
 
 
-def check_figures(visit: Visit, folder: Path, checks: Checks) -> None:
+def check_figures(visit: DigitVisit, folder: Path, checks: Checks) -> None:
     """Both cards tell times, and the bytes of the files that the device fetched."""
     for label in ("time", "loaded"):
         found = visit.texts(f".{label}")
@@ -212,15 +185,7 @@ def check_figures(visit: Visit, folder: Path, checks: Checks) -> None:
 
 def check_phone(browser: Browser, address: str, folder: Path, checks: Checks) -> None:
     """On a phone, dark: nothing is cut off, and a finger draws rather than scrolls."""
-    visit = Visit(
-        browser,
-        address,
-        viewport=PHONE,
-        has_touch=True,
-        is_mobile=True,
-        color_scheme="dark",
-        reduced_motion="reduce",
-    )
+    visit = DigitVisit(browser, address, **HANDHELD, color_scheme="dark")
     width = visit.page.evaluate("document.documentElement.scrollWidth")
     checks.add("fits a phone", width <= PHONE["width"], f"{width} pixels wide")
     visit.page.screenshot(path=folder / "screenshot-phone.png", full_page=True)
@@ -234,7 +199,7 @@ def check_phone(browser: Browser, address: str, folder: Path, checks: Checks) ->
     visit.close()
 
 
-def swipe(visit: Visit, path: Sequence[tuple[float, float]]) -> None:
+def swipe(visit: DigitVisit, path: Sequence[tuple[float, float]]) -> None:
     """Draw with a finger, through the browser's own input: synthetic events would not scroll."""
     session = visit.page.context.new_cdp_session(visit.page)
 
@@ -250,7 +215,7 @@ def swipe(visit: Visit, path: Sequence[tuple[float, float]]) -> None:
 
 def check_without_gpu(browser: Browser, address: str, folder: Path, checks: Checks) -> None:
     """Without WebGPU its card says so, in the runtime's words, and Wasm goes on."""
-    visit = Visit(browser, address, NO_GPU, viewport=DESKTOP, color_scheme="light")
+    visit = DigitVisit(browser, address, NO_GPU, viewport=DESKTOP, color_scheme="light")
     visit.page.get_by_role("button", name="Draw a 3").click()
     state = visit.state()
     status = visit.texts(".status")[0]

@@ -6,14 +6,11 @@ import gzip
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import pyruntime
@@ -23,6 +20,7 @@ from demo_site.digits.check import check_page
 from demo_site.digits.export import disagreement, to_onnx
 from demo_site.digits.network import Parameters, probabilities
 from demo_site.digits.training import DEFAULTS, Settings, accuracy, load_digits, train
+from demo_site.stages import stages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -42,6 +40,8 @@ class Digits:
     """A visitor draws a digit; a network reads it on both devices."""
 
     name = "digits"
+    title = "Draw a digit"
+    card = Path(__file__).with_name("card.html")
 
     def __init__(self, settings: Settings = DEFAULTS, least_accuracy: float = LEAST_ACCURACY) -> None:
         self._settings = settings
@@ -91,24 +91,6 @@ class Digits:
         if self._parameters is None:
             raise DemoError("build the digit demo before checking it")
         check_page(browser, address, site / self.name, self._parameters, self._digits.test_images, checks)
-
-
-@contextmanager
-def stages(console: Console) -> Iterator[Any]:
-    """Starts a progress bar per stage; each is told what share of it is done."""
-    columns = (
-        TextColumn("{task.description:<8}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-
-        def stage(name: str) -> Any:
-            task = progress.add_task(name, total=1.0)
-            return lambda share: progress.update(task, completed=share)
-
-        yield stage
 
 
 def page_facts(runtime: Path, parameters: Parameters, share: float) -> dict[str, Any]:

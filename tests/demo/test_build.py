@@ -9,7 +9,7 @@ from rich.console import Console
 
 from demo_site.build import build_site
 from demo_site.checks import Checks
-from demo_site.demo import Demo, DemoError
+from demo_site.demo import Demo, DemoError, UnavailableError
 from demo_site.digits.demo import Digits
 from demo_site.digits.training import Settings
 from tests.packs import handmade
@@ -35,14 +35,15 @@ def runtime(tmp_path: Path) -> Path:
 class Small:
     """A demo of one file, which may break after writing it."""
 
-    name = "small"
+    title = "A small one"
 
-    def __init__(self, text: str, error: BaseException | None = None) -> None:
-        self.text, self.error = text, error
+    def __init__(self, text: str, error: BaseException | None = None, name: str = "small") -> None:
+        self.text, self.error, self.name = text, error, name
+        self.card = Digits.card
 
     def build(self, site: Path, console: Console) -> None:
         (site / self.name).mkdir()
-        (site / self.name / "index.html").write_text(self.text)
+        (site / self.name / "index.html").write_text(f"<!-- nav -->{self.text}")
         if self.error:
             raise self.error
 
@@ -57,9 +58,18 @@ def build(tmp_path: Path, runtime: Path, console: Console, *demos: Demo) -> Path
     return site
 
 
+def page(site: Path, name: str = "small") -> str:
+    """What stands on a demo's page after the links to all demos."""
+    nav, _, text = (site / name / "index.html").read_text().partition("</nav>")
+    assert f'<a href="../{name}/" aria-current=page>' in nav
+    return text
+
+
 def test_site(tmp_path: Path, runtime: Path, console: Console) -> None:
     site = build(tmp_path, runtime, console, Small("one"))
-    assert (site / "small" / "index.html").read_text() == "one"
+    assert page(site) == "one"
+    assert "Draw a digit" in (site / "index.html").read_text()
+    assert (site / "site.css").is_file()
     assert sorted(f.name for f in (site / "js").iterdir()) == [
         "pyruntime.js",
         "pyruntime.js.map",
@@ -67,7 +77,7 @@ def test_site(tmp_path: Path, runtime: Path, console: Console) -> None:
         "worker.js",
     ]
     build(tmp_path, runtime, console, Small("two"))
-    assert (site / "small" / "index.html").read_text() == "two"
+    assert page(site) == "two"
     assert [p.name for p in site.parent.iterdir()] == ["dist"]
 
 
@@ -78,8 +88,28 @@ def test_failure_leaves_the_old_site(
     site = build(tmp_path, runtime, console, Small("old"))
     with pytest.raises(type(error)):
         build(tmp_path, runtime, console, Small("new", error))
-    assert (site / "small" / "index.html").read_text() == "old"
+    assert page(site) == "old"
     assert [p.name for p in site.parent.iterdir()] == ["dist"]
+
+
+def test_without_what_cannot_be_had(tmp_path: Path, runtime: Path, console: Console) -> None:
+    """A demo whose material cannot be had is told, and neither there nor linked."""
+    missing = Small("missing", UnavailableError("no model today"), "missing")
+    site = tmp_path / "dist"
+    kept = Small("kept", None, "kept")
+    assert build_site([missing, kept], console, site, runtime) == [kept]
+    assert "without the demo 'missing': no model today" in told(console)
+    assert not (site / "missing").exists()
+    assert "missing" not in (site / "kept" / "index.html").read_text()
+    with pytest.raises(DemoError, match="no demo can be built here"):
+        build_site([missing], console, site, runtime)
+    assert page(site, "kept") == "kept"
+
+
+def told(console: Console) -> str:
+    """All that was printed."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def test_failure_of_the_first_build_leaves_nothing(tmp_path: Path, runtime: Path, console: Console) -> None:
