@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from pyruntime_converter.lowering.lower import lower
@@ -14,6 +16,7 @@ from pyruntime.ops.builder import Builder
 from pyruntime.ops.cases import all_cases, case_id, graph_of
 from pyruntime.ops.definition import Case
 from pyruntime.ops.interpret import run_program
+from pyruntime.ops.run_graph import run_graph
 from tests.converter.compare import assert_close
 from tests.golden.cases import NO_KERNEL, Golden, goldens
 
@@ -71,3 +74,19 @@ def test_small_concats_within_one_another_are_one_kernel() -> None:
     (actual,) = run_program(program, given, {})
     expected = np.concatenate([np.concatenate(given[i : i + 2])[..., None] for i in (0, 2)], axis=2)
     np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("op", ["LayerNormalization", "RMSNormalization"])
+def test_a_sum_of_many_tensors_before_a_normalisation(op: str) -> None:
+    """What is summed and the scale are more tensors than a kernel may read, so the sum is stored first."""
+    graph = Graph("sum")
+    builder = Builder(graph)
+    values = [builder.input(f"x{i}", DType.F32, (3, 5)) for i in range(7)]
+    total = functools.reduce(lambda a, b: builder.one("Add", a, b), values)
+    scale = builder.constant(np.arange(5, dtype=np.float32))
+    graph.outputs, graph.output_names = [builder.one(op, total, scale, axis=1)], ["y"]
+    program = lower(graph)
+    assert [c.template for c in program.calls] == ["map", "row"]
+    fed = [np.random.default_rng(i).standard_normal((3, 5)).astype(np.float32) for i in range(7)]
+    (expected,) = run_graph(graph, {f"x{i}": a for i, a in enumerate(fed)}).values()
+    assert_close(run_program(program, fed, {})[0].reshape(3, 5), expected, 1e-6)

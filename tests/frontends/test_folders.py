@@ -184,7 +184,7 @@ def test_names_of_old_checkpoints(tmp_path: Path) -> None:
         ({"model_type": "../bert"}, "known: "),
         (
             {"architectures": ["BertForPreTraining"]},
-            "BertForPreTraining.*known for this model_type: BertModel",
+            "BertForPreTraining.*known for this model_type: BertModel, ",
         ),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type.*'relative_key'.*'absolute'"),
         ({"hidden_act": "swiglu"}, "hidden_act.*'swiglu'.*'gelu'"),

@@ -55,12 +55,16 @@ class Bert:
             found.append(powers / powers.sum(-1, keepdims=True) @ value[:, part])
         return np.concatenate(found, -1)
 
+    def places(self, ids: Array) -> Array:
+        """The position of each token."""
+        return np.arange(len(ids))
+
     def hidden(self, ids: Array, mask: Array, kinds: Array) -> Array:
         """last_hidden_state of one example."""
         tables = [
             self._weights[f"embeddings.{n}_embeddings.weight"] for n in ("word", "position", "token_type")
         ]
-        x = tables[0][ids] + tables[1][: len(ids)] + tables[2][kinds]
+        x = tables[0][ids] + tables[1][self.places(ids)] + tables[2][kinds]
         x = self.norm(x, "embeddings.LayerNorm")
         for i in range(self.sizes.layers):
             at = f"encoder.layer.{i}"
@@ -82,6 +86,19 @@ class Bert:
         kinds = np.zeros_like(ids) if kinds is None else kinds
         found = [self.hidden(*example) for example in zip(ids, mask, kinds, strict=True)]
         return np.stack(found).astype(np.float32)
+
+
+class Roberta(Bert):
+    """Positions count the tokens that are not padding, from the padding's id + 1 on."""
+
+    padding = 1
+
+    def places(self, ids: Array) -> Array:
+        found, count = [], 0
+        for token in ids:
+            count += int(token != self.padding)
+            found.append(self.padding + (count if token != self.padding else 0))
+        return np.array(found)
 
 
 def pooled(hidden: Array, mask: Array, mode: str) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
@@ -40,11 +41,13 @@ class Blocks:
         """A constant of rank 0."""
         return self.builder.constant(number, dtype)
 
-    def weight(self, name: str, *shape: int) -> Value:
+    def array(self, name: str, *shape: int) -> NDArray[Any]:
         """A tensor of the checkpoint, of this shape."""
-        return self.builder.constant(
-            self._weights.array(self._prefix + name, shape), name=self._prefix + name
-        )
+        return self._weights.array(self._prefix + name, shape)
+
+    def weight(self, name: str, *shape: int) -> Value:
+        """A tensor of the checkpoint, of this shape, as a constant."""
+        return self.builder.constant(self.array(name, *shape), name=self._prefix + name)
 
     def enter(self, kind: str, name: str) -> None:
         """Nodes from here on belong to this block of the model."""
@@ -63,16 +66,20 @@ class Blocks:
         depth = x.shape[-1]
         assert isinstance(depth, int)
         self.enter("Linear", names[0])
-        weights = [self.weight(f"{n}.weight", width, depth) for n in names]
-        biases = [self.weight(f"{n}.bias", width) for n in names]
-        product = self.op("MatMul", x, self._joined(weights, transposed=True))
-        return self.op("Add", product, self._joined(biases))
+        weights = [self.array(f"{n}.weight", width, depth) for n in names]
+        biases = [self.array(f"{n}.bias", width) for n in names]
+        product = self.op("MatMul", x, self._joined(f"{names[0]}.weight", weights, transposed=True))
+        return self.op("Add", product, self._joined(f"{names[0]}.bias", biases))
 
-    def _joined(self, values: list[Value], *, transposed: bool = False) -> Value:
-        """The constants one after another; rows become columns where `transposed`."""
-        arrays = [v.data for v in values if v.data is not None]
+    def _joined(self, name: str, arrays: list[NDArray[Any]], *, transposed: bool = False) -> Value:
+        """A constant of the arrays one after another; rows become columns where `transposed`."""
         joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-        return self.builder.constant(joined.T if transposed else joined, name=values[0].name)
+        return self.builder.constant(joined.T if transposed else joined, name=self._prefix + name)
+
+    def classifier(self, x: Value, name: str) -> Value:
+        """A linear layer with as many outputs as its weight has rows."""
+        labels, *_ = self._weights.shape(f"{self._prefix}{name}.weight")
+        return self.linear(x, name, width=labels)
 
     def layer_norm(self, x: Value, name: str, epsilon: float) -> Value:
         """Layer normalisation over the last axis."""
@@ -109,6 +116,12 @@ class Blocks:
         context = self.op("Attention", query, key, value, seen, scale=1 / math.sqrt(size), fill=LOWEST)
         rows = self.op("Transpose", context, perm=(0, 2, 1, 3))
         return self.op("Reshape", rows, shape=(batch, sequence, heads * size))
+
+    def first_token(self, x: Value) -> Value:
+        """x [batch, sequence, width] at the first position, [batch, width]."""
+        batch, _, width = x.shape
+        first = self.op("Slice", x, starts=(0, 0, 0), sizes=(batch, 1, width), steps=(1, 1, 1))
+        return self.op("Reshape", first, shape=(batch, width))
 
     def heads(self, x: Value, count: int, parts: int = 1) -> list[Value]:
         """x [batch, sequence, parts * width] as `parts` values [batch, count, sequence, width // count]."""

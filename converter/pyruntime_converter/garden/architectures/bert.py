@@ -1,97 +1,78 @@
-"""BERT encoders: Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers", 2018."""
+"""BERT: Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers", 2018."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from pyruntime.errors import ModelError
-from pyruntime.ir.conditions import less
-from pyruntime.ir.dims import symbol
-from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Constraint, Value
-from pyruntime_converter.garden.blocks import ACTIVATIONS, Blocks
+from pyruntime.ir.graph import Value
+from pyruntime_converter.garden.blocks import Blocks
+from pyruntime_converter.garden.encoder import (
+    BERT_KEYS,
+    Names,
+    Options,
+    encode,
+    find_prefix,
+    inputs,
+    positions,
+    refuse_unread,
+)
 from pyruntime_converter.garden.registry import Source
 
-ARCHITECTURES = ("BertModel",)
-PREFIXES = ("", "bert.")  # the encoder alone, and inside a model with a head
+ARCHITECTURES = ("BertModel", "BertForSequenceClassification", "BertForTokenClassification")
 # buffers that checkpoints of some versions hold
-_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+Positions = Callable[[Blocks, Value, int, int], Value]
 
 
 def build(source: Source) -> Mapping[str, Value]:
-    """BertModel: last_hidden_state [batch, sequence, hidden]; with a pooler, pooler_output [batch, hidden].
+    """The outputs of the class in Transformers.
+
+    BertModel: last_hidden_state [batch, sequence, hidden] and, with a pooler, pooler_output [batch, hidden].
+    The others: logits [batch, labels] or [batch, sequence, labels].
 
     Inputs are input_ids, attention_mask (all ones where it is not fed) and token_type_ids (all zeros), int64
     [batch, sequence]. A sequence longer than max_position_embeddings is refused when it is fed.
     """
+    longest = source.config.size("max_position_embeddings")
+    prefix = find_prefix(source.weights, ("", "bert."), source.config.where)
+    x = hidden_states(source, prefix, longest, counted)
+    blocks, head = (Blocks(source.builder, source.weights, p) for p in (prefix, ""))
+    match source.architecture:
+        case "BertForTokenClassification":
+            return {"logits": head.classifier(x, "classifier")}
+        case "BertForSequenceClassification":
+            return {"logits": head.classifier(pooled(blocks, x), "classifier")}
+    if f"{prefix}pooler.dense.weight" in source.weights:
+        return {"last_hidden_state": x, "pooler_output": pooled(blocks, x)}
+    return {"last_hidden_state": x}
+
+
+def counted(blocks: Blocks, ids: Value, rows: int, width: int) -> Value:
+    """Position embeddings of 0, 1, 2 and so on."""
+    return positions(blocks, "embeddings.position_embeddings", rows, ids, width)
+
+
+def hidden_states(source: Source, prefix: str, longest: int, place: Positions) -> Value:
+    """The encoder over inputs of its own; `place` gives the position embeddings of token ids."""
     config = source.config
     config.choice("position_embedding_type", ("absolute",), "absolute")
     config.refuse("is_decoder", "add_cross_attention")
-    activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
-    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
-    inner, layers = config.size("intermediate_size"), config.size("num_hidden_layers")
-    epsilon = config.number("layer_norm_eps", 1e-12)
-    if hidden % heads:
-        raise ModelError(f"{config.where}: hidden_size {hidden} is no multiple of {heads} attention heads")
-    prefix = _prefix(source)
+    options = Options.read(config, BERT_KEYS)
+    width = options.hidden
     blocks = Blocks(source.builder, source.weights, prefix)
-
-    longest = config.size("max_position_embeddings")
-    shape = (symbol("batch"), symbol("sequence"))
-    graph = source.builder.graph
-    reason = f"the model has {longest} positions, so no sequence is longer"
-    graph.constraints.append(Constraint(less(shape[1], longest + 1), reason))
-    graph.defaults |= {"attention_mask": 1, "token_type_ids": 0}
-    ids, mask, types = (source.builder.input(n, DType.I64, shape) for n in ("input_ids", *graph.defaults))
-
-    words = blocks.embedding(ids, "embeddings.word_embeddings", config.size("vocab_size"), hidden)
-    kinds = blocks.embedding(
-        types, "embeddings.token_type_embeddings", config.size("type_vocab_size"), hidden
-    )
-    table = blocks.weight("embeddings.position_embeddings.weight", longest, hidden)
-    positions = blocks.op("Slice", table, starts=(0, 0), sizes=(shape[1], hidden), steps=(1, 1))
-    x = blocks.op("Add", blocks.op("Add", words, positions), kinds)
-    x = blocks.layer_norm(x, "embeddings.LayerNorm", epsilon)
-    seen = blocks.seen(mask)
-    for number in range(layers):
-        at = f"encoder.layer.{number}"
-        parts = [f"{at}.attention.self.{part}" for part in ("query", "key", "value")]
-        query, key, value = blocks.heads(blocks.linear(x, *parts, width=hidden), heads, len(parts))
-        context = blocks.attention(f"{at}.attention.self", query, key, value, seen)
-        x = _residual(blocks, x, context, f"{at}.attention.output", epsilon)
-        grown = blocks.linear(x, f"{at}.intermediate.dense", width=inner)
-        x = _residual(blocks, x, blocks.activation(grown, activation), f"{at}.output", epsilon)
-    outputs = {"last_hidden_state": x}
-    if f"{prefix}pooler.dense.weight" in source.weights:
-        outputs["pooler_output"] = _pooled(blocks, x)
-    extra = set(source.weights.unread((f"{prefix}embeddings.", f"{prefix}encoder."))) - {
-        prefix + b for b in _BUFFERS
-    }
-    if extra:
-        raise ModelError(f"{config.where}: the encoder that it describes has no tensor {min(extra)!r}")
-    return outputs
+    ids, mask, types = inputs(source, "input_ids", "attention_mask", "token_type_ids", longest=longest)
+    words = blocks.embedding(ids, "embeddings.word_embeddings", config.size("vocab_size"), width)
+    kinds = blocks.embedding(types, "embeddings.token_type_embeddings", config.size("type_vocab_size"), width)
+    places = place(blocks, ids, config.size("max_position_embeddings"), width)
+    x = blocks.op("Add", blocks.op("Add", words, places), kinds)
+    x = blocks.layer_norm(x, "embeddings.LayerNorm", options.epsilon)
+    x = encode(blocks, x, mask, options, Names())
+    refuse_unread(source, prefix, ("embeddings.", "encoder."), BUFFERS)
+    return x
 
 
-def _prefix(source: Source) -> str:
-    """What stands before the names of the encoder's tensors."""
-    found = [p for p in PREFIXES if f"{p}embeddings.word_embeddings.weight" in source.weights]
-    if not found:
-        raise ModelError(f"{source.config.where}: the weights have no 'embeddings.word_embeddings.weight'")
-    return found[0]
-
-
-def _residual(blocks: Blocks, x: Value, y: Value, name: str, epsilon: float) -> Value:
-    """LayerNorm(x + dense(y))."""
+def pooled(blocks: Blocks, x: Value) -> Value:
+    """tanh(dense(first token)), [batch, hidden]."""
     width = x.shape[-1]
     assert isinstance(width, int)
-    dense = blocks.linear(y, f"{name}.dense", width=width)
-    return blocks.layer_norm(blocks.op("Add", dense, x), f"{name}.LayerNorm", epsilon)
-
-
-def _pooled(blocks: Blocks, x: Value) -> Value:
-    """tanh(dense(first token))."""
-    batch, _, hidden = x.shape
-    assert isinstance(hidden, int)
-    first = blocks.op("Slice", x, starts=(0, 0, 0), sizes=(batch, 1, hidden), steps=(1, 1, 1))
-    first = blocks.op("Reshape", first, shape=(batch, hidden))
-    return blocks.op("Tanh", blocks.linear(first, "pooler.dense", width=hidden))
+    return blocks.op("Tanh", blocks.linear(blocks.first_token(x), "pooler.dense", width=width))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pyruntime_converter.lowering.hosts import CumulateHost, RowHost
-from pyruntime_converter.lowering.lazy import Lazy, combine, inverse
+from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, combine, inverse
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
 from pyruntime.errors import UnsupportedError
@@ -20,10 +20,12 @@ from pyruntime.ir.scalar import Acc, Const, Index, Scalar, Size, call, cast, cos
 PROLOGUE_COST = 8
 
 
-def operand(low: Lowering, node: Node, axes: Sequence[int], passes: int) -> Lazy:
-    """The input with the reduced axes last, not pending on another kernel."""
+def operand(low: Lowering, node: Node, axes: Sequence[int], passes: int, others: Sequence[Lazy] = ()) -> Lazy:
+    """The input with the reduced axes last, not pending on another kernel; `others` join its kernel later."""
     lazy = low.lazy(node.input(0))
-    if lazy.host or not lazy.leaves or (passes > 1 and cost(lazy.tree) > PROLOGUE_COST):
+    tensors = lazy.tensors.union(*(other.tensors for other in others))
+    costly = passes > 1 and cost(lazy.tree) > PROLOGUE_COST
+    if lazy.host or not lazy.leaves or costly or len(tensors) > MAX_TENSORS_READ:
         low.view(node.input(0))
         lazy = low.lazy(node.input(0))
     kept = [a for a in range(len(lazy.shape)) if a not in axes]
@@ -146,7 +148,7 @@ def _elementwise(
 
 def _normalise(low: Lowering, node: Node, axes: Sequence[int], operands: list[Lazy]) -> Lazy:
     """(x - mean) / sqrt(variance + epsilon) over axes, in two reductions, then times and plus operands."""
-    lazy = operand(low, node, axes, 3)
+    lazy = operand(low, node, axes, 3, operands)
     x, dtype = lazy.tree, lazy.tree.dtype
     if not dtype.is_float:
         raise UnsupportedError(node.origin.op, node.origin.name, f"normalisation of {dtype!r}")
@@ -196,7 +198,8 @@ def layer_normalization(low: Lowering, node: Node) -> Lazy:
 def rms_normalization(low: Lowering, node: Node) -> Lazy:
     """Over all axes from `axis` on: one reduction, then x times scale over the root."""
     axes = range(node.attrs["axis"], node.input(0).rank)
-    lazy = operand(low, node, axes, 2)
+    parameters = _parameters(low, node)
+    lazy = operand(low, node, axes, 2, parameters)
     x, dtype = lazy.tree, lazy.tree.dtype
     sizes = list(lazy.sizes)
     mean = call("div", Acc(dtype, 0), count(dtype, sizes, product(lazy.space[len(lazy.space) - len(axes) :])))
@@ -204,7 +207,7 @@ def rms_normalization(low: Lowering, node: Node) -> Lazy:
     rows = replace(lazy, sizes=tuple(sizes))
     normal = replace(rows, tree=call("div", x, root))
     kept = [a for a in range(len(lazy.space)) if a not in axes]
-    extras = [extra.transpose([*kept, *axes]) for extra in _parameters(low, node)]
+    extras = [extra.transpose([*kept, *axes]) for extra in parameters]
     result = combine([normal, *extras], lazy.space, _affine)
     assert result is not None
     return _elementwise(rows, (Reduction("sum", call("mul", x, x)),), result, node, axes)
