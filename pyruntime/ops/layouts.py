@@ -33,6 +33,13 @@ def panel_elements(k: int, n: int, panels: int) -> int:
     return -(-n // panels) * panels * k
 
 
+def pack_gates(weight: Array, panels: int) -> Array:
+    """Recurrent weights [D, gates, units, K] as, per direction, panels of the matrix [K * gates, units]."""
+    d, gates, units, k = weight.shape
+    matrices = weight.transpose(0, 3, 1, 2).reshape(d, k * gates, units)
+    return np.concatenate([pack_panels(m, panels) for m in matrices])
+
+
 def pack_conv(weight: Array, groups: int, panels: int) -> Array:
     """A filter [OC, C/groups, KH, KW] as, per group, panels of the matrix [KH*KW*C/groups, OC/groups]."""
     oc, c, kh, kw = weight.shape

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, evaluate, product, symbol
+from pyruntime.ir.dims import Dim, product, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Phase, Recurrence, Tensor, View
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
-from pyruntime.ops.layouts import pack_panels
+from pyruntime.ops.layouts import pack_gates
 from tests.kernels.case import Case, Maker, row_major
 
 F32 = DType.F32
@@ -26,8 +26,7 @@ def _weight(maker: Maker, directions: int, units: int, sums: int, panels: int) -
         tensor = Tensor(f"w{maker.seed}", F32, count, "input")
         maker.inputs[tensor] = data
         return View(tensor, 0, (sums * units * units, 1, units * units, units))
-    matrices = data.reshape(directions, units * sums, units)
-    packed = np.concatenate([pack_panels(m, panels) for m in matrices])
+    packed = pack_gates(data.reshape(directions, sums, units, units), panels)
     return View(maker.weight(packed, "panels8"), 0, (packed.size // directions, 0, 0, 0))
 
 
@@ -69,8 +68,6 @@ def _case(
     kept = product(sizes) if keeps_steps else 0
     one = product(sizes[1:])
     out = Tensor("out", F32, kept + states * one)
-    if strided or not keeps_steps:
-        maker.inputs[out] = maker.values(evaluate(out.elements, maker.symbols), F32)
     made = Recurrence(
         name=name,
         steps=steps,

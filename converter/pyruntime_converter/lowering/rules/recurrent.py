@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-import numpy as np
 from pyruntime_converter.lowering import views
 from pyruntime_converter.lowering.lazy import Lazy
 from pyruntime_converter.lowering.lower import Lowering, lowers
@@ -16,7 +16,7 @@ from pyruntime.ir.graph import Node, Value
 from pyruntime.ir.kernel import Phase, Recurrence, View
 from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, call
 from pyruntime.ops.definition import definition
-from pyruntime.ops.layouts import pack_panels
+from pyruntime.ops.layouts import pack_gates, panel_elements
 from pyruntime.ops.recurrent import Recurrent
 from pyruntime.ops.trees import add, mul
 
@@ -36,7 +36,7 @@ class _Layer:
         op = definition(self.node.op)
         assert isinstance(op, Recurrent)
         self.op, self.attrs = op, self.node.attrs
-        self.steps, self.batch, self.width = self.node.input(0).shape
+        self.steps, self.batch, _ = self.node.input(0).shape
         self.directions, self.rows, units = (int(str(d)) for d in self.node.input(1).shape)
         self.units, self.slots = units, op.states
         self.operands: list[View] = []
@@ -123,11 +123,10 @@ class _Layer:
             strides: tuple[Dim, ...] = (self.op.gates * by_gate, 1, by_gate, units)
             return Phase(source, count, View(view.tensor, offset, strides), 0, tuple(updates.items()))
         gates = value.data.reshape(self.directions, self.op.gates, units, units)[:, first : first + count]
-        # rows (k, gate) and columns units, so that a panel holds all gates of its units
-        matrices = gates.transpose(0, 3, 1, 2).reshape(self.directions, units * count, units)
-        packed = np.concatenate([pack_panels(m, PANELS) for m in matrices])
-        tensor = self.low.weight(value, f"panels{PANELS}-gates{first}-{first + count - 1}", packed)
-        strides = (packed.size // self.directions, 0, 0, 0)
+        layout, each = f"panels{PANELS}-gates{first}", panel_elements(units * count, units, PANELS)
+        packed = partial(pack_gates, gates, PANELS)
+        tensor = self.low.weight(value, layout, packed, self.directions * each)
+        strides = (each, 0, 0, 0)
         return Phase(source, count, View(tensor, 0, strides), PANELS, tuple(updates.items()))
 
     def finish(self, phases: Sequence[Phase]) -> list[Lazy]:
