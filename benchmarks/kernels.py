@@ -11,19 +11,25 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from pyruntime_converter.lowering.lower import lower
 from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import WEIGHTS_BASE, render_module
 from pyruntime_wasm.toolchain import build
 
 from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Placement, Program, Tensor, View, Window
+from pyruntime.ir.graph import Graph
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Placement, Program, Recurrence, Tensor, View, Window
 from pyruntime.ir.scalar import Acc, Const, Load, call
+from pyruntime.ops.builder import Builder
 from tests.chromium import FLAGS
 
+LAYERS = {"LSTM": 4, "GRU": 3, "RNN": 1}  # gates
 SCRIPT = Path(__file__).with_suffix(".js")
 PEAK = """
 #include "simd.h"
@@ -112,7 +118,19 @@ def conv(
     )
 
 
-CALLS: tuple[MatMul | Conv, ...] = (
+def recurrence(op: str, steps: int, batch: int, units: int) -> Recurrence:
+    """A recurrent layer after its MatMul, in one direction."""
+    graph = Graph(op)
+    builder, rows = Builder(graph), LAYERS[op] * units
+    x = builder.input("x", DType.F32, (steps, batch, rows))
+    weight = np.random.default_rng(0).uniform(-1, 1, (1, rows, units)).astype(np.float32)
+    graph.outputs = builder.emit(op, [x, builder.constant(weight)])
+    graph.output_names = [f"y{i}" for i in range(len(graph.outputs))]
+    found = next(c for c in lower(graph).calls if isinstance(c, Recurrence))
+    return replace(found, name=f"{op} {steps} steps, batch {batch}, {units} units")
+
+
+CALLS: tuple[MatMul | Conv | Recurrence, ...] = (
     *(matmul(size, size, size) for size in (512, 1024)),
     matmul(512, 512, 512, panels=False),
     matmul(512, 512, 512, panels=False, transposed=True),
@@ -132,6 +150,9 @@ CALLS: tuple[MatMul | Conv, ...] = (
     conv((120, 160), 32, 32, 3, 2, depthwise=True),
     conv((15, 20), 128, 128, 3, depthwise=True),
     conv((8, 10), 256, 256, 3, depthwise=True),
+    *(recurrence(op, 64, 1, 128) for op in ("LSTM", "GRU", "RNN")),
+    recurrence("LSTM", 32, 16, 128),
+    recurrence("LSTM", 16, 1, 512),
 )
 
 

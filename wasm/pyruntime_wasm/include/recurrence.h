@@ -17,8 +17,9 @@
         for (int g = 0; g < GATES; g++)                                                               \
           for (int v = 0; v < VECTORS; v++) sum[p][r][g][v] = f32x4_splat(0);                         \
     int32_t k = depth;                                                                                \
-    for (; k >= PHASES; k -= PHASES, state += PHASES, panel += PHASES * GATES * 8)                    \
-      for (int p = 0; p < PHASES; p++) RECURRENCE_STEP(p, GATES, ROWS, VECTORS, p)                    \
+    enum { STEP = PHASES > 2 ? PHASES : 2 };                                                          \
+    for (; k >= STEP; k -= STEP, state += STEP, panel += STEP * GATES * 8)                            \
+      for (int u = 0; u < STEP; u++) RECURRENCE_STEP(u % PHASES, GATES, ROWS, VECTORS, u)             \
     COMPACT_LOOP for (; k > 0; k--, state++, panel += GATES * 8)                                      \
       RECURRENCE_STEP(0, GATES, ROWS, VECTORS, 0)                                                     \
     for (int r = 0; r < ROWS; r++)                                                                    \

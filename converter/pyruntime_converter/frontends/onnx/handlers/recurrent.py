@@ -68,10 +68,12 @@ def _attributes(ctx: NodeContext, op: Recurrent, r: Value) -> dict[str, Any]:
         ctx.invalid(f"hidden_size is {hidden}, R has {r.shape[-1]} columns")
     ctx.attr("output_sequence")  # of the first opset: outputs are what the node names
     clip = ctx.attr("clip")
+    if clip is not None and clip <= 0:
+        ctx.invalid(f"clip is {clip}, not above zero")
     attrs: dict[str, Any] = {
         "reverse": reverse,
         "activations": _activations(ctx, op, len(reverse)),
-        "clip": float(clip) if clip else None,
+        "clip": None if clip is None else float(clip),
     }
     return {**attrs, **{k: bool(ctx.attr(k)) for k in op.attrs if k not in attrs}}
 
