@@ -61,6 +61,28 @@ def gather_nd(low: Lowering, node: Node) -> Lazy:
     return Lazy(node.output.shape, Load(data.dtype, 0), (read, *coordinates))
 
 
+@lowers("ReverseSequence")
+def reverse_sequence(low: Lowering, node: Node) -> Lazy:
+    """Loads along time at indices that a small kernel computes from the lengths."""
+    x, lengths = node.input(0), low.view(node.input(1))
+    time, batch = node.attrs["time_axis"], node.attrs["batch_axis"]
+    steps, t = x.shape[time], Index(DType.I32, 0)
+    end = call("min", cast(Load(lengths.tensor.dtype, 0), DType.I32), Size(DType.I32, 0))
+    back = call("sub", call("sub", end, Const(DType.I32, 1)), t)
+    row = replace(lengths, strides=(0, *lengths.strides))
+    source = Lazy((steps, x.shape[batch]), call("select", call("lt", t, end), back, t), (row,), (steps,))
+    indices = low.store(source).view
+    assert indices is not None
+    data = low.view(x)
+    moved = Indirect(1, data.strides[time], steps, wrap=False)
+    read = replace(
+        data, strides=tuple(0 if a == time else s for a, s in enumerate(data.strides)), indirect=(moved,)
+    )
+    where = dict(zip((time, batch), indices.strides, strict=True))
+    at = replace(indices, strides=tuple(where.get(a, 0) for a in range(x.rank)))
+    return Lazy(x.shape, Load(x.dtype, 0), (read, at))
+
+
 @lowers("OneHot")
 def one_hot(low: Lowering, node: Node) -> Lazy:
     """on where the index along `axis` is the given one (counted from the end if negative), else off."""

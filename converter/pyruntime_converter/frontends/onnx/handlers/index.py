@@ -34,6 +34,14 @@ def gather_elements(ctx: NodeContext) -> Value:
     return ctx.one("GatherElements", x, ctx.input(1), axis=ctx.axis(ctx.attr("axis"), x.rank))
 
 
+@handles("ReverseSequence")
+def reverse_sequence(ctx: NodeContext) -> Value:
+    """The first elements of each row in reverse, up to the row's length."""
+    x = ctx.input(0)
+    axes = {n: ctx.axis(ctx.attr(n), x.rank) for n in ("time_axis", "batch_axis")}
+    return ctx.one("ReverseSequence", x, ctx.input(1), **axes)
+
+
 @handles("GatherND")
 def gather_nd(ctx: NodeContext) -> Value:
     """Slices at tuples of indices."""
