@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Value
 from pyruntime.ops.builder import Builder
@@ -58,17 +57,21 @@ class Blocks:
         self.enter("Embedding", name)
         return self.op("Gather", self.weight(f"{name}.weight", rows, width), indices, axis=0)
 
-    def linear(self, x: Value, *names: str, width: int) -> Value:
+    def linear(self, x: Value, *names: str, width: int | Sequence[int], bias: bool = True) -> Value:
         """x [..., k] times each layer's weight [width, k], plus its bias [width], side by side: one product.
 
-        Several layers of equal width over one x share the product; the result is [..., len(names) * width].
+        Several layers over one x share the product; the result is as wide as all of them.
         """
         depth = x.shape[-1]
         assert isinstance(depth, int)
         self.enter("Linear", names[0])
-        weights = [self.array(f"{n}.weight", width, depth) for n in names]
-        biases = [self.array(f"{n}.bias", width) for n in names]
+        widths = [width] * len(names) if isinstance(width, int) else width
+        sizes = list(zip(names, widths, strict=True))
+        weights = [self.array(f"{n}.weight", w, depth) for n, w in sizes]
         product = self.op("MatMul", x, self._joined(f"{names[0]}.weight", weights, transposed=True))
+        if not bias:
+            return product
+        biases = [self.array(f"{n}.bias", w) for n, w in sizes]
         return self.op("Add", product, self._joined(f"{names[0]}.bias", biases))
 
     def _joined(self, name: str, arrays: list[NDArray[Any]], *, transposed: bool = False) -> Value:
@@ -93,6 +96,15 @@ class Blocks:
         )
         return self.op("LayerNormalization", x, scale, bias, axis=x.rank - 1, epsilon=epsilon)
 
+    def rms_norm(self, x: Value, name: str, epsilon: float) -> Value:
+        """Root-mean-square normalisation over the last axis."""
+        width = x.shape[-1]
+        assert isinstance(width, int)
+        self.enter("RMSNorm", name)
+        return self.op(
+            "RMSNormalization", x, self.weight(f"{name}.weight", width), axis=x.rank - 1, epsilon=epsilon
+        )
+
     def activation(self, x: Value, name: str) -> Value:
         """One of ACTIVATIONS."""
         op, attrs = ACTIVATIONS[name]
@@ -104,16 +116,20 @@ class Blocks:
         self.enter("Mask", mask.name)
         return self.op("Reshape", self.op("Cast", mask, to=DType.BOOL), shape=(batch, 1, 1, sequence))
 
-    def attention(self, name: str, query: Value, key: Value, value: Value, seen: Value) -> Value:
+    def attention(
+        self, name: str, query: Value, key: Value, value: Value, seen: Value, *, causal: bool = False
+    ) -> Value:
         """Scaled dot-product attention of [batch, heads, sequence, size] to the keys that are seen.
 
-        Where there are none, all are seen alike, as in Transformers. The result is
-        [batch, sequence, heads * size]. Vaswani et al., "Attention Is All You Need", 2017.
+        Where there are none, all are seen alike, as in Transformers. Keys and values may have fewer heads by
+        a whole factor; `causal`, no query sees later keys. The result is [batch, sequence, heads * size].
+        Vaswani et al., "Attention Is All You Need", 2017.
         """
         batch, heads, sequence, size = query.shape
         assert isinstance(size, int)
         self.enter("Attention", name)
-        context = self.op("Attention", query, key, value, seen, scale=1 / math.sqrt(size), fill=LOWEST)
+        scale = 1 / math.sqrt(size)
+        context = self.op("Attention", query, key, value, seen, scale=scale, fill=LOWEST, causal=causal)
         rows = self.op("Transpose", context, perm=(0, 2, 1, 3))
         return self.op("Reshape", rows, shape=(batch, sequence, heads * size))
 
@@ -123,21 +139,15 @@ class Blocks:
         first = self.op("Slice", x, starts=(0, 0, 0), sizes=(batch, 1, width), steps=(1, 1, 1))
         return self.op("Reshape", first, shape=(batch, width))
 
-    def heads(self, x: Value, count: int, parts: int = 1) -> list[Value]:
-        """x [batch, sequence, parts * width] as `parts` values [batch, count, sequence, width // count]."""
-        batch, sequence, width = x.shape
-        assert isinstance(width, int)
-        size = width // (parts * count)
-        split = self.op("Reshape", x, shape=(batch, sequence, parts, count, size))
-        return [self._head(split, part, (batch, sequence, count, size)) for part in range(parts)]
-
-    def _head(self, split: Value, part: int, shape: tuple[Dim, ...]) -> Value:
-        batch, sequence, count, size = shape
-        taken = self.op(
-            "Slice",
-            split,
-            starts=(0, 0, part, 0, 0),
-            sizes=(batch, sequence, 1, count, size),
-            steps=(1,) * 5,
-        )
-        return self.op("Transpose", self.op("Reshape", taken, shape=shape), perm=(0, 2, 1, 3))
+    def heads(self, x: Value, *counts: int, size: int) -> list[Value]:
+        """x [batch, sequence, heads * size] as [batch, count, sequence, size] for each count of heads."""
+        batch, sequence, _ = x.shape
+        split = self.op("Reshape", x, shape=(batch, sequence, sum(counts), size))
+        found = []
+        for number, count in enumerate(counts):
+            starts = (0, 0, sum(counts[:number]), 0)
+            part = self.op(
+                "Slice", split, starts=starts, sizes=(batch, sequence, count, size), steps=(1,) * 4
+            )
+            found.append(self.op("Transpose", part, perm=(0, 2, 1, 3)))
+        return found

@@ -103,7 +103,8 @@ def encode(blocks: Blocks, x: Value, mask: Value, options: Options, names: Names
         at = f"{names.layers}.{number}."
         parts = [at + part for part in (names.query, names.key, names.value)]
         product = blocks.linear(x, *parts, width=options.hidden)
-        query, key, value = blocks.heads(product, options.heads, len(parts))
+        size = options.hidden // options.heads
+        query, key, value = blocks.heads(product, *[options.heads] * 3, size=size)
         context = blocks.attention(parts[0].rpartition(".")[0], query, key, value, seen)
         x = _residual(blocks, x, context, at + names.context, at + names.context_norm, options)
         grown = blocks.activation(blocks.linear(x, at + names.grow, width=options.inner), options.activation)

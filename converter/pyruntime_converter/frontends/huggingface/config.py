@@ -63,6 +63,22 @@ class Config:
             raise self._wrong(key, "a list of strings", value)
         return tuple(value)
 
+    def flag(self, key: str, default: bool = False) -> bool:
+        """True or false."""
+        value = self._get(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, "true or false", value)
+        return value
+
+    def section(self, key: str) -> Config | None:
+        """An object inside this one; None where the key is absent."""
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self._wrong(key, "an object", value)
+        return Config(value, f"{self.where}: {key}")
+
     def choice(self, key: str, allowed: Collection[str], default: str | None = None) -> str:
         """One of the strings that are supported. Raises UnsupportedError for another one."""
         value = self.text(key, default)
