@@ -52,7 +52,7 @@ def weights(config: Config, *, tied: bool = False) -> Weights:
             made[f"{name}.bias"] = random.standard_normal(out, np.float32)
 
     def norm(name: str) -> None:
-        made[f"{name}.weight"] = random.uniform(0.8, 1.2, width).astype(np.float32)
+        made[f"{name}.weight"] = np.asarray(random.uniform(0.8, 1.2, width), np.float32)
 
     made["model.embed_tokens.weight"] = random.standard_normal((config["vocab_size"], width), np.float32)
     for i in range(config["num_hidden_layers"]):
