@@ -1,5 +1,6 @@
 # Every target sets up what it needs; `make help` lists them.
 #   PYTHON=python3.12   the interpreter that .venv is made with (make clean first to change it)
+#   URL=https://...     with lockfile: the folder that the wheel is served from
 #   SYSTEM=no           leave system packages alone; tests of absent devices are then skipped
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PYTEST ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format types js test demo toolchains newest lock clean
+.PHONY: help setup lint format types js test demo wheel lockfile toolchains newest lock clean
 
 heading = @printf '\n== %s\n' "$(1)"
 
@@ -50,6 +51,16 @@ demo: setup ## build the demo site and serve it; CHECK=1 builds, opens each page
 	@npm --prefix js_bindings run --silent build
 	$(call heading,demo site)
 	@python -m demo_site.main $(if $(CHECK),--check)
+
+wheel: setup ## build dist/pyruntime-*.whl, with the JavaScript runtime for Pyodide inside
+	$(call heading,esbuild)
+	@npm --prefix js_bindings run --silent build
+	$(call heading,hatchling)
+	@rm -f dist/pyruntime-*.whl
+	@python -m hatchling build --target wheel
+
+lockfile: wheel ## build dist/pyodide-lock.json beside the wheel (needs Python 3.12 or later)
+	@python scripts/pyodide_lock.py $(URL)
 
 toolchains: setup ## check each C toolchain that can be had, emcc among them
 	@python scripts/toolchains.py

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["browser", "package", "packs"]
 
 PYODIDE = JS / "node_modules" / "pyodide"
+STRICT = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; worker-src 'self';"
+    " script-src 'self' 'wasm-unsafe-eval'"
+}
 PAGE = '<!doctype html><title>Pyodide</title><script type="module" src="/page.js"></script>'
 
 
@@ -64,7 +68,9 @@ def server(
     with serving() as running:
         running.folders = {"/pyodide/": PYODIDE, "/wheel/": wheel.parent, "/js/": package, "/packs/": packs}
         running.folders |= {"/sample/": sample, "/other/": tmp_path_factory.mktemp("other"), "/": HERE}
-        running.pages = {"/plain.html": PAGE}
+        running.pages = dict.fromkeys(("/plain.html", "/strict.html"), PAGE)
+        running.pages["/worker.html"] = PAGE.replace("page.js", "worker.js")
+        running.headers = {"/strict.html": STRICT}
         yield running
 
 

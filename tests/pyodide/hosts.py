@@ -64,7 +64,10 @@ class Tab:
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         page.goto(url)
-        page.wait_for_function("!!globalThis.python", timeout=60_000)
+        # not wait_for_function, which strict pages refuse
+        page.evaluate(
+            "async () => { while (!globalThis.python) await new Promise((r) => setTimeout(r, 20)); }"
+        )
 
     def evaluate(self, code: str, *, sync: bool = False) -> Any:
         """See Host."""

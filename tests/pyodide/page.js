@@ -1,4 +1,4 @@
-// Pyodide in a page for tests, as in host.mjs.
+// Pyodide for tests, as in host.mjs, in a page or in the Worker that /worker.html starts.
 import { loadPyodide } from "/pyodide/pyodide.mjs";
 
 const pyodide = await loadPyodide();
@@ -6,4 +6,20 @@ const wheel = await (await fetch("/wheel/name.txt")).text();
 await pyodide.loadPackage(new URL(`/wheel/${wheel}`, location.href).href, { messageCallback: () => {} });
 pyodide.FS.writeFile("scenarios.py", await (await fetch("/scenarios.py")).text());
 
-globalThis.python = (code, sync) => (sync ? pyodide.runPython(code) : pyodide.runPythonAsync(code));
+const python = (code, sync) => (sync ? pyodide.runPython(code) : pyodide.runPythonAsync(code));
+
+if (typeof document === "undefined") {
+  globalThis.onmessage = async ({ data: [code, sync] }) => {
+    try {
+      postMessage({ value: await python(code, sync) });
+    } catch (error) {
+      postMessage({ error: error.message });
+    }
+  };
+  postMessage("ready");
+} else {
+  // for pages whose policy keeps Python from importing it
+  if (location.pathname === "/strict.html")
+    pyodide.registerJsModule("javascript_runtime", await import("/js/pyruntime.js"));
+  globalThis.python = python;
+}

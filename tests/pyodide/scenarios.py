@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import base64
+import importlib
 import importlib.util
 import json
 import sys
@@ -67,6 +68,21 @@ async def run(url: str, options: dict[str, Any], feeds: list[dict[str, Any]]) ->
         return {"device": session.device, "outputs": outputs}
 
 
+async def run_from_url(url: str, options: dict[str, Any], feeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """`run` with the JavaScript runtime that pyruntime.runtime_url names."""
+    pyruntime.runtime_url = options.pop("runtime")
+    try:
+        return await run(url, options, feeds)
+    finally:
+        pyruntime.runtime_url = None
+
+
+async def run_from_module(url: str, options: dict[str, Any], feeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """`run` with a module that the page has imported."""
+    runtime = importlib.import_module("javascript_runtime")
+    return await run(url, {**options, "runtime": runtime}, feeds)
+
+
 async def report(url: str, options: dict[str, Any]) -> dict[str, Any]:
     """What a session tells of itself, before and after a run of a large batch, and of progress."""
     progress: list[tuple[int, int]] = []
@@ -109,6 +125,20 @@ async def run_errors(url: str, options: dict[str, Any]) -> dict[str, list[str]]:
     session.close()
     errors["closed"] = await caught(lambda: session.run_async(good))
     return errors
+
+
+async def without_the_runtime(url: str) -> list[str]:
+    """The error of loading a pack where the wheel was built without the JavaScript runtime."""
+    from pyruntime.runtime.web import javascript
+
+    carried, kept = javascript.CARRIED, javascript._kept[:]
+    javascript.CARRIED = carried / "nowhere"
+    javascript._kept.clear()
+    try:
+        return await caught(lambda: pyruntime.load_async(url))
+    finally:
+        javascript.CARRIED = carried
+        javascript._kept.extend(kept)
 
 
 async def assets(url: str, options: dict[str, Any]) -> list[Any]:
