@@ -26,6 +26,10 @@ export interface Report {
   readonly dispatches: number;
   /** Steps of a WebGPU program that run on the CPU. */
   readonly hostSteps: number;
+  /** Threads that share the steps of a run on Wasm. */
+  readonly threads: number;
+  /** Why so many. */
+  readonly threadsReason: string;
   /** Bytes that were loaded, pack.json not counted. */
   readonly bytesLoaded: number;
   /** How many of them came from the cache. */
@@ -80,6 +84,10 @@ export interface Loading {
   readonly entry: Entry;
   /** The entry's place in the manifest. */
   readonly index: number;
+  /** How many threads the user asked for, if any number. */
+  readonly threads: number | undefined;
+  /** Where worker.js is, if not beside this. */
+  readonly workerUrl: string | URL | undefined;
   readonly onProgress?: Progress;
   readonly signal?: AbortSignal;
 }

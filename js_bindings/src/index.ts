@@ -6,6 +6,7 @@ import { DeviceError } from "./errors.ts";
 import type { Progress } from "./fetch.ts";
 import { openRemote } from "./remote.ts";
 import { type LongIntegers, Session } from "./session.ts";
+import { MOST_THREADS } from "./threads.ts";
 
 export * from "./errors.ts";
 export type { Device, Report } from "./backend.ts";
@@ -25,6 +26,11 @@ export interface LoadOptions {
   readonly worker?: boolean | undefined;
   /** Where `worker.js` of this package lies, if a bundler or a CDN moved it. */
   readonly workerUrl?: string | URL | undefined;
+  /**
+   * How many threads share a run on Wasm, 1 to 64. They need a cross-origin isolated page. The default: one for each
+   * processor, up to four, where the page and the pack allow it; `session.report.threadsReason` says why.
+   */
+  readonly threads?: number | undefined;
   /** A device to run on rather than a new one; it stays yours, and stays alive. */
   readonly gpuDevice?: GPUDevice | undefined;
   /** The name of the pack's program to load; the first one where it is left out. */
@@ -52,14 +58,16 @@ export interface LoadOptions {
  * session.dispose();
  */
 export async function load(url: string | URL, options: LoadOptions = {}): Promise<Session> {
-  const { device = "auto", onProgress, signal, worker, workerUrl, gpuDevice, cache, int64 = "bigint" } = options;
+  const { device = "auto", onProgress, signal, worker, workerUrl, gpuDevice, cache, threads, int64 = "bigint" } = options;
   if (!["auto", "webgpu", "wasm"].includes(device)) {
     throw new DeviceError(`device must be "auto", "webgpu" or "wasm", got ${JSON.stringify(device)}`);
   }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS))
+    throw new DeviceError(`there can be 1 to ${MOST_THREADS} threads, not ${threads}`);
   if (worker && gpuDevice) throw new DeviceError("a GPUDevice cannot be handed to a worker: load with worker: false");
   const pack = await openPack(url, signal, (cache === true ? DEFAULT_CACHE : cache) || undefined);
   const { entry, index } = findEntry(pack, options.entry);
-  const loading = { pack, entry, index, ...(onProgress && { onProgress }), ...(signal && { signal }) };
+  const loading = { pack, entry, index, threads, workerUrl, ...(onProgress && { onProgress }), ...(signal && { signal }) };
 
   // asked for a worker, the choice is made there, so that the GPU is asked for once
   const choice = worker ? undefined : await choose(pack, device, gpuDevice);

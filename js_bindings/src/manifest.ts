@@ -43,7 +43,12 @@ export interface Variant extends StoredFile {
 export interface WasmTarget {
   readonly initial_pages: number;
   readonly weights: readonly (Placement & { readonly address: number })[];
-  readonly entries: readonly { readonly bytes: Dim; readonly steps: readonly string[] }[];
+  /** `thread_bytes` is what each thread beyond the first adds; none or 0 where no step is worth sharing. */
+  readonly entries: readonly {
+    readonly bytes: Dim;
+    readonly steps: readonly string[];
+    readonly thread_bytes?: Dim | undefined;
+  }[];
   readonly variants: readonly Variant[];
 }
 

@@ -2,7 +2,8 @@
 
 import type { Backend, Choice, Device, Loading, Pack, RawOutput, Report } from "./backend.ts";
 import type { Symbols } from "./dims.ts";
-import { DeviceError, DisposedError, type ErrorMessage, messageOf, unpackError } from "./errors.ts";
+import { DeviceError, DisposedError, type ErrorMessage, unpackError } from "./errors.ts";
+import { startWorker } from "./workers.ts";
 
 /** What is posted to the worker. */
 export type Request =
@@ -14,6 +15,7 @@ export type Request =
       /** Wasm, if that was decided already; else the worker decides, from what was asked for. */
       readonly choice: Pick<Choice, "device" | "reason"> | undefined;
       readonly asked: Device | "auto";
+      readonly threads: number | undefined;
     }
   | {
       readonly op: "run";
@@ -22,7 +24,8 @@ export type Request =
       readonly symbols: Symbols;
       readonly outputs: readonly number[];
     }
-  | { readonly op: "abort"; readonly id: number };
+  | { readonly op: "abort"; readonly id: number }
+  | { readonly op: "end" };
 
 /** What the worker posts back; `id` says to which request. */
 export type Reply = { readonly id: number } & (
@@ -31,6 +34,9 @@ export type Reply = { readonly id: number } & (
   | { readonly error: ErrorMessage }
   | { readonly progress: [loaded: number, total: number, file?: string] }
 );
+
+/** Milliseconds after which a worker that does not end itself is ended. */
+const END_LIMIT = 200;
 
 interface Waiting {
   readonly resolve: (reply: Reply) => void;
@@ -80,13 +86,13 @@ class RemoteBackend implements Backend {
   }
 
   async open(loading: Loading, asked: Device | "auto", choice?: Choice): Promise<void> {
-    const { pack, index, signal } = loading;
+    const { pack, index, threads, signal } = loading;
     const stop = (): void => this.#stop(signal?.reason);
     signal?.addEventListener("abort", stop);
     try {
       const decided = choice && { device: choice.device, reason: choice.reason };
       this.report = (
-        await this.#ask<"report">((id) => ({ op: "open", id, pack, index, asked, choice: decided }))
+        await this.#ask<"report">((id) => ({ op: "open", id, pack, index, asked, threads, choice: decided }))
       ).report;
       this.memoryBytes = this.report.memoryBytes;
     } catch (error) {
@@ -112,27 +118,21 @@ class RemoteBackend implements Backend {
 
   #stop(reason: unknown): void {
     this.#stopped = reason;
-    this.#worker.terminate();
     this.memoryBytes = 0;
+    const worker = this.#worker;
+    if (this.report?.threads > 1) {
+      // engines take seconds to end threads that wait for others
+      worker.postMessage({ op: "end" } satisfies Request);
+      setTimeout(() => worker.terminate(), END_LIMIT);
+    } else {
+      worker.terminate();
+    }
     for (const { reject } of this.#waiting.values()) reject(reason);
     this.#waiting.clear();
   }
 
   dispose(): void {
     this.#stop(new DisposedError("the session was disposed"));
-  }
-}
-
-function startWorker(url: string | URL | undefined): Worker {
-  if (typeof Worker === "undefined") throw new DeviceError("there are no Workers here: load with worker: false");
-  try {
-    if (url !== undefined) return new Worker(url, { type: "module", name: "pyruntime" });
-    // written out, so that bundlers find the file
-    return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "pyruntime" });
-  } catch (error) {
-    throw new DeviceError(
-      `the worker cannot be started: ${messageOf(error)} (workers are loaded from the page's own origin: see workerUrl)`,
-    );
   }
 }
 

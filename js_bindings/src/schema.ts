@@ -75,7 +75,7 @@ const checkWasm = object({
   pointer_bits: size,
   initial_pages: size,
   weights: list(object<WasmTarget["weights"][number]>({ tensor: size, address: size, dtype })),
-  entries: list(object<WasmTarget["entries"][number]>({ bytes: dim, steps: list(text) })),
+  entries: list(object<WasmTarget["entries"][number]>({ bytes: dim, steps: list(text), thread_bytes: optional(dim) })),
   variants: list(object(wholeFile)),
 });
 

@@ -163,7 +163,10 @@ function wasmHolds(manifest: Manifest, target: WasmTarget): void {
   apart(spans, `${at}.weights`);
   const pages = target.initial_pages;
   if (pages < 1 || pages > 65536) fail(`${at}.initial_pages`, `expected 1 to 65536, got ${pages}`);
-  target.entries.forEach((entry, i) => dimsAt(`${at}.entries[${i}].bytes`, manifest.entries[i]!, entry.bytes));
+  target.entries.forEach(({ bytes, thread_bytes = 0 }, i) => {
+    dimsAt(`${at}.entries[${i}].bytes`, manifest.entries[i]!, bytes);
+    dimsAt(`${at}.entries[${i}].thread_bytes`, manifest.entries[i]!, thread_bytes);
+  });
 }
 
 function webgpuHolds(manifest: Manifest, target: GpuTarget): void {

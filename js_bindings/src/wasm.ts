@@ -5,7 +5,9 @@ import { evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import type { Entry, Manifest, WasmTarget } from "./manifest.ts";
+import { Team } from "./team.ts";
 import { rowOf } from "./tensors.ts";
+import { decideThreads, sharedMemory } from "./threads.ts";
 import { weightDownloads } from "./weights.ts";
 
 const PAGE = 65536;
@@ -25,9 +27,16 @@ interface Exports {
   output_dim(entry: number, i: number, axis: number): bigint;
   steps(entry: number): number;
   run(entry: number, first: number, last: number): number;
+  threads(count: number): number;
+  worker(thread: number): number;
+  stop(): void;
 }
 
 const EXPORTS = ["abi", "dims", "plan", "bytes", "input", "output", "output_dim", "steps", "run"] as const;
+/** What variants with threads export, too. */
+const TEAM_EXPORTS = ["threads", "worker", "stop"] as const;
+/** What `run` gives when a helper has failed. */
+const STOPPED = -6;
 
 /** What an engine must know to run a variant: a module that only validates where it does. */
 const FEATURES: Readonly<Record<string, () => boolean>> = {
@@ -55,11 +64,13 @@ class WasmBackend implements Backend {
   #module: WebAssembly.Module | undefined;
   #memory: WebAssembly.Memory | undefined;
   #exports: Exports | undefined;
+  readonly #workerUrl: string | URL | undefined;
+  #team: Team | undefined;
   #planned: string | undefined;
 
   constructor(
     report: Backend["report"],
-    { entry, index }: Loading,
+    { entry, index, workerUrl }: Loading,
     target: WasmTarget,
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
@@ -67,16 +78,19 @@ class WasmBackend implements Backend {
     this.report = report;
     this.#entry = entry;
     this.#index = index;
+    this.#workerUrl = workerUrl;
     this.#steps = target.entries[index]!.steps;
     this.#module = module;
     this.#memory = memory;
   }
 
-  /** An instance over the weights in memory, and checks of what it says about itself. */
+  /** An instance over the weights in memory, checks of what it says about itself, and its helpers. */
   async instantiate(): Promise<Exports> {
     const instance = await WebAssembly.instantiate(this.#module!, { env: { memory: this.#memory! } });
     const exports = instance.exports as unknown as Exports;
-    const missing = EXPORTS.filter((name) => typeof exports[name] !== "function");
+    const { threads } = this.report;
+    const names = threads > 1 ? [...EXPORTS, ...TEAM_EXPORTS] : EXPORTS;
+    const missing = names.filter((name) => typeof exports[name] !== "function");
     if (missing.length) throw new PackError(`the Wasm module lacks the exports ${missing.join(", ")}`);
     const abi = exports.abi();
     if (abi !== 1)
@@ -85,11 +99,25 @@ class WasmBackend implements Backend {
     if (steps !== this.#steps.length)
       throw new PackError(`the Wasm module has ${steps} steps, pack.json names ${this.#steps.length}`);
     this.#planned = undefined;
+    if (threads > 1) {
+      exports.threads(threads);
+      this.#team = await Team.start(threads, this.#module!, this.#memory!, this.#workerUrl);
+    }
     return (this.#exports = exports);
   }
 
   get memoryBytes(): number {
     return this.#memory?.buffer.byteLength ?? 0;
+  }
+
+  /** After a failure: the next run takes a new instance and new helpers. Gives what went wrong in the present ones. */
+  async #leave(exports: Exports): Promise<string> {
+    this.#exports = undefined;
+    const team = this.#team;
+    if (!team) return "";
+    this.#team = undefined;
+    exports.stop();
+    return team.end();
   }
 
   async run(
@@ -107,7 +135,7 @@ class WasmBackend implements Backend {
     } catch (error) {
       // a trap leaves the module's stack pointer where it was: the next run takes a new instance
       if (error instanceof WebAssembly.RuntimeError) {
-        this.#exports = undefined;
+        await this.#leave(exports);
         throw new RunError(`the Wasm module trapped: ${messageOf(error)}`);
       }
       throw error;
@@ -149,9 +177,11 @@ class WasmBackend implements Backend {
         status = exports.run(this.#index, step, step + 1);
       } catch (error) {
         if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-        this.#exports = undefined;
+        await this.#leave(exports);
         throw new RunError(`${this.#name(step)} trapped: ${messageOf(error)}`);
       }
+      if (status === STOPPED && this.#team)
+        throw new RunError(`${this.#name(step)} failed, since a helper thread ended: ${await this.#leave(exports)}`);
       if (status < 0) throw new RunError(`${this.#name(step)} failed with error ${status}`);
     }
   }
@@ -168,6 +198,9 @@ class WasmBackend implements Backend {
   }
 
   dispose(): void {
+    if (this.#team) this.#exports?.stop();
+    this.#team?.dispose();
+    this.#team = undefined;
     this.#module = undefined;
     this.#memory = undefined;
     this.#exports = undefined;
@@ -188,14 +221,15 @@ function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
   }
 }
 
-/** Memory for the weights and, where the entry has no symbols, for all that it will ever need. */
-function allocate({ pack, entry, index }: Loading, target: WasmTarget): WebAssembly.Memory {
+/** Bytes for the weights and, where the entry has no symbols, for all that it will ever need. */
+function needed({ pack, entry, index }: Loading, target: WasmTarget, threads: number): number {
   const end = Math.max(SLACK, ...target.weights.map((each) => each.address + weightSize(pack.manifest, each) + SLACK));
-  const bytes = Math.max(
-    target.initial_pages * PAGE,
-    end,
-    entry.symbols.length ? 0 : evaluate(target.entries[index]!.bytes, {}),
-  );
+  const { bytes, thread_bytes = 0 } = target.entries[index]!;
+  const whole = entry.symbols.length ? 0 : evaluate(bytes, {}) + evaluate(thread_bytes, {}) * (threads - 1);
+  return Math.max(target.initial_pages * PAGE, end, whole);
+}
+
+function allocate(bytes: number): WebAssembly.Memory {
   if (bytes > LIMIT) throw limit(bytes, "its weights", "Wasm memory ends at 4 GiB");
   try {
     return new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) });
@@ -224,8 +258,16 @@ async function compile(bytes: Uint8Array<ArrayBuffer>, file: string): Promise<We
 export async function openWasm(loading: Loading, target: WasmTarget): Promise<Backend> {
   const { pack, onProgress, signal } = loading;
   const { weights } = pack.manifest;
-  const variant = target.variants.find(({ requires }) => requires.every((name) => FEATURES[name]?.()))!;
-  const memory = allocate(loading, target);
+  let team = decideThreads(target, loading.index, loading.threads);
+  let memory: WebAssembly.Memory | undefined;
+  if (team.threads > 1) {
+    const pages = Math.ceil(needed(loading, target, team.threads) / PAGE);
+    memory = sharedMemory(pages, !loading.entry.symbols.length);
+    if (!memory) team = { threads: 1, threadsReason: `there is no shared memory of ${pages * PAGE} bytes here` };
+  }
+  memory ??= allocate(needed(loading, target, 1));
+  const has = (name: string): boolean => (name === "threads" ? team.threads > 1 : Boolean(FEATURES[name]?.()));
+  const variant = target.variants.find(({ requires }) => requires.every(has))!;
   let module: Promise<WebAssembly.Module> | undefined;
   const startCompiling = (bytes: Uint8Array<ArrayBuffer>): void => {
     module = compile(bytes, variant.file);
@@ -246,6 +288,7 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
     steps,
     dispatches: 0,
     hostSteps: 0,
+    ...team,
     bytesLoaded,
     bytesCached,
     engine: "WebAssembly",

@@ -273,6 +273,8 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       steps,
       dispatches: steps.length,
       hostSteps: 0,
+      threads: 1,
+      threadsReason: "the GPU computes",
       bytesLoaded,
       bytesCached,
       engine: gpu.name,

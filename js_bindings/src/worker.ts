@@ -3,22 +3,25 @@
 import { type Backend, choose, openBackend } from "./backend.ts";
 import { packError } from "./errors.ts";
 import type { Reply, Request } from "./remote.ts";
+import { help, type HelpReply, type HelpRequest } from "./team.ts";
 
 /** What is used here of a worker's global scope, which TypeScript's DOM library does not have. */
 interface Scope {
-  onmessage: (event: MessageEvent<Request>) => void;
-  postMessage(reply: Reply, transfer?: readonly Transferable[]): void;
+  onmessage: (event: MessageEvent<Request | HelpRequest>) => void;
+  postMessage(reply: Reply | HelpReply, transfer?: readonly Transferable[]): void;
+  close(): void;
+  readonly location: { readonly href: string };
 }
 
 const scope = globalThis as unknown as Scope;
 const aborts = new Map<number, AbortController>();
 let backend: Backend;
 
-async function open({ id, pack, index, choice, asked }: Extract<Request, { op: "open" }>): Promise<void> {
+async function open({ id, pack, index, choice, asked, threads }: Extract<Request, { op: "open" }>): Promise<void> {
   const entry = pack.manifest.entries[index]!;
   const chosen = choice ?? (await choose(pack, asked));
   const onProgress = (...progress: [number, number, string?]): void => scope.postMessage({ id, progress });
-  backend = await openBackend({ pack, entry, index, onProgress }, chosen);
+  backend = await openBackend({ pack, entry, index, threads, workerUrl: scope.location.href, onProgress }, chosen);
   const { device, reason } = chosen;
   scope.postMessage({ id, report: { device, reason, ...backend.report, memoryBytes: backend.memoryBytes } });
 }
@@ -39,6 +42,11 @@ async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run
 }
 
 scope.onmessage = ({ data }) => {
+  if (data.op === "help") return void help(data, (reply) => scope.postMessage(reply));
+  if (data.op === "end") {
+    backend.dispose();
+    return scope.close();
+  }
   if (data.op === "abort") return aborts.get(data.id)?.abort();
   const done = data.op === "open" ? open(data) : run(data);
   done.catch((error: unknown) => scope.postMessage({ id: data.id, error: packError(error) }));

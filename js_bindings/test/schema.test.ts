@@ -176,6 +176,10 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
     "targets.wasm.weights[1].dtype: ",
     (m) => (m.targets.wasm!["weights"][1].dtype = "int32"),
   ],
+  "a thread's bytes of an unknown symbol": [
+    "targets.wasm.entries[0].thread_bytes: ",
+    (m) => Object.assign((m.targets.wasm!["entries"] as object[])[0]!, { thread_bytes: "m" }),
+  ],
   "programs that are missing": ["targets.wasm.entries: ", (m) => (m.targets.wasm!["entries"] = [])],
   "no variant": ["targets.wasm.variants: ", (m) => (m.targets.wasm!["variants"] = [])],
   "no variant for all": ["targets.wasm.variants: ", (m) => m.targets.wasm!["variants"][0].requires.push("x")],

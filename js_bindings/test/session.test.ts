@@ -14,7 +14,7 @@ describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () 
   const affine = join(packs, "affine");
   const x = { data: new Float32Array(8).fill(1), shape: [2, 4] };
 
-  for (const name of ["affine", "dtypes", "double"]) {
+  for (const name of ["affine", "dtypes", "double", "team"]) {
     test(`cases of ${name}`, { skip: name === "dtypes" && typeof Float16Array === "undefined" }, async () => {
       for (const each of casesOf(packs, name)) {
         const session = await load(join(packs, name), { entry: each.entry });
@@ -39,6 +39,16 @@ describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () 
     assert.ok(session.report.bytesLoaded > 0);
     assert.equal(session.report.weightsBytes, 60);
     assert.ok(session.report.memoryBytes >= 131072 + 60);
+    assert.equal(session.report.threads, 1);
+    assert.equal(session.report.threadsReason, "the pack has no steps that are worth sharing");
+  });
+
+  test("one thread in Node", async () => {
+    const { report } = await load(join(packs, "team"), { threads: 4 });
+    assert.equal(report.threads, 1);
+    assert.equal(report.threadsReason, "there are no Workers here");
+    assert.deepEqual(report.variant, []);
+    await assert.rejects(load(join(packs, "team"), { threads: 0 }), { code: "device", message: /1 to 64 threads/ });
   });
 
   test("assets", async () => {

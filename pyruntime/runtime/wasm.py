@@ -290,7 +290,7 @@ class WasmSession(Session):
             raise RunError(f"{self._failing_step(number, entry, bound)}: {_first_line(error)}") from None
         if code == _STOPPED and self._team is not None:
             self._broken = True
-            causes = ", ".join(map(_first_line, self._team.errors))
+            causes = ", ".join(map(_first_line, self._team.errors)) or "it does not come back"
             raise RunError(f"{self._failing_step(number, entry, bound)}: a helper thread ended: {causes}")
         if code < 0:
             raise RunError(f"{self._failing_step(number, entry, bound)}: code {code}")

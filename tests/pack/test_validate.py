@@ -168,6 +168,10 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["targets"]["wasm"]["entries"][0].update(bytes="n"),
         "targets.wasm.entries[0].bytes: symbol 'n' is not one of the entry's",
     ),
+    "a thread's bytes of an unbound symbol": (
+        lambda m: m["targets"]["wasm"]["entries"][0].update(thread_bytes="n"),
+        "targets.wasm.entries[0].thread_bytes: symbol 'n' is not one of the entry's",
+    ),
     "no Wasm variant for everyone": (
         lambda m: m["targets"]["wasm"]["variants"].pop(),
         "targets.wasm.variants[0].requires: the last variant must require nothing",

@@ -397,7 +397,7 @@ def double(wasm: bool = True) -> tuple[Maker, list[Case]]:
 
 
 def team(wasm: bool = True) -> tuple[Maker, list[Case]]:
-    """A step that threads share, and entries that trap in one of them; see sources/team.c."""
+    """A step that threads share, and entries in which one of them fails; see sources/team.c."""
     assert wasm, "this pack has no other target"
     maker = Maker("team")
     n = symbol("n")
@@ -406,7 +406,7 @@ def team(wasm: bool = True) -> tuple[Maker, list[Case]]:
         "inputs": [spec("x", "float32", n)],
         "outputs": [spec("y", "float32", n)],
     }
-    names = ("main", "helper_traps", "lead_traps", "all_trap")
+    names = ("main", "helper_traps", "lead_traps", "all_trap", "helper_hangs", "needs_none")
     maker.manifest["entries"] = [{"name": name, **entry} for name in names]
     need = to_rpn(131072 + align(n * 4, 64) * 2)
     program = {"bytes": need, "steps": ["double"], "thread_bytes": 65536}

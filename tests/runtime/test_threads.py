@@ -100,10 +100,11 @@ def test_helpers_do_take_parts(packs: Path, count: int) -> None:
     [
         ("helper_traps", "entry 'helper_traps' failed: a helper thread ended: wasm trap: wasm `unreachable`"),
         ("lead_traps", "step 0 'double' failed: wasm trap: wasm `unreachable`"),
+        ("helper_hangs", "entry 'helper_hangs' failed: a helper thread ended: it does not come back"),
         ("all_trap", "step 0 'double' failed: .*wasm trap: wasm `unreachable`"),
     ],
 )
-def test_traps_end_the_run_and_not_the_session(packs: Path, entry: str, message: str) -> None:
+def test_failures_end_the_run_and_not_the_session(packs: Path, entry: str, message: str) -> None:
     start = time.monotonic()
     with pyruntime.load(packs / "team", device="wasm", threads=3) as session:
         for _ in range(5):

@@ -12,6 +12,9 @@
 #define TEAM_PARTS 4     // of a step for each thread: none waits long for the last ones
 // looks at a word before a thread sleeps: a few microseconds, about what waking it takes
 #define TEAM_PATIENCE 4000
+#ifndef TEAM_LIMIT
+#define TEAM_LIMIT 60000000000ll  // nanoseconds in which no part ends before the lead gives its helpers up
+#endif
 
 static struct {
   int64_t job;  // its number << 32 | parts that nobody has taken
@@ -87,8 +90,9 @@ static int team_run(int32_t entry, int32_t step, int32_t parts) {
     if (done == parts) return 1;
     if (looks < TEAM_PATIENCE) continue;
     TEAM_STORE(waiting, 1);
-    __builtin_wasm_memory_atomic_wait32(&team.done, done, -1);
+    const int late = __builtin_wasm_memory_atomic_wait32(&team.done, done, TEAM_LIMIT) == 2;
     TEAM_STORE(waiting, 0);
+    if (late) team_stop();
   }
 }
 
