@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyruntime.ir.dims import Dim, align, at_least, evaluate, maximum, symbols_of
-from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
+from pyruntime.ir.kernel import KernelCall, Placement, Program, Read, Step, Tensor
 
 # what has a place of its own, whatever runs
 _FIXED = ("weight", "state")
@@ -33,17 +33,31 @@ class Block:
 
 
 def lifetimes(program: Program) -> dict[Tensor, tuple[int, int]]:
-    """First and last step of each temporary and input; inputs live from the start, outputs to the end."""
+    """First and last step of each temporary and input; inputs live from the start, outputs to the end.
+
+    What lives at both sides of a loop's begin or end lives through all of the loop.
+    """
     spans: dict[Tensor, tuple[int, int]] = dict.fromkeys(program.inputs, (-1, -1))
-    for step, call in enumerate(program.calls):
-        for tensor in call.tensors():
+    for number, step in enumerate(program.steps):
+        for tensor in _touched(step):
             if tensor.kind not in _FIXED:
-                first, _ = spans.get(tensor, (step, step))
-                spans[tensor] = (first, step)
+                first, _ = spans.get(tensor, (number, number))
+                spans[tensor] = (first, number)
     for tensor in program.outputs:
         first, _ = spans.get(tensor, (-1, -1))
-        spans[tensor] = (first, len(program.calls))
+        spans[tensor] = (first, len(program.steps))
+    for begin, end in sorted(program.loops(), key=lambda loop: loop[1] - loop[0]):  # inner ones first
+        for tensor, (first, last) in spans.items():
+            inside = begin <= first and last <= end
+            if not inside and first <= end and last >= begin:
+                spans[tensor] = (min(first, begin), max(last, end))
     return spans
+
+
+def _touched(step: Step) -> list[Tensor]:
+    if isinstance(step, KernelCall):
+        return step.tensors()
+    return [step.tensor] if isinstance(step, Read) else []
 
 
 def pack_blocks(blocks: Sequence[Block], alignment: int) -> tuple[list[Dim], Dim]:
@@ -110,7 +124,10 @@ def plan_single(
     """One arena from address `base` on, as the Wasm target has it; weights and states are `fixed` already."""
     spans = lifetimes(program)
     blocks = [Block(t.elements * t.dtype.bytes, *spans[t]) for t in spans]
-    needs = [(step, scratch(call)) for step, call in enumerate(program.calls)]
+    needs = [
+        (number, scratch(step) if isinstance(step, KernelCall) else 0)
+        for number, step in enumerate(program.steps)
+    ]
     blocks += [Block(size, step, step) for step, size in needs if size != 0]
     offsets, total = pack_blocks(blocks, alignment)
     placed = [base + o for o in offsets]

@@ -30,6 +30,8 @@ export interface Report {
   readonly threads: number;
   /** Why so many. */
   readonly threadsReason: string;
+  /** Places where a WebGPU program waits for a number that it computed, to decide how it goes on. */
+  readonly reads: number;
   /** Bytes that were loaded, pack.json not counted. */
   readonly bytesLoaded: number;
   /** How many of them came from the cache. */

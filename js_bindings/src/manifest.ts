@@ -85,7 +85,10 @@ export type Command =
       readonly workgroups: readonly [Dim, Dim, Dim];
     }
   | { readonly op: "copy"; readonly from: Place; readonly to: Place; readonly bytes: Dim }
-  | { readonly op: "fill"; readonly to: Place; readonly bytes: Dim };
+  | { readonly op: "fill"; readonly to: Place; readonly bytes: Dim }
+  | { readonly op: "set"; readonly symbol: string; readonly value: Dim }
+  | { readonly op: "jump"; readonly to: number; readonly unless?: Dim | undefined }
+  | { readonly op: "read"; readonly symbol: string; readonly from: Place; readonly dtype: "int32" | "uint32" };
 
 /** An entry's WebGPU program. */
 export interface GpuEntry {

@@ -5,6 +5,7 @@ import { InputError, MemoryLimitError, PackError } from "./errors.ts";
 import { USAGE } from "./gpu.ts";
 import type { Binding, Command, Entry, GpuEntry, Place } from "./manifest.ts";
 import type { Pipelines } from "./pipelines.ts";
+import type { Walk } from "./walk.ts";
 
 /** A command with everything evaluated. */
 export type Planned =
@@ -24,10 +25,24 @@ export type Planned =
     }
   | { readonly op: "fill"; readonly to: GPUBuffer; readonly at: number; readonly bytes: number };
 
+/** Where a plan ends before its program does: an element gives `symbol` its value, the rest goes on from `next`. */
+export interface Pause {
+  readonly symbol: string;
+  readonly buffer: GPUBuffer;
+  readonly at: number;
+  readonly dtype: "int32" | "uint32";
+  /** The values of all other symbols. */
+  readonly symbols: Symbols;
+  readonly next: number;
+}
+
 /** What a run with these dims submits and reads. */
 export interface Plan {
   readonly uniforms: GPUBuffer | undefined;
   readonly commands: readonly Planned[];
+  readonly pause: Pause | undefined;
+  /** Commands of the program that the run has walked when this ends. */
+  readonly walked: number;
   /** Offsets in the inputs' arenas. */
   readonly inputs: readonly number[];
   readonly outputs: readonly {
@@ -53,18 +68,20 @@ interface Range {
 const align = (value: number, to: number): number => Math.ceil(value / to) * to;
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
-/** Evaluates a program. Throws MemoryLimitError for what the device does not allow, PackError for wrong ranges. */
+/** Evaluates a walk. Throws MemoryLimitError for what the device does not allow, PackError for wrong ranges. */
 export function makePlan(
   device: GPUDevice,
   entry: Entry,
   program: GpuEntry,
   pipelines: Pipelines,
   buffers: Buffers,
-  symbols: Symbols,
+  given: Symbols,
+  { commands: steps, pause, walked }: Walk,
 ): Plan {
   const { maxComputeWorkgroupsPerDimension, maxStorageBufferBindingSize } = device.limits;
   const { minStorageBufferOffsetAlignment, minUniformBufferOffsetAlignment } = device.limits;
-  const shapes = told(symbols);
+  const shapes = told(given);
+  let symbols = given;
   const value = (dim: Dim): number => evaluate(dim, symbols);
 
   /** A buffer and a range in it, checked. */
@@ -78,9 +95,8 @@ export function makePlan(
     return { buffer, at, end };
   };
 
-  const dispatches = program.commands.filter((command) => command.op === "dispatch");
-  const pitches = dispatches.map(({ words }) => align(words.length * 4, minUniformBufferOffsetAlignment));
-  const size = pitches.reduce((sum, pitch) => sum + pitch, 0);
+  const pitch = (words: readonly Dim[]): number => align(words.length * 4, minUniformBufferOffsetAlignment);
+  const size = steps.reduce((sum, { command }) => sum + (command.op === "dispatch" ? pitch(command.words) : 0), 0);
   const uniforms = size
     ? device.createBuffer({ label: `words for ${shapes}`, size, usage: USAGE.UNIFORM, mappedAtCreation: true })
     : undefined;
@@ -89,7 +105,7 @@ export function makePlan(
 
   const dispatch = (command: Extract<Command, { op: "dispatch" }>): Planned[] => {
     const offset = next;
-    next += align(command.words.length * 4, minUniformBufferOffsetAlignment);
+    next += pitch(command.words);
     const [x, y, z] = command.workgroups.map(value) as [number, number, number];
     if (!(x && y && z)) return [];
     const most = Math.max(x, y, z);
@@ -132,7 +148,8 @@ export function makePlan(
     return [{ op: "dispatch", pipeline, group, workgroups: [x, y, z] }];
   };
 
-  const planned = (command: Command): Planned[] => {
+  const planned = ({ command, symbols: present }: Walk["commands"][number]): Planned[] => {
+    symbols = present;
     if (command.op === "dispatch") return dispatch(command);
     const bytes = value(command.bytes);
     const { buffer: to, at } = range(command.to, bytes);
@@ -143,7 +160,10 @@ export function makePlan(
   };
 
   try {
-    const commands = program.commands.flatMap(planned);
+    const commands = steps.flatMap(planned);
+    symbols = pause?.symbols ?? given;
+    const stop = pause && { ...pause, ...range(pause.read.from, 4), symbol: pause.read.symbol, dtype: pause.read.dtype };
+    symbols = given;
     const inputs = program.inputs.map(({ arena, offset }, i) => {
       return range(["arena", arena, offset], 4 * product(entry.inputs[i]!.shape.map(value))).at;
     });
@@ -156,7 +176,7 @@ export function makePlan(
       return { buffer, offset: at, bytes, shape };
     });
     uniforms?.unmap();
-    return { uniforms, commands, inputs, outputs };
+    return { uniforms, commands, pause: stop, walked, inputs, outputs };
   } catch (error) {
     uniforms?.destroy();
     throw error;

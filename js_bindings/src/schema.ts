@@ -95,9 +95,12 @@ const COMMANDS: { [Op in Command["op"]]: Check<CommandOf<Op>> } = {
   }),
   copy: object<CommandOf<"copy">>({ op: choice("copy"), from: place, to: place, bytes: dim }),
   fill: object<CommandOf<"fill">>({ op: choice("fill"), to: place, bytes: dim }),
+  set: object<CommandOf<"set">>({ op: choice("set"), symbol: text, value: dim }),
+  jump: object<CommandOf<"jump">>({ op: choice("jump"), to: size, unless: optional(dim) }),
+  read: object<CommandOf<"read">>({ op: choice("read"), symbol: text, from: place, dtype: choice("int32", "uint32") }),
 };
 const command: Check<Command> = (value, at) => {
-  const op = choice("dispatch", "copy", "fill")(record(value, at)["op"], `${at}.op`);
+  const op = choice(...(Object.keys(COMMANDS) as Command["op"][]))(record(value, at)["op"], `${at}.op`);
   return COMMANDS[op](value, at);
 };
 

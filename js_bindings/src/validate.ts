@@ -3,7 +3,7 @@
 import { fail, shown } from "./decode.ts";
 import { checkDim, type Dim } from "./dims.ts";
 import { CHUNK } from "./fetch.ts";
-import type { Command, Entry, GpuEntry, GpuTarget, GpuVariant, Manifest, Placement, WasmTarget } from "./manifest.ts";
+import type { Binding, Command, Entry, GpuEntry, GpuTarget, GpuVariant, Manifest, Place, Placement, WasmTarget } from "./manifest.ts";
 import { type DType, rowOf, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 
 const WEIGHTS_BASE = 131072;
@@ -39,8 +39,13 @@ function apart(spans: readonly Span[], at: string): void {
   }
 }
 
+/** What has symbols: an entry, or one with those that its program sets. */
+interface Named {
+  readonly symbols: readonly { readonly name: string }[];
+}
+
 /** Checks every dim below a value: that it is well formed and names the entry's symbols only. */
-function dimsAt(at: string, entry: Entry, ...dims: readonly Dim[]): void {
+function dimsAt(at: string, entry: Named, ...dims: readonly Dim[]): void {
   const names = entry.symbols.map((symbol) => symbol.name);
   for (const each of dims) {
     try {
@@ -217,25 +222,62 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
     });
   }
   const buffers = { arena: program.arenas, weights: target.buffers };
+  const own = program.commands.flatMap((command) => ("symbol" in command ? [{ name: command.symbol }] : []));
+  const named: Named = { symbols: [...entry.symbols, ...own] };
   program.commands.forEach((command, c) => {
     const where = `${at}.commands[${c}]`;
-    const parts =
-      command.op === "dispatch" ? command.bindings : command.op === "copy" ? [command.from, command.to] : [command.to];
-    for (const [kind, index, ...dims] of parts) {
+    for (const [kind, index, ...dims] of placesOf(command)) {
       inside(index, buffers[kind], `${where} ${kind}`);
-      dimsAt(where, entry, ...dims);
+      dimsAt(where, named, ...dims);
     }
-    if (command.op === "dispatch") dispatchHolds(entry, variant, command, where);
-    else {
-      dimsAt(`${where}.bytes`, entry, command.bytes);
-      if (command.to[0] === "weights") fail(`${where}.to`, "weights are never written");
-      if (command.op === "copy" && String(command.from.slice(0, 2)) === String(command.to.slice(0, 2)))
-        fail(where, "copies within one buffer");
-    }
+    if (command.op === "dispatch") dispatchHolds(named, variant, command, where);
+    else if (command.op === "copy" || command.op === "fill") transferHolds(named, command, where);
+    else controlHolds(entry, named, program, command, where);
   });
 }
 
-function dispatchHolds(entry: Entry, variant: GpuVariant, command: DispatchCommand, at: string): void {
+function placesOf(command: Command): readonly (Binding | Place)[] {
+  switch (command.op) {
+    case "dispatch":
+      return command.bindings;
+    case "copy":
+      return [command.from, command.to];
+    case "fill":
+      return [command.to];
+    case "read":
+      return [command.from];
+    default:
+      return [];
+  }
+}
+
+function transferHolds(named: Named, command: Extract<Command, { op: "copy" | "fill" }>, at: string): void {
+  dimsAt(`${at}.bytes`, named, command.bytes);
+  if (command.to[0] === "weights") fail(`${at}.to`, "weights are never written");
+  if (command.op === "copy" && String(command.from.slice(0, 2)) === String(command.to.slice(0, 2)))
+    fail(at, "copies within one buffer");
+}
+
+function controlHolds(
+  entry: Entry,
+  named: Named,
+  program: GpuEntry,
+  command: Extract<Command, { op: "set" | "jump" | "read" }>,
+  at: string,
+): void {
+  if (command.op === "jump") {
+    const { length } = program.commands;
+    if (command.to > length) fail(`${at}.to`, `${command.to} is past the end of ${length}`);
+    if (command.unless !== undefined) dimsAt(`${at}.unless`, named, command.unless);
+    return;
+  }
+  if (entry.symbols.some(({ name }) => name === command.symbol))
+    fail(`${at}.symbol`, `${command.symbol} is bound by an input`);
+  if (command.op === "set") dimsAt(`${at}.value`, named, command.value);
+  else if (command.from[0] === "weights") fail(`${at}.from`, "weights are known");
+}
+
+function dispatchHolds(named: Named, variant: GpuVariant, command: DispatchCommand, at: string): void {
   inside(command.shader, variant.shaders, `${at}.shader`);
   const { bindings, words } = variant.shaders[command.shader]!;
   if (command.bindings.length !== bindings.length)
@@ -243,7 +285,7 @@ function dispatchHolds(entry: Entry, variant: GpuVariant, command: DispatchComma
   if (command.words.length !== words || command.words[0] !== INFINITY_BITS) {
     fail(`${at}.words`, `expected ${words}, the first of them ${INFINITY_BITS}`);
   }
-  dimsAt(`${at}.words`, entry, ...command.words, ...command.workgroups);
+  dimsAt(`${at}.words`, named, ...command.words, ...command.workgroups);
   const used = new Map<string, string>();
   command.bindings.forEach(([kind, index], i) => {
     const buffer = `${kind} ${index}`;

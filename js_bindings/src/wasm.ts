@@ -14,6 +14,8 @@ const PAGE = 65536;
 /** Bytes behind the last tensor that vector loads may read. */
 const SLACK = 64;
 const LIMIT = 2 ** 32;
+/** What `run` gives after more jumps than any loop needs. */
+const ENDLESS = -8;
 /** Milliseconds that steps may run before the thread looks for an abort. */
 const PATIENCE = 30;
 
@@ -166,7 +168,7 @@ class WasmBackend implements Backend {
 
   async #execute(exports: Exports, signal?: AbortSignal): Promise<void> {
     let looked = performance.now();
-    for (let step = 0; step < this.#steps.length; step++) {
+    for (let step = 0; step < this.#steps.length; ) {
       if (signal && performance.now() - looked > PATIENCE) {
         await breathe();
         looked = performance.now();
@@ -182,7 +184,9 @@ class WasmBackend implements Backend {
       }
       if (status === STOPPED && this.#team)
         throw new RunError(`${this.#name(step)} failed, since a helper thread ended: ${await this.#leave(exports)}`);
+      if (status === ENDLESS) throw new RunError(`${this.#name(step)}: a loop does not end`);
       if (status < 0) throw new RunError(`${this.#name(step)} failed with error ${status}`);
+      step = status;
     }
   }
 
@@ -289,6 +293,7 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
     dispatches: 0,
     hostSteps: 0,
     ...team,
+    reads: 0,
     bytesLoaded,
     bytesCached,
     engine: "WebAssembly",

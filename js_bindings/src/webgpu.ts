@@ -7,8 +7,9 @@ import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunErr
 import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
 import { makePipelines, type Pipelines } from "./pipelines.ts";
-import { type Plan, makePlan } from "./plan.ts";
+import { makePlan, type Pause, type Plan } from "./plan.ts";
 import type { Entry, GpuEntry, GpuTarget } from "./manifest.ts";
+import { walk } from "./walk.ts";
 import { weightDownloads } from "./weights.ts";
 
 /** Plans that are kept, one per shape. */
@@ -61,17 +62,24 @@ class WebgpuBackend implements Backend {
       });
     });
     try {
-      const [plan, planned] = guard(device, `planning for ${told(symbols)}`, RunError, () => this.#plan(symbols));
-      const ranges = this.#ranges(plan, outputs);
-      const [, submitted] = guard(device, "the run", RunError, () => this.#submit(plan, stored, ranges));
-      const mapped = this.#staging?.mapAsync(MAP_READ) ?? device.queue.onSubmittedWorkDone();
-      const [first] = (await Promise.allSettled([planned, submitted, mapped])).filter(
-        (each) => each.status === "rejected",
-      );
-      if (first) {
-        this.#release(); // buffers may be invalid, as after running out of memory
-        throw first.reason;
+      const planning = (at: Symbols, start?: number, walked?: number): [Plan, Promise<void>] =>
+        guard(device, `planning for ${told(symbols)}`, RunError, () => this.#plan(at, start, walked));
+      let [plan, planned] = planning(symbols);
+      this.#upload(plan, stored);
+      while (plan.pause) {
+        const { symbol, symbols: known, next } = plan.pause;
+        const value = await this.#element(plan, plan.pause, planned);
+        [plan, planned] = planning({ ...known, [symbol]: value }, next, plan.walked);
       }
+      const ranges = this.#ranges(plan, outputs);
+      await this.#finish(planned, () => {
+        const encoder = this.#encoder(plan);
+        for (const { output, at, bytes } of ranges) {
+          const { buffer, offset } = plan.outputs[output]!;
+          if (bytes) encoder.copyBufferToBuffer(buffer, offset, this.#staging!, at, bytes);
+        }
+        return encoder;
+      });
       return this.#read(plan, ranges);
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
@@ -96,11 +104,11 @@ class WebgpuBackend implements Backend {
     return new DeviceError(`the GPU was lost (${this.#lost}): load the pack again`);
   }
 
-  /** The plan for these dims, kept or new. */
-  #plan(symbols: Symbols): Plan {
-    const key = Object.values(symbols).join();
+  /** The plan for these dims from command `start` on, kept or new. */
+  #plan(symbols: Symbols, start = 0, walked = 0): Plan {
+    const key = `${start} ${told(symbols)}`;
     const kept = this.#plans.get(key);
-    const plan = kept ?? this.#make(symbols);
+    const plan = kept ?? this.#make(symbols, start, walked);
     this.#plans.delete(key);
     this.#plans.set(key, plan);
     for (const [oldest, { uniforms }] of this.#plans) {
@@ -111,7 +119,7 @@ class WebgpuBackend implements Backend {
     return plan;
   }
 
-  #make(symbols: Symbols): Plan {
+  #make(symbols: Symbols, start: number, walked: number): Plan {
     const { device } = this.#gpu;
     const sizes = this.#program.arenas.map((dim) => Math.max(4, evaluate(dim, symbols)));
     sizes.forEach((size, i) => checkSize(device, size, `arena ${i} for ${told(symbols)}`));
@@ -131,6 +139,7 @@ class WebgpuBackend implements Backend {
       this.#pipelines,
       { arena: this.#arenas, weights: this.#weights },
       symbols,
+      walk(this.#program, symbols, start, walked),
     );
   }
 
@@ -148,26 +157,33 @@ class WebgpuBackend implements Backend {
       end = Math.ceil((at + bytes) / STAGING_ALIGNMENT) * STAGING_ALIGNMENT;
       return { output, at, bytes };
     });
-    if (end > (this.#staging?.size ?? 0)) {
-      checkSize(this.#gpu.device, end, "its outputs");
-      this.#staging?.destroy();
-      const usage = USAGE.MAP_READ | USAGE.COPY_DST;
-      this.#staging = this.#gpu.device.createBuffer({ label: "outputs", size: end, usage });
-    }
+    this.#stage(end);
     return ranges;
   }
 
-  #submit(plan: Plan, inputs: readonly Uint8Array[], ranges: readonly Range[]): void {
-    const { device } = this.#gpu;
+  /** Makes the staging buffer at least so large. */
+  #stage(bytes: number): void {
+    if (bytes <= (this.#staging?.size ?? 0)) return;
+    checkSize(this.#gpu.device, bytes, "its outputs");
+    this.#staging?.destroy();
+    const usage = USAGE.MAP_READ | USAGE.COPY_DST;
+    this.#staging = this.#gpu.device.createBuffer({ label: "outputs", size: bytes, usage });
+  }
+
+  #upload(plan: Plan, inputs: readonly Uint8Array[]): void {
     inputs.forEach((bytes, i) => {
       // typed as never shared, but browsers take shared memory here
-      device.queue.writeBuffer(
+      this.#gpu.device.queue.writeBuffer(
         this.#arenas[this.#program.inputs[i]!.arena]!,
         plan.inputs[i]!,
         bytes as Uint8Array<ArrayBuffer>,
       );
     });
-    const encoder = device.createCommandEncoder();
+  }
+
+  /** What a plan does. */
+  #encoder(plan: Plan): GPUCommandEncoder {
+    const encoder = this.#gpu.device.createCommandEncoder();
     let pass: GPUComputePassEncoder | undefined;
     for (const command of plan.commands) {
       if (command.op === "dispatch") {
@@ -184,11 +200,36 @@ class WebgpuBackend implements Backend {
       else encoder.clearBuffer(to, at, bytes);
     }
     pass?.end();
-    for (const { output, at, bytes } of ranges) {
-      const { buffer, offset } = plan.outputs[output]!;
-      if (bytes) encoder.copyBufferToBuffer(buffer, offset, this.#staging!, at, bytes);
+    return encoder;
+  }
+
+  /** Submits what `encode` gives, and waits until the staging buffer can be read. */
+  async #finish(planned: Promise<void>, encode: () => GPUCommandEncoder): Promise<void> {
+    const { device } = this.#gpu;
+    const [, submitted] = guard(device, "the run", RunError, () => device.queue.submit([encode().finish()]));
+    const mapped = this.#staging?.mapAsync(MAP_READ) ?? device.queue.onSubmittedWorkDone();
+    const [first] = (await Promise.allSettled([planned, submitted, mapped])).filter(
+      (each) => each.status === "rejected",
+    );
+    if (!first) return;
+    this.#release(); // buffers may be invalid, as after running out of memory
+    throw first.reason;
+  }
+
+  /** Does what a plan does up to its pause, and reads the element there. */
+  async #element(plan: Plan, { buffer, at, dtype }: Pause, planned: Promise<void>): Promise<number> {
+    this.#stage(STAGING_ALIGNMENT);
+    await this.#finish(planned, () => {
+      const encoder = this.#encoder(plan);
+      encoder.copyBufferToBuffer(buffer, at, this.#staging!, 0, 4);
+      return encoder;
+    });
+    try {
+      const words = this.#staging!.getMappedRange(0, 4);
+      return (dtype === "int32" ? new Int32Array(words) : new Uint32Array(words))[0]!;
+    } finally {
+      this.#staging?.unmap();
     }
-    device.queue.submit([encoder.finish()]);
   }
 
   #read(plan: Plan, ranges: readonly Range[]): RawOutput[] {
@@ -275,6 +316,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       hostSteps: 0,
       threads: 1,
       threadsReason: "the GPU computes",
+      reads: program.commands.filter(({ op }) => op === "read").length,
       bytesLoaded,
       bytesCached,
       engine: gpu.name,

@@ -211,7 +211,7 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
     (m) => (program(m).inputs[0].dtype = "int32"),
   ],
   "an output too few": ["targets.webgpu.variants[0].entries[0].outputs: ", (m) => (program(m).outputs = [])],
-  "an unknown command": ["targets.webgpu.variants[0].entries[0].commands[0].op: ", (m) => (dispatch(m).op = "jump")],
+  "an unknown command": ["targets.webgpu.variants[0].entries[0].commands[0].op: ", (m) => (dispatch(m).op = "leap")],
   "an unknown shader": ["targets.webgpu.variants[0].entries[0].commands[0].shader: ", (m) => (dispatch(m).shader = 1)],
   "a binding too few": [
     "targets.webgpu.variants[0].entries[0].commands[0].bindings: ",
@@ -234,6 +234,37 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
   "a copy to weights": [
     "targets.webgpu.variants[0].entries[0].commands[1].to: ",
     (m) => (program(m).commands[1].to = ["weights", 0, 0]),
+  ],
+  "a jump past the end": [
+    "targets.webgpu.variants[0].entries[0].commands[3].to: ",
+    (m) => program(m).commands.push({ op: "jump", to: 5 }),
+  ],
+  "a jump on nothing": [
+    "targets.webgpu.variants[0].entries[0].commands[3].unless: ",
+    (m) => program(m).commands.push({ op: "jump", to: 0, unless: "k" }),
+  ],
+  "an input's symbol set": [
+    "targets.webgpu.variants[0].entries[0].commands[3].symbol: ",
+    (m) => program(m).commands.push({ op: "set", symbol: "n", value: 1 }),
+  ],
+  "an input's symbol read": [
+    "targets.webgpu.variants[0].entries[0].commands[3].symbol: ",
+    (m) => program(m).commands.push({ op: "read", symbol: "n", from: ["arena", 1, 0], dtype: "int32" }),
+  ],
+  "a weight read": [
+    "targets.webgpu.variants[0].entries[0].commands[3].from: ",
+    (m) => program(m).commands.push({ op: "read", symbol: "k", from: ["weights", 0, 0], dtype: "int32" }),
+  ],
+  "a read of a float": [
+    "targets.webgpu.variants[0].entries[0].commands[3].dtype: ",
+    (m) => program(m).commands.push({ op: "read", symbol: "k", from: ["arena", 1, 0], dtype: "float32" }),
+  ],
+  "an arena of the program's own symbol": [
+    "targets.webgpu.variants[0].entries[0].arenas: ",
+    (m) => {
+      program(m).commands.push({ op: "set", symbol: "k", value: 1 });
+      program(m).arenas[0] = "k";
+    },
   ],
   "a fill of unknown bytes": [
     "targets.webgpu.variants[0].entries[0].commands[2].bytes: ",

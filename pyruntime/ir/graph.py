@@ -54,13 +54,23 @@ class Origin:
 
 @dataclass(eq=False)
 class Node:
-    """One application of an op. An absent optional input is None."""
+    """One application of an op. An absent optional input is None.
+
+    A Graph among the attributes is a subgraph, of a branch or a loop. It is closed: what it takes from around
+    the node is an input of both, and constants are its own. Its dims may name the symbols of the graph around
+    it, and an attribute `counter` names one more.
+    """
 
     op: str
     inputs: list[Value | None]
     outputs: list[Value]
     attrs: dict[str, Any]
     origin: Origin
+
+    @property
+    def subgraphs(self) -> tuple[Graph, ...]:
+        """The graphs among the attributes, by attribute name."""
+        return tuple(v for _, v in sorted(self.attrs.items()) if isinstance(v, Graph))
 
     def input(self, index: int) -> Value:
         """Input `index`, which must be present."""
@@ -169,8 +179,12 @@ class Graph:
             node.inputs = [new if v is old else v for v in node.inputs]
         self.outputs = [new if v is old else v for v in self.outputs]
 
-    def verify(self) -> None:
-        """Check SSA form, order and shapes. Raises AssertionError naming the node: a compiler bug."""
+    def verify(self, outer: frozenset[str] | None = None) -> None:
+        """Check SSA form, order and shapes, of subgraphs too, which may use the `outer` graph's symbols.
+
+        Raises AssertionError naming the node: a compiler bug.
+        """
+        symbols = frozenset(self.symbols()) if outer is None else outer
         known: set[Value] = set(self.inputs)
         names: set[str] = set()
         for node in self.nodes:
@@ -184,10 +198,12 @@ class Graph:
                 assert value.name not in names, f"{where}: a second value is called {value.name!r}"
                 names.add(value.name)
                 known.add(value)
+            counter = node.attrs.get("counter")
+            for graph in node.subgraphs:
+                graph.verify(symbols | {counter} if counter else symbols)
         for value in self.outputs:
             assert value in known or value.data is not None, f"output {value.name!r} is never made"
         assert len(self.outputs) == len(self.output_names)
-        symbols = set(self.symbols())
         for value in self.values():
             for dim in value.shape:
                 assert symbols_of(dim) <= symbols, f"{value.name!r} has shape {value.shape}, unbound symbols"
@@ -210,8 +226,11 @@ class Graph:
                     operands.append(f"const {value.dtype!r}{shape(value.shape)}{literal}")
                 else:
                     operands.append(f"%{value.name}")
-            attrs = "".join(f", {k}={v}" for k, v in node.attrs.items() if v is not None)
+            plain = {k: v for k, v in node.attrs.items() if v is not None and not isinstance(v, Graph)}
+            attrs = "".join(f", {k}={v}" for k, v in plain.items())
             results = ", ".join(typed(v) for v in node.outputs)
             lines.append(f"  {results} = {node.op}({', '.join(operands)}{attrs})")
+            for graph in node.subgraphs:
+                lines += [f"    {line}" for line in str(graph).splitlines()]
         lines.append("  return " + ", ".join(f"%{v.name}" for v in self.outputs))
         return "\n".join([*lines, "}"])

@@ -397,14 +397,57 @@ class Carried:
     initial: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Set:
+    """Give a symbol of the program's own a value."""
+
+    symbol: str
+    value: Dim
+
+    @property
+    def name(self) -> str:
+        """What the step is called in packs."""
+        return f"set {self.symbol}"
+
+
+@dataclass(frozen=True)
+class Read:
+    """Give a symbol of the program's own the value of element `offset` of an integer or bool tensor."""
+
+    symbol: str
+    tensor: Tensor
+    offset: Dim
+
+    @property
+    def name(self) -> str:
+        """What the step is called in packs."""
+        return f"read {self.symbol}"
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Go on at step `to` (the number of steps: the end), unless `unless` is not zero."""
+
+    to: int
+    unless: Dim = 0
+
+    @property
+    def name(self) -> str:
+        """What the step is called in packs."""
+        return f"jump {self.to}"
+
+
+Step = KernelCall | Set | Read | Jump
+
+
 @dataclass
 class Program:
-    """What runs for one entry: the calls in order, and the tensors that the host fills and reads.
+    """What runs for one entry: the steps in order, and the tensors that the host fills and reads.
 
     The first `sizes` of the symbols are sizes of inputs, at least 1; the others are lengths of states and
-    elements of inputs.
+    elements of inputs. Steps may set further symbols.
     `output_shapes` are the outputs' shapes as the user sees them; where there are none, an output counts as
-    one axis of all its elements. `commit` numbers the first call that overwrites what a state held; there
+    one axis of all its elements. `commit` numbers the first step that overwrites what a state held; there
     is none where states are only appended to.
     """
 
@@ -412,7 +455,7 @@ class Program:
     symbols: list[str]
     inputs: list[Tensor]
     outputs: list[Tensor]
-    calls: list[KernelCall] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     output_shapes: list[tuple[Dim, ...]] = field(default_factory=list)
     others: int = 0
     states: list[Carried] = field(default_factory=list)
@@ -422,6 +465,20 @@ class Program:
     def sizes(self) -> int:
         """How many of the symbols are sizes."""
         return len(self.symbols) - self.others
+
+    @property
+    def calls(self) -> list[KernelCall]:
+        """The steps that compute, in order."""
+        return [s for s in self.steps if isinstance(s, KernelCall)]
+
+    @property
+    def own_symbols(self) -> list[str]:
+        """Symbols that steps set, in order of appearance."""
+        return list(dict.fromkeys(s.symbol for s in self.steps if isinstance(s, (Set, Read))))
+
+    def loops(self) -> list[tuple[int, int]]:
+        """First and last step of each loop: a jump backwards, and where it goes."""
+        return [(s.to, i) for i, s in enumerate(self.steps) if isinstance(s, Jump) and s.to <= i]
 
     def weights(self) -> list[Tensor]:
         """The weights that calls read, in order of first use, and those that states begin as."""
@@ -439,6 +496,6 @@ class Placement:
     """
 
     offsets: dict[Tensor, Dim]
-    scratch: list[Dim]  # per call: offset of its scratch (Wasm)
+    scratch: list[Dim]  # per step: offset of a call's scratch (Wasm)
     arena_bytes: list[Dim]  # per arena; on Wasm one, the bytes of the whole memory
     arena_of: dict[Tensor, int] = field(default_factory=dict)

@@ -22,14 +22,15 @@ CONTENTS_LIMIT = 1024  # elements: shapes are small, larger tensors of dims are 
 class Builder:
     """Appends to `graph`. Every node made between two assignments of `origin` carries that origin.
 
-    Where `facts` say what an atom's value is, no shape, contents or attribute holds that atom.
+    Where `facts` say what an atom's value is, no shape, contents or attribute holds that atom. A builder of a
+    subgraph shares names and facts with the one `around` it.
     """
 
-    def __init__(self, graph: Graph, facts: Facts | None = None) -> None:
+    def __init__(self, graph: Graph, facts: Facts | None = None, around: Builder | None = None) -> None:
         self.graph = graph
-        self.facts = facts or {}
-        self.origin = Origin("", "")
-        self._names: set[str] = {v.name for v in graph.values()}
+        self.facts: Facts = {**(around.facts if around else {}), **(facts or {})}
+        self.origin: Origin = around.origin if around else Origin("", "")
+        self._names: set[str] = around._names if around else {v.name for v in graph.values()}
 
     def reserve(self, names: Iterable[str]) -> None:
         """Keep names of values that are not in the graph at present."""
@@ -68,6 +69,14 @@ class Builder:
         array = np.empty(() if not isinstance(dims, Sequence) else len(dims), dtype=object)
         array[...] = dims
         return self._of_contents(array, dtype, name)
+
+    def captured(self, value: Value) -> Value:
+        """What stands for a value of the graph around: an input, or for what is known, the same here."""
+        if value.data is not None:
+            return value
+        if value.contents is None:
+            return self.input(value.name, value.dtype, value.shape)
+        return self._of_contents(value.contents.copy(), value.dtype, value.name)
 
     def _of_contents(self, array: NDArray[np.object_], dtype: DType, name: str) -> Value:
         if self.facts:
@@ -131,7 +140,7 @@ class Builder:
     ) -> list[Value] | None:
         present = [v for v in inputs if v is not None]
         known = all(v.data is not None or v.contents is not None for v in present)
-        if not present or not known or symbolic(attrs):
+        if not present or not known or symbolic(attrs) or any(isinstance(a, Graph) for a in attrs.values()):
             return None
         if all(v.data is not None for v in present):
             return self._fold_data(op, inputs, attrs, types, names)

@@ -21,14 +21,17 @@ from pyruntime.ir.kernel import (
     Attention,
     Conv,
     Cumulate,
+    Jump,
     KernelCall,
     Map,
     MatMul,
     Phase,
     Pool,
     Program,
+    Read,
     Recurrence,
     Row,
+    Set,
     Tensor,
     View,
     Window,
@@ -450,11 +453,21 @@ def run_program(
         assert array.dtype == np.dtype(tensor.dtype.value), f"{tensor.name}: {array.dtype}"
         assert array.size == value_of(tensor.elements, symbols), f"{tensor.name}: {array.shape}"
         memory[tensor] = array.ravel().copy()
-    for call in program.calls:
-        for tensor in call.tensors():
-            if tensor not in memory:
-                memory[tensor] = allocate(tensor, symbols)
-        run_call(call, memory, symbols)
+    values, position = dict(symbols), 0
+    while position < len(program.steps):
+        step = program.steps[position]
+        position += 1
+        if isinstance(step, Jump):
+            position = position if value_of(step.unless, values) else step.to
+        elif isinstance(step, Set):
+            values[step.symbol] = value_of(step.value, values)
+        elif isinstance(step, Read):
+            values[step.symbol] = int(memory[step.tensor][value_of(step.offset, values)])
+        else:
+            for tensor in step.tensors():
+                if tensor not in memory:
+                    memory[tensor] = allocate(tensor, symbols)
+            run_call(step, memory, values)
     results = [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
     if not program.output_shapes:
         return results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyruntime.errors import InputError, RunError
 from pyruntime.ir.dims import Expr, evaluate, symbols_of
 from pyruntime.ir.graph import Graph, Node, Value
+from pyruntime.ops.control import Control
 from pyruntime.ops.definition import bind, definition
 
 Array = NDArray[Any]
@@ -59,19 +60,26 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
         InputError: an input is missing, unknown, or has another dtype or shape.
         RunError: a node gave something else than was inferred for it.
     """
-    symbols = bind_symbols(graph, inputs)
-    values: dict[Value, Array] = {v: np.asarray(inputs[v.name]) for v in graph.inputs}
+    results = run_body(graph, [np.asarray(inputs[v.name]) for v in graph.inputs], bind_symbols(graph, inputs))
+    return dict(zip(graph.output_names, results, strict=True))
+
+
+def run_body(graph: Graph, inputs: Sequence[Array | None], symbols: Mapping[str, int]) -> list[Array]:
+    """The outputs of a graph or subgraph, for its inputs in order. Raises RunError as `run_graph`."""
+    values = dict(zip(graph.inputs, inputs, strict=True))
     for node in graph.nodes:
         operands = [None if v is None else values[v] if v.data is None else v.data for v in node.inputs]
+        op = definition(node.op)
         with np.errstate(all="ignore"):
-            results = definition(node.op).reference(operands, bind(node.attrs, symbols))
+            if isinstance(op, Control):
+                results = op.execute(operands, node.attrs, symbols, run_body)
+            else:
+                results = op.reference(operands, bind(node.attrs, symbols))
         for value, result in zip(node.outputs, results, strict=True):
             _check(node, value, result, symbols)
             values[value] = result
-    return {
-        name: values[v] if v.data is None else v.data
-        for name, v in zip(graph.output_names, graph.outputs, strict=True)
-    }
+    outputs = [values[v] if v.data is None else v.data for v in graph.outputs]
+    return [a for a in outputs if a is not None]
 
 
 def _check(node: Node, value: Value, result: Array, symbols: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pyruntime.errors import InputError, MemoryLimitError, PackError
+from pyruntime.errors import InputError, MemoryLimitError, PackError, RunError
 from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
 from pyruntime.pack.schema import (
     ALIGNMENT,
@@ -20,13 +20,17 @@ from pyruntime.pack.schema import (
     GpuEntry,
     GpuTensor,
     GpuVariant,
+    Jump,
+    Read,
     Region,
+    Set,
     Shader,
     Spec,
     WebGpu,
 )
 
 _INT32 = 2**31
+MAX_COMMANDS = 1 << 20  # in a run: far more than any model with loops needs
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,29 @@ class BoundTensor:
 
 
 @dataclass(frozen=True)
+class BoundRead:
+    """What stands between two segments of a program: an element gives `symbol` its value, the rest go on."""
+
+    symbol: str
+    span: Span
+    dtype: str
+    symbols: Mapping[str, int]
+    next: int  # the command to go on at
+
+
+@dataclass(frozen=True)
 class BoundProgram:
-    """What to do for one set of sizes; commands that would do nothing are left out."""
+    """What to do for one set of sizes, up to the end or a read; `executed` counts the commands walked.
+
+    Commands that would do nothing are left out.
+    """
 
     arenas: tuple[int, ...]
     inputs: tuple[BoundTensor, ...]
     outputs: tuple[BoundTensor, ...]
     commands: tuple[BoundDispatch | BoundCopy, ...]
+    read: BoundRead | None = None
+    executed: int = 0
 
 
 def bound_shape(spec: Spec, values: Evaluator) -> tuple[int, ...]:
@@ -133,6 +153,9 @@ class _Binder:
             raise self.wrong(path, f"bytes {offset} to {offset + length} lie outside {buffer}")
         return Span(region.kind, region.index, offset, length)
 
+    def set(self, symbol: str, value: int) -> None:
+        self.values = Evaluator({**self.values.values, symbol: value})
+
     def tensor(self, spec: Spec, place: GpuTensor, path: str) -> BoundTensor:
         shape = bound_shape(spec, self.values)
         region = Region("arena", place.arena, place.offset)
@@ -178,12 +201,17 @@ class _Binder:
                 raise self.wrong(f"{path}.bindings", "two read_write bindings overlap")
 
 
-def bind(target: WebGpu, variant: int, entry: int, spec: Entry, symbols: Mapping[str, int]) -> BoundProgram:
+def bind(
+    target: WebGpu, variant: int, entry: int, spec: Entry, symbols: Mapping[str, int], start: int = 0
+) -> BoundProgram:
     """Entry `entry` of a validated pack's WebGPU variant, for these values of the symbols.
+
+    Where the program reads what it computed, this ends at the read: the rest is bound from its `next` on.
 
     Raises:
         InputError: the program has no meaning for these sizes (a negative size, a division by zero).
         MemoryLimitError: sizes past what any WebGPU device takes.
+        RunError: a loop does not end.
         PackError: a region outside its buffer, misaligned, or overlapping: the pack is damaged.
     """
     program = target.variants[variant].entries[entry]
@@ -197,9 +225,25 @@ def bind(target: WebGpu, variant: int, entry: int, spec: Entry, symbols: Mapping
         )
     ]
     commands: list[BoundDispatch | BoundCopy] = []
-    for i, command in enumerate(program.commands):
-        path = f"commands[{i}]"
-        made = binder.dispatch(command, path) if isinstance(command, Dispatch) else binder.copy(command, path)
-        if made is not None:
-            commands.append(made)
-    return BoundProgram(binder.arenas, tensors[0], tensors[1], tuple(commands))
+    read: BoundRead | None = None
+    position, executed = start, 0
+    while position < len(program.commands) and read is None:
+        command, path = program.commands[position], f"commands[{position}]"
+        position, executed = position + 1, executed + 1
+        if executed > MAX_COMMANDS:
+            raise RunError(f"entry {spec.name!r}: more than {MAX_COMMANDS} commands; a loop does not end")
+        match command:
+            case Dispatch():
+                dispatch = binder.dispatch(command, path)
+                commands += [] if dispatch is None else [dispatch]
+            case Copy() | Fill():
+                copy = binder.copy(command, path)
+                commands += [] if copy is None else [copy]
+            case Set():
+                binder.set(command.symbol, size(command.value, binder.values))
+            case Jump():
+                position = position if size(command.unless, binder.values) else command.to
+            case Read():
+                span = binder.span(command.source, 4, f"{path}.from", 4)
+                read = BoundRead(command.symbol, span, command.dtype, binder.values.values, position)
+    return BoundProgram(binder.arenas, tensors[0], tensors[1], tuple(commands), read, executed)

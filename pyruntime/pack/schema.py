@@ -326,8 +326,36 @@ class Fill:
     bytes: Expression = item(_expression)
 
 
-Command = Dispatch | Copy | Fill
-_COMMAND = tagged("op", {cls.TAG[1]: record(cls) for cls in (Dispatch, Copy, Fill)})
+@dataclass(frozen=True)
+class Set:
+    """Give a symbol of the program's own a value."""
+
+    TAG: ClassVar[tuple[str, str]] = ("op", "set")
+    symbol: str = item(_SYMBOL)
+    value: Expression = item(_expression)
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Go on at command `to`, unless `unless` is not zero."""
+
+    TAG: ClassVar[tuple[str, str]] = ("op", "jump")
+    to: int = item(_COUNT)
+    unless: Expression = item(_expression, default=0)
+
+
+@dataclass(frozen=True)
+class Read:
+    """Give a symbol of the program's own the value of an element in a buffer: what follows waits for it."""
+
+    TAG: ClassVar[tuple[str, str]] = ("op", "read")
+    symbol: str = item(_SYMBOL)
+    source: Region = item(positional(Region), key="from")
+    dtype: Literal["int32", "uint32"] = item(choice("int32", "uint32"))
+
+
+Command = Dispatch | Copy | Fill | Set | Jump | Read
+_COMMAND = tagged("op", {cls.TAG[1]: record(cls) for cls in (Dispatch, Copy, Fill, Set, Jump, Read)})
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,11 @@ from pyruntime.pack.schema import (
     GpuEntry,
     GpuTensor,
     GpuVariant,
+    Jump,
     Manifest,
+    Read,
     Region,
+    Set,
     Shader,
     Spec,
     State,
@@ -276,7 +279,7 @@ def _webgpu(target: WebGpu, manifest: Manifest, path: str) -> None:
         _same_length(variant.entries, manifest.entries, f"{where}.entries", "the pack")
         for i, (program, spec) in enumerate(zip(variant.entries, manifest.entries, strict=True)):
             _program(program, spec, target, variant.shaders, f"{where}.entries[{i}]")
-            if not spec.symbols:
+            if not spec.symbols and not any(isinstance(c, Jump) for c in program.commands):
                 try:
                     bind(target, v, i, spec, {})
                 except (InputError, MemoryLimitError) as error:
@@ -350,20 +353,35 @@ def _program(program: GpuEntry, spec: Entry, target: WebGpu, shaders: Sequence[S
             _known(place.offset, declared, f"{path}.{label}[{i}].offset")
             _gpu_dtype(one.dtype, place.dtype, f"{path}.{label}[{i}].dtype")
     buffers = {"arena": program.arenas, "weights": target.buffers, "state": target.state}
+    own = {c.symbol for c in program.commands if isinstance(c, (Set, Read))}
     for i, command in enumerate(program.commands):
         where = f"{path}.commands[{i}]"
         for expression in _expressions(command):
-            _known(expression, declared, where)
+            _known(expression, declared | own, where)
         for region in _regions(command):
             _index(region.index, buffers[region.kind], where)
             if region.kind == "state" and region.index not in {c.state for c in spec.state}:
                 raise _wrong(where, f"state {region.index} is not one of the entry's")
-        if isinstance(command, Dispatch):
-            _dispatch(command, target, shaders, where)
-        elif command.target.kind == "weights":
-            raise _wrong(f"{where}.to", "weights are never written")
-        elif isinstance(command, Copy) and _buffer(command.source) == _buffer(command.target):
-            raise _wrong(where, "a copy within one buffer")
+        match command:
+            case Dispatch():
+                _dispatch(command, target, shaders, where)
+            case Copy() | Fill():
+                _transfer(command, where)
+            case Set() | Read():
+                if command.symbol in declared:
+                    raise _wrong(f"{where}.symbol", f"{command.symbol!r} is bound by an input")
+                if isinstance(command, Read) and command.source.kind == "weights":
+                    raise _wrong(f"{where}.from", "weights are known")
+            case Jump():
+                if command.to > len(program.commands):
+                    raise _wrong(f"{where}.to", f"{command.to} is past the end of {len(program.commands)}")
+
+
+def _transfer(command: Copy | Fill, path: str) -> None:
+    if command.target.kind == "weights":
+        raise _wrong(f"{path}.to", "weights are never written")
+    if isinstance(command, Copy) and _buffer(command.source) == _buffer(command.target):
+        raise _wrong(path, "a copy within one buffer")
 
 
 def _regions(command: Command) -> Sequence[Region]:
@@ -374,6 +392,10 @@ def _regions(command: Command) -> Sequence[Region]:
             return (command.source, command.target)
         case Fill():
             return (command.target,)
+        case Read():
+            return (command.source,)
+        case Set() | Jump():
+            return ()
 
 
 def _buffer(region: Region) -> tuple[str, int]:
@@ -382,9 +404,17 @@ def _buffer(region: Region) -> tuple[str, int]:
 
 def _expressions(command: Command) -> list[Expression]:
     found = [r.offset for r in _regions(command)]
-    if isinstance(command, Dispatch):
-        return [*found, *(b.bytes for b in command.bindings), *command.words, *command.workgroups]
-    return [*found, command.bytes]
+    match command:
+        case Dispatch():
+            return [*found, *(b.bytes for b in command.bindings), *command.words, *command.workgroups]
+        case Copy() | Fill():
+            return [*found, command.bytes]
+        case Set():
+            return [command.value]
+        case Jump():
+            return [command.unless]
+        case Read():
+            return found
 
 
 def _dispatch(command: Dispatch, target: WebGpu, shaders: Sequence[Shader], path: str) -> None:

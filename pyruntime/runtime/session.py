@@ -33,6 +33,7 @@ class SessionReport:
         variant: the features that the chosen variant of the pack uses beyond the base.
         dispatches: GPU dispatches of a run; 0 on Wasm. The most there can be, where sizes decide.
         host_steps: steps of a WebGPU program that run on the CPU.
+        reads: places where a WebGPU program waits for a number that it computed, to decide how it goes on.
         steps: names of the program's steps, in order.
         weights_bytes: bytes of weights on the device.
         memory_bytes: bytes that the device holds at present, weights included; grows with the sizes fed.
@@ -51,6 +52,7 @@ class SessionReport:
     memory_bytes: int
     threads: int = 1
     threads_reason: str = ""
+    reads: int = 0
 
 
 class Session(ABC):

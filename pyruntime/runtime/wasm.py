@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyruntime.pack.reader import Pack
     from pyruntime.runtime.wasm_team import Team
 
+_MOST_STEPS = 1 << 16  # looked at one by one for the one that fails
 TAIL = 64  # bytes after the last weight that vector loads may read
 
 # a module with what is in question: valid where the engine has the feature
@@ -56,6 +57,7 @@ _EXPORTS = {
 # of variants with threads, too
 _TEAM_EXPORTS = {"threads": (("i32",), "i32"), "worker": (("i32",), "i32"), "stop": ((), "")}
 _STOPPED = -6  # what `run` gives after a helper has failed
+_ENDLESS = -8  # what `run` gives after more jumps than any loop needs
 _MODULES_KEPT = 8
 _modules: OrderedDict[str, wasmtime.Module] = OrderedDict()  # compiled modules by hash
 _modules_lock = threading.Lock()
@@ -292,6 +294,8 @@ class WasmSession(Session):
             self._broken = True
             causes = ", ".join(map(_first_line, self._team.errors)) or "it does not come back"
             raise RunError(f"{self._failing_step(number, entry, bound)}: a helper thread ended: {causes}")
+        if code == _ENDLESS:
+            raise RunError(f"entry {entry.name!r}: a loop does not end")
         if code < 0:
             raise RunError(f"{self._failing_step(number, entry, bound)}: code {code}")
         self.report.memory_bytes = self._memory.size
@@ -304,7 +308,7 @@ class WasmSession(Session):
         code = self._call("run", number, 0, commit)
         if code >= 0 and commit < len(target.steps):
             self._committed = True
-            code = self._call("run", number, commit, len(target.steps))
+            code = self._call("run", number, code, len(target.steps))
         return code
 
     def _start(self, number: int, entry: Entry, bound: Bound) -> _Plan:
@@ -327,14 +331,16 @@ class WasmSession(Session):
 
         self._broken = True
         steps = self._target.entries[number].steps
-        step = 0
+        step = after = 0
         try:
             self._instantiate(alone=True)
             self._start(number, entry, bound)
-            for step in range(len(steps)):
-                if self._call("run", number, step, step + 1) < 0:
+            for _ in range(_MOST_STEPS):
+                after = self._call("run", number, step, step + 1)
+                if not 0 <= after < len(steps):
                     break
-            else:
+                step = after
+            if after >= 0:
                 return f"entry {entry.name!r} failed"
         except (wasmtime.Trap, wasmtime.WasmtimeError):
             pass

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyruntime.errors import DeviceError, InputError, PackError
-from pyruntime.pack.program import BoundCopy, BoundDispatch, BoundProgram, Span, bind
-from pyruntime.pack.schema import ALIGNMENT, GPU_DTYPES, Dispatch, Entry, Shader, WebGpu
+from pyruntime.errors import DeviceError, InputError, PackError, RunError
+from pyruntime.pack.program import MAX_COMMANDS, BoundCopy, BoundDispatch, BoundProgram, BoundRead, Span, bind
+from pyruntime.pack.schema import ALIGNMENT, GPU_DTYPES, Dispatch, Entry, Read, Shader, WebGpu
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, widen
@@ -59,7 +59,7 @@ class WebGpuSession(Session):
         self._variant = target.variants[self._number]
         self._code = pack.read(self._variant)
         self._pipelines: dict[int, tuple[Any, Any]] = {}
-        self._plans: OrderedDict[tuple[int, tuple[int, ...]], _Plan] = OrderedDict()
+        self._plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
         self._arenas: list[Any] = []
         self._staging: Any = None
         with guarded("loading"):
@@ -82,6 +82,7 @@ class WebGpuSession(Session):
             steps=steps,
             weights_bytes=sum(target.buffers),
             memory_bytes=sum(target.buffers) + sum(target.state),
+            reads=sum(isinstance(c, Read) for c in commands),
         )
 
     def _buffer(self, size: int, what: str) -> Any:
@@ -146,11 +147,12 @@ class WebGpuSession(Session):
         )
         return pipeline, layout
 
-    def _plan(self, number: int, entry: Entry, bound: Bound) -> _Plan:
-        key = (number, tuple(bound.symbols.values()))
+    def _plan(self, number: int, entry: Entry, symbols: Mapping[str, int], start: int = 0) -> _Plan:
+        """What to do from command `start` on, up to the end or a read."""
+        key = (number, start, *symbols.items())
         plan = self._plans.pop(key, None)
         if plan is None:
-            program = bind(self._target, self._number, number, entry, bound.symbols)
+            program = bind(self._target, self._number, number, entry, symbols, start)
             self._reserve(program)
             plan = self._prepare(program)
         self._plans[key] = plan
@@ -241,13 +243,20 @@ class WebGpuSession(Session):
             except InputError as error:
                 raise InputError(f"input {spec.name!r}: {error}") from None
         with guarded(f"entry {entry.name!r}"):
-            plan = self._plan(number, entry, bound)
+            plan = self._plan(number, entry, bound.symbols)
             for elements, at in zip(uploads, plan.program.inputs, strict=True):
                 if elements.nbytes:
                     self._device.queue.write_buffer(self._of(at.span), at.span.offset, elements)
-            encoder = self._device.create_command_encoder()
-            for encode in plan.encode:
-                encode(encoder)
+            executed = 0
+            while (read := plan.program.read) is not None:
+                executed += plan.program.executed
+                if executed > MAX_COMMANDS:
+                    raise RunError(
+                        f"entry {entry.name!r}: more than {MAX_COMMANDS} commands; a loop does not end"
+                    )
+                symbols = {**read.symbols, read.symbol: self._element(plan, read)}
+                plan = self._plan(number, entry, symbols, read.next)
+            encoder = self._encoded(plan)
             spans = [o.span for o in plan.program.outputs]
             starts = self._copy_out(encoder, spans)
             self._committed = True
@@ -273,6 +282,27 @@ class WebGpuSession(Session):
             Tensor(d, o.shape, s.dtype.value)
             for d, o, s in zip(data, plan.program.outputs, entry.outputs, strict=True)
         ]
+
+    def _encoded(self, plan: _Plan) -> Any:
+        """A command encoder with what a plan does."""
+        encoder = self._device.create_command_encoder()
+        for encode in plan.encode:
+            encode(encoder)
+        return encoder
+
+    def _element(self, plan: _Plan, read: BoundRead) -> int:
+        """Do what a plan does, and read the element that it ends with."""
+        encoder = self._encoded(plan)
+        self._copy_out(encoder, [read.span])
+        self._device.queue.submit([encoder.finish()])
+        self._staging.map_sync("READ", 0, WORD)
+        try:
+            (value,) = struct.unpack(
+                "<i" if read.dtype == "int32" else "<I", self._staging.read_mapped(0, WORD)
+            )
+        finally:
+            self._staging.unmap()
+        return int(value)
 
     def _copy_out(self, encoder: Any, spans: Sequence[Span]) -> list[int]:
         """Gather the outputs in the staging buffer; where each begins there."""

@@ -121,7 +121,8 @@ class _Instance:
         self.memory.write(self.store, arena.tobytes(), WEIGHTS_BASE)
         written = case.call.output.tensor
         assert self.call("output", entry, 0) == places[written] + WEIGHTS_BASE
-        assert self.call("run", entry, 0, self.call("steps", entry)) == 0
+        steps = self.call("steps", entry)
+        assert self.call("run", entry, 0, steps) == steps
         after = np.frombuffer(self.memory.read(self.store, WEIGHTS_BASE, end), np.uint8).copy()
         begin, size = places[written], tensors[written].nbytes
         tensors[written] = after[begin : begin + size].copy().view(tensors[written].dtype)

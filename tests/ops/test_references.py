@@ -5,6 +5,7 @@ import pytest
 
 from pyruntime.ir.dims import symbols_of
 from pyruntime.ops.cases import all_cases, case_id, expected_of, graph_of, inputs_of, symbol_values
+from pyruntime.ops.control import Control
 from pyruntime.ops.definition import Case, bind, complete, definition, definitions
 from tests.ops.onnx_nodes import run_onnxruntime, run_reference, translate
 
@@ -66,6 +67,6 @@ def test_deviations_name_cases() -> None:
 def test_definition_is_complete(op: str) -> None:
     found = definition(op)
     assert found.__doc__
-    assert len(found.cases) >= 1
+    assert found.cases or isinstance(found, Control), "what has subgraphs is tested as whole graphs"
     labels = [case.label for case in found.cases]
     assert len(set(labels)) == len(labels), "labels tell the cases apart"

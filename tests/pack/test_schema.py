@@ -46,8 +46,8 @@ def test_one_line_for_each_command(packs: Path) -> None:
             "shaders[1].bindings[0]: expected 'read' or 'read_write', got 'write'",
         ),
         (
-            lambda m: m["targets"]["webgpu"]["variants"][0]["entries"][0]["commands"][0].update(op="jump"),
-            "commands[0]: 'op' must be one of copy, dispatch, fill, got 'jump'",
+            lambda m: m["targets"]["webgpu"]["variants"][0]["entries"][0]["commands"][0].update(op="leap"),
+            "commands[0]: 'op' must be one of copy, dispatch, fill, jump, read, set, got 'leap'",
         ),
         (
             lambda m: m["targets"]["webgpu"]["variants"][0]["entries"][1]["commands"][1]["from"].append(0),

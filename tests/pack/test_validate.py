@@ -29,6 +29,11 @@ def command(manifest: Json, entry: int, index: int) -> Json:
     return made
 
 
+def added(manifest: Json, new: Json) -> object:
+    """A command after all others of the first entry."""
+    return variant(manifest)["entries"][0]["commands"].append(new)
+
+
 def edited(packs: Path, edit: Edit, name: str = "affine") -> bytes:
     manifest = json.loads((packs / name / "pack.json").read_text())
     edit(manifest)
@@ -106,6 +111,37 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
     "asset in another folder": (
         lambda m: m["assets"][0].update(file="../words.txt"),
         "assets[0].file: expected a plain file name",
+    ),
+    "jump past the end": (
+        lambda m: added(m, {"op": "jump", "to": 4}),
+        "commands[2].to: 4 is past the end of 3",
+    ),
+    "jump on an unknown symbol": (
+        lambda m: added(m, {"op": "jump", "to": 0, "unless": ["k", 1, "+"]}),
+        "commands[2]: symbol 'k' is not one of the entry's",
+    ),
+    "symbol of an input set": (
+        lambda m: added(m, {"op": "set", "symbol": "batch", "value": 1}),
+        "commands[2].symbol: 'batch' is bound by an input",
+    ),
+    "symbol of an input read": (
+        lambda m: added(m, {"op": "read", "symbol": "batch", "from": ["arena", 0, 0], "dtype": "int32"}),
+        "commands[2].symbol: 'batch' is bound by an input",
+    ),
+    "read of a weight": (
+        lambda m: added(m, {"op": "read", "symbol": "k", "from": ["weights", 0, 0], "dtype": "int32"}),
+        "commands[2].from: weights are known",
+    ),
+    "read of a float": (
+        lambda m: added(m, {"op": "read", "symbol": "k", "from": ["arena", 0, 0], "dtype": "float32"}),
+        "commands[2].dtype: expected 'int32' or 'uint32'",
+    ),
+    "arena of the program's own symbol": (
+        lambda m: (
+            added(m, {"op": "set", "symbol": "k", "value": 1}),
+            variant(m)["entries"][0].update(arenas=["k", 8]),
+        ),
+        "arenas[0]: symbol 'k' is not one of the entry's",
     ),
     "no target": (lambda m: m.update(targets={}), "targets: there is neither wasm nor webgpu"),
     "shard data past its end": (

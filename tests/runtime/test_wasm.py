@@ -22,10 +22,10 @@ FUNCTIONS = {
     "output": "(param i32 i32) (result i32) i32.const 150000",
     "output_dim": "(param i32 i32 i32) (result i64) i64.const 2",
     "steps": "(param i32) (result i32) i32.const 2",
-    "run": "(param i32 i32 i32) (result i32) i32.const 0",
+    "run": "(param i32 i32 i32) (result i32) local.get 2",
 }
 PARAMETERS = "(param i32 i32 i32) (result i32)"
-FAILS_IN_STEP_1 = f"{PARAMETERS} local.get 2 i32.const 1 i32.gt_s if unreachable end i32.const 0"
+FAILS_IN_STEP_1 = f"{PARAMETERS} local.get 2 i32.const 1 i32.gt_s if unreachable end local.get 2"
 STRETCH = {"x": [1.0], "factor": 1}
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum
-from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor, View
+from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum, symbols_of
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Jump, KernelCall, Placement, Program, Read, Set, Tensor, View
 from pyruntime_wasm.kernels import Argument, Scratch, Share, kernel_for, render_template
 from pyruntime_wasm.toolchain import STACK_BYTES, WEIGHTS_BASE, build, find_compiler
 
@@ -18,6 +19,10 @@ ABI = 1
 # the least work of a part, as in Share: about what it takes to wake a thread
 GRAIN = 1 << 17
 _LIMIT = 1 << 32
+_C_TYPES = {
+    DType.BOOL: "uint8_t",
+    **{d: f"{d.value}_t" for d in DType if d.is_integer},
+}
 _ALIGNMENT = 64
 # so many kernels of a template share a translation unit: small ones gather, large ones compile in parallel
 _PER_UNIT = {"map": 32, "row": 16}
@@ -67,6 +72,11 @@ class _Entry:
     grain: int
     slots: dict[tuple[str, Dim], str] = field(default_factory=dict)  # (check, dim) -> C expression
 
+    @property
+    def symbols(self) -> list[str]:
+        """The host's symbols, then those that steps set."""
+        return [*self.program.symbols, *self.program.own_symbols]
+
     def value(self, dim: Dim, check: str) -> str:
         """A C expression for a dim that `check`, a function of the template, narrows to 32 bits."""
         if isinstance(dim, int):
@@ -109,24 +119,28 @@ class _Entry:
 
     def _atom(self, atom: Atom) -> str:
         if not atom.op:
-            return f"d[{self.program.symbols.index(atom.name)}]"
+            return f"d[{self.symbols.index(atom.name)}]"
         function = {"//": "floordiv", "%": "mod", "min": "least", "max": "most"}[atom.op]
         return f"{function}({', '.join(self.dim(a) for a in atom.args)})"
 
     def parameters(self, kernels: _Kernels) -> Mapping[str, object]:
         """What templates/model.c.j2 prints for this entry."""
-        steps = []
-        for step, call in enumerate(self.program.calls):
-            arguments = kernel_for(call).arguments(call)
-            values = [value for a in arguments for value in self.argument(step, a)]
-            parts = self.value(shared_parts(call, self.grain), "count")
-            steps.append((kernels.name_of(call, len(values)), values, "" if parts in ("0", "1") else parts))
-        program = self.program
+        steps: list[object] = []
+        for number, step in enumerate(self.program.steps):
+            if not isinstance(step, KernelCall):
+                steps.append(self.control(number, step))
+                continue
+            arguments = kernel_for(step).arguments(step)
+            values = [value for a in arguments for value in self.argument(number, a)]
+            parts = self.value(shared_parts(step, self.grain), "count")
+            name = kernels.name_of(step, len(values))
+            steps.append(("call", name, values, "" if parts in ("0", "1") else parts))
+        program, own = self.program, set(self.program.own_symbols)
         shapes = program.output_shapes or [(t.elements,) for t in program.outputs]
         assert len(shapes) == len(program.outputs), f"{program.name}: {len(shapes)} output shapes"
         return {
             "number": self.number,
-            "symbols": len(program.symbols),
+            "symbols": len(self.symbols),
             "sizes": program.sizes,
             "steps": steps,
             "inputs": [self.address(t) for t in program.inputs],
@@ -134,8 +148,23 @@ class _Entry:
             "output_dims": [[self.dim(d) for d in shape] for shape in shapes],
             "bytes": self.dim(self.placement.arena_bytes[0]),
             "thread_bytes": self.dim(thread_bytes(program, self.grain)),
-            "slots": [(check, self.dim(dim)) for check, dim in self.slots],
+            "slots": [
+                (check, self.dim(dim), sorted(self.symbols.index(n) for n in symbols_of(dim) & own))
+                for check, dim in self.slots
+            ],
+            "own": [self.symbols.index(name) for name in program.own_symbols],
         }
+
+    def control(self, number: int, step: Set | Read | Jump) -> tuple[object, ...]:
+        """A step that the lead takes alone."""
+        match step:
+            case Jump():
+                return "jump", self.dim(step.unless), step.to, step.to <= number
+            case Set():
+                return "set", self.symbols.index(step.symbol), self.dim(step.value)
+            case Read():
+                place = self.address(step.tensor, step.offset)
+                return "read", self.symbols.index(step.symbol), _C_TYPES[step.tensor.dtype], place
 
 
 def shared_parts(call: KernelCall, grain: int = GRAIN) -> Dim:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,15 +60,17 @@ def lower(graph: Graph) -> Program:
 
 
 class Lowering:
-    """The state of lowering one graph."""
+    """The state of lowering one graph; a subgraph adds to the program of the one `around` it."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, around: Lowering | None = None) -> None:
         self.graph = graph
         others = len(graph.lengths()) + sum(1 for _ in graph.elements())
-        self.program = Program(graph.name, graph.symbols(), [], [], others=others)
+        program = Program(graph.name, graph.symbols(), [], [], others=others)
+        self.program: Program = around.program if around else program
+        self.symbols: set[str] = around.symbols if around else {*program.symbols, *_counters(graph)}
         self._values: dict[Value, Lazy] = {}
-        self._constants: dict[tuple[Any, str], Tensor] = {}
-        self._names: dict[str, int] = {}
+        self._constants: dict[tuple[Any, str], Tensor] = around._constants if around else {}
+        self._names: dict[str, int] = around._names if around else {}
         self._origin = Origin("", "")
         self.states = States(graph)
         self.uses = graph.uses()
@@ -76,7 +79,6 @@ class Lowering:
 
     def run(self) -> Program:
         """Lower all nodes, then store the outputs."""
-        table = rules()
         for value in self.graph.inputs:
             view = self.states.before.get(value)
             if view is None:
@@ -84,6 +86,23 @@ class Lowering:
                 self.program.inputs.append(tensor)
                 view = views.contiguous(tensor, value.shape)
             self._values[value] = Lazy.of(view, value.shape)
+        self._nodes()
+        for number, value in enumerate(self.graph.outputs):
+            if number not in self.states.outputs:
+                self.program.outputs.append(self.contiguous(value))
+                self.program.output_shapes.append(value.shape)
+        self.states.store(self, self.graph)
+        return self.program
+
+    def nested(self, graph: Graph, inputs: Sequence[Lazy]) -> Lowering:
+        """Lower the nodes of a subgraph here; its outputs are still to be stored."""
+        inner = Lowering(graph, self)
+        inner._values.update(zip(graph.inputs, inputs, strict=True))
+        inner._nodes()
+        return inner
+
+    def _nodes(self) -> None:
+        table = rules()
         for node in self.graph.nodes:
             self._origin = node.origin
             rule = table.get(node.op) or (
@@ -95,12 +114,12 @@ class Lowering:
             made = [results] if isinstance(results, Lazy) else results
             for output, lazy in zip(node.outputs, made, strict=True):
                 self._define(output, lazy)
-        for number, value in enumerate(self.graph.outputs):
-            if number not in self.states.outputs:
-                self.program.outputs.append(self.contiguous(value))
-                self.program.output_shapes.append(value.shape)
-        self.states.store(self, self.graph)
-        return self.program
+
+    def own_symbol(self, name: str) -> str:
+        """A new symbol for steps to set."""
+        made = next(n for i in itertools.count(1) if (n := f"_{name}_{i}") not in self.symbols)
+        self.symbols.add(made)
+        return made
 
     # values ------------------------------------------------------------------------------------------
 
@@ -232,7 +251,7 @@ class Lowering:
         template = "map" if lazy.host is None else type(lazy.host).__name__.removesuffix("Host").lower()
         name = self.call_name(template, origin)
         call: KernelCall = lazy.host.emit(name, lazy, output) if lazy.host else emit_map(name, lazy, output)
-        self.program.calls.append(call)
+        self.program.steps.append(call)
 
     def call_name(self, template: str, origin: Origin) -> str:
         """A name that no other call has."""
@@ -275,6 +294,14 @@ class Lowering:
         if value.data is None:
             self._values[value] = Lazy.of(views.contiguous(tensor, value.shape), value.shape)
         return tensor
+
+
+def _counters(graph: Graph) -> Iterator[str]:
+    """Symbols that count the iterations of loops."""
+    for node in graph.nodes:
+        yield from (node.attrs["counter"],) if "counter" in node.attrs else ()
+        for inner in node.subgraphs:
+            yield from _counters(inner)
 
 
 def elementwise(low: Lowering, node: Node) -> Lazy:

@@ -108,7 +108,11 @@ class States:
         overwritten = [carried.tensor for carried, *_ in sources]
         for tensor in overwritten:
             _spare(program, tensor)
-        writers = [i for i, call in enumerate(program.calls) if call.output.tensor in overwritten]
+        writers = [
+            i
+            for i, step in enumerate(program.steps)
+            if isinstance(step, KernelCall) and step.output.tensor in overwritten
+        ]
         program.commit = min(writers, default=None)
 
 
@@ -148,6 +152,8 @@ def _same(one: View, other: View, shape: Sequence[object]) -> bool:
 
 def _spare(program: Program, state: Tensor) -> None:
     """Let the kernels that make a state's next value write to the state, where no other order is needed."""
+    if len(program.calls) != len(program.steps):  # jumps: the order of the steps is not that of the run
+        return
     copy = next(c for c in reversed(program.calls) if c.output.tensor is state)
     (source,) = copy.inputs
     made = source.tensor
@@ -161,7 +167,7 @@ def _spare(program: Program, state: Tensor) -> None:
     first, last = writers[0], max(readers, default=-1)
     if last > first or (last == first and not (len(writers) == 1 and _in_place(others[first], state))):
         return
-    program.calls = [_moved(c, made, state) for c in others]
+    program.steps = [_moved(c, made, state) for c in others]
 
 
 def _in_place(call: KernelCall, state: Tensor) -> bool:

@@ -39,8 +39,18 @@ PASSES: tuple[Pass, ...] = (
 
 
 def optimise(graph: Graph) -> None:
-    """Run all passes; the graph verifies before and after each."""
+    """Run all passes on the graph and on all subgraphs; the graph verifies before and after each."""
     graph.verify()
     for rewrite in PASSES:
-        rewrite(graph)
+        for part in (graph, *_subgraphs(graph)):
+            rewrite(part)
         graph.verify()
+
+
+def _subgraphs(graph: Graph) -> list[Graph]:
+    """All graphs inside graph, outer ones first."""
+    found: list[Graph] = []
+    for node in graph.nodes:
+        for inner in node.subgraphs:
+            found += [inner, *_subgraphs(inner)]
+    return found

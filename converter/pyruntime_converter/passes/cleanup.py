@@ -21,7 +21,7 @@ def eliminate_dead(graph: Graph) -> None:
 def eliminate_common(graph: Graph) -> None:
     """Let equal nodes (op, operands, attributes) share their results."""
     seen: dict[Any, list[Value]] = {}
-    for node in list(graph.nodes):
+    for node in [n for n in graph.nodes if not n.subgraphs]:
         operands = tuple(_identity(v) for v in node.inputs)
         key = (node.op, operands, repr(sorted(node.attrs.items(), key=lambda item: item[0])))
         known = seen.setdefault(key, node.outputs)

@@ -65,7 +65,7 @@ def build(
         initial_pages=-(-end // PAGE),
         weights=[WasmWeight(s.index, addresses[s.tensor], s.tensor.dtype) for s in stored],
         entries=[
-            WasmEntry(to_rpn(m.arena_bytes[0]), [c.name for c in p.calls], to_rpn(more), p.commit)
+            WasmEntry(to_rpn(m.arena_bytes[0]), [s.name for s in p.steps], to_rpn(more), p.commit)
             for (p, m), more in zip(planned, extra, strict=True)
         ],
         variants=variants,

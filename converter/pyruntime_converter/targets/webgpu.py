@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pyruntime_shaders.emit import Dispatch as Rendering
@@ -10,16 +12,24 @@ from pyruntime_shaders.emit import Rendered, render_programs
 from pyruntime_shaders.printer import storage_type
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import align, maximum, to_rpn
+from pyruntime.ir.dims import Dim, align, maximum, to_rpn
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Placement, Program, Tensor
+from pyruntime.ir.kernel import Jump as StepJump
+from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
+from pyruntime.ir.kernel import Read as StepRead
+from pyruntime.ir.kernel import Set as StepSet
 from pyruntime.pack.schema import (
     Binding,
+    Command,
     Dispatch,
     GpuEntry,
     GpuTensor,
     GpuVariant,
     GpuWeight,
+    Jump,
+    Read,
+    Region,
+    Set,
     Shader,
     WebGpu,
 )
@@ -82,22 +92,45 @@ def _state_bytes(tensor: Tensor) -> int:
 
 def _entry(program: Program, dispatches: Sequence[Rendering], fixed: Fixed) -> GpuEntry:
     placement = plan_coloured(program)
-    commands = [
-        Dispatch(
-            step=d.call.name,
-            shader=d.shader,
-            bindings=[_binding(t, placement, fixed) for t in d.tensors],
-            words=[to_rpn(w) for w in d.words],
-            workgroups=[to_rpn(w) for w in d.workgroups],
-        )
-        for d in dispatches
-    ]
+    pending = deque(dispatches)
+    commands: list[Command] = []
+    where: list[int] = []  # the first command of each step
+    for step in program.steps:
+        where.append(len(commands))
+        match step:
+            case KernelCall():
+                while pending and pending[0].call is step:
+                    commands.append(_dispatch(pending.popleft(), placement, fixed))
+            case StepSet():
+                commands.append(Set(step.symbol, to_rpn(step.value)))
+            case StepRead():
+                commands.append(_read(step, placement, fixed))
+            case StepJump():
+                commands.append(Jump(step.to, to_rpn(step.unless)))
+    where.append(len(commands))
+    commands = [replace(c, to=where[c.to]) if isinstance(c, Jump) else c for c in commands]
     return GpuEntry(
         arenas=[to_rpn(b) for b in placement.arena_bytes],
         inputs=[_interface(t, placement) for t in program.inputs],
         outputs=[_interface(t, placement) for t in program.outputs],
         commands=commands,
     )
+
+
+def _dispatch(made: Rendering, placement: Placement, fixed: Fixed) -> Dispatch:
+    return Dispatch(
+        step=made.call.name,
+        shader=made.shader,
+        bindings=[_binding(t, placement, fixed) for t in made.tensors],
+        words=[to_rpn(w) for w in made.words],
+        workgroups=[to_rpn(w) for w in made.workgroups],
+    )
+
+
+def _read(step: StepRead, placement: Placement, fixed: Fixed) -> Read:
+    kind, index, offset = _place(step.tensor, placement, fixed)
+    dtype: Literal["int32", "uint32"] = "int32" if gpu_dtype(step.tensor.dtype) == "int32" else "uint32"
+    return Read(step.symbol, Region(kind, index, to_rpn(offset + step.offset * WORD)), dtype)
 
 
 def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]]:
@@ -131,10 +164,15 @@ def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:
 
 
 def _binding(tensor: Tensor, placement: Placement, fixed: Fixed) -> Binding:
-    size = maximum(tensor.elements * WORD, LEAST_BINDING)
-    if tensor in fixed:
-        return Binding(*fixed[tensor], to_rpn(size))
-    return Binding("arena", placement.arena_of[tensor], to_rpn(placement.offsets[tensor]), to_rpn(size))
+    kind, index, offset = _place(tensor, placement, fixed)
+    return Binding(kind, index, to_rpn(offset), to_rpn(maximum(tensor.elements * WORD, LEAST_BINDING)))
+
+
+def _place(
+    tensor: Tensor, placement: Placement, fixed: Fixed
+) -> tuple[Literal["arena", "weights", "state"], int, Dim]:
+    """Kind of buffer, its index, offset in bytes."""
+    return fixed.get(tensor) or ("arena", placement.arena_of[tensor], placement.offsets[tensor])
 
 
 def _interface(tensor: Tensor, placement: Placement) -> GpuTensor:

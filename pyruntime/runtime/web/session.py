@@ -78,6 +78,7 @@ class WebSession(Session):
             steps=tuple(told.steps),
             weights_bytes=told.weightsBytes,
             memory_bytes=told.memoryBytes,
+            reads=told.reads,
         )
 
     def run(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:

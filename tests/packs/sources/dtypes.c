@@ -28,7 +28,7 @@ EXPORT(output_dim) i64 output_dim(i32 entry, i32 i, i32 axis) { return size[0]; 
   for (i64 i = 0; i < size[0]; i++) { type x = AT(type, inputs[k])[i]; AT(type, outputs[k])[i] = (type)(made); }
 
 EXPORT(run) i32 run(i32 entry, i32 first, i32 last) {
-  if (first >= last) return 0;
+  if (first >= last) return last;
   EACH(0, u8, !x)
   EACH(1, i8, x + 1)
   EACH(2, u8, x + 1)
@@ -40,5 +40,5 @@ EXPORT(run) i32 run(i32 entry, i32 first, i32 last) {
   EACH(8, u64, x + 1)
   EACH(9, u16, x)
   EACH(10, float, x + 1)
-  return 0;
+  return last;
 }

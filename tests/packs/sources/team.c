@@ -45,10 +45,10 @@ static void team_part(i32 entry, i32 step, i32 part, i32 parts, i32 scratch) {
 
 EXPORT(run) i32 run(i32 entry, i32 first, i32 last) {
   came = 0;
-  if (first == last) return 0;
-  if (team.helpers) return team_run(entry, 0, PARTS) ? 0 : -6;
+  if (first == last) return last;
+  if (team.helpers) return team_run(entry, 0, PARTS) ? last : -6;
   team_part(entry, 0, 0, 1, 0);
-  return 0;
+  return last;
 }
 
 EXPORT(threads) i32 threads(i32 count) { return team_reset(count), 0; }

@@ -14,13 +14,14 @@ from onnx import GraphProto
 from onnx.defs import OpSchema
 
 from pyruntime.errors import ModelError, UnsupportedError
-from pyruntime.ir.conditions import less, signed
+from pyruntime.ir.conditions import Facts, less, signed
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime_converter.frontends.onnx import attributes
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened, openable
+from pyruntime_converter.frontends.onnx.bodies import Body
 
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
@@ -41,6 +42,11 @@ class NodeContext:
         opset: version of the operator's domain that the model imports.
         outputs: names of the outputs; "" for one that nothing reads.
         stated_outputs: how many outputs the node names, read or not.
+        stated_inputs: how many inputs it lists, absent ones too.
+        inline: converts a subgraph that is certain to run, in place of the node.
+        subgraph: converts one to a graph of its own, whose first inputs a function makes.
+        attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
+        counter: a new symbol for the iterations of a loop, whose number may be known.
     """
 
     def __init__(
@@ -56,13 +62,18 @@ class NodeContext:
         outputs: Sequence[str],
         used: Container[str],
         inline: Callable[[GraphProto], list[Value]],
+        subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value]]], Body],
+        attempt: Callable[[GraphProto, Facts], Body | None],
+        counter: Callable[[Dim | None], Dim],
         require: Callable[[Dim, str], None],
+        varies: Callable[[Dim], bool],
         assumptions: Assumptions,
     ) -> None:
         self.builder, self.op, self.name, self.opset = builder, op, name, opset
         self.outputs = tuple(o if o in used else "" for o in outputs)
-        self.stated_outputs = sum(map(bool, outputs))
-        self.inline, self._require, self._assumptions = inline, require, assumptions
+        self.stated_outputs, self.stated_inputs = sum(map(bool, outputs)), len(inputs)
+        self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
+        self._require, self._varies, self._assumptions = require, varies, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
         self._read: set[str] = set()
         self._inputs_read = 0
@@ -102,6 +113,8 @@ class NodeContext:
 
     def require(self, condition: Dim, reason: str) -> None:
         """Let inputs be refused for which a condition (0 or 1) does not hold."""
+        if self._varies(condition):
+            self.fail(f"{reason}, which changes between iterations")
         self._require(condition, f"{self.op} {self.name!r}: {reason}")
 
     def contents(self, value: Value) -> tuple[Dim, ...] | None:
@@ -111,12 +124,15 @@ class NodeContext:
             raise Unopened(inputs)
         return dims
 
-    def decide(self, condition: Dim) -> bool:
-        """Whether a condition (0 or 1) holds; where the sizes leave it open, as is assumed at present."""
-        outcome = condition if isinstance(condition, int) else self._assumptions.outcome(condition)
-        if outcome is None:
-            raise Undecided(condition, Origin(self.op, self.name))
-        return bool(outcome)
+    def decided(self, condition: Dim) -> bool | None:
+        """Whether a condition (0 or 1) holds, as known or assumed at present; None where that is open."""
+        return bool(condition) if isinstance(condition, int) else self._assumptions.outcome(condition)
+
+    def undecided(self, condition: Dim) -> NoReturn:
+        """Let the whole model be converted under either outcome of a condition."""
+        if self._varies(condition):
+            self.fail("which of its branches runs changes between iterations, and they give unlike results")
+        raise Undecided(condition, Origin(self.op, self.name))
 
     def known_ints(self, value: Value, what: str) -> tuple[int, ...]:
         """The elements of an integer tensor, all fixed. Raises UnsupportedError where they are not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.conditions import Facts
+from pyruntime.ir.dims import Dim, symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Value
 from pyruntime.ops.builder import Builder
@@ -27,6 +28,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
     Unopened,
     explore,
 )
+from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, NodeContext, handler_of
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
@@ -80,6 +82,7 @@ class _Importer:
         self._dims, self._assumptions = dims, assumptions
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
+        self._counters: set[str] = set()  # symbols that count iterations
         self._named: set[Value] = set()  # values that already have the name of something in the model
         self._nodes = 0
 
@@ -124,7 +127,7 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        symbols = Symbols(fed, self._dims)
+        symbols = self._symbols = Symbols(fed, self._dims)
         for value in fed:
             if value.type.WhichOneof("value") != "tensor_type":
                 kind = value.type.WhichOneof("value") or "untyped value"
@@ -147,6 +150,13 @@ class _Importer:
         bounds = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         array[:] = [symbols.element(value.name, i, bounds) for i in range(value.elements)]
         return array.reshape(tuple(int(str(d)) for d in value.shape))
+
+    def _counter(self, trip: Dim | None) -> Dim:
+        """A new symbol that counts the iterations of a loop, of which there are `trip`."""
+        most = max(trip - 1, 0) if isinstance(trip, int) else 2**31 - 1
+        made = self._symbols.fresh("step", (0, most))
+        self._counters |= symbols_of(made)
+        return made
 
     def _require(self, condition: Dim, reason: str) -> None:
         """Let inputs be refused for which a condition does not hold."""
@@ -250,7 +260,11 @@ class _Importer:
             outputs=node.output,
             used=used,
             inline=lambda graph: self._inline(graph, frame),
+            subgraph=lambda graph, inputs: self._subgraph(graph, frame, {}, inputs),
+            attempt=lambda graph, facts: self._attempt(graph, frame, facts),
+            counter=self._counter,
             require=self._require,
+            varies=lambda dim: not symbols_of(dim).isdisjoint(self._counters),
             assumptions=self._assumptions,
         )
         try:
@@ -331,6 +345,38 @@ class _Importer:
         self._weights(graph, scope)
         inner = replace(frame, scope=scope, depth=frame.depth + 1)
         return _values(self._body(graph.node, [v.name for v in graph.output], inner))
+
+    def _subgraph(
+        self, graph: GraphProto, frame: Frame, facts: Facts, inputs: Callable[[Builder], Sequence[Value]]
+    ) -> Body:
+        """Convert a subgraph to a graph of its own, whose first inputs are those that `inputs` makes."""
+        body = Body(Builder(Graph(graph.name or "body"), facts, self._builder))
+        outer, self._builder = self._builder, body.builder
+        try:
+            scope = Scope(frame.scope, body.capture)
+            given = inputs(body.builder)
+            if len(given) != len(graph.input):
+                raise ModelError(f"subgraph {graph.name!r} has {len(graph.input)} inputs, not {len(given)}")
+            for declared, value in zip(graph.input, given, strict=True):
+                scope.define(declared.name, self._bind(value))
+            self._weights(graph, scope)
+            inner = replace(frame, scope=scope, depth=frame.depth + 1)
+            body.graph.outputs = _values(self._body(graph.node, [v.name for v in graph.output], inner))
+        finally:
+            self._builder = outer
+        return body
+
+    def _attempt(self, graph: GraphProto, frame: Frame, facts: Facts) -> Body | None:
+        """A branch that some sizes lead to, converted for those; None where it has no meaning for them."""
+        noted = len(self._problems)
+        try:
+            return self._subgraph(graph, frame, facts, lambda _: ())
+        except (Blocked, Undecided, UnsupportedError, ModelError):
+            problems = self._problems[noted:]
+            if any(isinstance(p, LackingError) for p in problems):
+                raise Blocked from None
+            del self._problems[noted:]
+            return None
 
     def _survey(self, node: NodeProto, frame: Frame, depth: int = 0) -> None:
         """Note a node that could not be converted whatever its inputs are; its inputs are not known."""

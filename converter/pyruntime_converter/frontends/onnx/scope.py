@@ -23,10 +23,13 @@ Entry = Value | Gap
 
 
 class Scope:
-    """Names of one body; `outer` is the graph around a subgraph, whose names it may use."""
+    """Names of one body; `outer` is the graph around a subgraph, whose names it may use.
 
-    def __init__(self, outer: Scope | None = None) -> None:
-        self._outer = outer
+    What comes from there passes through `capture` where the subgraph is to be a graph of its own.
+    """
+
+    def __init__(self, outer: Scope | None = None, capture: Callable[[Value], Value] | None = None) -> None:
+        self._outer, self._capture = outer, capture
         self._entries: dict[str, Entry] = {}
         self._weights: dict[str, Callable[[], Value]] = {}
 
@@ -60,7 +63,8 @@ class Scope:
             return value
         if self._outer is None:
             raise ModelError(f"{name!r} is read, but nothing makes it")
-        return self._outer.get(name)
+        entry = self._outer.get(name)
+        return self._capture(entry) if self._capture and isinstance(entry, Value) else entry
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ class Symbols:
         """The symbol for an element of an input's contents."""
         return symbol(self._name(f"{name}\0{position}", f"{name}_{position}"), bounds)
 
+    def fresh(self, name: str, bounds: tuple[int, int]) -> Dim:
+        """A symbol that stands for nothing in the model."""
+        return symbol(str(self._symbol(f"{name}\0fresh{len(self._names)}", name)), bounds)
+
     def _dim(self, dim: TensorShapeProto.Dimension, name: str) -> Dim:
         if dim.HasField("dim_value") and dim.dim_value >= 0:
             return int(dim.dim_value)

@@ -147,7 +147,7 @@ class _Layer:
         finals = tuple(None if start is None else View(tensor, start, strides) for start in starts)
         initial = tuple(self.initial(s) for s in range(self.op.states))
         lengths = self.lengths()
-        self.low.program.calls.append(
+        self.low.program.steps.append(
             Recurrence(
                 name=self.low.call_name("recurrence", self.node.origin),
                 origins=(self.node.origin,),

@@ -1,21 +1,40 @@
-"""Control flow."""
+"""Control flow: If, Loop and Scan."""
 
 from __future__ import annotations
 
-from pyruntime.ir.conditions import truth
+import contextlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pyruntime.ir.conditions import pins, truth
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Value
+from pyruntime.ops.builder import Builder, dims_of
+from pyruntime.ops.definition import OpError
+from pyruntime_converter.frontends.onnx.bodies import Body, align
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+
+SHAPES_CHANGE = "Export with results of one shape, padded where need be."
 
 
 @handles("If")
 def conditional(ctx: NodeContext) -> list[Value]:
-    """The branch that a condition on constants and sizes chooses, in place of the node."""
+    """One of two branches: chosen now, when sizes are known, or by data."""
     then, otherwise = ctx.required("then_branch"), ctx.required("else_branch")
     condition = _condition(ctx, ctx.input())
     if condition is None:
-        ctx.fail("its condition is not known before the model runs", "Export with fixed input sizes.")
-    return ctx.inline(then if ctx.decide(condition) else otherwise)
+        branches = [ctx.subgraph(graph, lambda _: ()) for graph in (then, otherwise)]
+        return _branches(ctx, ctx.input(), None, branches)
+    outcome = ctx.decided(condition)
+    if outcome is not None:
+        return ctx.inline(then if outcome else otherwise)
+    tried = [ctx.attempt(g, pins(condition, h) or {}) for g, h in ((then, 1), (otherwise, 0))]
+    bodies = [b for b in tried if b is not None]
+    with contextlib.suppress(OpError):  # of results of unlike types: what follows is another model for each
+        if len(bodies) == len(tried):
+            return _branches(ctx, None, condition, bodies)
+    return ctx.undecided(condition)
 
 
 def _condition(ctx: NodeContext, value: Value) -> Dim | None:
@@ -26,3 +45,129 @@ def _condition(ctx: NodeContext, value: Value) -> Dim | None:
     if len(found) != 1:
         ctx.invalid(f"a condition of {len(found)} elements")
     return truth(found[0])
+
+
+def _branches(
+    ctx: NodeContext, value: Value | None, condition: Dim | None, bodies: Sequence[Body]
+) -> list[Value]:
+    taken = align(bodies)
+    _finish(bodies)
+    then, otherwise = (b.graph for b in bodies)
+    attrs = {"then_branch": then, "else_branch": otherwise, "condition": condition}
+    try:
+        return ctx.builder.emit("If", [value, *taken], attrs)
+    except OpError as error:
+        if condition is not None:
+            raise
+        ctx.fail(str(error), SHAPES_CHANGE)
+
+
+def _finish(bodies: Sequence[Body]) -> None:
+    """Let outputs that are dims be tensors."""
+    for body in bodies:
+        made = [body.builder.materialised(v) for v in body.graph.outputs]
+        body.graph.outputs = [v for v in made if v is not None]
+        body.graph.output_names = [v.name for v in body.graph.outputs]
+
+
+@handles("Loop")
+def loop(ctx: NodeContext) -> list[Value]:
+    """A body for a number of times, or while a condition holds."""
+    trip, condition = ctx.optional(0), ctx.optional(1)
+    initial = [ctx.input(i) for i in range(2, ctx.stated_inputs)]
+    trips = ctx.contents(trip) if trip else None
+    counter = ctx.counter(trips[0] if trips else None)
+
+    def inputs(builder: Builder) -> list[Value]:
+        carried = [builder.input(v.name, v.dtype, v.shape) for v in initial]
+        return [builder.dims(counter), builder.constant(np.array(True)), *carried]
+
+    body = ctx.subgraph(ctx.required("body"), inputs)
+    begins = _condition(ctx, condition) if condition else 1
+    attrs: dict[str, object] = {
+        "trip": trips[0] if trips else None,
+        "condition": begins,
+        "reverse": (False,) * (len(body.graph.outputs) - 1 - len(initial)),
+    }
+    going, *results = body.graph.outputs
+    known = dims_of(going)
+    body.graph.outputs = [going, *results] if known is None else results
+    attrs |= {"tested": known is None, "goes_on": 1 if known is None else truth(known[0])}
+    inputs_ = [None if trips else trip, condition if begins is None else None, *initial]
+    return _loop(ctx, body, inputs_, {**attrs, "counter": str(counter), "carried": len(initial)})
+
+
+def _loop(
+    ctx: NodeContext, body: Body, inputs: Sequence[Value | None], attrs: Mapping[str, object]
+) -> list[Value]:
+    taken = align([body])
+    _finish([body])
+    attrs = {**attrs, "body": body.graph}
+    try:
+        return ctx.builder.emit("Loop", [*inputs, *taken], attrs)
+    except OpError as error:
+        ctx.fail(str(error), SHAPES_CHANGE)
+
+
+@handles("Scan", since=9)
+def scan(ctx: NodeContext) -> list[Value]:
+    """A loop over slices of its last inputs, whose further results are put together."""
+    count = ctx.required("num_scan_inputs")
+    values = ctx.variadic()
+    initial, scanned = values[: len(values) - count], values[len(values) - count :]
+    axes = [ctx.axis(a, v.rank) for a, v in zip(_listed(ctx, "scan_input_axes", count), scanned, strict=True)]
+    backwards = _listed(ctx, "scan_input_directions", count)
+    lengths = {v.shape[a] for a, v in zip(axes, scanned, strict=True)}
+    if len(lengths) != 1:
+        ctx.fail(f"its inputs are scanned over axes of sizes {', '.join(map(str, lengths))}")
+    (length,) = lengths
+    counter = ctx.counter(length)
+    outer: list[Value] = []
+
+    def inputs(builder: Builder) -> list[Value]:
+        carried = [builder.input(v.name, v.dtype, v.shape) for v in initial]
+        slices = []
+        for value, axis, back in zip(scanned, axes, backwards, strict=True):
+            whole = builder.input(value.name, value.dtype, value.shape)
+            outer.append(value)
+            slices.append(_slice(builder, whole, axis, length - 1 - counter if back else counter))
+        return [*carried, *slices]
+
+    body = ctx.subgraph(ctx.required("body"), inputs)
+    stacks = len(body.graph.outputs) - len(initial)
+    reverse = tuple(map(bool, _listed(ctx, "scan_output_directions", stacks)))
+    attrs = {"trip": length, "counter": str(counter), "carried": len(initial), "reverse": reverse}
+    results = _loop(ctx, body, [None, None, *initial, *outer], attrs)
+    return [
+        *results[: len(initial)],
+        *(
+            _moved(ctx, value, ctx.axis(axis, value.rank))
+            for value, axis in zip(
+                results[len(initial) :], _listed(ctx, "scan_output_axes", stacks), strict=True
+            )
+        ),
+    ]
+
+
+def _listed(ctx: NodeContext, name: str, count: int) -> Sequence[int]:
+    """An attribute with one number for each of `count`, by default zeros."""
+    stated = ctx.attr(name) or (0,) * count
+    if len(stated) != count:
+        ctx.invalid(f"{name} has {len(stated)} elements, not {count}")
+    return tuple(stated)
+
+
+def _slice(builder: Builder, value: Value, axis: int, position: Dim) -> Value:
+    """One index of an axis, which goes."""
+    starts = tuple(position if a == axis else 0 for a in range(value.rank))
+    sizes = tuple(1 if a == axis else d for a, d in enumerate(value.shape))
+    part = builder.one("Slice", value, starts=starts, sizes=sizes, steps=(1,) * value.rank)
+    return builder.one("Reshape", part, shape=(*value.shape[:axis], *value.shape[axis + 1 :]))
+
+
+def _moved(ctx: NodeContext, value: Value, axis: int) -> Value:
+    """The first axis in another place."""
+    if axis == 0:
+        return value
+    rest = list(range(1, value.rank))
+    return ctx.one("Transpose", value, perm=(*rest[:axis], 0, *rest[axis:]))
