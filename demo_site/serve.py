@@ -36,9 +36,11 @@ class _Handler(SimpleHTTPRequestHandler):
         ".css": "text/css; charset=utf-8",
         ".html": "text/html; charset=utf-8",
         ".js": "text/javascript; charset=utf-8",
+        ".mjs": "text/javascript; charset=utf-8",
         ".json": "application/json",
         ".map": "application/json",
         ".png": "image/png",
+        ".py": "text/plain; charset=utf-8",
         ".wasm": "application/wasm",
         ".wgsl": "text/plain; charset=utf-8",
     }

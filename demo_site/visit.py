@@ -26,11 +26,17 @@ class Visit:
         browser: where to open it, in a context of its own; or the context.
         address: of the page.
         script: runs before the page's own.
+        ready: a selector of what is there when the page is ready.
         context: options of the new context.
     """
 
     def __init__(
-        self, browser: Browser | BrowserContext, address: str, script: str = "", **context: Any
+        self,
+        browser: Browser | BrowserContext,
+        address: str,
+        script: str = "",
+        ready: str = "html[data-ready]",
+        **context: Any,
     ) -> None:
         from playwright.sync_api import Browser
 
@@ -48,7 +54,7 @@ class Visit:
             self.page.add_init_script(script)
         answer = self.page.goto(address)
         self.headers = answer.headers if answer else {}
-        self.wait("html[data-ready]", "the page does not get ready")
+        self.wait(ready, "the page does not get ready")
 
     def wait(self, selector: str, failure: str) -> None:
         """Wait until an element is there. Raises DemoError with this failure and the trouble so far."""

@@ -23,7 +23,7 @@ from demo_site.visit import DESKTOP, HANDHELD, PHONE, READY, Visit
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
-DEVICES = {"wasm": "Wasm", "webgpu": "WebGPU"}
+DEVICES = {"wasm": "Wasm", "webgpu": "WebGPU", "python": "Python in Pyodide"}
 TOLERANCE = 1e-4  # of cosines, and of the vectors' numbers
 SHOWN = 8
 ASKED_IN_SOFTWARE = 3  # searches on WebGPU, each of which takes a second where it is software

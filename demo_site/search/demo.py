@@ -18,6 +18,7 @@ import pyruntime
 from demo_site.bundle import bundle
 from demo_site.checks import Checks
 from demo_site.demo import DemoError
+from demo_site.pyodide import copy_pyodide
 from demo_site.search.check import MOST_CODE, Expected, check_page
 from demo_site.search.corpus import Corpus, read_corpus
 from demo_site.search.embed import Vectors, embed, tokens
@@ -62,6 +63,7 @@ class Search:
         """
         folder = site / self.name
         shutil.copytree(WEB, folder)
+        wheel = copy_pyodide(site / "pyodide")
         bundle("@huggingface/tokenizers", folder / "tokenizer.js", ("Tokenizer",))
         queries = [*EXAMPLES, *MORE]
         with stages(console) as stage, tempfile.TemporaryDirectory() as scratch:
@@ -84,7 +86,7 @@ class Search:
         apart, same = _compare((own, asked), np.split(exact, [len(self._corpus.sentences)]))
         write_corpus(folder, self._corpus, own, places)
         sizes = code_sizes(site, folder)
-        facts = {"examples": list(EXAMPLES), "told": _told(sizes, apart, same, len(queries))}
+        facts = {"examples": list(EXAMPLES), "wheel": wheel, "told": _told(sizes, apart, same, len(queries))}
         (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
         console.print(_table(sizes))
         first = f"{same} of {len(queries)} searches have the same first result"

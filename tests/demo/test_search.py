@@ -167,6 +167,9 @@ def test_build_with_random_weights(tmp_path: Path) -> None:
         for row, vector in zip(rows, vectors, strict=True):
             (alone,) = session.run({"input_ids": np.array([row])})["sentence_embedding"]
             np.testing.assert_allclose(alone, vector, atol=1e-5)
-    assert json.loads((page / "facts.json").read_text())["examples"] == list(EXAMPLES)
+    facts = json.loads((page / "facts.json").read_text())
+    assert facts["examples"] == list(EXAMPLES)
+    assert (site / "pyodide" / facts["wheel"]).is_file()
+    assert (site / "pyodide" / "pyodide.asm.wasm").is_file()
     sizes = code_sizes(site, page)
     assert all(0 < sizes[device] <= most for device, most in MOST_CODE.items())

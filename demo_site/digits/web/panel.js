@@ -43,7 +43,7 @@ export class Panel {
     try {
       const onProgress = (loaded, total) =>
         this.#say(".status", `loading ${Math.round((100 * loaded) / Math.max(total, 1))} %`);
-      const session = await load(url, { device: this.device, onProgress });
+      const session = await load(url, { device: this.device, threads: 1, onProgress });
       await session.run({ image: { data: new Float32Array(64), shape: SHAPE } }); // the first run is the slowest
       this.#session = session;
       this.#say(".loaded", milliseconds(performance.now() - started));

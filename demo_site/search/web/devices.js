@@ -1,14 +1,14 @@
 // The card of devices: a switch that is also a table of how long each took, and all sentences again.
 import { embedAll } from "./embed_all.js";
 import { KINDS, threads } from "./engines.js";
-import { element, milliseconds, size } from "./format.js";
+import { element, milliseconds, showShare, size } from "./format.js";
 
 const SHOWN_RUNS = 15; // the time of a search is the median of so many
 
 export class Devices {
   #card;
   #corpus;
-  #changed;
+  #listener;
   #rows = {};
   #times = {};
   #loading = new AbortController();
@@ -20,11 +20,16 @@ export class Devices {
   /** Why the chosen kind cannot be used, if so. @type {Error | null} */
   error = null;
 
-  /** @param {HTMLElement} card @param {(engine: object | null) => void} changed called when an engine is ready or gone. */
-  constructor(card, corpus, changed) {
+  /**
+   * @param {HTMLElement} card
+   * @param {import("./corpus.js").Corpus} corpus
+   * @param {{changed: (engine: object | null) => void, loading: (told: string, share?: number) => void}} listener hears
+   *   when an engine is ready or gone, and how far loading is.
+   */
+  constructor(card, corpus, listener) {
     this.#card = card;
     this.#corpus = corpus;
-    this.#changed = changed;
+    this.#listener = listener;
     for (const [kind, told] of Object.entries(KINDS)) this.#add(kind, told);
     this.#find("#again").addEventListener("click", () => this.embedAll());
   }
@@ -38,10 +43,10 @@ export class Devices {
     Object.assign(this, { kind, engine: null, error: null });
     this.#rows[kind].querySelector("input").checked = true;
     this.#card.className = `card runs ${kind}`;
-    this.#find("#python").hidden = kind !== "python";
+    this.#showProgram(kind === "python");
     this.#find("#again").disabled = true;
     this.#say("#outcome", "");
-    this.#changed(null);
+    this.#listener.changed(null);
     const started = performance.now();
     try {
       const engine = await KINDS[kind].open((...told) => signal.aborted || this.#progress(...told), signal);
@@ -53,7 +58,7 @@ export class Devices {
       this.#say("#status", engine.told);
       this.#bar(1);
       this.#find("#again").disabled = false;
-      this.#changed(engine);
+      this.#listener.changed(engine);
     } catch (error) {
       if (!signal.aborted) this.#fail(error);
     }
@@ -102,7 +107,7 @@ export class Devices {
     const input = element("input", { type: "radio", name: "device", value: kind });
     input.addEventListener("change", () => this.choose(kind));
     const what = element("span", { text: name }, element("small", { text: about }));
-    if (kind === "threads") what.querySelector("small").textContent = `${threads()} on the processor`;
+    if (kind === "threads") what.querySelector("small").textContent = `on the processor, ${threads()} threads`;
     const cells = ["ready", "search", "sentence"].map((of) => element("td", { class: of, text: "–" }));
     const head = element("th", { scope: "row" }, element("label", {}, input, what));
     this.#rows[kind] = element("tr", { class: kind }, head, ...cells);
@@ -114,17 +119,22 @@ export class Devices {
     });
   }
 
-  #progress(loaded, total, doing) {
-    if (!total) {
-      this.#find("#progress").removeAttribute("value");
-      return this.#say("#status", `${doing ?? "loading"} …`);
-    }
-    this.#bar(loaded / total);
-    this.#say("#status", `loading the model: ${size(loaded)} of ${size(total)}`);
+  async #showProgram(wanted) {
+    this.#find("#python").hidden = !wanted;
+    const code = this.#find("#python code");
+    if (wanted && !code.textContent) code.textContent = await (await import("./python.js")).program();
   }
 
+  #progress(loaded, total, doing) {
+    const told = total ? `Loading the model: ${size(loaded)} of ${size(total)}` : `${doing} …`;
+    this.#bar(total && loaded / total);
+    this.#say("#status", told);
+    this.#listener.loading(told, total && loaded / total);
+  }
+
+  /** Fills the bar; without a share it only moves. */
   #bar(share) {
-    this.#find("#progress").value = share;
+    showShare(this.#find("#progress"), share);
   }
 
   #fail(error) {
@@ -135,7 +145,7 @@ export class Devices {
     this.#card.classList.add("failed");
     this.#find("#again").disabled = true;
     this.#say("#status", `Not available: ${error.message}${error.code ? ` (${error.code})` : ""}`);
-    this.#changed(null);
+    this.#listener.changed(null);
   }
 
   #cell(kind, of, text) {

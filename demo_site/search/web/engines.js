@@ -1,6 +1,6 @@
 // The ways to run the model. Each loads the pack and turns sentences into vectors of unit length.
 import { load } from "../js/pyruntime.js";
-import { encode, makeTokenizer } from "./tokens.js";
+import { feedsOf, makeTokenizer } from "./tokens.js";
 
 export const PACK = "minilm.pack/";
 const OUTPUT = "sentence_embedding";
@@ -33,7 +33,7 @@ export const KINDS = {
     name: "Wasm",
     about: "on the processor, one thread",
     missing: async () => "",
-    open: (progress, signal) => openNative({ device: "wasm" }, progress, signal),
+    open: (progress, signal) => openNative({ device: "wasm", threads: 1 }, progress, signal),
   },
   threads: {
     name: "Wasm with threads",
@@ -43,6 +43,12 @@ export const KINDS = {
       return navigator.hardwareConcurrency === 1 ? "this processor has one core" : "";
     },
     open: (progress, signal) => openNative({ device: "wasm", threads: threads() }, progress, signal),
+  },
+  python: {
+    name: "Python",
+    about: "in Pyodide, on the processor",
+    missing: async () => "",
+    open: async (progress, signal) => (await import("./python.js")).openPython(progress, signal),
   },
 };
 
@@ -56,8 +62,8 @@ export async function preferred() {
 async function openNative(options, progress, signal) {
   const session = await load(PACK, { ...options, cache: true, onProgress: progress, signal });
   try {
-    const tokenizer = makeTokenizer(await session.asset("tokenizer.json", { signal }));
-    return new Native(session, tokenizer, await describe(session));
+    const vocabulary = new TextDecoder().decode(await session.asset("tokenizer.json", { signal }));
+    return new Native(session, makeTokenizer(vocabulary), await describe(session));
   } catch (error) {
     session.dispose();
     throw error;
@@ -66,19 +72,17 @@ async function openNative(options, progress, signal) {
 
 class Native {
   #session;
-  #tokenizer;
+  #tokenize;
 
-  constructor(session, tokenizer, told) {
+  constructor(session, tokenize, told) {
     this.#session = session;
-    this.#tokenizer = tokenizer;
+    this.#tokenize = tokenize;
     this.told = told;
     this.report = session.report;
   }
 
   async embed(texts) {
-    const { ids, mask, shape } = encode(this.#tokenizer, texts);
-    const feeds = { input_ids: { data: ids, shape }, attention_mask: { data: mask, shape } };
-    const made = await this.#session.run(feeds, { outputs: [OUTPUT] });
+    const made = await this.#session.run(feedsOf(this.#tokenize(texts)), { outputs: [OUTPUT] });
     return made[OUTPUT].data;
   }
 

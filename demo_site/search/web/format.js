@@ -21,3 +21,9 @@ export function element(tag, { text, ...attributes } = {}, ...children) {
   made.append(...children);
   return made;
 }
+
+/** Fills a bar as far as a share; without one it only moves. */
+export function showShare(bar, share) {
+  if (share === undefined) bar.removeAttribute("value");
+  else bar.value = share;
+}

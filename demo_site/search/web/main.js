@@ -3,7 +3,7 @@ import { loadedBytes, showBytes } from "./bytes.js";
 import { Corpus } from "./corpus.js";
 import { Devices } from "./devices.js";
 import { KINDS, preferred } from "./engines.js";
-import { element, milliseconds } from "./format.js";
+import { element, milliseconds, showShare } from "./format.js";
 import { MeaningMap } from "./map.js";
 import { Newest } from "./newest.js";
 import { Results, SHOWN } from "./results.js";
@@ -15,15 +15,7 @@ const asked = new URLSearchParams(location.search);
 const [corpus, facts] = await Promise.all([Corpus.fetch(), fetch("facts.json").then((answer) => answer.json())]);
 const results = new Results(find("results"), corpus, search);
 const map = new MeaningMap(find("map"), corpus, search);
-const devices = new Devices(document.querySelector(".runs"), corpus, async (engine) => {
-  remember();
-  ask();
-  bytes = [];
-  if (!engine) return;
-  const rows = await loadedBytes(engine.report);
-  if (engine !== devices.engine) return;
-  showBytes(find("bytes").tBodies[0], (bytes = rows));
-});
+const devices = new Devices(document.querySelector(".runs"), corpus, { changed, loading });
 const query = find("query");
 let shown = { query: "", results: [] }; // what is to be seen
 let pause = 0;
@@ -45,6 +37,30 @@ const newest = new Newest(async (text) => {
     if (engine === devices.engine) devices.failed(error);
   }
 });
+
+/** Another device is ready, or the last one gone. */
+async function changed(engine) {
+  remember();
+  ask();
+  bytes = [];
+  find("loading").hidden = true;
+  if (!engine) return hint(devices.error ? "This device cannot be used: choose another one." : "");
+  hint("Type a few words, or choose an example.");
+  const rows = await loadedBytes(engine.report);
+  if (engine !== devices.engine) return;
+  showBytes(find("bytes").tBodies[0], (bytes = rows));
+}
+
+/** The model is on its way. */
+function loading(told, share) {
+  hint(told);
+  find("loading").hidden = false;
+  showShare(find("loading"), share);
+}
+
+function hint(told) {
+  find("hint").firstElementChild.textContent = told;
+}
 
 /** Searches for what stands in the box. */
 function ask() {

@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, MARGIN] = [600, 400, 16];
 const SHARP = 0.04; // how much less similar a sentence may be and still pull
 const LINES = 5;
-const LETTER = 5.3; // half a letter's width, and
+const LETTER = 5.8; // half a letter's width, and
 const LINE = 21; // a line's height, where the map is small and its letters large
 const STAR = "M0-11 3-3.5 11 0 3 3.5 0 11-3 3.5-11 0-3-3.5Z";
 

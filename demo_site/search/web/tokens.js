@@ -1,23 +1,22 @@
 // Sentences to the model's inputs: token numbers, and a mask where shorter ones are filled up.
 import { Tokenizer } from "./tokenizer.js"; // @huggingface/tokenizers, bundled by the build
 
-/** @param {Uint8Array} json the pack's tokenizer.json. */
-export function makeTokenizer(json) {
-  return new Tokenizer(JSON.parse(new TextDecoder().decode(json)), {});
+/**
+ * @param {string} vocabulary the pack's tokenizer.json.
+ * @returns {(texts: string[]) => number[][]} gives the token numbers of each text.
+ */
+export function makeTokenizer(vocabulary) {
+  const tokenizer = new Tokenizer(JSON.parse(vocabulary), {});
+  return (texts) => texts.map((text) => tokenizer.encode(text).ids);
 }
 
-/**
- * The tokens of several texts, each row filled up with 0 to the longest.
- *
- * @returns {{ids: Int32Array, mask: Int32Array, shape: [number, number]}}
- */
-export function encode(tokenizer, texts) {
-  const rows = texts.map((text) => tokenizer.encode(text).ids);
-  const longest = Math.max(...rows.map(({ length }) => length));
-  const [ids, mask] = [new Int32Array(rows.length * longest), new Int32Array(rows.length * longest)];
+/** The model's inputs for rows of token numbers, each filled up with 0 to the longest. */
+export function feedsOf(rows) {
+  const shape = [rows.length, Math.max(...rows.map(({ length }) => length))];
+  const [ids, mask] = [new Int32Array(shape[0] * shape[1]), new Int32Array(shape[0] * shape[1])];
   rows.forEach((row, i) => {
-    ids.set(row, i * longest);
-    mask.fill(1, i * longest, i * longest + row.length);
+    ids.set(row, i * shape[1]);
+    mask.fill(1, i * shape[1], i * shape[1] + row.length);
   });
-  return { ids, mask, shape: [rows.length, longest] };
+  return { input_ids: { data: ids, shape }, attention_mask: { data: mask, shape } };
 }
