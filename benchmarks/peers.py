@@ -1,6 +1,7 @@
 """A model in Chromium on pyruntime and on its peers, in turns on one page: times, bytes and differences.
 
-python -m benchmarks.peers MODEL.onnx [--device wasm|webgpu] [--rounds 20] [--runs 5] [--symbol batch=1]
+python -m benchmarks.peers MODEL.onnx [--device wasm|webgpu] [--rounds 20] [--runs 5]
+    [--symbol batch=1] [--feeds FILE.npz]
 
 Peers come from npm as benchmarks/package-lock.json says. Wasm runs on one thread everywhere.
 """
@@ -114,6 +115,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=5, help="runs of an engine before the next has its turn")
     parser.add_argument("--symbol", action="append", default=[], metavar="NAME=SIZE")
+    parser.add_argument(
+        "--feeds", type=Path, metavar="FILE.npz", help="inputs by name, instead of random ones"
+    )
     options = parser.parse_args()
     symbols = {name: int(size) for name, size in (text.split("=") for text in options.symbol)}
     console = Console()
@@ -121,7 +125,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pack = Path(folder) / "model.pack"
         pyruntime.convert(options.model, pack)
-        results = race(options.model.resolve(), pack, random_feeds(pack, symbols), options)
+        feeds = dict(np.load(options.feeds)) if options.feeds else random_feeds(pack, symbols)
+        results = race(options.model.resolve(), pack, feeds, options)
     ours = results[0]
     table = Table(title=f"{options.model.stem} on {options.device}, Chromium", title_justify="left")
     for heading in (

@@ -26,7 +26,7 @@ UNARY: dict[str, tuple[Callable[[Array], Array], float]] = {
     "exp": (np.exp, 1),
     "log": (np.log, 1),
     "tanh": (np.tanh, 2),
-    "erf": (np.vectorize(math.erf, otypes=[np.float64]), 2),
+    "erf": (np.vectorize(math.erf, otypes=[np.float64]), 6),
     "sin": (np.sin, 2),
     "cos": (np.cos, 2),
     "tan": (np.tan, 3),

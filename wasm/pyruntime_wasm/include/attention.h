@@ -17,6 +17,21 @@ typedef struct {
   int32_t sum_row;
 } Softmax;
 
+// exp(x) for x <= 0 to 1 ulp; zero where the result would be subnormal
+INLINE f32x4 attention_exp(f32x4 x) {
+  f32x4 c = f32x4_max(x, F(-87.3f));
+  f32x4 n = wasm_f32x4_nearest(wasm_f32x4_mul(c, K(1.44269504f)));
+  f32x4 r = f32x4_fnma(n, K(0.693359375f), c);
+  r = f32x4_fnma(n, K(-2.12194440e-4f), r);
+  f32x4 p = f32x4_fma(r, K(1.381314476e-03f), K(8.369418792e-03f));
+  p = f32x4_fma(r, p, K(4.166845605e-02f));
+  p = f32x4_fma(r, p, K(1.666651517e-01f));
+  p = f32x4_fma(r, p, K(4.999999404e-01f));
+  p = f32x4_add(f32x4_fma(wasm_f32x4_mul(r, r), p, r), K(1.0f));
+  p = wasm_i32x4_add(p, wasm_i32x4_shl(wasm_i32x4_trunc_sat_f32x4(n), 23));
+  return wasm_v128_andnot(p, wasm_f32x4_lt(x, F(-87.3f)));
+}
+
 // Weights of one more block of keys, and what was summed before on the same scale.
 SHARED void attention_softmax(const Softmax *s) {
   for (int32_t i = 0; i < s->rows; i++) {
@@ -25,11 +40,11 @@ SHARED void attention_softmax(const Softmax *s) {
     f32x4 most = f32x4_max(f32x4_max(before, f32x4_splat(s->block_most[i])), f32x4_splat(ATTENTION_LEAST));
     f32x4 total = f32x4_splat(0);
     COMPACT_LOOP for (int32_t j = 0; j < s->columns; j += 4) {
-      f32x4 weight = f32x4_exp(f32x4_sub(f32x4_load(score + j), most));
+      f32x4 weight = attention_exp(f32x4_sub(f32x4_load(score + j), most));
       f32x4_store(score + j, weight);
       total = f32x4_add(total, weight);
     }
-    f32x4 scale = f32x4_exp(f32x4_sub(f32x4_max(before, f32x4_splat(ATTENTION_LEAST)), most));
+    f32x4 scale = attention_exp(f32x4_sub(f32x4_max(before, f32x4_splat(ATTENTION_LEAST)), most));
     s->most[i] = f32x4_first(most);
     s->total[i] = f32x4_first(scale) * s->total[i] + f32x4_horizontal_add(total);
     COMPACT_LOOP for (int32_t j = 0; j < s->sum_row; j += 4)

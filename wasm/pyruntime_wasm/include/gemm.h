@@ -1,4 +1,4 @@
-// f32 matrix multiplication: tiles of up to 4 rows and 8 columns that matmul and convolutions share.
+// f32 matrix multiplication: tiles of up to 6 rows and 8 columns that structured kernels share.
 //
 // The left matrix is given by a pointer per row and a list of taps: element (i, t * depth + j) is
 // rows[i][taps[t] + j]. So one tile serves plain matrices (one tap) and convolutions (a tap for each row
@@ -10,7 +10,15 @@
 
 // one copy per module, whichever units use it
 #define SHARED __attribute__((weak, noinline))
-#define GEMM_DEPTH 256  // products that a tile sums in one call: its panel's part, 8 KiB, stays in L1
+#define GEMM_DEPTH 512  // products that a tile sums in one call: its panel's part, 16 KiB, stays in L1
+
+// Rows of a whole tile. With fused multiply-adds the sums of 6 rows, two vectors of b and one of a take 15 of
+// the 16 registers that x86 has; products that are rounded apart from their sum need one more.
+#ifdef __wasm_relaxed_simd__
+#define GEMM_ROWS 6
+#else
+#define GEMM_ROWS 4
+#endif
 
 typedef struct {
   const float *const *rows;
@@ -29,7 +37,7 @@ typedef struct {
 // alternate k keep the pipeline of the multiplier full where rows are few.
 #define GEMM_SUM(ROWS, PHASES, B_ROW)                                                                 \
   do {                                                                                                \
-    enum { STEP = PHASES > 2 ? PHASES : 2 };                                                          \
+    enum { STEP = PHASES };                                                                           \
     const float *a[ROWS];                                                                             \
     int32_t tap = first + *taps++, k = depth;                                                         \
     for (int i = 0; i < ROWS; i++) a[i] = rows[i] + tap;                                              \
@@ -73,18 +81,20 @@ typedef struct {
       }                                                                                               \
   }
 
-GEMM_TILE(gemm_tile_1, 1, 4, 8)
-GEMM_TILE(gemm_tile_2, 2, 2, 8)
-GEMM_TILE(gemm_tile_3, 3, 1, 8)
-GEMM_TILE(gemm_tile_4, 4, 1, 8)
-GEMM_TILE(gemm_direct_1, 1, 4, b_row)
-GEMM_TILE(gemm_direct_2, 2, 2, b_row)
-GEMM_TILE(gemm_direct_3, 3, 1, b_row)
-GEMM_TILE(gemm_direct_4, 4, 1, b_row)
+#define GEMM_TILES(NAME, B_ROW)                                                                       \
+  GEMM_TILE(NAME##_1, 1, 4, B_ROW)                                                                    \
+  GEMM_TILE(NAME##_2, 2, 2, B_ROW)                                                                    \
+  GEMM_TILE(NAME##_3, 3, 1, B_ROW)                                                                    \
+  GEMM_TILE(NAME##_4, 4, 1, B_ROW)                                                                    \
+  GEMM_TILE(NAME##_5, 5, 1, B_ROW)                                                                    \
+  GEMM_TILE(NAME##_whole, GEMM_ROWS, 1, B_ROW)
+GEMM_TILES(gemm_tile, 8)
+GEMM_TILES(gemm_direct, b_row)
 
 // A block: all panels, all rows, the depth in pieces that fit L1.
+#define GEMM_CALL(TILE) TILE(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j)
 #define GEMM_BLOCK(NAME, TILE)                                                                        \
-  SHARED void NAME(const Gemm *g) {                                                                 \
+  SHARED void NAME(const Gemm *g) {                                                                   \
     int32_t whole = g->depth, taps;                                                                   \
     int32_t together = whole > 0 && whole < GEMM_DEPTH ? GEMM_DEPTH / whole : 1;                      \
     for (int32_t t = 0; t < g->tap_count; t += taps) {                                                \
@@ -97,11 +107,15 @@ GEMM_TILE(gemm_direct_4, 4, 1, b_row)
           const float *const *rows = g->rows;                                                         \
           float *c = g->c + 8 * p;                                                                    \
           int32_t left = g->row_count;                                                                \
-          for (; left >= 4; left -= 4, rows += 4, c += 4 * c_row)                                     \
-            TILE##_4(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);                \
-          if (left == 3) TILE##_3(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);   \
-          if (left == 2) TILE##_2(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);   \
-          if (left == 1) TILE##_1(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j);   \
+          for (; left >= GEMM_ROWS; left -= GEMM_ROWS, rows += GEMM_ROWS, c += GEMM_ROWS * c_row)     \
+            GEMM_CALL(TILE##_whole);                                                                  \
+          switch (left) {                                                                             \
+            case 5: GEMM_CALL(TILE##_5); break;                                                       \
+            case 4: GEMM_CALL(TILE##_4); break;                                                       \
+            case 3: GEMM_CALL(TILE##_3); break;                                                       \
+            case 2: GEMM_CALL(TILE##_2); break;                                                       \
+            case 1: GEMM_CALL(TILE##_1); break;                                                       \
+          }                                                                                           \
         }                                                                                             \
         j += GEMM_DEPTH;                                                                              \
       } while (j < whole);                                                                            \
