@@ -37,7 +37,7 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
     return Entry(
         name,
         [symbols[s] for s in program.symbols],
-        [_spec(v.name, v, graph.defaults.get(v.name)) for v in inputs],
+        [_spec(v.name, v, graph.defaults.get(v.name), graph.ranges.get(v.name)) for v in inputs],
         outputs,
         tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints),
         tuple(carried),
@@ -58,5 +58,7 @@ def kept(states: PackStates, numbers: Mapping[Tensor, int]) -> tuple[State, ...]
     )
 
 
-def _spec(name: str, value: Value, default: float | int | None = None) -> Spec:
-    return Spec(name, value.dtype, [to_rpn(d) for d in value.shape], default)
+def _spec(
+    name: str, value: Value, default: float | int | None = None, within: tuple[int, int] | None = None
+) -> Spec:
+    return Spec(name, value.dtype, [to_rpn(d) for d in value.shape], default, within)

@@ -47,7 +47,8 @@ const dim = expected<Dim>("an integer, a symbol or a list of them and of operato
   (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
 );
 
-const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim), default: optional(number) });
+const within = tuple<[number, number]>(number, number);
+const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim), default: optional(number), within: optional(within) });
 
 const checkEntry = object<Entry>({
   name: text,

@@ -94,6 +94,8 @@ export interface StoredSpec {
   readonly dtype: DType;
   readonly shape: readonly Dim[];
   readonly default?: number | undefined;
+  /** The least and the largest integer that an input takes. */
+  readonly within?: readonly [number, number] | undefined;
 }
 
 /** A symbol of an entry, bound by a size of one of its inputs, or by an element of its contents. */
@@ -172,7 +174,9 @@ export function bindFeeds(
         throw mismatch(spec, `shape ${describe(publicSpec(spec).shape)}${symbolic}`, `shape ${describe(feed.shape)}`);
       }
     });
-    return bytesOf(spec, feed);
+    const bytes = bytesOf(spec, feed);
+    checkWithin(spec, feed.data);
+    return bytes;
   });
   for (const { name, input, element } of symbols) {
     if (element !== undefined) values[name] = elementOf(specs[input]!, inputs[input]!, element);
@@ -200,6 +204,14 @@ function filled({ dtype, shape, default: value }: StoredSpec, values: Symbols): 
   const element = row.list ? BigInt(value!) : bits ? narrowHalf(Float32Array.of(value!))[0] : value;
   (array as { fill(element: unknown): void }).fill(element);
   return new Uint8Array(array.buffer as ArrayBuffer);
+}
+
+function checkWithin({ name, within }: StoredSpec, data: Feed["data"]): void {
+  if (!within) return;
+  const [low, high] = within;
+  const strange = (data as (number | bigint)[]).find((value) => value < low || value > high);
+  if (strange !== undefined)
+    throw new InputError(`input ${JSON.stringify(name)} takes integers from ${low} to ${high}, got ${strange}`);
 }
 
 const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =>

@@ -66,11 +66,16 @@ function entryHolds(entry: Entry, at: string): void {
   distinct(entry.symbols, `${at}.symbols`);
   for (const key of ["inputs", "outputs"] as const) {
     distinct(entry[key], `${at}.${key}`);
-    entry[key].forEach(({ dtype, shape, default: value }, i) => {
+    entry[key].forEach(({ dtype, shape, default: value, within }, i) => {
       dimsAt(`${at}.${key}[${i}].shape`, entry, ...shape);
       if (shape.some((dim) => (dim as number) < 0)) fail(`${at}.${key}[${i}].shape`, "a size is negative");
       if (value !== undefined && (key === "outputs" || !holds(dtype, value)))
         fail(`${at}.${key}[${i}].default`, `${value} is no ${dtype} of an input`);
+      if (!within) return;
+      const [low, high] = within;
+      const integers = !dtype.startsWith("float") && holds(dtype, low) && holds(dtype, high);
+      if (key === "outputs" || !integers || (value ?? low) < low || (value ?? low) > high || low > high)
+        fail(`${at}.${key}[${i}].within`, `${low} to ${high} are no integers of an input of ${dtype}`);
     });
   }
 }

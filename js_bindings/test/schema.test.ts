@@ -154,6 +154,18 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
   "a default below its dtype": ["entries[0].inputs[1].default: ", (m) => (m.entries[0]!.inputs[1]!.default = -1)],
   "a default that is no integer": ["entries[0].inputs[1].default: ", (m) => (m.entries[0]!.inputs[1]!.default = 0.5)],
   "a default that is no number": ["entries[0].inputs[1].default: ", (m) => (m.entries[0]!.inputs[1]!.default = true)],
+  "integers of a float": [
+    "entries[0].inputs[0].within: ",
+    (m) => Object.assign(m.entries[0]!.inputs[0]!, { within: [0, 1] }),
+  ],
+  "integers past their dtype": [
+    "entries[0].inputs[1].within: ",
+    (m) => Object.assign(m.entries[0]!.inputs[1]!, { within: [0, 256] }),
+  ],
+  "a default past the integers": [
+    "entries[0].inputs[1].within: ",
+    (m) => Object.assign(m.entries[0]!.inputs[1]!, { within: [0, 254] }),
+  ],
   "an asset twice": ["assets[1].name: ", (m) => (m.assets[1]!.name = "words.txt")],
   "an asset in another folder": ["assets[0].file: ", (m) => (m.assets[0]!.file = "../words.txt")],
   "an asset without a hash": ["assets[0].sha256: ", (m) => (m.assets[0]!.sha256 = "")],

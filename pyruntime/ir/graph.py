@@ -115,7 +115,8 @@ class State:
 class Graph:
     """A program: inputs, outputs and nodes in an order in which they can run.
 
-    `defaults` holds what every element of an input is where the input is not fed, by the input's name.
+    `defaults` holds what every element of an input is where the input is not fed, by the input's name, and
+    `ranges` the least and the largest value that an integer input takes.
     Inputs and outputs that are a state's stand among the others; rewrites keep all positions.
     """
 
@@ -126,6 +127,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
     defaults: dict[str, float | int | bool] = field(default_factory=dict)
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
     states: list[State] = field(default_factory=list)
 
     def uses(self) -> dict[Value, list[Node]]:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from pyruntime.errors import PackError, PackVersionError
 from pyruntime.ir.dtypes import DType
 from pyruntime.pack.decode import (
+    MAX_INTEGER,
     Invalid,
     anything,
     array,
@@ -57,6 +58,7 @@ _SYMBOL = text("a symbol's name", is_symbol)
 _NAME = text()
 _LABEL = text("a non-empty name", bool)
 _COUNT = integer()
+_INTEGER = integer(-MAX_INTEGER)
 _GPU_DTYPE = choice("float32", "int32", "uint32")
 _DTYPES = {d.value: d for d in DType}
 
@@ -119,12 +121,17 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Spec:
-    """An input or output as the user sees it; an input with a `default` is filled with it when not fed."""
+    """An input or output as the user sees it.
+
+    An input with a `default` is filled with it when not fed; one with `within` takes integers from the first
+    to the second alone.
+    """
 
     name: str = item(_LABEL)
     dtype: DType = item(_dtype)
     shape: Sequence[Expression] = item(array(_expression))
     default: float | int | None = item(_number, default=None)
+    within: Sequence[int] | None = item(array(_INTEGER, exactly=2), default=None)
 
 
 @dataclass(frozen=True)

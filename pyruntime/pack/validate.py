@@ -117,6 +117,8 @@ def _entry(entry: Entry, states: Sequence[State], path: str) -> None:
                 raise _wrong(
                     f"{path}.{label}[{i}].default", f"{spec.default} is no {spec.dtype!r} of an input"
                 )
+            if spec.within is not None:
+                _within(spec, spec.within, label == "inputs", f"{path}.{label}[{i}].within")
     for i, symbol in enumerate(entry.symbols):
         where = f"{path}.symbols[{i}]"
         if (symbol.input is None) == (symbol.state is None):
@@ -149,6 +151,14 @@ def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
     assert symbol.element is not None
     if symbol.element >= math.prod(sizes):
         raise _wrong(f"{path}.element", f"{symbol.element} is past the end of {math.prod(sizes)}")
+
+
+def _within(spec: Spec, within: Sequence[int], fed: bool, path: str) -> None:
+    """What an integer input takes, its default included."""
+    low, high = within
+    holds = not spec.dtype.is_float and _holds(spec.dtype, low) and _holds(spec.dtype, high)
+    if not fed or not holds or not low <= (low if spec.default is None else spec.default) <= high:
+        raise _wrong(path, f"{low} to {high} are no integers of an input of {spec.dtype!r}")
 
 
 def _holds(dtype: DType, number: float | int) -> bool:

@@ -84,6 +84,8 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
             raise _mismatch(
                 spec, tensor, f"axis {axis} must be {expected[axis]}{_because(spec, axis, symbols)}"
             )
+        if spec.within is not None:
+            _check_within(tensor, spec, *spec.within)
     for symbol in entry.symbols:
         if symbol.input is not None and symbol.element is not None:
             symbols[symbol.name] = _element(inputs[symbol.input], symbol.element)
@@ -92,6 +94,13 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
         if not size_of(constraint.value, values):
             raise InputError(f"{constraint.reason}; given {told(symbols)}")
     return Bound(inputs, {s.name: symbols[s.name] for s in entry.symbols})
+
+
+def _check_within(tensor: Tensor, spec: Spec, low: int, high: int) -> None:
+    elements: memoryview[int] = tensor.data.cast(FORMATS[spec.dtype])  # type: ignore[call-overload]  # a Literal there
+    if elements and not (low <= min(elements) and max(elements) <= high):
+        strange = next(e for e in elements if not low <= e <= high)
+        raise InputError(f"input {spec.name!r} takes integers from {low} to {high}, got {strange}")
 
 
 def _element(tensor: Tensor, position: int) -> int:

@@ -75,15 +75,21 @@ def test_assets(page: Page, server: Server, folder: Path) -> None:
     assert sum("tokenizer" in path for path in server.requests) == 1
 
 
-def test_too_long_a_sequence(page: Page, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [([1] * 20, "19 positions"), ([1, 25], "takes integers from 0 to 24, got 25"), ([-1], "got -1")],
+)
+def test_refusals(page: Page, folder: Path, ids: list[int], message: str) -> None:
+    """Sequences past the positions, tokens past the vocabulary."""
     error = page.evaluate(
-        """() => harness.caught(async () => {
+        """(ids) => harness.caught(async () => {
           const session = await harness.load("/other/bert/", { device: "wasm" });
-          await session.run({ input_ids: { data: Array(20).fill(1), shape: [1, 20] } });
-        })"""
+          await session.run({ input_ids: { data: ids, shape: [1, ids.length] } });
+        })""",
+        ids,
     )
     assert error["code"] == "input"
-    assert "19 positions" in error["message"]
+    assert message in error["message"]
 
 
 @pytest.mark.shared

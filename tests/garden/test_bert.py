@@ -169,6 +169,19 @@ def test_a_sequence_past_the_positions_is_refused(converted: Path, device: Devic
         )
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_tokens_past_the_vocabulary_are_refused(converted: Path, device: Device) -> None:
+    last = Sizes().vocabulary - 1
+    with pyruntime.load(converted / "pack", device=device) as session:
+        for strange in (-1, last + 1):
+            with pytest.raises(
+                InputError, match=f"'input_ids' takes integers from 0 to {last}, got {strange}"
+            ):
+                session.run({"input_ids": np.array([[0, strange]])})
+        with pytest.raises(InputError, match="'token_type_ids' takes integers from 0 to 1, got 2"):
+            session.run({"input_ids": [[0, last]], "token_type_ids": [[0, 2]]})
+
+
 @pytest.mark.parametrize("archive", [False, True])
 def test_the_tokenizer_travels_in_the_pack(converted: Path, tmp_path: Path, archive: bool) -> None:
     pack = converted / "pack"

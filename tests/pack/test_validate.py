@@ -104,6 +104,14 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["entries"][1]["inputs"][1].update(default=True),
         "entries[1].inputs[1].default: expected a number, got True",
     ),
+    "integers of a float": (
+        lambda m: m["entries"][1]["inputs"][1].update(within=[0, 1]),
+        "entries[1].inputs[1].within: 0 to 1 are no integers of an input of float32",
+    ),
+    "three integers": (
+        lambda m: m["entries"][1]["inputs"][1].update(within=[0, 1, 2]),
+        "entries[1].inputs[1].within: expected 2 elements, got 3",
+    ),
     "two assets of one name": (
         lambda m: m["assets"][1].update(name="words.txt"),
         "assets[1].name: 'words.txt' is there twice",

@@ -58,6 +58,20 @@ def test_inputs_that_are_not_fed_are_filled() -> None:
     assert bytes(half.data) == b"\0\1"
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "uint64"])
+def test_integers_past_what_an_input_takes(dtype: str) -> None:
+    within = (2, 100) if dtype.startswith("u") else (-2, 100)
+    spec = Spec("ids", DType(dtype), ("n",), default=3, within=within)
+    entry = Entry("main", (Symbol("n", 0, 0),), (Spec("x", DType.F32, ("n",)), spec), ())
+    x = np.zeros(3, np.float32)
+    for good in ([*within, 5], np.array([*within, 5], dtype)):
+        assert bind(entry, {"x": x, "ids": good}).inputs[1].shape == (3,)
+    assert bytes(bind(entry, {"x": x}).inputs[1].data) == np.full(3, 3, dtype).tobytes()
+    for bad in (within[0] - 1, within[1] + 1):
+        with pytest.raises(InputError, match=rf"'ids' takes integers from {within[0]} to 100, got {bad}"):
+            bind(entry, {"x": x, "ids": np.array([5, bad, 5], dtype)})
+
+
 def test_good_feeds() -> None:
     bound = bind(ENTRY, feeds())
     assert bound.symbols == {"batch": 2, "seq": 5}

@@ -80,12 +80,16 @@ def find_prefix(weights: Checkpoint, prefixes: Iterable[str], where: str) -> str
 
 
 def inputs(source: Source, *names: str, longest: int) -> list[Value]:
-    """int64 inputs [batch, sequence], of which all but the first have defaults; no sequence is longer."""
+    """int64 inputs [batch, sequence]: ids in the vocabulary, and others that have defaults.
+
+    A sequence of more than `longest` is refused when it is fed.
+    """
     graph = source.builder.graph
     batch, sequence = symbol("batch"), symbol("sequence")
     reason = f"the model has {longest} positions, so no sequence is longer"
     graph.constraints.append(Constraint(less(sequence, longest + 1), reason))
     graph.defaults |= {name: DEFAULTS[name] for name in names[1:]}
+    graph.ranges[names[0]] = (0, source.config.size("vocab_size") - 1)
     return [source.builder.input(name, DType.I64, (batch, sequence)) for name in names]
 
 
