@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["browser", "package", "packs"]
 
 PYODIDE = JS / "node_modules" / "pyodide"
+ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 STRICT = {
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; worker-src 'self';"
     " script-src 'self' 'wasm-unsafe-eval'"
@@ -68,9 +69,9 @@ def server(
     with serving() as running:
         running.folders = {"/pyodide/": PYODIDE, "/wheel/": wheel.parent, "/js/": package, "/packs/": packs}
         running.folders |= {"/sample/": sample, "/other/": tmp_path_factory.mktemp("other"), "/": HERE}
-        running.pages = dict.fromkeys(("/plain.html", "/strict.html"), PAGE)
+        running.pages = dict.fromkeys(("/plain.html", "/strict.html", "/isolated.html"), PAGE)
         running.pages["/worker.html"] = PAGE.replace("page.js", "worker.js")
-        running.headers = {"/strict.html": STRICT}
+        running.headers = {"/strict.html": STRICT, "/isolated.html": ISOLATED, "/js/worker.js": ISOLATED}
         yield running
 
 

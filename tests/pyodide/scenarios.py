@@ -65,7 +65,7 @@ async def run(url: str, options: dict[str, Any], feeds: list[dict[str, Any]]) ->
     """Loads a pack and runs it once per item of feeds."""
     async with await pyruntime.load_async(url, **options) as session:
         outputs = [encode(await session.run_async(decode(each))) for each in feeds]
-        return {"device": session.device, "outputs": outputs}
+        return {"device": session.device, "threads": session.report.threads, "outputs": outputs}
 
 
 async def run_from_url(url: str, options: dict[str, Any], feeds: list[dict[str, Any]]) -> dict[str, Any]:

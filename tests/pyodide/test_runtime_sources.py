@@ -79,6 +79,19 @@ def test_strict_pages_hand_the_module_over(strict: Tab, server: Server, packs: P
 
 
 @pytest.fixture(scope="module")
+def isolated(tab: Tab, server: Server) -> Tab:
+    """A cross-origin isolated page, where threads can share memory."""
+    return Tab(tab.page.context.new_page(), f"{server.url}/isolated.html")
+
+
+@pytest.mark.parametrize("runtime", [None, "/js/pyruntime.js"])
+def test_threads(isolated: Tab, server: Server, packs: Path, runtime: str | None) -> None:
+    """Helpers come from where the runtime comes from, Blobs included."""
+    options = {"device": "wasm", "threads": 2, "runtime": runtime}
+    assert check(isolated, f"{server.url}/packs/team/", options, packs, "team")
+
+
+@pytest.fixture(scope="module")
 def in_worker(tab: Tab, server: Server) -> Tab:
     """Pyodide in a Worker of a page."""
     return Tab(tab.page.context.new_page(), f"{server.url}/worker.html")

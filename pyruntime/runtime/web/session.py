@@ -78,6 +78,8 @@ class WebSession(Session):
             steps=tuple(told.steps),
             weights_bytes=told.weightsBytes,
             memory_bytes=told.memoryBytes,
+            threads=told.threads,
+            threads_reason=told.threadsReason,
             reads=told.reads,
         )
 
