@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
+from onnx import ModelProto, NodeProto
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 
@@ -16,9 +14,22 @@ from pyruntime.errors import InputError, UnsupportedError
 from pyruntime.ir.dims import evaluate, symbol
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import bind_symbols, run_graph
+from tests.frontends.control_models import (
+    ALWAYS,
+    LOOPED,
+    MODELS,
+    NEG,
+    RELU,
+    accumulating,
+    below,
+    branch,
+    decide,
+    early,
+    ints,
+    looped,
+    node,
+)
 from tests.frontends.onnx_models import Array, imported, model, random, run, runtime, same
-
-node = helper.make_node
 
 
 def agrees(proto: ModelProto, feeds: Mapping[str, Array]) -> None:
@@ -32,22 +43,6 @@ def agrees(proto: ModelProto, feeds: Mapping[str, Array]) -> None:
     inputs = [np.asarray(feeds[v.name]) for v in graph.inputs]
     made = run_program(program, inputs, bind_symbols(graph, feeds))
     same(dict(zip(graph.output_names, made, strict=True)), expected)
-
-
-def ints(*values: int) -> NDArray[np.int64]:
-    return np.array(values, np.int64)
-
-
-def branch(*nodes: NodeProto) -> GraphProto:
-    """A branch that gives what its last node makes."""
-    return helper.make_graph(nodes, "branch", [], [helper.make_empty_tensor_value_info(nodes[-1].output[0])])
-
-
-def decide(condition: str, output: str, then: GraphProto, otherwise: GraphProto) -> NodeProto:
-    return node("If", [condition], [output], name="if", then_branch=then, else_branch=otherwise)
-
-
-RELU, NEG = branch(node("Relu", ["x"], ["t"])), branch(node("Neg", ["x"], ["e"]))
 
 
 # ------------------------------------------------------------------------------- decided while converting
@@ -212,16 +207,14 @@ def test_inputs_that_nothing_needs_to_know_stay_closed() -> None:
     assert graph.symbols() == []
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name: str) -> None:
+    proto, every = MODELS[name]
+    for feeds in every:
+        agrees(proto, feeds)
+
+
 # --------------------------------------------------------------------------------- decided by sizes and data
-
-
-def below(limit: int, axis: int = 0) -> list[NodeProto]:
-    """c: whether x is shorter than limit along axis."""
-    return [
-        node("Shape", ["x"], ["shape"], start=axis, end=axis + 1),
-        node("Constant", [], ["limit"], value_ints=[limit]),
-        node("Less", ["shape", "limit"], ["c"]),
-    ]
 
 
 def test_branches_that_sizes_decide_at_run_time() -> None:
@@ -230,24 +223,6 @@ def test_branches_that_sizes_decide_at_run_time() -> None:
     graph = imported(proto)
     assert [n.op for n in graph.nodes] == ["If", "Add"]
     assert not graph.constraints
-    for size in (1, 3, 4, 9):
-        agrees(proto, {"x": random(size, 2)})
-
-
-def test_branches_with_unlike_sizes() -> None:
-    """Half of x where it is long, else x itself."""
-    half = branch(
-        node("Constant", [], ["zero"], value_ints=[0]),
-        node("Constant", [], ["two"], value_ints=[2]),
-        node("Div", ["shape", "two"], ["end"]),
-        node("Slice", ["x", "zero", "end"], ["h"]),
-    )
-    nodes = [
-        *below(4),
-        decide("c", "y", branch(node("Identity", ["x"], ["i"])), half),
-        node("Exp", ["y"], ["out"]),
-    ]
-    proto = model(nodes, {"x": random(3, 2)}, ["out"], shapes={"x": ["n", 2]})
     for size in (1, 3, 4, 9):
         agrees(proto, {"x": random(size, 2)})
 
@@ -267,15 +242,6 @@ def test_branches_for_one_size() -> None:
         agrees(proto, {"x": random(size, 2)})
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 1])
-def test_branches_that_a_parameter_decides(rate: int) -> None:
-    nodes = [node("Equal", ["sr", "k"], ["c"]), decide("c", "out", RELU, NEG)]
-    feeds = {"x": random(2, 3), "sr": np.array(rate, np.int64)}
-    proto = model(nodes, feeds, ["out"], weights={"k": np.array(16000, np.int64)})
-    assert imported(proto).symbols() == ["sr_0"]
-    agrees(proto, feeds)
-
-
 def test_branches_that_data_decides() -> None:
     nodes = [
         node("ReduceSum", ["x"], ["sum"], keepdims=0),
@@ -292,65 +258,7 @@ def test_branches_that_data_decides() -> None:
             imported(model(nodes, {"x": random(2, 3)}, ["out"], weights={"zero": np.array(0, np.float32)}))
 
 
-def test_branches_in_branches() -> None:
-    inner = branch(
-        node("ReduceMax", ["x"], ["most"], keepdims=0),
-        node("Greater", ["most", "one"], ["d"]),
-        decide("d", "z", RELU, branch(node("Mul", ["x", "w"], ["m"]))),
-    )
-    nodes = [
-        node("ReduceSum", ["x"], ["sum"], keepdims=0),
-        node("Greater", ["sum", "zero"], ["c"]),
-        decide("c", "y", inner, NEG),
-        node("Add", ["y", "w"], ["out"]),
-    ]
-    weights: dict[str, Array] = {
-        "zero": np.array(0, np.float32),
-        "one": np.array(1, np.float32),
-        "w": random(2, 3, seed=9),
-    }
-    proto = model(nodes, {"x": random(2, 3)}, ["out"], weights=weights)
-    for seed in range(8):
-        agrees(proto, {"x": random(2, 3, seed=seed, low=-1.5, high=1.5)})
-
-
 # -------------------------------------------------------------------------------------------- Loop and Scan
-
-
-def info(name: str, kind: int = 1, shape: list[int | str] | None = None) -> ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def looped(
-    nodes: Sequence[NodeProto],
-    carried: Sequence[str],
-    outputs: Sequence[str],
-    names: tuple[str, str] = ("i", "on"),
-) -> GraphProto:
-    """A body with carried inputs; the first output is the condition."""
-    inputs = [info(names[0], 7, []), info(names[1], 9, []), *(info(c) for c in carried)]
-    return helper.make_graph(nodes, "body", inputs, [helper.make_empty_tensor_value_info(o) for o in outputs])
-
-
-ALWAYS = node("Identity", ["on"], ["go"])
-STEP = [ALWAYS, node("Mul", ["a", "w"], ["p"]), node("Add", ["p", "x"], ["a2"])]
-STACKS = looped([*STEP, node("ReduceSum", ["a2"], ["s"], keepdims=0)], ["a"], ["go", "a2", "s"])
-
-
-def accumulating(
-    trip: str, condition: str = "", body: GraphProto = STACKS, outputs: Sequence[str] = ("y", "ys")
-) -> NodeProto:
-    return node("Loop", [trip, condition, "x"], outputs, name="loop", body=body)
-
-
-LOOPED: dict[str, Array] = {"w": np.full((2, 3), 0.5, np.float32), "m": np.array(5, np.int64)}
-
-
-@pytest.mark.parametrize("trip", [0, 1, 5])
-def test_loops_of_a_constant_number(trip: int) -> None:
-    feeds = {"x": random(2, 3)}
-    weights: dict[str, Array] = LOOPED | {"m": np.array(trip, np.int64)}
-    agrees(model([accumulating("m")], feeds, ["y", "ys"], weights=weights), feeds)
 
 
 def test_loops_over_a_size() -> None:
@@ -362,141 +270,13 @@ def test_loops_over_a_size() -> None:
         agrees(proto, feeds | {"t": random(size)})
 
 
-@pytest.mark.parametrize("trip", [-2, 0, 3])
-def test_loops_over_a_parameter(trip: int) -> None:
-    feeds = {"x": random(2, 3), "m": np.array(trip, np.int64)}
-    agrees(model([accumulating("m")], feeds, ["y", "ys"], weights={"w": LOOPED["w"]}), feeds)
-
-
-def early(limit: float) -> GraphProto:
-    nodes = [
-        *STEP[1:],
-        node("ReduceMax", ["a2"], ["most"], keepdims=0),
-        node("Less", ["most", "limit"], ["go"]),
-    ]
-    return looped(nodes, ["a"], ["go", "a2"])
-
-
-@pytest.mark.parametrize("trip", ["m", ""])
-def test_loops_that_data_ends(trip: str) -> None:
-    feeds = {"x": random(2, 3, low=0.5)}
-    weights: dict[str, Array] = {
-        "m": LOOPED["m"],
-        "w": np.full((2, 3), 2, np.float32),
-        "limit": np.array(9, np.float32),
-    }
-    agrees(model([accumulating(trip, body=early(9), outputs=["y"])], feeds, ["y"], weights=weights), feeds)
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_loops_that_may_not_begin(first: bool) -> None:
-    for feeds, opened in (
-        ({"x": random(2, 3), "b": np.array(first)}, True),
-        ({"x": random(2, 3) - 5 * first}, False),
-    ):
-        start = [node("ReduceMax", ["x"], ["k"], keepdims=0), node("Less", ["k", "limit"], ["b"])]
-        weights: dict[str, Array] = {"m": LOOPED["m"], "w": LOOPED["w"], "limit": np.array(0, np.float32)}
-        nodes = [*([] if opened else start), accumulating("m", "b", outputs=["y", ""])]
-        nodes[-1].attribute[0].g.CopyFrom(looped(STEP, ["a"], ["go", "a2"]))
-        del nodes[-1].output[1:]
-        agrees(model(nodes, feeds, ["y"], weights=weights), feeds)
-
-
-def test_the_iteration_is_known_inside() -> None:
-    """Row i of a matrix, whatever i is."""
-    body = looped(
-        [
-            ALWAYS,
-            node("Gather", ["x", "i"], ["row"]),
-            node("Cast", ["i"], ["f"], to=1),
-            node("Mul", ["row", "f"], ["p"]),
-            node("Add", ["a", "p"], ["a2"]),
-        ],
-        ["a"],
-        ["go", "a2", "p"],
-    )
-    feeds = {"x": random(4, 3), "z": random(3)}
-    nodes = [node("Shape", ["x"], ["m"], end=1), node("Loop", ["m", "", "z"], ["y", "ys"], body=body)]
-    proto = model(nodes, feeds, ["y", "ys"], shapes={"x": ["n", 3]})
-    agrees(proto, feeds)
-    agrees(proto, feeds | {"x": random(1, 3)})
-
-
-def test_loops_in_loops() -> None:
-    nodes = [
-        node("Identity", ["on2"], ["go2"]),
-        node("Gather", ["x", "j"], ["row"]),
-        node("Gather", ["row", "i"], ["e"]),
-        node("Add", ["b", "e"], ["b2"]),
-        node("Neg", ["b2"], ["b3"]),
-    ]
-    inner = looped(nodes, ["b"], ["go2", "b2", "b3"], names=("j", "on2"))
-    body = looped(
-        [ALWAYS, node("Loop", ["rows", "", "a"], ["a2", "partial"], body=inner)],
-        ["a"],
-        ["go", "a2", "partial"],
-    )
-    nodes = [
-        node("Shape", ["x"], ["rows"], end=1),
-        node("Shape", ["x"], ["columns"], start=1),
-        node("Loop", ["columns", "", "z"], ["y", "ys"], body=body),
-    ]
-    feeds = {"x": random(4, 3), "z": np.array(0.25, np.float32)}
-    proto = model(nodes, feeds, ["y", "ys"], shapes={"x": ["n", "m"]})
-    agrees(proto, feeds)
-    agrees(proto, feeds | {"x": random(1, 5)})
-
-
-def test_values_that_change_places() -> None:
-    """Fibonacci: each carried value becomes the other."""
-    nodes = [ALWAYS, node("Add", ["a", "b"], ["c"]), node("Identity", ["b"], ["a2"])]
-    body = looped(nodes, ["a", "b"], ["go", "a2", "c"])
-    feeds = {"p": random(3), "q": random(3, seed=1)}
-    agrees(
-        model(
-            [node("Loop", ["m", "", "p", "q"], ["y", "z"], body=body)],
-            feeds,
-            ["y", "z"],
-            weights={"m": LOOPED["m"]},
-        ),
-        feeds,
-    )
-
-
 def test_shapes_that_change_are_told() -> None:
     body = looped([ALWAYS, node("Concat", ["a", "x"], ["a2"], axis=0)], ["a"], ["go", "a2"])
     feeds = {"x": random(2, 3), "t": random(4)}
     nodes = [node("Shape", ["t"], ["m"], end=1), node("Loop", ["m", "", "x"], ["y"], body=body, name="grows")]
     with pytest.raises(UnsupportedError, match="'grows': a carried value changes from"):
         imported(model(nodes, feeds, ["y"], shapes={"t": ["n"]}))
-    ends = looped([*early(9).node, node("Identity", ["most"], ["s"])], ["a"], ["go", "a2", "s"])
+    ends = looped([*early().node, node("Identity", ["most"], ["s"])], ["a"], ["go", "a2", "s"])
     weights: dict[str, Array] = {"m": LOOPED["m"], "w": LOOPED["w"], "limit": np.array(9, np.float32)}
     with pytest.raises(UnsupportedError, match="how many results it collects depends on data"):
         imported(model([accumulating("m", body=ends)], feeds, ["y", "ys"], weights=weights))
-
-
-@pytest.mark.parametrize("direction", [0, 1])
-@pytest.mark.parametrize("axis", [0, 1, -1])
-def test_scans(direction: int, axis: int) -> None:
-    body = helper.make_graph(
-        [node("Add", ["a", "e"], ["a2"]), node("Mul", ["a2", "f"], ["s"])],
-        "body",
-        [info("a"), info("e"), info("f")],
-        [info("a2"), info("s")],
-    )
-    attrs: dict[str, Any] = {
-        "num_scan_inputs": 2,
-        "scan_input_axes": [axis, 1],
-        "scan_input_directions": [direction, 1 - direction],
-        "scan_output_axes": [min(1, axis)],
-        "scan_output_directions": [direction],
-    }
-    feeds = {"z": random(3), "x": random(5, 3) if axis == 0 else random(3, 5), "v": random(3, 5, seed=3)}
-    shapes: dict[str, list[int | str | None]] = {"x": ["n", 3] if axis == 0 else [3, "n"], "v": [3, "n"]}
-    scan = node("Scan", ["z", "x", "v"], ["y", "ys"], body=body, **attrs)
-    proto = model([scan], feeds, ["y", "ys"], shapes=shapes)
-    agrees(proto, feeds)
-    shorter = {
-        k: v if k == "z" else np.take(v, [1], axis=list(shapes[k]).index("n")) for k, v in feeds.items()
-    }
-    agrees(proto, shorter)

@@ -19,6 +19,7 @@ from pyruntime_shaders.emit import render_programs
 from pyruntime.errors import UnsupportedError
 from pyruntime.pack.schema import Model
 from tests.golden.cases import Golden, Run, goldens, groups
+from tests.golden.whole import Whole, wholes
 
 GAPS = Path(__file__).with_name("webgpu_gaps.txt")
 NO_SOURCE = "0" * 64  # the packs come from no model file
@@ -27,7 +28,8 @@ NO_SOURCE = "0" * 64  # the packs come from no model file
 def webgpu_gaps() -> dict[str, str]:
     """Cases that WebGPU cannot compute, with the reason."""
     found: dict[str, str] = {}
-    for golden in goldens():
+    every: list[Golden | Whole] = [*goldens(), *wholes()]
+    for golden in every:
         graph = golden.graph()
         optimise(graph)
         try:
@@ -46,7 +48,8 @@ def write_packs(folder: Path) -> list[str]:
     """All packs under folder; their names. A pack NAME has its cases in NAME.cases.json."""
     gaps = {line.partition(":")[0] for line in GAPS.read_text().splitlines()}
     names: list[str] = []
-    for name, cases in groups():
+    packs: list[tuple[str, Sequence[Golden | Whole]]] = [*groups(), ("control", list(wholes()))]
+    for name, cases in packs:
         split = {
             name: [c for c in cases if c.name not in gaps],
             f"{name}-wasm": [c for c in cases if c.name in gaps],
@@ -61,7 +64,7 @@ def write_packs(folder: Path) -> list[str]:
     return names
 
 
-def listed(cases: Sequence[Golden]) -> list[dict[str, Any]]:
+def listed(cases: Sequence[Golden | Whole]) -> list[dict[str, Any]]:
     """Cases with all their runs."""
     single = len(cases) == 1  # whose entry is then called main
     return [
