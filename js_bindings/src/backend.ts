@@ -62,6 +62,14 @@ export interface Backend {
     outputs: readonly number[],
     signal?: AbortSignal,
   ): Promise<RawOutput[]>;
+  /** Whether the latest run has begun to overwrite states. */
+  readonly committed: boolean;
+  /** A copy of a state's memory: its largest shape, row-major, in the API's dtype. */
+  readState(number: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Sets the memory of states. Rejects with InputError, before any is set, for elements that do not fit. */
+  writeStates(states: ReadonlyMap<number, Uint8Array<ArrayBuffer>>): Promise<void>;
+  /** Makes all states what they are at first. */
+  resetStates(): Promise<void>;
   dispose(): void;
 }
 

@@ -52,7 +52,13 @@ export class MemoryLimitError extends PyRuntimeError {
 /** The program failed while running (a trap, an index out of range, an abort). */
 export class RunError extends PyRuntimeError {
   override name = "RunError";
-  override readonly code = "run";
+  override readonly code: string = "run";
+}
+
+/** The session's state cannot do this: there is none, it is full, or saved bytes do not fit it. */
+export class StateError extends RunError {
+  override name = "StateError";
+  override readonly code = "state";
 }
 
 /** The session was closed before this call. */
@@ -71,6 +77,7 @@ const CLASSES: readonly (new (message: string) => PyRuntimeError)[] = [
   DeviceError,
   MemoryLimitError,
   RunError,
+  StateError,
   DisposedError,
 ];
 

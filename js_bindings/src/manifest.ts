@@ -4,6 +4,22 @@ import type { Dim } from "./dims.ts";
 import type { StoredFile } from "./fetch.ts";
 import type { Constraint, DType, StoredSpec, StoredSymbol } from "./tensors.ts";
 
+/** A tensor kept between runs: its largest shape, the axis along which it grows, the weight that it begins as. */
+export interface State {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly axis?: number | undefined;
+  readonly initial?: number | undefined;
+}
+
+/** A state as an entry uses it: where it grows, its size along that axis before and after a run. */
+export interface Carried {
+  readonly state: number;
+  readonly length?: Dim | undefined;
+  readonly next?: Dim | undefined;
+}
+
 /** A named program over the pack's weights. */
 export interface Entry {
   readonly name: string;
@@ -11,6 +27,7 @@ export interface Entry {
   readonly inputs: readonly StoredSpec[];
   readonly outputs: readonly StoredSpec[];
   readonly constraints?: readonly Constraint[] | undefined;
+  readonly state: readonly Carried[];
 }
 
 /** A safetensors file: `data` is where tensor bytes begin, `chunks` has the SHA-256 of each 4 MiB. */
@@ -39,17 +56,22 @@ export interface Variant extends StoredFile {
   readonly requires: readonly string[];
 }
 
-/** The Wasm target. */
+/** An entry on Wasm: bytes of memory, steps, and the first step that overwrites what a state held. */
+export interface WasmEntry {
+  readonly bytes: Dim;
+  readonly steps: readonly string[];
+  /** What each thread beyond the first adds; none or 0 where no step is worth sharing. */
+  readonly thread_bytes?: Dim | undefined;
+  readonly commit?: number | undefined;
+}
+
+/** The Wasm target; `state` has the address of each state. */
 export interface WasmTarget {
   readonly initial_pages: number;
   readonly weights: readonly (Placement & { readonly address: number })[];
-  /** `thread_bytes` is what each thread beyond the first adds; none or 0 where no step is worth sharing. */
-  readonly entries: readonly {
-    readonly bytes: Dim;
-    readonly steps: readonly string[];
-    readonly thread_bytes?: Dim | undefined;
-  }[];
+  readonly entries: readonly WasmEntry[];
   readonly variants: readonly Variant[];
+  readonly state: readonly number[];
 }
 
 /** A shader's place in the variant's file, how it binds its buffers, and how many uniform words it reads. */
@@ -69,10 +91,10 @@ export interface GpuPlace {
 }
 
 /** A bound range: kind, index of the buffer, offset, bytes. */
-export type Binding = readonly ["arena" | "weights", number, Dim, Dim];
+export type Binding = readonly ["arena" | "weights" | "state", number, Dim, Dim];
 
 /** A place in a buffer: kind, index of the buffer, offset. */
-export type Place = readonly ["arena" | "weights", number, Dim];
+export type Place = readonly ["arena" | "weights" | "state", number, Dim];
 
 /** One command of a WebGPU program. */
 export type Command =
@@ -105,11 +127,12 @@ export interface GpuVariant extends Variant {
   readonly entries: readonly GpuEntry[];
 }
 
-/** The WebGPU target; `buffers` are the bytes of each weight buffer. */
+/** The WebGPU target; `buffers` are the bytes of each weight buffer, `state` those of each state's. */
 export interface GpuTarget {
   readonly buffers: readonly number[];
   readonly weights: readonly (Placement & { readonly buffer: number; readonly offset: number })[];
   readonly variants: readonly GpuVariant[];
+  readonly state: readonly number[];
 }
 
 /** A file that travels with the model, such as tokenizer.json; `name` is what its user calls it. */
@@ -119,6 +142,9 @@ export interface Asset extends StoredFile {
 
 /** What a reader needs of pack.json. */
 export interface Manifest {
+  /** The model that the pack was made from, by the hash of its file. */
+  readonly model: { readonly sha256: string };
+  readonly state: readonly State[];
   readonly entries: readonly Entry[];
   readonly weights: { readonly shards: readonly Shard[]; readonly tensors: readonly StoredTensor[] };
   readonly assets: readonly Asset[];

@@ -57,6 +57,7 @@ export interface Plan {
 export interface Buffers {
   readonly arena: readonly GPUBuffer[];
   readonly weights: readonly GPUBuffer[];
+  readonly state: readonly GPUBuffer[];
 }
 
 interface Range {

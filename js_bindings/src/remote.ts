@@ -25,13 +25,22 @@ export type Request =
       readonly outputs: readonly number[];
     }
   | { readonly op: "abort"; readonly id: number }
-  | { readonly op: "end" };
+  | { readonly op: "end" }
+  | { readonly op: "readState"; readonly id: number; readonly number: number }
+  | {
+      readonly op: "writeStates";
+      readonly id: number;
+      readonly states: ReadonlyMap<number, Uint8Array<ArrayBuffer>>;
+    }
+  | { readonly op: "resetStates"; readonly id: number };
 
 /** What the worker posts back; `id` says to which request. */
 export type Reply = { readonly id: number } & (
   | { readonly report: Report }
   | { readonly outputs: RawOutput[]; readonly memoryBytes: number }
-  | { readonly error: ErrorMessage }
+  | { readonly state: Uint8Array<ArrayBuffer> }
+  | { readonly done: true }
+  | { readonly error: ErrorMessage; readonly committed: boolean }
   | { readonly progress: [loaded: number, total: number, file?: string] }
 );
 
@@ -46,6 +55,7 @@ interface Waiting {
 class RemoteBackend implements Backend {
   report!: Report;
   memoryBytes = 0;
+  committed = false;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
@@ -57,8 +67,10 @@ class RemoteBackend implements Backend {
       if ("progress" in data) return onProgress?.(...data.progress);
       const waiting = this.#waiting.get(data.id);
       this.#waiting.delete(data.id);
-      if ("error" in data) waiting?.reject(unpackError(data.error));
-      else waiting?.resolve(data);
+      if ("error" in data) {
+        this.committed = data.committed;
+        waiting?.reject(unpackError(data.error));
+      } else waiting?.resolve(data);
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -66,7 +78,7 @@ class RemoteBackend implements Backend {
     };
   }
 
-  async #ask<K extends "report" | "outputs">(
+  async #ask<K extends "report" | "outputs" | "state" | "done">(
     make: (id: number) => Request,
     signal?: AbortSignal,
   ): Promise<Extract<Reply, Record<K, unknown>>> {
@@ -78,7 +90,7 @@ class RemoteBackend implements Backend {
     try {
       return (await new Promise<Reply>((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject });
-        this.#worker.postMessage(request, request.op === "run" ? [...request.inputs] : []);
+        this.#worker.postMessage(request, transfersOf(request));
       })) as Extract<Reply, Record<K, unknown>>;
     } finally {
       signal?.removeEventListener("abort", abort);
@@ -116,6 +128,18 @@ class RemoteBackend implements Backend {
     return reply.outputs;
   }
 
+  async readState(number: number): Promise<Uint8Array<ArrayBuffer>> {
+    return (await this.#ask<"state">((id) => ({ op: "readState", id, number }))).state;
+  }
+
+  async writeStates(states: ReadonlyMap<number, Uint8Array<ArrayBuffer>>): Promise<void> {
+    await this.#ask<"done">((id) => ({ op: "writeStates", id, states }));
+  }
+
+  async resetStates(): Promise<void> {
+    await this.#ask<"done">((id) => ({ op: "resetStates", id }));
+  }
+
   #stop(reason: unknown): void {
     this.#stopped = reason;
     this.memoryBytes = 0;
@@ -134,6 +158,12 @@ class RemoteBackend implements Backend {
   dispose(): void {
     this.#stop(new DisposedError("the session was disposed"));
   }
+}
+
+/** What a request hands over rather than copies. */
+function transfersOf(request: Request): ArrayBuffer[] {
+  if (request.op === "run") return [...request.inputs];
+  return request.op === "writeStates" ? [...request.states.values()].map(({ buffer }) => buffer) : [];
 }
 
 /** Loads an entry in a worker; without a choice, the worker decides where it runs. */

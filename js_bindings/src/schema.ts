@@ -19,6 +19,7 @@ import type { Dim } from "./dims.ts";
 import { PackError, PackVersionError } from "./errors.ts";
 import type {
   Binding,
+  Carried,
   Command,
   Entry,
   GpuEntry,
@@ -28,14 +29,16 @@ import type {
   Place,
   Shader,
   Shard,
+  State,
   StoredTensor,
+  WasmEntry,
   WasmTarget,
 } from "./manifest.ts";
 import { type Constraint, type DType, DTYPES, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 import { validate } from "./validate.ts";
 
 const FORMAT = 0;
-const KNOWN_FEATURES: readonly string[] = [];
+const KNOWN_FEATURES: readonly string[] = ["state"];
 
 const digest = expected<string>("a SHA-256 in hex", (v) => typeof v === "string" && /^[0-9a-f]{64}$/.test(v));
 const file = expected<string>(
@@ -47,15 +50,38 @@ const dim = expected<Dim>("an integer, a symbol or a list of them and of operato
   (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
 );
 
+/** A list that may be missing, and then is empty. */
+const listOrNone =
+  <T>(item: Check<T>): Check<T[]> =>
+  (value, at) =>
+    value === undefined ? [] : list(item)(value, at);
+
 const within = tuple<[number, number]>(number, number);
 const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim), default: optional(number), within: optional(within) });
 
 const checkEntry = object<Entry>({
   name: text,
-  symbols: list(object<StoredSymbol>({ name: text, input: size, axis: optional(size), element: optional(size) })),
+  symbols: list(
+    object<StoredSymbol>({
+      name: text,
+      input: optional(size),
+      axis: optional(size),
+      element: optional(size),
+      state: optional(size),
+    }),
+  ),
   inputs: list(spec),
   outputs: list(spec),
   constraints: optional(list(object<Constraint>({ value: dim, reason: text }))),
+  state: listOrNone(object<Carried>({ state: size, length: optional(dim), next: optional(dim) })),
+});
+
+const checkState = object<State>({
+  name: text,
+  dtype,
+  shape: list(size),
+  axis: optional(size),
+  initial: optional(size),
 });
 
 const checkWeights = object<Manifest["weights"]>({
@@ -76,11 +102,12 @@ const checkWasm = object({
   pointer_bits: size,
   initial_pages: size,
   weights: list(object<WasmTarget["weights"][number]>({ tensor: size, address: size, dtype })),
-  entries: list(object<WasmTarget["entries"][number]>({ bytes: dim, steps: list(text), thread_bytes: optional(dim) })),
+  entries: list(object<WasmEntry>({ bytes: dim, steps: list(text), thread_bytes: optional(dim), commit: optional(size) })),
   variants: list(object(wholeFile)),
+  state: listOrNone(size),
 });
 
-const kind = choice("arena", "weights");
+const kind = choice("arena", "weights", "state");
 const place = tuple<Place>(kind, size, dim);
 const gpuDtype = choice("float32", "int32", "uint32");
 const gpuPlace = object<GpuPlace>({ arena: size, offset: dim, dtype: gpuDtype });
@@ -107,6 +134,7 @@ const command: Check<Command> = (value, at) => {
 
 const checkWebgpu = object({
   buffers: list(size),
+  state: listOrNone(size),
   weights: list(object<GpuTarget["weights"][number]>({ tensor: size, buffer: size, offset: size, dtype: gpuDtype })),
   variants: list(
     object({
@@ -156,12 +184,15 @@ export function parseManifest(json: string): Manifest {
     throw new PackVersionError(`the pack needs ${unknown.join(", ")}, which this runtime lacks: update pyruntime`);
 
   const { targets, assets = [], ...rest } = object({
+    model: object({ sha256: digest }),
     entries: list(checkEntry),
+    state: listOrNone(checkState),
     weights: checkWeights,
     assets: optional(list(object({ name: text, file, bytes: size, sha256: digest }))),
     targets: object({ wasm: optional(checkWasm), webgpu: optional(checkWebgpu) }),
   })(parsed, "");
   if (!rest.entries.length) fail(".entries", "expected at least one");
+  if (rest.state.length && !head.requires.includes("state")) fail(".requires", "a pack with state requires \"state\"");
   const wasm = targets.wasm && { ...targets.wasm, variants: targets.wasm.variants.map(asStored) };
   const webgpu = targets.webgpu && { ...targets.webgpu, variants: targets.webgpu.variants.map(asStored) };
   if (wasm?.abi === 0) fail(".targets.wasm.abi", "0 was never released");

@@ -4,16 +4,10 @@ import type { Backend, Device, Pack, RawOutput, Report } from "./backend.ts";
 import type { Symbols } from "./dims.ts";
 import { DisposedError, InputError } from "./errors.ts";
 import { download } from "./fetch.ts";
+import { KeptState } from "./kept.ts";
 import type { Entry } from "./manifest.ts";
-import {
-  bindFeeds,
-  checkedNumbers,
-  type Feed,
-  publicSpec,
-  rowOf,
-  type Tensor,
-  type TensorSpec,
-} from "./tensors.ts";
+import { SessionState } from "./state.ts";
+import { checkedNumbers, type Feed, publicSpec, rowOf, type Tensor, type TensorSpec } from "./tensors.ts";
 
 /** How int64 and uint64 outputs come back. */
 export type LongIntegers = "bigint" | "number";
@@ -22,7 +16,7 @@ export type LongIntegers = "bigint" | "number";
 export interface RunOptions {
   /** The names of the outputs that are wanted; all where it is left out. */
   readonly outputs?: readonly string[] | undefined;
-  /** Rejects the run with the signal's reason; Wasm stops at the next step. */
+  /** Rejects the run with the signal's reason; Wasm stops at the next step, unless it has begun to change the state. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -37,6 +31,9 @@ export class Session {
   /** Names of the files that travel with the model: see {@link Session.asset}. */
   readonly assets: readonly string[];
   readonly #report: Omit<Report, "memoryBytes">;
+  /** What is kept from run to run. */
+  readonly state: SessionState;
+  readonly #kept: KeptState;
   readonly #pack: Pack;
   readonly #entry: Entry;
   readonly #backend: Backend;
@@ -53,6 +50,8 @@ export class Session {
     int64: LongIntegers,
   ) {
     this.assets = pack.manifest.assets.map(({ name }) => name);
+    this.#kept = new KeptState(pack.manifest);
+    this.state = new SessionState(this.#kept, backend, (action) => this.#enqueue(action));
     this.#pack = pack;
     this.inputs = entry.inputs.map(publicSpec);
     this.outputs = entry.outputs.map(publicSpec);
@@ -73,7 +72,8 @@ export class Session {
    *
    * @param feeds a tensor for each input, by name.
    * @returns the outputs, by name, in memory of their own.
-   * @throws InputError, MemoryLimitError, RunError, DeviceError (the GPU was lost), DisposedError, or the signal's reason.
+   * @throws InputError, StateError (a state is full), MemoryLimitError, RunError, DeviceError (the GPU was lost),
+   *   DisposedError, or the signal's reason.
    */
   async run(
     feeds: Readonly<Record<string, Feed>>,
@@ -81,27 +81,41 @@ export class Session {
   ): Promise<Record<string, Tensor>> {
     this.#check();
     signal?.throwIfAborted();
-    const { inputs, symbols } = bindFeeds(this.#entry, feeds);
     const names = this.#entry.outputs.map(({ name }) => name);
     const wanted = [...new Set(outputs ?? names)].map((name) => {
       if (!names.includes(name))
         throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
       return names.indexOf(name);
     });
-    const made = await this.#enqueue(inputs, symbols, wanted, signal);
-    return Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
+    const result = this.#enqueue(async () => {
+      signal?.throwIfAborted();
+      const { inputs, symbols } = this.#kept.bind(this.#entry, feeds);
+      const made = await this.#execute(inputs, symbols, wanted, signal);
+      return Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
+    });
+    return signal ? orAbort(result, signal) : result;
   }
 
-  /** @internal Every entry as pack.json tells it: what Python checks feeds against. */
+  /** @internal Entries and states as pack.json tells them: what Python checks feeds against. */
   get programs(): string {
-    return JSON.stringify(this.#pack.manifest.entries);
+    const { entries, state, model } = this.#pack.manifest;
+    return JSON.stringify({ entries, state, model: model.sha256 });
+  }
+
+  /** @internal Present sizes of the states, and whether they were left unfinished. */
+  get kept(): { readonly sizes: readonly number[]; readonly torn: boolean } {
+    return this.#kept;
   }
 
   /** @internal Runs what Python has checked already: bytes in and bytes out, in the entry's order. */
   async runBytes(inputs: readonly Uint8Array[], symbols: Symbols, signal?: AbortSignal): Promise<RawOutput[]> {
     this.#check();
-    signal?.throwIfAborted();
-    return this.#enqueue(inputs, symbols, [...this.#entry.outputs.keys()], signal);
+    const wanted = [...this.#entry.outputs.keys()];
+    const result = this.#enqueue(async () => {
+      signal?.throwIfAborted();
+      return this.#execute(inputs, symbols, wanted, signal);
+    });
+    return signal ? orAbort(result, signal) : result;
   }
 
   /**
@@ -136,31 +150,36 @@ export class Session {
     if (this.#disposed) throw new DisposedError("the session was disposed");
   }
 
-  #enqueue(
-    inputs: readonly Uint8Array[],
-    symbols: Symbols,
-    wanted: readonly number[],
-    signal?: AbortSignal,
-  ): Promise<RawOutput[]> {
-    const result = this.#queue.then(() => this.#next(inputs, symbols, wanted, signal));
+  /** Does something when all before it is done. */
+  #enqueue<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(async () => {
+      this.#check();
+      try {
+        const made = await action();
+        this.#check();
+        return made;
+      } catch (error) {
+        this.#check(); // whatever disposing broke
+        throw error;
+      }
+    });
     this.#queue = result.catch(() => undefined);
-    return signal ? orAbort(result, signal) : result;
+    return result;
   }
 
-  async #next(
+  /** One run, and what it makes of the states. */
+  async #execute(
     inputs: readonly Uint8Array[],
     symbols: Symbols,
     wanted: readonly number[],
     signal?: AbortSignal,
   ): Promise<RawOutput[]> {
-    this.#check();
-    signal?.throwIfAborted();
     try {
       const made = await this.#backend.run(inputs, symbols, wanted, signal);
-      this.#check();
+      this.#kept.advance(this.#entry, symbols);
       return made;
     } catch (error) {
-      this.#check(); // whatever disposing broke
+      this.#kept.torn ||= this.#backend.committed;
       throw error;
     }
   }

@@ -98,12 +98,13 @@ export interface StoredSpec {
   readonly within?: readonly [number, number] | undefined;
 }
 
-/** A symbol of an entry, bound by a size of one of its inputs, or by an element of its contents. */
+/** A symbol of an entry, bound by a size of one of its inputs, by an element of its contents, or by a state's size. */
 export interface StoredSymbol {
   readonly name: string;
-  readonly input: number;
+  readonly input?: number | undefined;
   readonly axis?: number | undefined;
   readonly element?: number | undefined;
+  readonly state?: number | undefined;
 }
 
 /** A value over the symbols that is not zero for inputs that the model takes, and why. */
@@ -144,6 +145,7 @@ const listNames = (specs: readonly StoredSpec[]): string => specs.map((spec) => 
 export function bindFeeds(
   { inputs: specs, symbols, constraints }: BoundEntry,
   feeds: Readonly<Record<string, Feed>>,
+  lengths: readonly number[] = [],
 ): Bound {
   for (const name of Object.keys(feeds)) {
     if (!specs.some((spec) => spec.name === name)) {
@@ -157,8 +159,9 @@ export function bindFeeds(
     return feed;
   });
   const values: Record<string, number> = {};
-  for (const { name, input, axis } of symbols) {
-    if (axis === undefined) continue;
+  for (const { name, input, axis, state } of symbols) {
+    if (state !== undefined) values[name] = lengths[state]!;
+    if (input === undefined || axis === undefined) continue;
     const { shape } = given[input]!;
     const size = shape[axis]!;
     if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, `shape ${describe(shape)}`);
@@ -179,7 +182,8 @@ export function bindFeeds(
     return bytes;
   });
   for (const { name, input, element } of symbols) {
-    if (element !== undefined) values[name] = elementOf(specs[input]!, inputs[input]!, element);
+    if (input !== undefined && element !== undefined)
+      values[name] = elementOf(specs[input]!, inputs[input]!, element);
   }
   for (const { value, reason } of constraints ?? []) {
     if (!evaluate(value, values)) throw new InputError(`${reason}; given ${told(values)}`);
@@ -229,6 +233,12 @@ function checkShape(spec: StoredSpec, shape: readonly number[]): void {
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
     throw mismatch(spec, "integer sizes", `shape ${describe(shape)}`);
   }
+}
+
+/** A feed's bytes. Throws InputError for another rank, dtype or number of elements; sizes are the caller's to check. */
+export function checkedFeed(spec: StoredSpec, feed: Feed): Uint8Array {
+  checkShape(spec, feed.shape);
+  return bytesOf(spec, feed);
 }
 
 function bytesOf(spec: StoredSpec, feed: Feed): Uint8Array {

@@ -3,7 +3,19 @@
 import { fail, shown } from "./decode.ts";
 import { checkDim, type Dim } from "./dims.ts";
 import { CHUNK } from "./fetch.ts";
-import type { Binding, Command, Entry, GpuEntry, GpuTarget, GpuVariant, Manifest, Place, Placement, WasmTarget } from "./manifest.ts";
+import type {
+  Binding,
+  Command,
+  Entry,
+  GpuEntry,
+  GpuTarget,
+  GpuVariant,
+  Manifest,
+  Place,
+  Placement,
+  State,
+  WasmTarget,
+} from "./manifest.ts";
 import { type DType, rowOf, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 
 const WEIGHTS_BASE = 131072;
@@ -56,11 +68,28 @@ function dimsAt(at: string, entry: Named, ...dims: readonly Dim[]): void {
   }
 }
 
-function entryHolds(entry: Entry, at: string): void {
+function entryHolds(entry: Entry, states: readonly State[], at: string): void {
   entry.symbols.forEach((symbol, i) => {
     const where = `${at}.symbols[${i}]`;
-    inside(symbol.input, entry.inputs, `${where}.input`);
-    symbolHolds(symbol, entry.inputs[symbol.input]!, where);
+    const { input, state } = symbol;
+    if ((input === undefined) === (state === undefined)) fail(where, "expected one of input and state");
+    if (input !== undefined) {
+      inside(input, entry.inputs, `${where}.input`);
+      symbolHolds(symbol, entry.inputs[input]!, where);
+    } else if (states[state!]?.axis === undefined || !entry.state.some((carried) => carried.state === state))
+      fail(`${where}.state`, "that is no state of the entry that grows");
+  });
+  entry.state.forEach((carried, i) => {
+    const where = `${at}.state[${i}]`;
+    inside(carried.state, states, `${where}.state`);
+    if (entry.state.findIndex(({ state }) => state === carried.state) < i)
+      fail(`${where}.state`, `${carried.state} is there twice`);
+    for (const key of ["length", "next"] as const) {
+      const value = carried[key];
+      if ((value === undefined) !== (states[carried.state]!.axis === undefined))
+        fail(`${where}.${key}`, "for a state that grows, and for no other");
+      if (value !== undefined) dimsAt(`${where}.${key}`, entry, value);
+    }
   });
   entry.constraints?.forEach(({ value }, i) => dimsAt(`${at}.constraints[${i}].value`, entry, value));
   distinct(entry.symbols, `${at}.symbols`);
@@ -134,6 +163,31 @@ function weightsHold({ shards, tensors }: Manifest["weights"]): void {
   spans.forEach((each, i) => apart(each, `.weights.shards[${i}]`));
 }
 
+const elementsOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
+function statesHold({ state, weights: { tensors } }: Manifest): void {
+  distinct(state, ".state");
+  state.forEach(({ dtype, shape, axis, initial }, i) => {
+    const at = `.state[${i}]`;
+    if (!Number.isSafeInteger(elementsOf(shape) * rowOf(dtype).bytes))
+      fail(`${at}.shape`, "more bytes than can be counted");
+    if (axis !== undefined) inside(axis, shape, `${at}.axis`);
+    if (initial === undefined) return;
+    inside(initial, tensors, `${at}.initial`);
+    if (axis !== undefined) fail(`${at}.initial`, "a state that grows begins empty");
+    const { elements } = tensors[initial]!;
+    if (elements !== elementsOf(shape)) fail(`${at}.initial`, `${elements} elements for shape [${shape.join(", ")}]`);
+  });
+}
+
+/** The weights that states begin as must be on the target, as the states are stored there. */
+function initialsHold(manifest: Manifest, weights: readonly Placement[], stored: (dtype: DType) => DType | undefined): void {
+  manifest.state.forEach(({ dtype, initial }, i) => {
+    if (initial !== undefined && !weights.some((each) => each.tensor === initial && each.dtype === stored(dtype)))
+      fail(`.state[${i}].initial`, "that weight is not on the device as this dtype");
+  });
+}
+
 /** What is the same for both targets: placements, one program per entry, a last variant for every machine. */
 function targetHolds(
   manifest: Manifest,
@@ -170,12 +224,23 @@ function wasmHolds(manifest: Manifest, target: WasmTarget): void {
       fail(where, `${dtype} weights cannot be at ${address} to ${end}`);
     return [address, end];
   });
+  if (target.state.length !== manifest.state.length)
+    fail(`${at}.state`, `expected ${manifest.state.length} items, got ${target.state.length}`);
+  manifest.state.forEach(({ dtype, shape }, i) => {
+    const address = target.state[i]!;
+    const end = address + elementsOf(shape) * rowOf(dtype).bytes;
+    if (address < WEIGHTS_BASE || end > 2 ** 32 || address % rowOf(dtype).bytes)
+      fail(`${at}.state[${i}]`, `a state of ${dtype} cannot be at ${address} to ${end}`);
+    spans.push([address, end]);
+  });
+  initialsHold(manifest, target.weights, (dtype) => dtype);
   apart(spans, `${at}.weights`);
   const pages = target.initial_pages;
   if (pages < 1 || pages > 65536) fail(`${at}.initial_pages`, `expected 1 to 65536, got ${pages}`);
-  target.entries.forEach(({ bytes, thread_bytes = 0 }, i) => {
+  target.entries.forEach(({ bytes, steps, thread_bytes = 0, commit }, i) => {
     dimsAt(`${at}.entries[${i}].bytes`, manifest.entries[i]!, bytes);
     dimsAt(`${at}.entries[${i}].thread_bytes`, manifest.entries[i]!, thread_bytes);
+    if (commit !== undefined) inside(commit, steps, `${at}.entries[${i}].commit`);
   });
 }
 
@@ -197,6 +262,15 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
     if (bytes < 4 || bytes % 4) fail(`${at}.buffers[${i}]`, `${bytes} is not a multiple of 4`);
     apart(spans[i]!, `${at}.buffers[${i}]`);
   });
+  if (target.state.length !== manifest.state.length)
+    fail(`${at}.state`, `expected ${manifest.state.length} items, got ${target.state.length}`);
+  manifest.state.forEach(({ name, dtype, shape }, i) => {
+    const bytes = target.state[i]!;
+    if (!rowOf(dtype).gpu) fail(`${at}.state[${i}]`, `${dtype} does not exist on the GPU`);
+    if (bytes < Math.max(4, elementsOf(shape) * 4) || bytes % 4)
+      fail(`${at}.state[${i}]`, `${bytes} bytes for ${JSON.stringify(name)} of shape [${shape.join(", ")}]`);
+  });
+  initialsHold(manifest, target.weights, (dtype) => rowOf(dtype).gpu);
   target.variants.forEach((variant, v) => {
     variant.shaders.forEach(({ offset, bytes, bindings, words }, i) => {
       const where = `${at}.variants[${v}].shaders[${i}]`;
@@ -226,13 +300,15 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
         fail(`${at}.${key}[${i}].dtype`, `${name} of dtype ${dtype} cannot be ${each.dtype}`);
     });
   }
-  const buffers = { arena: program.arenas, weights: target.buffers };
+  const buffers = { arena: program.arenas, weights: target.buffers, state: target.state };
   const own = program.commands.flatMap((command) => ("symbol" in command ? [{ name: command.symbol }] : []));
   const named: Named = { symbols: [...entry.symbols, ...own] };
   program.commands.forEach((command, c) => {
     const where = `${at}.commands[${c}]`;
     for (const [kind, index, ...dims] of placesOf(command)) {
       inside(index, buffers[kind], `${where} ${kind}`);
+      if (kind === "state" && !entry.state.some(({ state }) => state === index))
+        fail(where, `state ${index} is not one of the entry's`);
       dimsAt(where, named, ...dims);
     }
     if (command.op === "dispatch") dispatchHolds(named, variant, command, where);
@@ -304,9 +380,10 @@ function dispatchHolds(named: Named, variant: GpuVariant, command: DispatchComma
 /** Checks what the fields of a manifest say together. Throws PackError with the path where they contradict. */
 export function validate(manifest: Manifest): void {
   const { entries, targets } = manifest;
-  entries.forEach((entry, i) => entryHolds(entry, `.entries[${i}]`));
+  entries.forEach((entry, i) => entryHolds(entry, manifest.state, `.entries[${i}]`));
   distinct(entries, ".entries");
   weightsHold(manifest.weights);
+  statesHold(manifest);
   distinct(manifest.assets, ".assets");
   if (!targets.wasm && !targets.webgpu) fail(".targets", "there is neither wasm nor webgpu");
   if (targets.wasm) wasmHolds(manifest, targets.wasm);

@@ -60,6 +60,9 @@ const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 
 class WasmBackend implements Backend {
   readonly report: Backend["report"];
+  committed = false;
+  readonly #manifest: Manifest;
+  readonly #target: WasmTarget;
   readonly #entry: Entry;
   readonly #index: number;
   readonly #steps: readonly string[];
@@ -72,12 +75,14 @@ class WasmBackend implements Backend {
 
   constructor(
     report: Backend["report"],
-    { entry, index, workerUrl }: Loading,
+    { pack, entry, index, workerUrl }: Loading,
     target: WasmTarget,
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
   ) {
     this.report = report;
+    this.#manifest = pack.manifest;
+    this.#target = target;
     this.#entry = entry;
     this.#index = index;
     this.#workerUrl = workerUrl;
@@ -128,6 +133,7 @@ class WasmBackend implements Backend {
     outputs: readonly number[],
     signal?: AbortSignal,
   ): Promise<RawOutput[]> {
+    this.committed = false;
     const exports = this.#exports ?? (await this.instantiate());
     try {
       this.#plan(exports, symbols);
@@ -168,7 +174,10 @@ class WasmBackend implements Backend {
 
   async #execute(exports: Exports, signal?: AbortSignal): Promise<void> {
     let looked = performance.now();
+    const commit = this.#target.entries[this.#index]!.commit ?? this.#steps.length;
     for (let step = 0; step < this.#steps.length; ) {
+      this.committed ||= step >= commit;
+      if (this.committed) signal = undefined; // what has begun to change the state goes on to its end
       if (signal && performance.now() - looked > PATIENCE) {
         await breathe();
         looked = performance.now();
@@ -201,6 +210,31 @@ class WasmBackend implements Backend {
     return { buffer: this.#view(exports.output(this.#index, i), bytes).slice().buffer, shape };
   }
 
+  /** A state's bytes in memory. */
+  #state(number: number): Uint8Array {
+    const { dtype, shape } = this.#manifest.state[number]!;
+    return this.#view(this.#target.state[number]!, product(shape) * rowOf(dtype).bytes);
+  }
+
+  readState(number: number): Promise<Uint8Array<ArrayBuffer>> {
+    return Promise.resolve(new Uint8Array(this.#state(number)));
+  }
+
+  writeStates(states: ReadonlyMap<number, Uint8Array>): Promise<void> {
+    for (const [number, bytes] of states) this.#state(number).set(bytes);
+    return Promise.resolve();
+  }
+
+  resetStates(): Promise<void> {
+    this.#manifest.state.forEach(({ initial }, number) => {
+      const state = this.#state(number);
+      const weight = this.#target.weights.find(({ tensor }) => tensor === initial);
+      if (weight) state.set(this.#view(weight.address, state.length));
+      else state.fill(0);
+    });
+    return Promise.resolve();
+  }
+
   dispose(): void {
     if (this.#team) this.#exports?.stop();
     this.#team?.dispose();
@@ -210,6 +244,8 @@ class WasmBackend implements Backend {
     this.#exports = undefined;
   }
 }
+
+const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
 const limit = (bytes: number, what: string, why: string): MemoryLimitError =>
   new MemoryLimitError(`the model needs ${bytes} bytes for ${what}: ${why}`);
@@ -227,10 +263,14 @@ function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
 
 /** Bytes for the weights and, where the entry has no symbols, for all that it will ever need. */
 function needed({ pack, entry, index }: Loading, target: WasmTarget, threads: number): number {
-  const end = Math.max(SLACK, ...target.weights.map((each) => each.address + weightSize(pack.manifest, each) + SLACK));
+  const ends = [
+    0,
+    ...target.weights.map((each) => each.address + weightSize(pack.manifest, each)),
+    ...pack.manifest.state.map(({ dtype, shape }, i) => target.state[i]! + product(shape) * rowOf(dtype).bytes),
+  ];
   const { bytes, thread_bytes = 0 } = target.entries[index]!;
   const whole = entry.symbols.length ? 0 : evaluate(bytes, {}) + evaluate(thread_bytes, {}) * (threads - 1);
-  return Math.max(target.initial_pages * PAGE, end, whole);
+  return Math.max(target.initial_pages * PAGE, Math.max(...ends) + SLACK, whole);
 }
 
 function allocate(bytes: number): WebAssembly.Memory {
@@ -302,6 +342,7 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
   const backend = new WasmBackend(report, loading, target, await module, memory);
   try {
     await backend.instantiate();
+    await backend.resetStates();
   } catch (error) {
     throw error instanceof WebAssembly.LinkError || error instanceof TypeError
       ? new PackError(`${variant.file} does not link: ${error.message}`)

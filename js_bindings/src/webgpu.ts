@@ -6,9 +6,11 @@ import { evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
+import { GpuStates } from "./gpu-states.ts";
+import { atCapacity } from "./kept.ts";
 import { makePipelines, type Pipelines } from "./pipelines.ts";
 import { makePlan, type Pause, type Plan } from "./plan.ts";
-import type { Entry, GpuEntry, GpuTarget } from "./manifest.ts";
+import type { Entry, GpuEntry, GpuTarget, State } from "./manifest.ts";
 import { walk } from "./walk.ts";
 import { weightDownloads } from "./weights.ts";
 
@@ -28,6 +30,9 @@ class WebgpuBackend implements Backend {
   readonly #program: GpuEntry;
   readonly #pipelines: Pipelines;
   readonly #weights: GPUBuffer[];
+  readonly #states: GpuStates;
+  readonly #kept: readonly State[];
+  committed = false;
   readonly #arenas: GPUBuffer[] = [];
   readonly #plans = new Map<string, Plan>(); // the least recently used comes first
   #staging: GPUBuffer | undefined;
@@ -40,6 +45,8 @@ class WebgpuBackend implements Backend {
     program: GpuEntry,
     pipelines: Pipelines,
     weights: GPUBuffer[],
+    states: GpuStates,
+    kept: readonly State[],
   ) {
     this.report = report;
     this.#gpu = gpu;
@@ -47,10 +54,13 @@ class WebgpuBackend implements Backend {
     this.#program = program;
     this.#pipelines = pipelines;
     this.#weights = weights;
+    this.#states = states;
+    this.#kept = kept;
     void gpu.device.lost.then(({ message, reason }) => (this.#lost = message || reason));
   }
 
   async run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[]): Promise<RawOutput[]> {
+    this.committed = false;
     if (this.#lost) throw this.#lostError();
     const { device } = this.#gpu;
     const stored = inputs.map((bytes, i) => {
@@ -72,6 +82,7 @@ class WebgpuBackend implements Backend {
         [plan, planned] = planning({ ...known, [symbol]: value }, next, plan.walked);
       }
       const ranges = this.#ranges(plan, outputs);
+      this.committed = true; // states are overwritten by the last commands
       await this.#finish(planned, () => {
         const encoder = this.#encoder(plan);
         for (const { output, at, bytes } of ranges) {
@@ -82,10 +93,7 @@ class WebgpuBackend implements Backend {
       });
       return this.#read(plan, ranges);
     } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      // rejected promises are how a lost device shows first
-      await Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY))]);
-      throw this.#lost ? this.#lostError() : new RunError(messageOf(error));
+      throw error instanceof DOMException ? await this.#explained(error) : error;
     }
   }
 
@@ -96,7 +104,7 @@ class WebgpuBackend implements Backend {
 
   get memoryBytes(): number {
     const uniforms = [...this.#plans.values()].map((plan) => plan.uniforms);
-    const held = [...this.#weights, ...this.#arenas, ...uniforms, this.#staging];
+    const held = [...this.#weights, ...this.#states.buffers, ...this.#arenas, ...uniforms, this.#staging];
     return held.reduce((sum, buffer) => sum + (buffer?.size ?? 0), 0);
   }
 
@@ -121,7 +129,8 @@ class WebgpuBackend implements Backend {
 
   #make(symbols: Symbols, start: number, walked: number): Plan {
     const { device } = this.#gpu;
-    const sizes = this.#program.arenas.map((dim) => Math.max(4, evaluate(dim, symbols)));
+    const most = atCapacity(this.#entry, this.#kept, symbols);
+    const sizes = this.#program.arenas.map((dim) => Math.max(4, evaluate(dim, symbols), evaluate(dim, most)));
     sizes.forEach((size, i) => checkSize(device, size, `arena ${i} for ${told(symbols)}`));
     if (sizes.some((size, i) => size > (this.#arenas[i]?.size ?? 0))) {
       this.#forget(); // their bind groups hold the old arenas
@@ -137,7 +146,7 @@ class WebgpuBackend implements Backend {
       this.#entry,
       this.#program,
       this.#pipelines,
-      { arena: this.#arenas, weights: this.#weights },
+      { arena: this.#arenas, weights: this.#weights, state: this.#states.buffers },
       symbols,
       walk(this.#program, symbols, start, walked),
     );
@@ -244,7 +253,35 @@ class WebgpuBackend implements Backend {
     }
   }
 
-  /** Destroys everything but the weights. */
+  readState(number: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#checked(() => this.#states.read(number));
+  }
+
+  writeStates(states: ReadonlyMap<number, Uint8Array<ArrayBuffer>>): Promise<void> {
+    return this.#checked(() => this.#states.write(states));
+  }
+
+  resetStates(): Promise<void> {
+    return this.#checked(() => this.#states.reset());
+  }
+
+  /** Does something on the device, unless it is lost. */
+  async #checked<T>(action: () => Promise<T>): Promise<T> {
+    if (this.#lost) throw this.#lostError();
+    try {
+      return await action();
+    } catch (error) {
+      throw error instanceof DOMException ? await this.#explained(error) : error;
+    }
+  }
+
+  /** What a rejected promise of the device means: such are how a lost device shows first. */
+  async #explained(error: DOMException): Promise<Error> {
+    await Promise.race([this.#gpu.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY))]);
+    return this.#lost ? this.#lostError() : new RunError(messageOf(error));
+  }
+
+  /** Destroys everything but the weights and the states. */
   #release(): void {
     this.#forget();
     for (const buffer of this.#arenas.splice(0)) buffer.destroy();
@@ -255,6 +292,7 @@ class WebgpuBackend implements Backend {
   dispose(): void {
     this.#release();
     for (const buffer of this.#weights.splice(0)) buffer.destroy();
+    this.#states.destroy();
     if (this.#gpu.owned) this.#gpu.device.destroy();
   }
 }
@@ -277,11 +315,14 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
   const { device, variant } = gpu;
   const program = variant.entries[index]!;
   const buffers: GPUBuffer[] = [];
+  let states: GpuStates | undefined;
   try {
     target.buffers.forEach((size, i) => checkSize(device, size, `weight buffer ${i}`));
+    target.state.forEach((size, i) => checkSize(device, size, `state ${i}`));
     const [, allocated] = guard(device, "the weights", PackError, () => {
-      const usage = USAGE.STORAGE | USAGE.COPY_DST;
+      const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
       target.buffers.forEach((size, i) => buffers.push(device.createBuffer({ label: `weights ${i}`, size, usage })));
+      states = new GpuStates(device, pack.manifest.state, target, buffers);
     });
     await allocated;
     let pipelines: Promise<Pipelines> | undefined;
@@ -322,11 +363,22 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       engine: gpu.name,
       weightsBytes: target.buffers.reduce((sum, size) => sum + size, 0),
     };
-    const backend = new WebgpuBackend(report, gpu, entry, program, (await pipelines) ?? [], buffers);
+    const backend = new WebgpuBackend(
+      report,
+      gpu,
+      entry,
+      program,
+      (await pipelines) ?? [],
+      buffers,
+      states!,
+      pack.manifest.state,
+    );
+    await backend.resetStates();
     if (!entry.symbols.length) await backend.prepare();
     return backend;
   } catch (error) {
     for (const buffer of buffers) buffer.destroy();
+    states?.destroy();
     if (gpu.owned) device.destroy();
     throw error;
   }

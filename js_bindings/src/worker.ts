@@ -41,6 +41,29 @@ async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run
   }
 }
 
+async function readState({ id, number }: Extract<Request, { op: "readState" }>): Promise<void> {
+  const state = await backend.readState(number);
+  scope.postMessage({ id, state }, [state.buffer]);
+}
+
+/** Does what is asked, and answers; what it throws is posted by the caller. */
+async function answer(request: Exclude<Request, { op: "abort" | "end" }>): Promise<void> {
+  switch (request.op) {
+    case "open":
+      return open(request);
+    case "run":
+      return run(request);
+    case "readState":
+      return readState(request);
+    case "writeStates":
+      await backend.writeStates(request.states);
+      break;
+    case "resetStates":
+      await backend.resetStates();
+  }
+  scope.postMessage({ id: request.id, done: true });
+}
+
 scope.onmessage = ({ data }) => {
   if (data.op === "help") return void help(data, (reply) => scope.postMessage(reply));
   if (data.op === "end") {
@@ -48,6 +71,9 @@ scope.onmessage = ({ data }) => {
     return scope.close();
   }
   if (data.op === "abort") return aborts.get(data.id)?.abort();
-  const done = data.op === "open" ? open(data) : run(data);
-  done.catch((error: unknown) => scope.postMessage({ id: data.id, error: packError(error) }));
+  const fail = (error: unknown): void => {
+    const committed = (backend as Backend | undefined)?.committed ?? false;
+    scope.postMessage({ id: data.id, error: packError(error), committed });
+  };
+  answer(data).catch(fail);
 };

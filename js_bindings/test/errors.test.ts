@@ -21,11 +21,11 @@ test("every error has the code that it has in Python", () => {
     assert.deepEqual({ ...new Class("m"), message: new Class("m").message }, { name, code, message: "m" });
     found++;
   }
-  assert.equal(found, 10);
+  assert.equal(found, 11);
 });
 
 test("errors survive being posted", () => {
-  for (const Class of [errors.HashError, errors.PyRuntimeError, errors.RunError, errors.PackError]) {
+  for (const Class of [errors.HashError, errors.PyRuntimeError, errors.RunError, errors.StateError, errors.PackError]) {
     const back = errors.unpackError(structuredClone(errors.packError(new Class("why"))));
     assert.equal(back.constructor, Class);
     assert.equal(back.message, "why");

@@ -12,6 +12,7 @@ const INFINITY_BITS = 0x7f800000;
 const valid = () => ({
   format: 0 as number,
   requires: [] as string[],
+  model: { sha256: HASH },
   entries: [
     {
       name: "main",
@@ -112,6 +113,85 @@ test("one target is enough", () => {
     assert.equal(parseManifest(JSON.stringify(manifest)).targets[target], undefined);
   }
 });
+
+/** Adds a state that begins as a weight, and one that grows. */
+function withState(m: Draft): any {
+  const [entry] = m.entries;
+  m.requires = ["state"];
+  Object.assign(m, {
+    state: [
+      { name: "h", dtype: "float32", shape: [4, 5], initial: 1 },
+      { name: "past", dtype: "float32", shape: [2, 8], axis: 1 },
+    ],
+  });
+  entry!.symbols.push({ name: "past", state: 1 } as any);
+  Object.assign(entry!, { state: [{ state: 0 }, { state: 1, length: "past", next: ["past", "n", "+"] }] });
+  m.targets.wasm!["state"] = [139264, 139392];
+  m.targets.wasm!["entries"][0].commit = 0;
+  m.targets.webgpu!["state"] = [80, 64];
+  dispatch(m).bindings[0] = ["state", 1, 0, 64];
+  return m;
+}
+
+test("a pack with state", () => {
+  const { entries, state, model, targets } = parseManifest(JSON.stringify(withState(valid())));
+  assert.deepEqual(state[1], { name: "past", dtype: "float32", shape: [2, 8], axis: 1, initial: undefined });
+  assert.deepEqual(entries[0]!.state[1], { state: 1, length: "past", next: ["past", "n", "+"] });
+  assert.equal(model.sha256, HASH);
+  assert.equal(targets.wasm!.entries[0]!.commit, 0);
+  assert.deepEqual(targets.webgpu!.state, [80, 64]);
+});
+
+const WRONG_STATE: Record<string, [path: string, damage: (m: any) => unknown]> = {
+  "no requirement": ["requires: ", (m) => (m.requires = [])],
+  "a state twice": ["state[1].name: ", (m) => (m.state[1].name = "h")],
+  "too many bytes": ["state[1].shape: ", (m) => (m.state[1].shape = [2 ** 40, 2 ** 40])],
+  "an axis that is not there": ["state[1].axis: ", (m) => (m.state[1].axis = 2)],
+  "an initial weight that is not there": ["state[0].initial: ", (m) => (m.state[0].initial = 2)],
+  "an initial weight of another size": ["state[0].initial: ", (m) => (m.state[0].initial = 0)],
+  "growth from something": ["state[1].initial: ", (m) => (m.state[1].initial = 0)],
+  "an initial weight that Wasm lacks": ["state[0].initial: ", (m) => m.targets.wasm.weights.pop()],
+  "an initial weight that the GPU lacks": ["state[0].initial: ", (m) => m.targets.webgpu.weights.pop()],
+  "an entry's state that is not there": ["entries[0].state[0].state: ", (m) => (m.entries[0].state[0].state = 2)],
+  "an entry's state twice": ["entries[0].state[2].state: ", (m) => m.entries[0].state.push({ state: 0 })],
+  "a length of what does not grow": ["entries[0].state[0].length: ", (m) => (m.entries[0].state[0].length = 1)],
+  "growth without end": ["entries[0].state[1].next: ", (m) => delete m.entries[0].state[1].next],
+  "growth by what is unknown": ["entries[0].state[1].next: ", (m) => (m.entries[0].state[1].next = "m")],
+  "a symbol of input and state": ["entries[0].symbols[1]: ", (m) => (m.entries[0].symbols[1].input = 0)],
+  "a symbol of nothing": ["entries[0].symbols[1]: ", (m) => delete m.entries[0].symbols[1].state],
+  "a symbol of what does not grow": ["entries[0].symbols[1].state: ", (m) => (m.entries[0].symbols[1].state = 0)],
+  "a symbol of a state that is not there": ["entries[0].symbols[1].state: ", (m) => (m.entries[0].symbols[1].state = 2)],
+  "too few addresses": ["targets.wasm.state: ", (m) => m.targets.wasm.state.pop()],
+  "an address in the stack": ["targets.wasm.state[0]: ", (m) => (m.targets.wasm.state[0] = 64)],
+  "an address askew": ["targets.wasm.state[0]: ", (m) => (m.targets.wasm.state[0] = 139266)],
+  "an address among the weights": ["targets.wasm.weights: ", (m) => (m.targets.wasm.state[0] = 131072)],
+  "a step that is not there": ["targets.wasm.entries[0].commit: ", (m) => (m.targets.wasm.entries[0].commit = 1)],
+  "too few buffers": ["targets.webgpu.state: ", (m) => m.targets.webgpu.state.pop()],
+  "a small buffer": ["targets.webgpu.state[1]: ", (m) => (m.targets.webgpu.state[1] = 60)],
+  "a dtype that GPUs lack": ["targets.webgpu.state[1]: ", (m) => (m.state[1].dtype = "float64")],
+  "a binding of a state that is not there": [
+    "targets.webgpu.variants[0].entries[0].commands[0] state: ",
+    (m) => (dispatch(m).bindings[0][1] = 2),
+  ],
+  "a binding of a state that the entry has not": [
+    "targets.webgpu.variants[0].entries[0].commands[0]: ",
+    (m) => {
+      m.entries[0].state.pop();
+      m.entries[0].symbols.pop();
+    },
+  ],
+};
+
+for (const [name, [path, damage]] of Object.entries(WRONG_STATE)) {
+  test(`state: ${name}`, () => {
+    const manifest = withState(valid());
+    damage(manifest);
+    assert.throws(
+      () => parseManifest(JSON.stringify(manifest)),
+      ({ message }: Error) => message.startsWith(`pack.json: ${path}`) || assert.fail(message),
+    );
+  });
+}
 
 const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
   "no format": ["format: ", (m) => Reflect.deleteProperty(m, "format")],

@@ -63,6 +63,12 @@ class KeptState:
         """Note that a run failed after it had begun to overwrite states."""
         self.torn = bool(self.states)
 
+    def capacity(self, number: int) -> int:
+        """The largest size of a state that grows."""
+        state = self.states[number]
+        assert state.axis is not None
+        return state.shape[state.axis]
+
     def check_whole(self) -> None:
         """Raise StateError where a run left the states unfinished."""
         if self.torn:

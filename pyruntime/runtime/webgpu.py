@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyruntime.errors import DeviceError, InputError, PackError, RunError
+from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import MAX_COMMANDS, BoundCopy, BoundDispatch, BoundProgram, BoundRead, Span, bind
+from pyruntime.pack.program import size as size_of
 from pyruntime.pack.schema import ALIGNMENT, GPU_DTYPES, Dispatch, Entry, Read, Shader, WebGpu
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
@@ -153,17 +155,23 @@ class WebGpuSession(Session):
         plan = self._plans.pop(key, None)
         if plan is None:
             program = bind(self._target, self._number, number, entry, symbols, start)
-            self._reserve(program)
+            self._reserve([*map(max, program.arenas, self._at_capacity(number, entry, symbols))])
             plan = self._prepare(program)
         self._plans[key] = plan
         while len(self._plans) > PLANS_KEPT:
             self._plans.popitem(last=False)[1].uniforms.destroy()
         return plan
 
-    def _reserve(self, program: BoundProgram) -> None:
+    def _at_capacity(self, number: int, entry: Entry, symbols: Mapping[str, int]) -> tuple[int, ...]:
+        """The arenas' sizes when states are full: laid out once, not anew for every step that they grow."""
+        full = {s.name: self._kept.capacity(s.state) for s in entry.symbols if s.state is not None}
+        values = Evaluator({**symbols, **full})
+        return tuple(size_of(b, values) for b in self._variant.entries[number].arenas)
+
+    def _reserve(self, arenas: Sequence[int]) -> None:
         """Make the arenas large enough. Plans bind arenas, so larger ones end all plans."""
-        self._arenas += [None] * (len(program.arenas) - len(self._arenas))
-        for i, size in enumerate(program.arenas):
+        self._arenas += [None] * (len(arenas) - len(self._arenas))
+        for i, size in enumerate(arenas):
             present = self._arenas[i]
             if present is not None and present.size >= size:
                 continue

@@ -12,11 +12,12 @@ import pytest
 from tests.browser.fixtures import browser, package
 from tests.browser.server import Server, serving
 from tests.packs import handmade
+from tests.state.fixtures import stateful
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["browser", "package"]
+__all__ = ["browser", "package", "stateful"]
 
 PAGE = '<!doctype html><title>test</title><script type="module" src="/page.js"></script>'
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}

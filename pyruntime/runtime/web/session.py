@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from pyodide.ffi import JsProxy, can_run_sync, run_sync
 
 from pyruntime.errors import BlockingError, DeviceError, InputError, StateError
 from pyruntime.pack.decode import array, record
-from pyruntime.pack.schema import Entry
+from pyruntime.pack.schema import Entry, State
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.session import Session, SessionReport, name_outputs
 from pyruntime.runtime.state import KeptState
@@ -64,9 +65,11 @@ class WebSession(Session):
     """
 
     def __init__(self, inner: Any, entry: str | None) -> None:
-        entries = array(record(Entry))(json.loads(inner.programs))
-        super().__init__(entries, WebAssets(inner), KeptState((), ""), entry)
+        programs = json.loads(inner.programs)
+        entries, states = array(record(Entry))(programs["entries"]), array(record(State))(programs["state"])
+        super().__init__(entries, WebAssets(inner), KeptState(states, programs["model"]), entry)
         self._inner = inner
+        self._turn = asyncio.Lock()  # what is bound depends on what earlier runs made of the state
         told = inner.report
         self.report = SessionReport(
             device=told.device,
@@ -85,17 +88,27 @@ class WebSession(Session):
 
     def run(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
         """As on every device, where the engine has JavaScript Promise Integration; else BlockingError."""
-        number, spec = self._find(entry)
-        return name_outputs(spec, self._execute(number, spec, self._kept.bind(spec, feeds)))
+        _, spec = self._find(entry)
+        if not can_run_sync():
+            self._bind(spec, feeds)  # what is wrong with feeds is told first
+        check_blocking("session.run_async(feeds)")
+        made: dict[str, Any] = run_sync(self.run_async(feeds, entry=entry))
+        return made
 
     async def run_async(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
         """Run the program once; runs queue. Cancelling ends a program on Wasm at its next step."""
         _, spec = self._find(entry)
-        return name_outputs(spec, await self._execute_async(spec, self._kept.bind(spec, feeds)))
+        async with self._turn:
+            return name_outputs(spec, await self._execute_async(spec, self._bind(spec, feeds)))
 
     async def asset_async(self, name: str) -> bytes:
         """`assets[name]`, awaited."""
         return await read_asset(self._inner, name)
+
+    def _bind(self, entry: Entry, feeds: Mapping[str, Any]) -> Bound:
+        """Check feeds against the states as they are now, of which the JavaScript session keeps account."""
+        self._kept.sizes, self._kept.torn = list(self._inner.kept.sizes), self._inner.kept.torn
+        return self._kept.bind(entry, feeds)
 
     def _find(self, entry: str | None) -> tuple[int, Entry]:
         if entry is not None and self.find_entry(entry) != self._entry:
