@@ -96,8 +96,8 @@ def __getattr__(name: str) -> Any:
 def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Any) -> Report:
     """Compile the model file or folder `source` to a pack at `out`, and report what was made.
 
-    Options are those of the converter: `targets`, `weights`, `name`, `compiler`, `assets`, `progress`; see
-    `pyruntime_converter.convert`.
+    Options are those of the converter: `targets`, `weights`, `name`, `compiler`, `assets`, `progress`,
+    `state`, `state_init`, `capacity`, `symbols`; see `pyruntime_converter.convert`.
 
     Raises:
         PyRuntimeError: the converter is not installed.

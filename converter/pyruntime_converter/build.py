@@ -31,7 +31,7 @@ from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.interface import entry, kept
 from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.options import NO_DIMS, OptionError
+from pyruntime_converter.options import OptionError
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
@@ -64,10 +64,10 @@ def convert(
     compiler: str | None = None,
     assets: Mapping[str, str | os.PathLike[str] | bytes] | None = None,
     progress: Progress | None = None,
-    state: Mapping[str, str] = NO_DIMS,
-    state_init: Mapping[str, Any] = NO_DIMS,
-    capacity: Mapping[str, int] = NO_DIMS,
-    symbols: Mapping[str, int] = NO_DIMS,
+    state: Mapping[str, str] | None = None,
+    state_init: Mapping[str, Any] | None = None,
+    capacity: Mapping[str, int] | None = None,
+    symbols: Mapping[str, int] | None = None,
 ) -> Report:
     """Compile a model to a pack.
 
@@ -98,7 +98,7 @@ def convert(
     """
     start = time.perf_counter()
     _check_options(targets, weights)
-    options = StateOptions(state, capacity, state_init, symbols)
+    options = StateOptions(state or {}, capacity or {}, state_init or {}, symbols or {})
     tell = progress or _silent
     tell("read", 0, 1, os.fspath(source))
     model = read_model(Path(source), name, options.dims())

@@ -51,7 +51,7 @@ export class Session {
   ) {
     this.assets = pack.manifest.assets.map(({ name }) => name);
     this.#kept = new KeptState(pack.manifest);
-    this.state = new SessionState(this.#kept, backend, (action) => this.#enqueue(action));
+    this.state = new SessionState(entry, this.#kept, backend, (action) => this.#enqueue(action));
     this.#pack = pack;
     this.inputs = entry.inputs.map(publicSpec);
     this.outputs = entry.outputs.map(publicSpec);

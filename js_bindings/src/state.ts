@@ -3,7 +3,7 @@
 import type { Backend } from "./backend.ts";
 import { InputError, StateError } from "./errors.ts";
 import type { KeptState } from "./kept.ts";
-import type { State } from "./manifest.ts";
+import type { Entry, State } from "./manifest.ts";
 import { decode, encode, type SavedTensor } from "./saved.ts";
 import { checkedFeed, type Feed, rowOf, type Tensor } from "./tensors.ts";
 
@@ -17,12 +17,19 @@ const product = (sizes: readonly number[]): number => sizes.reduce((total, size)
 export class SessionState {
   /** The states' names: those of the model's inputs that they come from. */
   readonly names: readonly string[];
+  readonly #entry: Entry;
   readonly #kept: KeptState;
   readonly #backend: Backend;
   readonly #use: <T>(action: () => Promise<T>) => Promise<T>;
 
   /** @internal */
-  constructor(kept: KeptState, backend: Backend, use: <T>(action: () => Promise<T>) => Promise<T>) {
+  constructor(
+    entry: Entry,
+    kept: KeptState,
+    backend: Backend,
+    use: <T>(action: () => Promise<T>) => Promise<T>,
+  ) {
+    this.#entry = entry;
     this.names = kept.states.map(({ name }) => name);
     this.#kept = kept;
     this.#backend = backend;
@@ -32,6 +39,14 @@ export class SessionState {
   /** The present size of each state that grows, along the axis along which it does. */
   get lengths(): Record<string, number> {
     return this.#growing((number) => this.#kept.sizes[number]!);
+  }
+
+  /** The symbols of the inputs' shapes that sizes of states bind, with their present values. */
+  get symbols(): Record<string, number> {
+    const bound = this.#entry.symbols.flatMap(({ name, state }) =>
+      state === undefined ? [] : [[name, this.#kept.sizes[state]!] as const],
+    );
+    return Object.fromEntries(bound);
   }
 
   /** The largest size of each state that grows. */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +16,7 @@ from pyruntime.cli import look
 from pyruntime.cli.sizes import value_of
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.report import KernelStep, Report
-from pyruntime.pack.schema import Entry
+from pyruntime.pack.schema import Entry, State
 from pyruntime.runtime.bind import spec_of
 
 LARGEST = 6  # kernels shown
@@ -28,7 +28,7 @@ BAR = 12  # characters of the longest bar
 def show(report: Report, console: Console) -> None:
     """Print the report, and what the pack itself says of its inputs and outputs."""
     with Pack(report.path) as pack:
-        entries = pack.manifest.entries
+        entries, states = pack.manifest.entries, pack.manifest.state
     size = look.bytes_text(sum(report.files.values()))
     took = look.seconds_text(report.seconds)
     headline = Text.assemble(look.mark("ok"), " ", (report.path, look.STRONG), f"  {size}, in {took}")
@@ -36,7 +36,7 @@ def show(report: Report, console: Console) -> None:
     console.print(Padding(Text(_facts(report), style=look.QUIET), (0, 0, 0, 2), expand=False))
     for entry in entries:
         title = [Text(f"entry {entry.name}", style=look.STRONG)] if len(entries) > 1 else []
-        look.print_section(console, *title, _tensors(entry))
+        look.print_section(console, *title, _tensors(entry, [states[c.state] for c in entry.state]))
     look.print_section(console, _files(report))
     if report.kernels:
         look.print_section(console, _kernels(report))
@@ -67,12 +67,16 @@ def _ones(report: Report) -> Mapping[str, int]:
     return dict.fromkeys(report.symbols, 1)
 
 
-def _tensors(entry: Entry) -> Table:
+def _tensors(entry: Entry, states: Sequence[State]) -> Table:
     table = look.table("tensor", "name", "dtype", "shape")
     for kind, specs in (("input", entry.inputs), ("output", entry.outputs)):
         for spec in map(spec_of, specs):
             shape = Text(look.shape_text(spec.shape))
             table.add_row(kind, Text(spec.name, style=look.NAME), spec.dtype, shape)
+    for state in states:
+        sizes = [f"up to {d}" if a == state.axis else d for a, d in enumerate(state.shape)]
+        shape = Text(look.shape_text(sizes))
+        table.add_row("state", Text(state.name, style=look.NAME), state.dtype.value, shape)
     return table
 
 

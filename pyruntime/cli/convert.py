@@ -56,6 +56,21 @@ def convert(
         list[Path] | None,
         typer.Option(help="A file that travels in the pack under its own name; repeat for several."),
     ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=OUTPUT",
+            help="Keep INPUT from run to run: OUTPUT is its next value. Repeat for several.",
+        ),
+    ] = None,
+    capacity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SYMBOL=SIZE", help="The largest size of a symbol along which states grow."),
+    ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a pack that is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     json: Json = False,
@@ -64,6 +79,7 @@ def convert(
     """Compile a trained model to a pack that runs in web pages, in Python and on any Wasm engine."""
     import pyruntime
     from pyruntime.cli import look
+    from pyruntime.cli.feeds import parse_pairs, parse_sizes
     from pyruntime.cli.progress import ConversionProgress
 
     path = out or Path(f"{model.resolve().name if model.is_dir() else model.stem}.pack")
@@ -79,6 +95,9 @@ def convert(
             compiler=compiler,
             assets={file.name: file for file in asset or ()},
             progress=progress,
+            state=parse_pairs(state or ()),
+            capacity=parse_sizes(capacity or (), "capacity"),
+            symbols=parse_sizes(symbol or ()),
         )
     if json:
         look.print_json(report.to_dict())

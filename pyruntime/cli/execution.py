@@ -154,6 +154,8 @@ def execute(request: Request) -> Result:
         feeds, sizes = _feeds(request, session, asked)
         runs = []
         for _ in range(request.repeat):
+            if session.state.names:
+                session.state.reset()
             started = time.perf_counter()
             outputs = session.run(feeds)
             runs.append(time.perf_counter() - started)
@@ -198,7 +200,7 @@ def _feeds(
             f"no array for {', '.join(map(_described, missing))}; give --input {missing[0].name}=FILE.npy,"
             " or --random to make arrays up"
         )
-    sizes = bind_symbols(session.inputs, feeds, asked)
+    sizes = bind_symbols(session.inputs, feeds, asked, session.state.symbols)
     feeds |= random_inputs(session.inputs, feeds, sizes, request.seed)
     return {s.name: feeds[s.name] for s in session.inputs if s.name in feeds}, sizes
 

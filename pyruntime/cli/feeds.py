@@ -86,21 +86,35 @@ def _listed(specs: Sequence[TensorSpec]) -> str:
     return f"the inputs are {', '.join(s.name for s in specs)}"
 
 
-def parse_sizes(arguments: Iterable[str]) -> dict[str, int]:
-    """What `--symbol NAME=SIZE` says. Raises InputError for anything else."""
+def parse_pairs(arguments: Iterable[str]) -> dict[str, str]:
+    """What `--state INPUT=OUTPUT` says. Raises InputError for anything else."""
+    pairs: dict[str, str] = {}
+    for argument in arguments:
+        name, found, other = (part.strip() for part in argument.partition("="))
+        if not (name and found and other):
+            raise InputError(f"--state {argument}: expected INPUT=OUTPUT, as in state=stateN")
+        pairs[name] = other
+    return pairs
+
+
+def parse_sizes(arguments: Iterable[str], option: str = "symbol") -> dict[str, int]:
+    """What `--symbol NAME=SIZE`, or another option, says. Raises InputError for anything else."""
     sizes: dict[str, int] = {}
     for argument in arguments:
         found = re.fullmatch(r"\s*(\w+)\s*=\s*(\d+)\s*", argument)
         if found is None:
-            raise InputError(f"--symbol {argument}: expected NAME=SIZE, as in batch=4")
+            raise InputError(f"--{option} {argument}: expected NAME=SIZE, as in batch=4")
         sizes[found[1]] = int(found[2])
     return sizes
 
 
 def bind_symbols(
-    specs: Sequence[TensorSpec], feeds: Mapping[str, Array], asked: Mapping[str, int]
+    specs: Sequence[TensorSpec],
+    feeds: Mapping[str, Array],
+    asked: Mapping[str, int],
+    kept: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """The size of every symbol: from the arrays given, else as asked for, else 1.
+    """The size of every symbol: as states have it, from the arrays given, else as asked for, else 1.
 
     Raises InputError where an asked size contradicts an array, or its symbol is not in the model.
     """
@@ -117,6 +131,7 @@ def bind_symbols(
                 if asked.get(name, size) != size:
                     raise InputError(f"--symbol {name}={asked[name]}: {spec.name!r} says that it is {size}")
                 sizes[name] = size
+    sizes |= kept or {}
     return {name: sizes.get(name, 1) for name in sorted(known)}
 
 

@@ -97,6 +97,12 @@ class SessionState:
         }
 
     @property
+    def symbols(self) -> dict[str, int]:
+        """The symbols of the inputs' shapes that sizes of states bind, with their present values."""
+        _, entry = self._session._find(None)
+        return {s.name: self._kept.sizes[s.state] for s in entry.symbols if s.state is not None}
+
+    @property
     def capacities(self) -> dict[str, int]:
         """The largest size of each state that grows."""
         return {s.name: s.shape[s.axis] for s in self._kept.states if s.axis is not None}

@@ -117,14 +117,15 @@ def test_a_full_cache(page: Page, served: Packs, options: dict[str, Any]) -> Non
             const error = await harness.caught(() => session.run(ids(3)));
             const after = await session.state.save();
             await session.run(ids(2));
-            const { lengths, capacities } = session.state;
+            const { lengths, capacities, symbols } = session.state;
             session.dispose();
-            return { error, lengths, capacities, same: String(before) === String(after) };
+            return { error, lengths, capacities, symbols, same: String(before) === String(after) };
         }""",
         options,
     )
     assert told["same"]
     assert set(told["lengths"].values()) == set(told["capacities"].values()) == {23}
+    assert told["symbols"] == {"past_sequence_length": 23}
     assert told["error"]["right"]
     assert (told["error"]["name"], told["error"]["code"]) == ("StateError", "state")
     assert told["error"]["message"] == (

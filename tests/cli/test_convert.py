@@ -104,7 +104,8 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(pyruntime, "convert", convert)
     arguments = ("-t", "wasm", "-t", "webgpu", "-t", "wasm", "--compiler", "zig", "--weights", "f16")
-    result = invoke("convert", "sub/m.onnx", *arguments)
+    kept = ("--state", "a=b", "--state", "c = d", "--capacity", "past=8", "--symbol", "batch=1")
+    result = invoke("convert", "sub/m.onnx", *arguments, *kept)
     assert (result.exit_code, "none here" in result.stderr) == (4, True)
     del asked["progress"]
     assert asked == {
@@ -115,6 +116,9 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
         "name": None,
         "compiler": "zig",
         "assets": {},
+        "state": {"a": "b", "c": "d"},
+        "capacity": {"past": 8},
+        "symbols": {"batch": 1},
     }
 
 

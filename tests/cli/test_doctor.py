@@ -94,7 +94,7 @@ def test_compilers_are_tried_and_the_cache_is_left_alone(
     found = {f.name: f for f in probes.compilers().findings}
     assert list(found) == ["emcc", "clang", "zig"]
     assert found["clang"].state == "ok"
-    assert "builds Wasm (simd, relaxed)" in found["clang"].detail
+    assert "builds Wasm (simd, relaxed, simd-threads, relaxed-threads)" in found["clang"].detail
     assert not list(tmp_path.glob("objects/*"))
     assert os.environ["PYRUNTIME_CACHE"] == str(tmp_path)
 

@@ -89,6 +89,7 @@ def test_caches_give_what_the_whole_sequence_gives(device: Any, stateful: Packs)
     with pyruntime.load(path, device=device) as session:
         made = [session.run(feeds)["logits"] for feeds in steps]
         assert set(session.state.lengths.values()) == {everything["ids"].size}
+        assert session.state.symbols == {"past_sequence_length": everything["ids"].size}
     same({"logits": np.concatenate(made, axis=1)}, whole, 1e-4)
 
 
