@@ -189,6 +189,7 @@ def test_names_of_old_checkpoints(tmp_path: Path) -> None:
         ({"position_embedding_type": "relative_key"}, "position_embedding_type.*'relative_key'.*'absolute'"),
         ({"hidden_act": "swiglu"}, "hidden_act.*'swiglu'.*'gelu'"),
         ({"is_decoder": True}, "is_decoder"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config.*gptq"),
         ({"add_cross_attention": True}, "add_cross_attention"),
     ],
 )

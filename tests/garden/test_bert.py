@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyruntime_converter.frontends import read_model
 
 import pyruntime
-from pyruntime.errors import InputError
+from pyruntime.errors import InputError, UnsupportedError
 from pyruntime.ops.run_graph import run_graph
 from tests.converter.compare import assert_close
 from tests.garden.folders import Model, Sizes, add_sentence
@@ -138,6 +138,22 @@ def test_devices(converted: Path, device: Device) -> None:
             some = given["attention_mask"].any(1)
             wanted = embeddings(hidden[some], given["attention_mask"][some])
             assert_close(outputs["sentence_embedding"][some], wanted, 1e-5)
+
+
+def test_conversion_gives_the_same_bytes(converted: Path, tmp_path: Path) -> None:
+    pyruntime.convert(converted / "model", tmp_path / "again")
+    names = sorted(p.name for p in (converted / "pack").iterdir())
+    assert names == sorted(p.name for p in (tmp_path / "again").iterdir())
+    for name in names:
+        assert (tmp_path / "again" / name).read_bytes() == (converted / "pack" / name).read_bytes(), name
+
+
+def test_a_table_past_one_binding_is_for_wasm_alone(tmp_path: Path) -> None:
+    model = Model(sizes=Sizes(vocabulary=(1 << 20) + 1, hidden=32, heads=1, layers=1), pooler=False)
+    folder = model.write(tmp_path / "m", dtype="F16")
+    with pytest.raises(UnsupportedError, match=r"word_embeddings.*134217856 bytes.*Convert for Wasm alone"):
+        pyruntime.convert(folder, tmp_path / "pack")
+    assert not (tmp_path / "pack").exists()
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -141,7 +141,10 @@ def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]
         if size > BINDING_LIMIT:
             origin = item.tensor.name
             raise UnsupportedError(
-                "constant", origin, f"{size} bytes are more than one WebGPU binding may have"
+                "constant",
+                origin,
+                f"{size} bytes are more than the {BINDING_LIMIT} that one WebGPU binding may have",
+                'Convert for Wasm alone: targets=("wasm",).',
             )
         if not buffers or buffers[-1] + size > BINDING_LIMIT:
             buffers.append(0)

@@ -29,6 +29,7 @@ def import_folder(path: Path, name: str | None) -> ImportedModel:
     sentence = read_sentence(path)
     folder = sentence.folder if sentence else path
     config = Config.read(folder)
+    config.refuse("quantization_config")
     weights = Checkpoint(folder)
     architecture = find(config.text("model_type"), config.where)
     graph = Graph(name or path.resolve().name)
