@@ -212,6 +212,7 @@ def test_unsupported_options(tmp_path: Path, options: Config, message: str) -> N
     [
         ({"num_key_value_heads": 4}, "6 heads are no multiple of 4"),
         ({"head_dim": 9}, "size 9 is odd"),
+        ({"head_dim": 1 << 30, "max_position_embeddings": 1 << 30}, r"q_proj\.weight' has shape \(60, 24\)"),
         ({"attention_bias": "no"}, "'attention_bias' must be true or false"),
         ({"rope_scaling": "default"}, "'rope_scaling' must be an object"),
         ({"num_hidden_layers": 1}, r"no tensor 'model\.layers\.1\."),

@@ -77,6 +77,18 @@ def test_a_head_that_is_not_there(tmp_path: Path) -> None:
         read_model(model.write(tmp_path / "m"))
 
 
+def test_a_head_that_is_no_matrix(tmp_path: Path) -> None:
+    model = Model(prefix="bert.")
+    weights: Weights = {
+        "classifier.weight": np.ones((), np.float32),
+        "classifier.bias": np.ones(1, np.float32),
+    }
+    weights |= model.weights()
+    folder = save(tmp_path / "m", model, weights, architectures=["BertForSequenceClassification"])
+    with pytest.raises(ModelError, match=r"'classifier\.weight' has shape \(\)"):
+        read_model(folder)
+
+
 # ------------------------------------------------------------------------- RoBERTa and XLM-RoBERTa
 
 ROBERTA = Sizes(kinds=1, longest=15, epsilon=1e-5)

@@ -81,7 +81,7 @@ class Blocks:
 
     def classifier(self, x: Value, name: str) -> Value:
         """A linear layer with as many outputs as its weight has rows."""
-        labels, *_ = self._weights.shape(f"{self._prefix}{name}.weight")
+        labels, *_ = (*self._weights.shape(f"{self._prefix}{name}.weight"), 1)  # a scalar is refused below
         return self.linear(x, name, width=labels)
 
     def layer_norm(self, x: Value, name: str, epsilon: float) -> Value:

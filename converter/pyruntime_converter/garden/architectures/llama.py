@@ -68,6 +68,8 @@ def build(source: Source) -> Mapping[str, Value]:
     words = config.size("vocab_size")
     x = blocks.embedding(ids, "embed_tokens", words, options.hidden)
     seen = blocks.seen(mask)
+    # checked before a table of that size is made
+    blocks.array("layers.0.self_attn.q_proj.weight", options.heads * options.size, options.hidden)
     angles = _rotations(blocks, config, options.size, longest, ids)
     for number in range(config.size("num_hidden_layers")):
         x = _layer(blocks, x, f"layers.{number}", options, seen, angles)
