@@ -66,9 +66,21 @@ export class SessionState {
 
   /** A copy of one state. */
   async get(name: string): Promise<Tensor> {
-    const number = this.#number(name);
-    const { dtype, shape, bytes } = await this.#use(() => this.#read(number));
+    const { dtype, shape, bytes } = await this.getBytes(name);
     return { data: rowOf(dtype).view(bytes.slice().buffer), shape: [...shape], dtype };
+  }
+
+  /** @internal A state's bytes. */
+  async getBytes(name: string): Promise<SavedTensor> {
+    const number = this.#number(name);
+    return this.#use(() => this.#read(number));
+  }
+
+  /** @internal Sets a state to what Python has checked. */
+  async setBytes(name: string, bytes: Uint8Array, shape: readonly number[]): Promise<void> {
+    const number = this.#number(name);
+    const { dtype } = this.#kept.states[number]!;
+    await this.#use(() => this.#write(new Map([[number, { dtype, shape, bytes }]])));
   }
 
   /**

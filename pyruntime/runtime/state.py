@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -126,15 +127,7 @@ class SessionState:
 
         Raises InputError for another dtype or shape.
         """
-        number = self._number(name)
-        state = self._kept.states[number]
-        shape = tuple("length" if a == state.axis else d for a, d in enumerate(state.shape))
-        try:
-            tensor = as_tensor(value, Spec(name, state.dtype, shape))
-        except InputError as error:
-            raise InputError(str(error).replace("input", "state", 1)) from None
-        if not _fits(tensor, state):
-            raise InputError(f"state {name!r}: expected {_told(state)}, got shape {tensor.shape}")
+        number, tensor = self._checked(name, value)
         with self._session.using():
             self._write({number: tensor})
 
@@ -160,6 +153,39 @@ class SessionState:
         with self._session.using():
             self._write({i: tensors[s.name] for i, s in enumerate(self._kept.states)})
             self._kept.torn = False
+
+    async def reset_async(self) -> None:
+        """`reset`, awaited: in a thread of its own, as all of these."""
+        await asyncio.to_thread(self.reset)
+
+    async def get_async(self, name: str) -> Any:
+        """`get`, awaited."""
+        return await asyncio.to_thread(self.get, name)
+
+    async def set_async(self, name: str, value: Any) -> None:
+        """`set`, awaited."""
+        await asyncio.to_thread(self.set, name, value)
+
+    async def save_async(self) -> bytes:
+        """`save`, awaited."""
+        return await asyncio.to_thread(self.save)
+
+    async def load_async(self, data: bytes | bytearray | memoryview) -> None:
+        """`load`, awaited."""
+        await asyncio.to_thread(self.load, data)
+
+    def _checked(self, name: str, value: Any) -> tuple[int, Tensor]:
+        """The number of a state, and what it is to be set to."""
+        number = self._number(name)
+        state = self._kept.states[number]
+        shape = tuple("length" if a == state.axis else d for a, d in enumerate(state.shape))
+        try:
+            tensor = as_tensor(value, Spec(name, state.dtype, shape))
+        except InputError as error:
+            raise InputError(str(error).replace("input", "state", 1)) from None
+        if not _fits(tensor, state):
+            raise InputError(f"state {name!r}: expected {_told(state)}, got shape {tensor.shape}")
+        return number, tensor
 
     def _require(self) -> None:
         if not self._kept.states:

@@ -21,11 +21,12 @@ from tests.golden.build import listed as cases_json
 from tests.golden.cases import goldens
 from tests.packs.fixtures import packs
 from tests.pyodide.hosts import HERE, Host, Node, Tab
+from tests.state.fixtures import stateful
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-__all__ = ["browser", "package", "packs"]
+__all__ = ["browser", "package", "packs", "stateful"]
 
 PYODIDE = JS / "node_modules" / "pyodide"
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}

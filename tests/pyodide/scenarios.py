@@ -154,6 +154,57 @@ async def assets(url: str, options: dict[str, Any]) -> list[Any]:
         return [name, awaited.decode(), plain, "zzz" in session.assets, missing]
 
 
+async def stateful(
+    url: str, options: dict[str, Any], feeds: list[dict[str, Any]], saved: str
+) -> dict[str, Any]:
+    """Steps from a saved state on, the states then, and what setting, resetting and errors do."""
+    async with await pyruntime.load_async(url, **options) as session:
+        state = session.state
+        await state.load_async(base64.b64decode(saved))
+        # together: what one run makes of the state is what the next begins with
+        outputs = await asyncio.gather(*(session.run_async(decode(each)) for each in feeds))
+        states = {name: await state.get_async(name) for name in state.names}
+        lengths, symbols = session.state.lengths, session.state.symbols
+        data = await state.save_async()
+        errors = [
+            await caught(lambda: state.load_async(data[:20])),
+            await caught(lambda: state.get_async("zzz")),
+            await caught(lambda: state.set_async(state.names[0], [1, 2, 3])),
+        ]
+        await state.reset_async()
+        empty = await state.save_async()
+        for name, tensor in states.items():
+            await state.set_async(name, tensor)
+        return {
+            "outputs": [encode(each) for each in outputs],
+            "states": encode(states),
+            "saved": base64.b64encode(data).decode(),
+            "lengths": lengths,
+            "symbols": symbols,
+            "errors": errors,
+            "reset": len(empty) < len(data) or not lengths,
+            "set": await state.save_async() == data,
+        }
+
+
+def plain_state(url: str, options: dict[str, Any], feeds: dict[str, Any]) -> bool:
+    """The plain calls, which wait."""
+    with pyruntime.load(url, **options) as session:
+        session.run(decode(feeds))
+        data = session.state.save()
+        session.state.reset()
+        session.state.load(data)
+        name = session.state.names[0]
+        session.state.set(name, session.state.get(name))
+        return session.state.save() == data
+
+
+async def stateless(url: str, options: dict[str, Any]) -> list[str]:
+    """The error of a pack that keeps no state."""
+    async with await pyruntime.load_async(url, **options) as session:
+        return await caught(session.state.save_async)
+
+
 async def trap(url: str, options: dict[str, Any]) -> list[str]:
     """The error of a program that fails."""
     async with await pyruntime.load_async(url, **options, entry="trap") as session:

@@ -52,16 +52,18 @@ class Stream:
         onnx.save(self.proto, path)
         return path
 
-    def sizes(self, feeds: Feeds) -> dict[str, int]:
-        """The values of symbols that what is fed gives."""
+    def symbols(self, feeds: Feeds) -> dict[str, int]:
+        """The values of symbols that what is fed gives: sizes, and elements of integers."""
         declared = {v.name: v.type.tensor_type.shape.dim for v in self.proto.graph.input}
         fixed = self.options.get("symbols", {})
-        return {
+        sizes = {
             dim.dim_param: size
             for name, array in feeds.items()
             for dim, size in zip(declared[name], array.shape, strict=True)
             if dim.dim_param and dim.dim_param not in fixed
         }
+        integers = {n: a for n, a in feeds.items() if a.dtype.kind == "i"}
+        return sizes | {f"{n}_{i}": int(v) for n, a in integers.items() for i, v in enumerate(a.flat)}
 
     def steps(self, count: int, seed: int = 0) -> list[Feeds]:
         """Feeds for so many steps."""
@@ -209,6 +211,64 @@ def dtypes() -> Stream:
     state = {name: f"{name}_next" for name in first}
     proto = model(nodes, {**fed, **first}, ["y", *state.values()], weights=weights)
     return Stream("dtypes", proto, state, first, feeds, {"state_init": first})
+
+
+def layers() -> Stream:
+    """LSTM and GRU layers over two samples a step, whose last states are the next first ones."""
+    units, width = 6, 5
+    nodes = [
+        node("LSTM", ["x", "w", "r", "b", "", "h", "c"], ["all", "h_next", "c_next"], hidden_size=units),
+        node("Squeeze", ["all", "at_1"], ["inner"]),
+        node("GRU", ["inner", "w_2", "r_2", "b_2", "", "g"], ["y", "g_next"], hidden_size=units),
+    ]
+    weights = {
+        "w": random(1, 4 * units, width, seed=30),
+        "r": random(1, 4 * units, units, seed=31, low=-0.5, high=0.5),
+        "b": random(1, 8 * units, seed=32),
+        "w_2": random(1, 3 * units, units, seed=33),
+        "r_2": random(1, 3 * units, units, seed=34, low=-0.5, high=0.5),
+        "b_2": random(1, 6 * units, seed=35),
+        "at_1": np.array([1], np.int64),
+    }
+    first = {"h": zeros(1, 1, units), "c": zeros(1, 1, units), "g": random(1, 1, units, seed=36)}
+    state = {name: f"{name}_next" for name in first}
+    proto = model(nodes, {"x": zeros(2, 1, width), **first}, ["y", *state.values()], weights=weights)
+    feeds = uniform("x", 2, 1, width)
+    return Stream("layers", proto, state, first, feeds, {"state_init": {"g": first["g"]}})
+
+
+def loop() -> Stream:
+    """s moves towards x as often as a fed number says: jumps, after which states are copied."""
+    body = helper.make_graph(
+        [
+            node("Add", ["before", "x"], ["total"]),
+            node("Mul", ["total", "half"], ["after"]),
+            node("Identity", ["going"], ["goes_on"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", onnx.TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", onnx.TensorProto.FLOAT, [2, 3]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", onnx.TensorProto.FLOAT, [2, 3]),
+        ],
+    )
+    nodes = [
+        node("Loop", ["times", "", "s"], ["s_next"], body=body),
+        node("Sub", ["s_next", "s"], ["y"]),
+    ]
+    fed = {"x": zeros(2, 3), "times": np.array(1, np.int64)}
+    weights = {"half": np.array(0.5, np.float32)}
+    proto = model(nodes, {**fed, "s": zeros(2, 3)}, ["y", "s_next"], weights=weights)
+
+    def feeds(generator: np.random.Generator) -> Feeds:
+        times = np.array(generator.integers(0, 4), np.int64)
+        return {**uniform("x", 2, 3)(generator), "times": times}
+
+    return Stream("loop", proto, {"s": "s_next"}, {"s": zeros(2, 3)}, feeds)
 
 
 HEADS, WIDTH, VOCABULARY = 2, 3, 11
@@ -360,6 +420,6 @@ def history() -> Stream:
     return Stream("history", proto, state, first, feeds, {"capacity": {"past": 19}})
 
 
-FIXED = (running_sum, cell, exchange, window, dtypes)
+FIXED = (running_sum, cell, exchange, window, dtypes, layers, loop)
 GROWING = (cache, stacked, history)
 STREAMS = (*FIXED, *GROWING)

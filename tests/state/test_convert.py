@@ -55,10 +55,10 @@ def test_lowered_steps(make: Callable[[], Stream]) -> None:
     sizes: dict[str, int] = {str(c.length): 0 for c in program.states if c.axis is not None}
     steps = stream.steps(4)
     for feeds, (expected, _) in zip(steps, stream.reference(steps), strict=True):
-        made = run_program(program, [feeds[n] for n in inputs], {**sizes, **stream.sizes(feeds)}, memory)
+        made = run_program(program, [feeds[n] for n in inputs], {**sizes, **stream.symbols(feeds)}, memory)
         same(dict(zip(outputs, made, strict=True)), expected)
         grown = {str(c.length): c.next for c in program.states if c.axis is not None}
-        sizes = {name: evaluate(after, {**sizes, **stream.sizes(feeds)}) for name, after in grown.items()}
+        sizes = {name: evaluate(after, {**sizes, **stream.symbols(feeds)}) for name, after in grown.items()}
 
 
 def kernels(program: Program) -> list[str]:

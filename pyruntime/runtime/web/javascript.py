@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import js
 from pyodide.code import run_js
-from pyodide.ffi import JsException, JsProxy, to_js
+from pyodide.ffi import JsException, JsProxy, can_run_sync, to_js
 
 import pyruntime
-from pyruntime.errors import DeviceError, PyRuntimeError
+from pyruntime.errors import BlockingError, DeviceError, PyRuntimeError
 
 CARRIED = Path(__file__).with_name("js")  # pyruntime.js and worker.js, put there when the wheel is built
 _SERVE_IT = (
@@ -125,3 +125,9 @@ async def settle(start: Callable[[Any], Awaitable[Any]]) -> Any:
     except asyncio.CancelledError:
         abort.abort()
         raise
+
+
+def check_blocking(instead: str) -> None:
+    """Raise BlockingError, naming what to await, unless Python can wait for JavaScript here."""
+    if not can_run_sync():
+        raise BlockingError(f"Python cannot wait for JavaScript here: await {instead} instead")

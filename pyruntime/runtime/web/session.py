@@ -11,16 +11,15 @@ from typing import Any
 import js
 from pyodide.ffi import JsProxy, can_run_sync, run_sync
 
-from pyruntime.errors import BlockingError, DeviceError, InputError, StateError
+from pyruntime.errors import DeviceError, InputError
 from pyruntime.pack.decode import array, record
 from pyruntime.pack.schema import Entry, State
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.session import Session, SessionReport, name_outputs
 from pyruntime.runtime.state import KeptState
 from pyruntime.runtime.tensors import Tensor
-from pyruntime.runtime.web.javascript import find_runtime, options, settle
-
-_STATELESS = "sessions in web pages keep no state as yet"
+from pyruntime.runtime.web.javascript import check_blocking, find_runtime, options, settle
+from pyruntime.runtime.web.state import WebState
 
 Progress = Callable[[int, int], object]
 
@@ -105,10 +104,18 @@ class WebSession(Session):
         """`assets[name]`, awaited."""
         return await read_asset(self._inner, name)
 
-    def _bind(self, entry: Entry, feeds: Mapping[str, Any]) -> Bound:
-        """Check feeds against the states as they are now, of which the JavaScript session keeps account."""
+    @property
+    def state(self) -> WebState:
+        """What the session keeps from run to run."""
+        return WebState(self, self._current(), self._inner)
+
+    def _current(self) -> KeptState:
+        """The states as they are now, of which the JavaScript session keeps account."""
         self._kept.sizes, self._kept.torn = list(self._inner.kept.sizes), self._inner.kept.torn
-        return self._kept.bind(entry, feeds)
+        return self._kept
+
+    def _bind(self, entry: Entry, feeds: Mapping[str, Any]) -> Bound:
+        return self._current().bind(entry, feeds)
 
     def _find(self, entry: str | None) -> tuple[int, Entry]:
         if entry is not None and self.find_entry(entry) != self._entry:
@@ -139,13 +146,13 @@ class WebSession(Session):
         ]
 
     def _read_state(self, number: int) -> memoryview:
-        raise StateError(_STATELESS)
+        raise NotImplementedError  # the JavaScript session does it: WebState
 
     def _write_states(self, states: Mapping[int, memoryview]) -> None:
-        raise StateError(_STATELESS)
+        raise NotImplementedError
 
     def _reset_states(self) -> None:
-        raise StateError(_STATELESS)
+        raise NotImplementedError
 
     def _release(self) -> None:
         self._inner.dispose()
@@ -189,9 +196,3 @@ def load(url: str | os.PathLike[str], device: str, entry: str | None, threads: i
     check_blocking("pyruntime.load_async(url)")
     session: Session = run_sync(load_async(url, device, entry, threads))
     return session
-
-
-def check_blocking(instead: str) -> None:
-    """Raise BlockingError, naming what to await, unless Python can wait for JavaScript here."""
-    if not can_run_sync():
-        raise BlockingError(f"Python cannot wait for JavaScript here: await {instead} instead")
