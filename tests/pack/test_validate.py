@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pyruntime.errors import InputError, MemoryLimitError, PackError, PackVersionError
-from pyruntime.pack.program import BoundProgram, bind
+from pyruntime.errors import InputError, MemoryLimitError, PackError, PackVersionError, RunError
+from pyruntime.pack.program import BoundCopy, BoundProgram, bind
 from pyruntime.pack.schema import decode_manifest
 from pyruntime.pack.validate import validate
 
@@ -459,3 +459,49 @@ def test_fixed_sizes_are_checked_at_once(packs: Path) -> None:
 
     with pytest.raises(PackError, match="bytes 0 to 60 lie outside arena 1 of 40 bytes"):
         validate(decode_manifest(edited(packs, fix)))
+
+
+FILL: Json = {"op": "fill", "to": ["arena", 1, 0], "bytes": ["n", 4, "*"]}
+
+
+def replaced(commands: list[Json]) -> Edit:
+    """An edit that gives entry 1 other commands."""
+    return lambda m: variant(m)["entries"][1].update(commands=commands)
+
+
+def test_loops_are_unrolled(packs: Path) -> None:
+    commands: list[Json] = [
+        {"op": "set", "symbol": "i", "value": 0},
+        {"op": "jump", "to": 5, "unless": [0, 1, 3, "i", -1, "*", "+", "min", "max"]},
+        {**FILL, "to": ["arena", 1, ["i", 4, "*"]]},
+        {"op": "set", "symbol": "i", "value": ["i", 1, "+"]},
+        {"op": "jump", "to": 1},
+    ]
+    program = bound(packs, replaced(commands), entry=1)
+    assert [c.target.offset for c in program.commands if isinstance(c, BoundCopy)] == [0, 4, 8]
+    assert (program.read, program.executed) == (None, 14)
+
+
+def test_reads_end_a_segment(packs: Path) -> None:
+    read: Json = {"op": "read", "symbol": "k", "from": ["arena", 1, 8], "dtype": "int32"}
+    edit = replaced(
+        [FILL, read, {"op": "jump", "to": 4, "unless": "k"}, {**FILL, "bytes": ["k", 4, "*"]}, FILL]
+    )
+    target = decode_manifest(edited(packs, edit))
+    first = bound(packs, edit, entry=1)
+    assert len(first.commands) == 1
+    assert first.read is not None
+    assert (first.read.symbol, first.read.span.offset, first.read.dtype) == ("k", 8, "int32")
+    webgpu = target.targets.webgpu
+    assert webgpu is not None
+    for value, sizes in ((0, [20]), (2, [8, 20])):
+        symbols = {**first.read.symbols, "k": value}
+        rest = bind(webgpu, 0, 1, target.entries[1], symbols, first.read.next)
+        assert [c.target.bytes for c in rest.commands if isinstance(c, BoundCopy)] == sizes
+        assert rest.read is None
+
+
+def test_loops_without_end(packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyruntime.pack.program.MAX_COMMANDS", 1000)
+    with pytest.raises(RunError, match="more than 1000 commands; a loop does not end"):
+        bound(packs, replaced([FILL, {"op": "jump", "to": 0}]), entry=1)

@@ -1,0 +1,116 @@
+"""The memory plan: what shares bytes is never needed at once, through branches and loops too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+from pyruntime_converter.frontends.onnx import read
+from pyruntime_converter.lowering.lower import lower
+from pyruntime_converter.memory import lifetimes, plan_coloured, plan_single
+from pyruntime_converter.passes import optimise
+
+from pyruntime.ir.dims import evaluate
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Graph
+from pyruntime.ir.kernel import Jump, KernelCall, Map, Placement, Program, Read, Set, Step, Tensor, View
+from pyruntime.ir.scalar import Load
+from pyruntime.ops.interpret import allocate, run_call, run_program
+from pyruntime.ops.run_graph import bind_symbols
+from tests.frontends.control_models import MODELS
+
+Plan = Callable[[Program], Placement]
+PLANS: Mapping[str, Plan] = {
+    "single": lambda p: plan_single(p, base=0, fixed={}, scratch=lambda _: 0),
+    "coloured": plan_coloured,
+}
+
+
+def run_in(
+    program: Program, placement: Placement, inputs: list[np.ndarray], symbols: dict[str, int]
+) -> list[np.ndarray]:
+    """As `run_program`, but what a step writes poisons whatever shares bytes with it."""
+    memory = {t: a.ravel().copy() for t, a in zip(program.inputs, inputs, strict=True)}
+
+    def span(tensor: Tensor) -> tuple[int, int, int]:
+        begin = evaluate(placement.offsets[tensor], symbols)
+        size = evaluate(tensor.elements, symbols) * (4 if placement.arena_of else tensor.dtype.bytes)
+        return placement.arena_of.get(tensor, 0), begin, begin + size
+
+    def poison(written: Tensor) -> None:
+        arena, begin, end = span(written)
+        for tensor in [t for t in memory if t is not written and t.kind != "weight"]:
+            other, first, last = span(tensor)
+            if other == arena and first < end and begin < last:
+                memory[tensor] = allocate(tensor, symbols)
+
+    for tensor in program.inputs:
+        poison(tensor)
+    position, values = 0, dict(symbols)
+    while position < len(program.steps):
+        step = program.steps[position]
+        position += 1
+        match step:
+            case Jump():
+                position = position if evaluate(step.unless, values) else step.to
+            case Set():
+                values[step.symbol] = evaluate(step.value, values)
+            case Read():
+                values[step.symbol] = int(memory[step.tensor][evaluate(step.offset, values)])
+            case KernelCall():
+                for tensor in step.tensors():
+                    memory.setdefault(tensor, allocate(tensor, symbols))
+                run_call(step, memory, values)
+                poison(step.output.tensor)
+    return [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
+
+
+def lowered(name: str) -> tuple[Graph, Program]:
+    graph = read(MODELS[name][0].SerializeToString())
+    optimise(graph)
+    return graph, lower(graph)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_that_is_needed_is_overwritten(name: str, plan: str) -> None:
+    graph, program = lowered(name)
+    placement = PLANS[plan](program)
+    for feeds in MODELS[name][1]:
+        inputs = [np.asarray(feeds[v.name]) for v in graph.inputs]
+        symbols = bind_symbols(graph, feeds)
+        expected = run_program(program, inputs, symbols)
+        for made, wanted in zip(run_in(program, placement, inputs, symbols), expected, strict=True):
+            np.testing.assert_array_equal(made.reshape(wanted.shape), wanted)
+
+
+def copy(source: Tensor, target: Tensor) -> Map:
+    views = [View(t, 0, (1,)) for t in (source, target)]
+    return Map(name="copy", inputs=(views[0],), output=views[1], sizes=(4,), body=Load(DType.F32, 0))
+
+
+def test_what_crosses_a_loop_lives_through_it() -> None:
+    x, before, inside, result, late, out = (
+        Tensor(name, DType.F32, 4, "input" if name == "x" else "temporary")
+        for name in ("x", "before", "inside", "result", "late", "out")
+    )
+    steps: list[Step] = [
+        copy(x, before),
+        Jump(6, 1),
+        copy(before, inside),  # from before the loop
+        copy(inside, result),  # to behind it
+        copy(inside, late),
+        Jump(1),
+        copy(result, out),
+    ]
+    program = Program("loop", [], [x], [out], steps)
+    assert program.loops() == [(1, 5)]
+    spans = lifetimes(program)
+    assert spans == {x: (-1, 0), before: (0, 5), inside: (2, 4), result: (1, 6), late: (4, 4), out: (6, 7)}
+
+
+def test_inner_loops_widen_before_outer_ones() -> None:
+    x, y, out = Tensor("x", DType.F32, 4, "input"), Tensor("y", DType.F32, 4), Tensor("out", DType.F32, 4)
+    steps: list[Step] = [Jump(6, 1), copy(x, y), Jump(5, 1), copy(y, out), Jump(2), Jump(0)]
+    assert lifetimes(Program("loops", [], [x], [out], steps)) == {x: (-1, 5), y: (1, 4), out: (0, 6)}
