@@ -64,7 +64,7 @@ def convert(
     compiler: str | None = None,
     assets: Mapping[str, str | os.PathLike[str] | bytes] | None = None,
     progress: Progress | None = None,
-    state: Mapping[str, str] | None = None,
+    state: Mapping[str, str] | Literal["auto"] | None = None,
     state_init: Mapping[str, Any] | None = None,
     capacity: Mapping[str, int] | None = None,
     symbols: Mapping[str, int] | None = None,
@@ -84,7 +84,8 @@ def convert(
             the content. A Hugging Face folder's tokenizer.json is one without being asked for.
         progress: called with (stage, done, total, detail).
         state: an output for each input that it becomes the next value of: `{"state": "stateN"}`. The session
-            keeps these tensors from run to run; they are neither fed nor given any more.
+            keeps these tensors from run to run; they are neither fed nor given any more. "auto" goes by
+            usual names (state and stateN, past_key_values.0.key and present.0.key).
         state_init: arrays that states begin as, by the input's name; the others begin as zeros.
         capacity: for each symbol along which states grow (a cache of past keys) its largest value.
         symbols: sizes for symbols of the inputs' shapes, which are fixed thereby.

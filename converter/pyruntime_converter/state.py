@@ -14,6 +14,7 @@ from pyruntime.ir.dims import Dim, Expr, symbol
 from pyruntime.ir.graph import Graph, State, Value
 from pyruntime.ir.kernel import Carried, Program, Tensor
 from pyruntime_converter.options import OptionError
+from pyruntime_converter.state_names import guess
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,13 @@ class StateOptions:
     """What the user says of state.
 
     Attributes:
-        pairs: an output for each input that it becomes the next value of.
+        pairs: an output for each input that it becomes the next value of; "auto": by their names.
         capacity: the largest value of each symbol along which states grow.
         initial: what states are at first, by their input's name; zeros for others.
         symbols: sizes for other symbols of the inputs' shapes.
     """
 
-    pairs: Mapping[str, str] = field(default_factory=dict)
+    pairs: Mapping[str, str] | str = field(default_factory=dict)
     capacity: Mapping[str, int] = field(default_factory=dict)
     initial: Mapping[str, Any] = field(default_factory=dict)
     symbols: Mapping[str, int] = field(default_factory=dict)
@@ -56,8 +57,9 @@ def attach(graph: Graph, options: StateOptions) -> None:
         OptionError: a name that does not exist, a dtype or shape that disagrees, a size that is not known.
     """
     capacity = {_clean(name): size for name, size in options.capacity.items()}
-    outputs = list(options.pairs.values())
-    for name, output in options.pairs.items():
+    pairs = _pairs(graph, options)
+    outputs = list(pairs.values())
+    for name, output in pairs.items():
         number = _position([v.name for v in graph.inputs], name, "input")
         if outputs.count(output) > 1:
             raise OptionError(f"state: output {output!r} is the next value of two inputs")
@@ -68,6 +70,19 @@ def attach(graph: Graph, options: StateOptions) -> None:
         initial = _initial(before, shape, axis, options.initial)
         graph.states.append(State(number, target, shape, axis, initial))
     _check_leftovers(graph, options, capacity)
+
+
+def _pairs(graph: Graph, options: StateOptions) -> Mapping[str, str]:
+    if isinstance(options.pairs, Mapping):
+        return options.pairs
+    inputs = [v.name for v in graph.inputs]
+    pairs = guess(inputs, graph.output_names)
+    if options.pairs != "auto" or not pairs:
+        raise OptionError(
+            f"state: no input and output are a state by their names; give them as {{input: output}}."
+            f" The inputs are {', '.join(inputs)}, the outputs {', '.join(graph.output_names)}"
+        )
+    return pairs
 
 
 def _clean(name: str) -> str:
@@ -138,9 +153,10 @@ def _initial(
 
 def _check_leftovers(graph: Graph, options: StateOptions, capacity: Mapping[str, int]) -> None:
     """Options that name what is no state, and states of one symbol that would grow apart."""
-    unknown = sorted(options.initial.keys() - options.pairs.keys())
+    names = [graph.inputs[s.input].name for s in graph.states]
+    unknown = sorted(options.initial.keys() - set(names))
     if unknown:
-        raise OptionError(f"state_init: {unknown[0]!r} is not one of the states {', '.join(options.pairs)}")
+        raise OptionError(f"state_init: {unknown[0]!r} is not one of the states {', '.join(names) or 'none'}")
     grown: dict[str, tuple[str, Dim]] = {}
     for state in graph.states:
         if state.axis is None:

@@ -60,7 +60,7 @@ def convert(
         list[str] | None,
         typer.Option(
             metavar="INPUT=OUTPUT",
-            help="Keep INPUT from run to run: OUTPUT is its next value. Repeat for several.",
+            help="Keep INPUT from run to run: OUTPUT is its next value. Repeat for several; auto goes by names.",
         ),
     ] = None,
     capacity: Annotated[
@@ -95,7 +95,7 @@ def convert(
             compiler=compiler,
             assets={file.name: file for file in asset or ()},
             progress=progress,
-            state=parse_pairs(state or ()),
+            state="auto" if state == ["auto"] else parse_pairs(state or ()),
             capacity=parse_sizes(capacity or (), "capacity"),
             symbols=parse_sizes(symbol or ()),
         )

@@ -303,13 +303,17 @@ class WasmSession(Session):
 
     def _run(self, number: int) -> int:
         """All steps; those that overwrite a state when the others are done."""
-        target = self._target.entries[number]
-        commit = len(target.steps) if target.commit is None else target.commit
+        steps, commit = len(self._target.entries[number].steps), self._commit(number)
         code = self._call("run", number, 0, commit)
-        if code >= 0 and commit < len(target.steps):
+        if code >= 0 and commit < steps:
             self._committed = True
-            code = self._call("run", number, code, len(target.steps))
+            code = self._call("run", number, code, steps)
         return code
+
+    def _commit(self, number: int) -> int:
+        """The first step that overwrites a state, or one past the last."""
+        target = self._target.entries[number]
+        return len(target.steps) if target.commit is None else target.commit
 
     def _start(self, number: int, entry: Entry, bound: Bound) -> _Plan:
         """Plan, and write the inputs."""
@@ -326,18 +330,19 @@ class WasmSession(Session):
         plan.verified = True
 
     def _failing_step(self, number: int, entry: Entry, bound: Bound) -> str:
-        """Run again step by step, to name the one that fails."""
+        """Run again step by step, to name the one that fails; states that are whole stay so."""
         import wasmtime
 
         self._broken = True
         steps = self._target.entries[number].steps
+        last = len(steps) if self._committed else self._commit(number)
         step = after = 0
         try:
             self._instantiate(alone=True)
             self._start(number, entry, bound)
             for _ in range(_MOST_STEPS):
                 after = self._call("run", number, step, step + 1)
-                if not 0 <= after < len(steps):
+                if not 0 <= after < last:
                     break
                 step = after
             if after >= 0:

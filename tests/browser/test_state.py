@@ -195,6 +195,33 @@ def test_sessions_do_not_share_state(page: Page, served: Packs, options: dict[st
 
 
 @pytest.mark.parametrize("options", DEVICES)
+def test_aborted_runs(page: Page, served: Packs, options: dict[str, Any]) -> None:
+    """A run that is aborted has either changed nothing, or all of the state; the others are not harmed."""
+    made, settled = page.evaluate(
+        """async (options) => {
+            const session = await harness.load("/state/running_sum/", options);
+            const x = { x: { data: new Float32Array(15).fill(1), shape: [3, 5] } };
+            const runs = Array.from({ length: 60 }, (_, i) => {
+                const abort = new AbortController();
+                const run = session.run(x, { signal: abort.signal }).then(() => true, () => false);
+                if (i % 3 === 1) abort.abort();
+                if (i % 3 === 2) setTimeout(() => abort.abort(), i / 4);
+                return run;
+            });
+            const settled = await Promise.all(runs);
+            const { data } = await session.state.get("s");
+            session.dispose();
+            return [[...data], settled];
+        }""",
+        options,
+    )
+    assert len(set(made)) == 1
+    assert sum(settled) <= made[0] <= 60
+    assert made[0] == int(made[0])
+    assert all(settled[::3])
+
+
+@pytest.mark.parametrize("options", DEVICES)
 def test_a_thousand_steps(page: Page, served: Packs, options: dict[str, Any]) -> None:
     """No drift: a thousand steps of the cell end where the reference does."""
     stream, _ = served["cell"]

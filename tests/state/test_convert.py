@@ -14,6 +14,7 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.options import OptionError
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.state import StateOptions, attach
+from pyruntime_converter.state_names import guess
 
 from pyruntime.ir.dims import evaluate
 from pyruntime.ir.kernel import Program
@@ -241,6 +242,44 @@ def test_options_that_do_not_fit(case: str) -> None:
         lowered(proto, StateOptions(**options))
     assert message in str(caught.value)
     assert caught.value.code == "option"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "expected"),
+    [
+        (["input", "state", "sr"], ["output", "stateN"], {"state": "stateN"}),
+        (
+            ["input_ids", "past_key_values.0.key", "past_key_values.0.value"],
+            ["logits", "present.0.key", "present.0.value"],
+            {"past_key_values.0.key": "present.0.key", "past_key_values.0.value": "present.0.value"},
+        ),
+        (
+            ["x", "past_0", "past_1"],
+            ["y", "present_0", "present_1"],
+            {"past_0": "present_0", "past_1": "present_1"},
+        ),
+        (["x", "h0", "c0"], ["y", "hn", "cn"], {"h0": "hn", "c0": "cn"}),
+        (["x", "h_in"], ["y", "h_out"], {"h_in": "h_out"}),
+        (["x", "h"], ["y", "h_next", "h_new"], {}),  # which of them is open
+        (["x", "h", "hN"], ["y", "hNn"], {"hN": "hNn"}),
+        (["x", "y0"], ["y", "x"], {}),
+    ],
+)
+def test_states_by_their_names(inputs: list[str], outputs: list[str], expected: dict[str, str]) -> None:
+    assert guess(inputs, outputs) == expected
+
+
+def test_automatic_state() -> None:
+    stream = streams.cache()
+    options = options_of(stream)
+    program, inputs, outputs = lowered(
+        stream.proto, StateOptions("auto", options.capacity, symbols=options.symbols)
+    )
+    assert [c.tensor.name for c in program.states] == list(stream.state)
+    assert (inputs, outputs) == (["ids"], ["logits"])
+    for given in ("auto", "all"):
+        with pytest.raises(OptionError, match="no input and output are a state by their names"):
+            lowered(simple(zeros(2)), StateOptions(given))  # type: ignore[arg-type]  # a wrong word too
 
 
 def test_state_named_in_pack(stateful: dict[str, tuple[Stream, Path]]) -> None:

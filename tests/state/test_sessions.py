@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from pyruntime_converter.build import build_pack
+from pyruntime_converter.frontends import read_model
+from pyruntime_converter.options import OptionError
+from pyruntime_converter.state import StateOptions, attach
 
 import pyruntime
 from pyruntime import Session
-from tests.frontends.onnx_models import same
-from tests.state.streams import STREAMS, Feeds, Stream
+from pyruntime.pack.schema import Model
+from pyruntime.runtime.wasm import WasmSession
+from tests.frontends.onnx_models import model, random, same
+from tests.state.streams import STREAMS, Feeds, Stream, node, zeros
 
 DEVICES = [pytest.param(d, marks=getattr(pytest.mark, d)) for d in ("wasm", "webgpu")]
 NAMES = [make.__name__ for make in STREAMS]
@@ -232,6 +239,89 @@ def test_a_failed_run_may_tear_the_state(
     session.state.load(data)
     ((expected, _),) = stream.reference([feeds])
     same(session.run(feeds), expected)
+
+
+@pytest.mark.wasm
+@pytest.mark.parametrize("late", [False, True])
+def test_a_step_that_fails(stateful: Packs, monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+    """Before anything of the state is overwritten, the state is as it was; later it is torn."""
+    stream, path = stateful["cell"]
+    (feeds,) = stream.steps(1)
+    with pyruntime.load(path, device="wasm") as session:
+        assert isinstance(session, WasmSession)
+        before, commit = states(session), session._commit(0)
+        assert 0 < commit < len(session.report.steps)
+        call = session._call
+
+        def failing(name: str, *arguments: int) -> int:
+            return -9 if name == "run" and (arguments[1] >= commit) == late else call(name, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(session, "_call", failing)
+            with pytest.raises(pyruntime.RunError, match="code -9"):
+                session.run(feeds)
+        if late:
+            with pytest.raises(pyruntime.StateError, match="while it was changing the state"):
+                session.run(feeds)
+            session.state.reset()
+        same(states(session), before)
+        ((expected, _),) = stream.reference([feeds])
+        same(session.run(feeds), expected)
+
+
+def test_a_mask_over_past_and_new(device: Any, tmp_path: Path) -> None:
+    """Inputs whose sizes follow from a state's are checked against it."""
+    nodes = [node("Concat", ["past", "x"], ["present"], axis=1), node("Mul", ["present", "mask"], ["y"])]
+    feeds = {"mask": zeros(2, 1), "past": zeros(2, 0), "x": zeros(2, 1)}
+    shapes: dict[str, list[int | str | None]] = {
+        "mask": [2, "past + new"],
+        "past": [2, "past"],
+        "x": [2, "new"],
+    }
+    onnx.save(model(nodes, feeds, ["y", "present"], shapes=shapes), tmp_path / "m.onnx")
+    pyruntime.convert(
+        tmp_path / "m.onnx",
+        tmp_path / "pack",
+        state={"past": "present"},
+        capacity={"past": 9},
+        targets=(device,),
+    )
+    everything = random(2, 9, seed=1)
+    mask = random(2, 9, seed=2)
+    with pyruntime.load(tmp_path / "pack", device=device) as session:
+        assert [s.shape for s in session.inputs] == [(2, "new + past"), (2, "new")]
+        begin = 0
+        for end in (1, 4, 5, 9):
+            with pytest.raises(pyruntime.InputError, match="axis 1 must be"):
+                session.run({"x": everything[:, begin:end], "mask": mask[:, : end - 1]})
+            made = session.run({"x": everything[:, begin:end], "mask": mask[:, :end]})
+            same(made, {"y": everything[:, :end] * mask[:, :end]})
+            begin = end
+
+
+def test_entries_share_states_of_one_name(device: Any, tmp_path: Path) -> None:
+    """What one program of a pack leaves, another goes on with."""
+    graphs = []
+    for name, step in (("add", 1.0), ("subtract", -1.0)):
+        nodes = [node("Mul", ["x", "k"], ["kx"]), node("Add", ["s", "kx"], ["t"]), node("Abs", ["t"], ["y"])]
+        weights = {"k": np.array(step, np.float32)}
+        proto = model(nodes, {"x": zeros(3), "s": zeros(3)}, ["y", "t"], weights=weights)
+        graph = read_model(proto.SerializeToString(), name).graph
+        attach(graph, StateOptions({"s": "t"}))
+        graphs.append(graph)
+    build_pack(graphs, tmp_path / "pack", Model("two", "test", "0" * 64), targets=(device,))
+    with pyruntime.load(tmp_path / "pack", device=device) as session:
+        assert session.state.names == ("s",)
+        total = zeros(3)
+        for i, entry in enumerate(("add", "subtract", "subtract", "add", "subtract")):
+            x = random(3, seed=i)
+            total = total + x if entry == "add" else total - x
+            same(session.run({"x": x}, entry=entry), {"y": np.abs(total)})
+    graphs = [read_model(proto.SerializeToString(), n).graph for n in ("one", "other")]
+    attach(graphs[0], StateOptions({"s": "t"}))
+    attach(graphs[1], StateOptions({"s": "t"}, initial={"s": np.ones(3, np.float32)}))
+    with pytest.raises(OptionError, match="entries disagree about the state 's'"):
+        build_pack(graphs, tmp_path / "wrong", Model("two", "test", "0" * 64), targets=(device,))
 
 
 def test_a_thousand_steps(device: Any, stateful: Packs) -> None:
