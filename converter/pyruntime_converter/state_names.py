@@ -30,9 +30,8 @@ def guess(inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
     """The inputs that have one output as their next value, by name, with that output."""
     found: dict[str, str] = {}
     for name in inputs:
-        fitting = {
-            re.sub(pattern, after, name, count=1) for pattern, after in _RULES if re.search(pattern, name)
-        }
+        matching = [rule for rule in _RULES if re.search(rule[0], name)]
+        fitting = {re.sub(pattern, after, name, count=1) for pattern, after in matching}
         candidates = fitting.intersection(outputs) - {name}
         if len(candidates) == 1:
             found[name] = candidates.pop()

@@ -60,7 +60,8 @@ def convert(
         list[str] | None,
         typer.Option(
             metavar="INPUT=OUTPUT",
-            help="Keep INPUT from run to run: OUTPUT is its next value. Repeat for several; auto goes by names.",
+            help="Keep INPUT from run to run: OUTPUT is its next value; repeat for several."
+            " auto goes by their names.",
         ),
     ] = None,
     capacity: Annotated[

@@ -279,7 +279,7 @@ def test_automatic_state() -> None:
     assert (inputs, outputs) == (["ids"], ["logits"])
     for given in ("auto", "all"):
         with pytest.raises(OptionError, match="no input and output are a state by their names"):
-            lowered(simple(zeros(2)), StateOptions(given))  # type: ignore[arg-type]  # a wrong word too
+            lowered(simple(zeros(2)), StateOptions(given))
 
 
 def test_state_named_in_pack(stateful: dict[str, tuple[Stream, Path]]) -> None:
