@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from pyruntime_wasm.kernels import Share, kernel_for
@@ -17,14 +19,16 @@ THREADS = 3
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_parts_change_no_bit(kind: str) -> None:
-    suite = wasm_harness.build(cases(kind), ("simd",), grain=1)
-    for case in cases(kind):
-        whole, _ = suite.run(case, "simd")
-        parts, _ = suite.run(case, "simd", THREADS)
-        assert whole.tobytes() == parts.tobytes(), case.name
+    suite = wasm_harness.build(cases(kind), wasm_harness.VARIANTS, grain=1)
+    for case, variant in itertools.product(cases(kind), wasm_harness.VARIANTS):
+        whole, _ = suite.run(case, variant)
+        parts, _ = suite.run(case, variant, THREADS)
+        assert whole.tobytes() == parts.tobytes(), f"{case.name}, {variant}"
 
 
-@pytest.mark.parametrize("kind", ["conv", "cumulate", "map", "matmul", "pool", "recurrence", "row"])
+@pytest.mark.parametrize(
+    "kind", ["attention", "conv", "cumulate", "map", "matmul", "pool", "recurrence", "row"]
+)
 def test_most_calls_can_be_shared(kind: str) -> None:
     shared = [any(isinstance(a, Share) for a in kernel_for(c.call).arguments(c.call)) for c in cases(kind)]
     assert np.mean(shared) > 0.8

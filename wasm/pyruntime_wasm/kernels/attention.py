@@ -14,7 +14,7 @@ from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
 from pyruntime_wasm.kernels._share import best_cut
 
-ROWS = 32  # queries of a block: with as many keys their scores stay in L1
+ROWS = 48  # queries of a block: whole tiles, and as large as what stays in L1 with as many keys
 KEYS = 128
 _SLACK = 64  # elements that vector copies may write past what they fill
 

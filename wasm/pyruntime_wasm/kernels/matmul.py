@@ -15,7 +15,7 @@ from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_
 from pyruntime_wasm.kernels._share import SCALAR_WORK, best_cut, typical
 from pyruntime_wasm.printer import SCALAR
 
-_CUT_ROWS, _CUT_COLUMNS = 4, 8  # a tile of gemm.h
+_CUT_ROWS, _CUT_COLUMNS = 12, 8  # whole tiles of gemm.h, of 4 rows or of 6
 
 
 @dataclass
