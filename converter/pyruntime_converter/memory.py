@@ -123,9 +123,9 @@ def plan_single(
 ) -> Placement:
     """One arena from address `base` on, as the Wasm target has it; weights and states are `fixed` already."""
     spans = lifetimes(program)
-    blocks = [Block(t.elements * t.dtype.bytes, *spans[t]) for t in spans]
+    blocks = [Block(program.bytes_for(t.elements) * t.dtype.bytes, *spans[t]) for t in spans]
     needs = [
-        (number, scratch(step) if isinstance(step, KernelCall) else 0)
+        (number, program.bytes_for(scratch(step)) if isinstance(step, KernelCall) else 0)
         for number, step in enumerate(program.steps)
     ]
     blocks += [Block(size, step, step) for step, size in needs if size != 0]
@@ -157,7 +157,9 @@ def plan_coloured(program: Program, *, element_bytes: int = 4, alignment: int = 
     arena_bytes: list[Dim] = []
     for arena in range(max(arena_of.values(), default=0) + 1):
         members = [t for t in spans if arena_of[t] == arena]
-        blocks = [Block(maximum(t.elements * element_bytes, 16), *spans[t]) for t in members]
+        blocks = [
+            Block(maximum(program.bytes_for(t.elements) * element_bytes, 16), *spans[t]) for t in members
+        ]
         places, total = pack_blocks(blocks, alignment)
         offsets.update(zip(members, places, strict=True))
         arena_bytes.append(total)

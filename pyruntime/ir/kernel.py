@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pyruntime.ir.dims import Dim, product
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import Dim, product, symbols_of
 from pyruntime.ir.dtypes import DType
+from pyruntime.ir.ranges import Range, largest
 from pyruntime.ir.scalar import Scalar
 
 if TYPE_CHECKING:
@@ -445,7 +447,7 @@ class Program:
     """What runs for one entry: the steps in order, and the tensors that the host fills and reads.
 
     The first `sizes` of the symbols are sizes of inputs, at least 1; the others are lengths of states and
-    elements of inputs. Steps may set further symbols.
+    elements of inputs. Steps may set further symbols; `ranges` has those that count iterations, where known.
     `output_shapes` are the outputs' shapes as the user sees them; where there are none, an output counts as
     one axis of all its elements. `commit` numbers the first step that overwrites what a state held; there
     is none where states are only appended to.
@@ -460,6 +462,7 @@ class Program:
     others: int = 0
     states: list[Carried] = field(default_factory=list)
     commit: int | None = None
+    ranges: dict[str, Range] = field(default_factory=dict)
 
     @property
     def sizes(self) -> int:
@@ -475,6 +478,17 @@ class Program:
     def own_symbols(self) -> list[str]:
         """Symbols that steps set, in order of appearance."""
         return list(dict.fromkeys(s.symbol for s in self.steps if isinstance(s, (Set, Read))))
+
+    def bytes_for(self, size: Dim) -> Dim:
+        """The most that a size becomes in any iteration. Raises UnsupportedError where that is not known."""
+        own = symbols_of(size).difference(self.symbols)
+        if not own:
+            return size
+        most = None if own - self.ranges.keys() else largest(size, self.ranges)
+        if most is None:
+            reason = f"a size ({size}) changes between iterations, and how far is not known before it runs"
+            raise UnsupportedError("Loop", self.name, reason, "Export with results of one shape.")
+        return most
 
     def loops(self) -> list[tuple[int, int]]:
         """First and last step of each loop: a jump backwards, and where it goes."""

@@ -465,8 +465,9 @@ def run_program(
             values[step.symbol] = int(memory[step.tensor][value_of(step.offset, values)])
         else:
             for tensor in step.tensors():
-                if tensor not in memory:
-                    memory[tensor] = allocate(tensor, symbols)
+                # one whose size hangs on a loop's counter is another in each iteration
+                if tensor not in memory or len(memory[tensor]) != value_of(tensor.elements, values):
+                    memory[tensor] = allocate(tensor, values)
             run_call(step, memory, values)
     results = [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
     if not program.output_shapes:

@@ -80,7 +80,7 @@ class _Softmax(OpDef):
 
 
 def _shifted(x: Array, axis: int) -> Array:
-    return np.asarray(x - x.max(axis=axis, keepdims=True))
+    return np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
 
 
 class Softmax(_Softmax):

@@ -11,7 +11,8 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.memory import lifetimes, plan_coloured, plan_single
 from pyruntime_converter.passes import optimise
 
-from pyruntime.ir.dims import evaluate
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import evaluate, symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import Jump, KernelCall, Map, Placement, Program, Read, Set, Step, Tensor, View
@@ -34,8 +35,8 @@ def run_in(
     memory = {t: a.ravel().copy() for t, a in zip(program.inputs, inputs, strict=True)}
 
     def span(tensor: Tensor) -> tuple[int, int, int]:
-        begin = evaluate(placement.offsets[tensor], symbols)
-        size = evaluate(tensor.elements, symbols) * (4 if placement.arena_of else tensor.dtype.bytes)
+        begin = evaluate(placement.offsets[tensor], values)
+        size = evaluate(tensor.elements, values) * (4 if placement.arena_of else tensor.dtype.bytes)
         return placement.arena_of.get(tensor, 0), begin, begin + size
 
     def poison(written: Tensor) -> None:
@@ -43,11 +44,11 @@ def run_in(
         for tensor in [t for t in memory if t is not written and t.kind != "weight"]:
             other, first, last = span(tensor)
             if other == arena and first < end and begin < last:
-                memory[tensor] = allocate(tensor, symbols)
+                memory[tensor] = allocate(tensor, values)
 
+    position, values = 0, dict(symbols)
     for tensor in program.inputs:
         poison(tensor)
-    position, values = 0, dict(symbols)
     while position < len(program.steps):
         step = program.steps[position]
         position += 1
@@ -60,7 +61,8 @@ def run_in(
                 values[step.symbol] = int(memory[step.tensor][evaluate(step.offset, values)])
             case KernelCall():
                 for tensor in step.tensors():
-                    memory.setdefault(tensor, allocate(tensor, symbols))
+                    if tensor not in memory or len(memory[tensor]) != evaluate(tensor.elements, values):
+                        memory[tensor] = allocate(tensor, values)
                 run_call(step, memory, values)
                 poison(step.output.tensor)
     return [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
@@ -83,6 +85,15 @@ def test_nothing_that_is_needed_is_overwritten(name: str, plan: str) -> None:
         expected = run_program(program, inputs, symbols)
         for made, wanted in zip(run_in(program, placement, inputs, symbols), expected, strict=True):
             np.testing.assert_array_equal(made.reshape(wanted.shape), wanted)
+
+
+def test_arenas_hold_the_largest_iteration() -> None:
+    _, program = lowered("loop-prefixes")
+    (size,) = plan_single(program, base=0, fixed={}, scratch=lambda _: 0).arena_bytes
+    assert symbols_of(size) == {"n"}
+    program.ranges.clear()
+    with pytest.raises(UnsupportedError, match="changes between iterations"):
+        plan_coloured(program)
 
 
 def copy(source: Tensor, target: Tensor) -> Map:

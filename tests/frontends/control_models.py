@@ -241,6 +241,30 @@ def _branch_in_loop() -> tuple[ModelProto, list[Feeds]]:
     return _model(outer, feeds[0], ["y", "ys"], {"half": scalar(0.5), "limit": scalar(4)}, x=["n", 3]), feeds
 
 
+def _loop_over_prefixes() -> tuple[ModelProto, list[Feeds]]:
+    """What is computed from the first i rows: sizes that change inside, results that do not."""
+    nodes = [
+        ALWAYS,
+        node("Unsqueeze", ["i", "zero"], ["end"]),
+        node("Slice", ["x", "zero", "end", "zero"], ["part"]),
+        node("CumSum", ["part", "axis"], ["running"]),
+        node("Softmax", ["running"], ["weights"], axis=0),
+        node("Mul", ["weights", "part"], ["scaled"]),
+        node("ReduceSum", ["scaled"], ["s"], keepdims=0),
+        node("Add", ["a", "s"], ["a2"]),
+    ]
+    body = looped(nodes, ["a"], ["go", "a2", "s"])
+    outer = [
+        node("Shape", ["x"], ["rows"], end=1),
+        node("Squeeze", ["rows"], ["m"]),
+        node("Loop", ["m", "", "z"], ["y", "ys"], body=body),
+    ]
+    feeds: list[Feeds] = [{"x": random(n, 3), "z": scalar(0.5)} for n in (6, 1)]
+    return _model(
+        outer, feeds[0], ["y", "ys"], {"zero": ints(0), "axis": scalar(0, "int64")}, x=["n", 3]
+    ), feeds
+
+
 def _swap() -> tuple[ModelProto, list[Feeds]]:
     """Fibonacci: each carried value becomes the other."""
     nodes = [ALWAYS, node("Add", ["a", "b"], ["c"]), node("Identity", ["b"], ["a2"])]
@@ -290,6 +314,7 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "loop-index": _loop_with_index(),
     "loop-loop": _loop_in_loop(),
     "loop-if": _branch_in_loop(),
+    "loop-prefixes": _loop_over_prefixes(),
     "loop-swap": _swap(),
     **{f"scan-{a}-{d}": _scan(a, d) for a in (0, 1, -1) for d in (0, 1)},
 }

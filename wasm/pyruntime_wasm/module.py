@@ -177,7 +177,11 @@ def shared_parts(call: KernelCall, grain: int = GRAIN) -> Dim:
 
 def thread_bytes(program: Program, grain: int = GRAIN) -> Dim:
     """Memory that each thread beyond the first needs, to be aligned; 0 where no step is shared."""
-    needs = [kernel_for(c).scratch(c) for c in program.calls if shared_parts(c, grain) not in (0, 1)]
+    needs = [
+        program.bytes_for(kernel_for(c).scratch(c))
+        for c in program.calls
+        if shared_parts(c, grain) not in (0, 1)
+    ]
     largest: Dim = 0
     for need in needs:
         largest = maximum(largest, need)

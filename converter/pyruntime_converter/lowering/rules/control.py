@@ -10,7 +10,7 @@ from pyruntime_converter.lowering.lazy import Lazy
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
 from pyruntime.ir.conditions import less
-from pyruntime.ir.dims import Dim, minimum, symbol
+from pyruntime.ir.dims import Dim, maximum, minimum, symbol
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ir.kernel import Jump, Read, Set, Tensor, View
 
@@ -56,6 +56,8 @@ def loop(low: Lowering, node: Node) -> list[Lazy]:
     trip: Dim | None = attrs["trip"] if trip_count is None else _read(low, trip_count, "trip")
     going: Dim = attrs["condition"] if begins is None else _read(low, begins, "begin")
     counter = symbol(attrs["counter"], _COUNTS)
+    if attrs["trip"] is not None:
+        low.program.ranges[attrs["counter"]] = (0, maximum(attrs["trip"] - 1, 0))
     going_on = low.own_symbol("on") if first or attrs["goes_on"] != 1 else ""
     if going_on:
         low.program.steps.append(Set(going_on, going))
