@@ -257,7 +257,8 @@ function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
   try {
     memory.grow(pages);
   } catch (error) {
-    throw limit(bytes, what, messageOf(error));
+    const alone = "; the memory of one thread may grow further: load with threads: 1";
+    throw limit(bytes, what, messageOf(error) + (memory.buffer instanceof ArrayBuffer ? "" : alone));
   }
 }
 

@@ -130,6 +130,59 @@ def test_helpers_that_die(isolated: Page, server: Server, packs: Path, on_help: 
         assert made == [2, 4, 6]
 
 
+def test_memory_grows(isolated: Page, packs: Path) -> None:
+    """Sizes in no order, beyond what the memory has at first."""
+    right = isolated.evaluate(
+        """async () => {
+            const session = await harness.load("/packs/team/", { device: "wasm", threads: 3 });
+            const right = [];
+            for (const n of [1, 200000, 7, 1000000, 200001]) {
+                const x = { data: Float32Array.from({ length: n }, (_, i) => i), shape: [n] };
+                const { y } = await session.run({ x });
+                right.push(y.data.length === n && y.data.every((value, i) => value === 2 * i));
+            }
+            session.dispose();
+            return right;
+        }"""
+    )
+    assert right == [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("most", "threads", "reason"),
+    [
+        (16384, 2, "asked for"),
+        (64, 2, "asked for"),
+        (0, 1, "there is no shared memory of 196608 bytes here"),
+    ],
+)
+def test_engines_that_refuse_large_memories(
+    isolated: Page, server: Server, packs: Path, most: int, threads: int, reason: str
+) -> None:
+    """As phones do: a shared memory names the most that it will ever have."""
+    body = f"""import "/js/worker.js";
+        const Memory = WebAssembly.Memory;
+        WebAssembly.Memory = function (options) {{
+            if (options.shared && options.maximum > {most}) throw new RangeError("too much");
+            return new Memory(options);
+        }};"""
+    (server.folders["/other/"] / "small.js").write_text(body)
+    server.headers = {**server.headers, "/other/small.js": ISOLATED}
+    options = {**WASM, "threads": 2, "workerUrl": "/other/small.js"}
+    for report in golden.check(isolated, "/packs/team/", packs, "team", options):
+        assert (report["threads"], report["threadsReason"]) == (threads, reason)
+    if 0 < most < 16384:
+        error = isolated.evaluate(
+            """(options) => harness.caught(async () => {
+                const session = await harness.load("/packs/team/", options);
+                await session.run({ x: { data: new Float32Array(1e6), shape: [1e6] } });
+            })""",
+            options,
+        )
+        assert error["code"] == "memory"
+        assert "load with threads: 1" in error["message"]
+
+
 def test_numbers_that_cannot_be(page: Page, packs: Path) -> None:
     for threads in (0, 65, 1.5):
         error = page.evaluate(

@@ -15,14 +15,19 @@ from pyruntime_wasm.module import GRAIN, WEIGHTS_BASE, build_module
 from pyruntime.ir.dims import Dim, align, evaluate
 from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
 from pyruntime.ops.interpret import allocate, run_call
+from pyruntime.runtime.wasm import _engine
+from pyruntime.runtime.wasm_memory import PrivateMemory, SharedMemory
 from tests.kernels.case import Case
 
 if TYPE_CHECKING:
     import wasmtime
 
+    from pyruntime.runtime.wasm_team import Team
+
 Array = NDArray[Any]
 
 VARIANTS = ("relaxed", "simd")
+TEAM = 3  # threads of the variants that share a memory
 # relative to the largest magnitude of what the reference writes
 TOLERANCE = {"float16": 2e-3, "float32": 2e-5, "float64": 1e-12}
 _GAP, _CANARY = 64, 0xA5
@@ -50,9 +55,7 @@ class Suite:
 
     @functools.cached_property
     def _instances(self) -> dict[str, _Instance]:
-        import wasmtime
-
-        engine = wasmtime.Engine()
+        engine = _engine()  # of sessions: it has what threads need
         return {variant: _Instance(engine, data) for variant, data in self.modules.items()}
 
     def run(self, case: Case, variant: str, threads: int = 1) -> tuple[Array, Array]:
@@ -74,7 +77,7 @@ def build(cases: Sequence[Case], variants: Sequence[str] = VARIANTS, grain: int 
 
 
 class _Instance:
-    """A module in wasmtime with a memory of its own."""
+    """A module in wasmtime with a memory of its own, and helpers if that can be shared."""
 
     def __init__(self, engine: wasmtime.Engine, data: bytes) -> None:
         import wasmtime
@@ -83,8 +86,15 @@ class _Instance:
         module = wasmtime.Module(engine, data)
         kind = module.imports[0].type
         assert isinstance(kind, wasmtime.MemoryType)
-        self.memory = wasmtime.Memory(self.store, kind)
-        self.exports = wasmtime.Instance(self.store, module, [self.memory]).exports(self.store)
+        pages = kind.limits.min
+        self.memory = SharedMemory(engine, pages) if kind.is_shared else PrivateMemory(self.store, pages)
+        self.exports = wasmtime.Instance(self.store, module, [self.memory.extern]).exports(self.store)
+        self.team: Team | None = None
+        if isinstance(self.memory, SharedMemory):
+            from pyruntime.runtime.wasm_team import Team
+
+            assert self.call("threads", TEAM) == 0
+            self.team = Team(engine, module, self.memory.extern, TEAM)
 
     def call(self, name: str, *arguments: int) -> int:
         """Call an export."""
@@ -94,36 +104,42 @@ class _Instance:
         assert isinstance(function, wasmtime.Func)
         return int(function(self.store, *arguments))
 
+    def _write(self, address: int, array: Array) -> None:
+        self.memory.view()[address : address + array.nbytes] = array.tobytes()
+
     def run(self, entry: int, case: Case, tensors: dict[Tensor, Array], threads: int = 1) -> None:
         """Run a case on these elements; the written tensor's change.
 
-        With `threads` a step is cut as for so many, and all its parts are run here, since no helpers come.
+        With `threads` a step is cut as for so many; all its parts are run here, unless there is a team.
 
         Raises:
             AssertionError: the call wrote outside the tensor that it should write to.
         """
         symbols = case.symbols
         dims = np.array([symbols[s] for s in sorted(symbols)], np.int64)
-        self.memory.write(self.store, dims.tobytes(), self.call("dims", entry))
-        assert self.call("threads", threads) == 0
+        self._write(self.call("dims", entry), dims)
+        if self.team:
+            threads = TEAM
+        else:
+            assert self.call("threads", threads) == 0
         assert self.call("plan", entry) == 0
         _, placement = program_of(case)
         end = evaluate(placement.arena_bytes[0], symbols)
         size = self.call("bytes", entry)
         assert size == end if threads == 1 else size >= end
-        missing = size - self.memory.data_len(self.store)
+        missing = size - self.memory.size
         if missing > 0:
-            self.memory.grow(self.store, -(-missing // 65536))
+            self.memory.grow(-(-missing // 65536))
         arena = np.full(end - WEIGHTS_BASE, _CANARY, np.uint8)
         places = {t: evaluate(placement.offsets[t], symbols) - WEIGHTS_BASE for t in tensors}
         for tensor, array in tensors.items():
             arena[places[tensor] : places[tensor] + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
-        self.memory.write(self.store, arena.tobytes(), WEIGHTS_BASE)
+        self._write(WEIGHTS_BASE, arena)
         written = case.call.output.tensor
         assert self.call("output", entry, 0) == places[written] + WEIGHTS_BASE
         steps = self.call("steps", entry)
         assert self.call("run", entry, 0, steps) == steps
-        after = np.frombuffer(self.memory.read(self.store, WEIGHTS_BASE, end), np.uint8).copy()
+        after = np.frombuffer(self.memory.view(), np.uint8)[WEIGHTS_BASE:end].copy()
         begin, size = places[written], tensors[written].nbytes
         tensors[written] = after[begin : begin + size].copy().view(tensors[written].dtype)
         after[begin : begin + size] = arena[begin : begin + size]

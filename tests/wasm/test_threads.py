@@ -13,17 +13,17 @@ from tests.wasm.test_kernels import KINDS, cases
 
 pytestmark = pytest.mark.wasm
 
-# more parts than many cases have units, and than they have rows
-THREADS = 3
-
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_parts_change_no_bit(kind: str) -> None:
-    suite = wasm_harness.build(cases(kind), wasm_harness.VARIANTS, grain=1)
-    for case, variant in itertools.product(cases(kind), wasm_harness.VARIANTS):
+    """There are more parts than many cases have rows; the lead runs them all, and then a team does."""
+    together = {v: f"{v}-threads" for v in wasm_harness.VARIANTS}
+    suite = wasm_harness.build(cases(kind), (*together, *together.values()), grain=1)
+    for case, variant in itertools.product(cases(kind), together):
         whole, _ = suite.run(case, variant)
-        parts, _ = suite.run(case, variant, THREADS)
-        assert whole.tobytes() == parts.tobytes(), f"{case.name}, {variant}"
+        parts, _ = suite.run(case, variant, wasm_harness.TEAM)
+        shared, _ = suite.run(case, together[variant])
+        assert whole.tobytes() == parts.tobytes() == shared.tobytes(), f"{case.name}, {variant}"
 
 
 @pytest.mark.parametrize(
