@@ -4,7 +4,8 @@ import type { Backend, Loading, RawOutput } from "./backend.ts";
 import { evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
-import type { Entry, Manifest, WasmTarget } from "./manifest.ts";
+import { atCapacity } from "./kept.ts";
+import type { Entry, Manifest, WasmEntry, WasmTarget } from "./manifest.ts";
 import { Team } from "./team.ts";
 import { rowOf } from "./tensors.ts";
 import { decideThreads, sharedMemory } from "./threads.ts";
@@ -168,7 +169,9 @@ class WasmBackend implements Backend {
     const status = exports.plan(this.#index);
     const bytes = exports.bytes(this.#index);
     if (status < 0) throw new MemoryLimitError(`the program cannot be laid out for ${told(symbols)} (code ${status})`);
-    grow(this.#memory!, Number(bytes), told(symbols));
+    const full = atCapacity(this.#entry, this.#manifest.state, symbols);
+    const needed = bytesFor(this.#target.entries[this.#index]!, full, this.report.threads);
+    grow(this.#memory!, Math.max(Number(bytes), needed), told(symbols));
     this.#planned = key;
   }
 
@@ -262,6 +265,10 @@ function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
   }
 }
 
+/** Bytes of memory that an entry needs for these dims. */
+const bytesFor = ({ bytes, thread_bytes = 0 }: WasmEntry, symbols: Symbols, threads: number): number =>
+  evaluate(bytes, symbols) + evaluate(thread_bytes, symbols) * (threads - 1);
+
 /** Bytes for the weights and, where the entry has no symbols, for all that it will ever need. */
 function needed({ pack, entry, index }: Loading, target: WasmTarget, threads: number): number {
   const ends = [
@@ -269,8 +276,7 @@ function needed({ pack, entry, index }: Loading, target: WasmTarget, threads: nu
     ...target.weights.map((each) => each.address + weightSize(pack.manifest, each)),
     ...pack.manifest.state.map(({ dtype, shape }, i) => target.state[i]! + product(shape) * rowOf(dtype).bytes),
   ];
-  const { bytes, thread_bytes = 0 } = target.entries[index]!;
-  const whole = entry.symbols.length ? 0 : evaluate(bytes, {}) + evaluate(thread_bytes, {}) * (threads - 1);
+  const whole = entry.symbols.length ? 0 : bytesFor(target.entries[index]!, {}, threads);
   return Math.max(target.initial_pages * PAGE, Math.max(...ends) + SLACK, whole);
 }
 

@@ -64,11 +64,10 @@ class KeptState:
         """Note that a run failed after it had begun to overwrite states."""
         self.torn = bool(self.states)
 
-    def capacity(self, number: int) -> int:
-        """The largest size of a state that grows."""
-        state = self.states[number]
-        assert state.axis is not None
-        return state.shape[state.axis]
+    def full(self, entry: Entry, symbols: Mapping[str, int]) -> dict[str, int]:
+        """The symbols' values when states are full: memory is laid out for them once, not at every step."""
+        bound = {s.name: self.states[s.state] for s in entry.symbols if s.state is not None}
+        return {**symbols, **{n: s.shape[s.axis] for n, s in bound.items() if s.axis is not None}}
 
     def check_whole(self) -> None:
         """Raise StateError where a run left the states unfinished."""

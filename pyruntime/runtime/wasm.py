@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PackVersionError, RunError
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import bound_shape, told
+from pyruntime.pack.program import size as size_of
 from pyruntime.pack.schema import ABI, Entry, Wasm, WasmVariant
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
@@ -254,6 +255,9 @@ class WasmSession(Session):
         size = self._call("bytes", number)
         if size < 0:
             raise PackError(f"the Wasm module wants {size} bytes for {told(bound.symbols)}")
+        full, target = Evaluator(self._kept.full(entry, bound.symbols)), self._target.entries[number]
+        extra = size_of(target.thread_bytes, full) * (self.report.threads - 1)
+        size = max(size, size_of(target.bytes, full) + extra)
         self._grow(size, f"sizes {told(bound.symbols)}")
         plan = _Plan(
             dict(bound.symbols),

@@ -155,18 +155,14 @@ class WebGpuSession(Session):
         plan = self._plans.pop(key, None)
         if plan is None:
             program = bind(self._target, self._number, number, entry, symbols, start)
-            self._reserve([*map(max, program.arenas, self._at_capacity(number, entry, symbols))])
+            full = Evaluator(self._kept.full(entry, symbols))
+            arenas = [size_of(b, full) for b in self._variant.entries[number].arenas]
+            self._reserve([*map(max, program.arenas, arenas)])
             plan = self._prepare(program)
         self._plans[key] = plan
         while len(self._plans) > PLANS_KEPT:
             self._plans.popitem(last=False)[1].uniforms.destroy()
         return plan
-
-    def _at_capacity(self, number: int, entry: Entry, symbols: Mapping[str, int]) -> tuple[int, ...]:
-        """The arenas' sizes when states are full: laid out once, not anew for every step that they grow."""
-        full = {s.name: self._kept.capacity(s.state) for s in entry.symbols if s.state is not None}
-        values = Evaluator({**symbols, **full})
-        return tuple(size_of(b, values) for b in self._variant.entries[number].arenas)
 
     def _reserve(self, arenas: Sequence[int]) -> None:
         """Make the arenas large enough. Plans bind arenas, so larger ones end all plans."""

@@ -223,21 +223,25 @@ def test_aborted_runs(page: Page, served: Packs, options: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("options", DEVICES)
 def test_a_thousand_steps(page: Page, served: Packs, options: dict[str, Any]) -> None:
-    """No drift: a thousand steps of the cell end where the reference does."""
+    """No drift and no growth: a thousand steps of the cell end where the reference does."""
     stream, _ = served["cell"]
     steps = stream.steps(1000)
     x = np.concatenate([s["x"] for s in steps])
-    made = page.evaluate(
+    made, grown = page.evaluate(
         """async ([options, fed]) => {
             const session = await harness.load("/state/cell/", options);
             const { data } = harness.decodeAll({ fed }).fed;
-            let last;
-            for (let i = 0; i < 1000; i++)
+            let last, held;
+            for (let i = 0; i < 1000; i++) {
                 last = await session.run({ x: { data: data.subarray(5 * i, 5 * i + 5), shape: [1, 5] } });
+                if (i === 100) held = session.report.memoryBytes;
+            }
+            const grown = session.report.memoryBytes - held;
             session.dispose();
-            return harness.encodeAll(last);
+            return [harness.encodeAll(last), grown];
         }""",
         [options, encode({"fed": x})["fed"]],
     )
     *_, (expected, _) = stream.reference(steps)
     same(decode(made), expected, 1e-4)
+    assert grown == 0

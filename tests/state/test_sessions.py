@@ -22,6 +22,7 @@ from pyruntime import Session
 from pyruntime.pack.schema import Model
 from pyruntime.runtime.wasm import WasmSession
 from tests.frontends.onnx_models import model, random, same
+from tests.state import streams
 from tests.state.streams import STREAMS, Feeds, Stream, node, zeros
 
 DEVICES = [pytest.param(d, marks=getattr(pytest.mark, d)) for d in ("wasm", "webgpu")]
@@ -338,6 +339,26 @@ def test_a_thousand_steps(device: Any, stateful: Packs) -> None:
         same(made, expected, 1e-4)
         assert session.report.memory_bytes == held
         assert _resident() - resident < 8 << 20
+
+
+def test_a_thousand_steps_of_a_cache(device: Any, tmp_path: Path) -> None:
+    """Memory is laid out for the full cache once; the last token sees all that came before."""
+    stream = streams.cache()
+    ids = np.random.default_rng(0).integers(0, streams.VOCABULARY, (1, 1000))
+    sizes = {"symbols": {"batch": 1}, "capacity": {"past_sequence_length": 1000}}
+    pyruntime.convert(
+        stream.save(tmp_path), tmp_path / "pack", state=stream.state, targets=(device,), **sizes
+    )
+    with pyruntime.load(tmp_path / "pack", device=device) as session:
+        session.run({"ids": ids[:, :1]})
+        held = session.report.memory_bytes
+        for i in range(1, 1000):
+            made = session.run({"ids": ids[:, i : i + 1]})
+        assert session.report.memory_bytes == held
+        with pytest.raises(pyruntime.StateError, match="is full"):
+            session.run({"ids": ids[:, :1]})
+    ((whole, _),) = stream.reference([{"ids": ids}])
+    same(made, {"logits": whole["logits"][:, -1:]}, 1e-4)
 
 
 def _resident() -> int:
