@@ -33,6 +33,10 @@ class Blocked(Exception):  # noqa: N818 - internal signal, never seen by users
     """A value is missing because the node that makes it was already reported as unsupported."""
 
 
+class ByFunction(Exception):  # noqa: N818 - internal signal, never seen by users
+    """A handler leaves this node to the function that ONNX defines its operator by."""
+
+
 class NodeContext:
     """One ONNX node while it is converted.
 

@@ -29,7 +29,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
     explore,
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
-from pyruntime_converter.frontends.onnx.context import Blocked, NodeContext, handler_of
+from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
 from pyruntime_converter.frontends.onnx.symbols import Symbols
@@ -269,6 +269,8 @@ class _Importer:
         )
         try:
             results = handler(context)
+        except ByFunction:
+            return self._expand(node, name, inputs, given, frame, used)
         except DTypeError as error:
             if schema is None or not functions.allows(schema, inputs):
                 raise
