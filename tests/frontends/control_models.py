@@ -265,6 +265,18 @@ def _loop_over_prefixes() -> tuple[ModelProto, list[Feeds]]:
     ), feeds
 
 
+def _loop_that_grows() -> tuple[ModelProto, list[Feeds]]:
+    """A carried value with two more rows in each iteration."""
+    nodes = [
+        ALWAYS,
+        node("Concat", ["a", "x"], ["a2"], axis=0),
+        node("ReduceSum", ["a2"], ["s"], keepdims=0),
+    ]
+    body = looped(nodes, ["a"], ["go", "a2", "s"])
+    feeds: list[Feeds] = [{"x": X}]
+    return _model([accumulating("m", body=body)], feeds[0], ["y", "ys"], {"m": scalar(3, "int64")}), feeds
+
+
 def _swap() -> tuple[ModelProto, list[Feeds]]:
     """Fibonacci: each carried value becomes the other."""
     nodes = [ALWAYS, node("Add", ["a", "b"], ["c"]), node("Identity", ["b"], ["a2"])]
@@ -315,6 +327,7 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "loop-loop": _loop_in_loop(),
     "loop-if": _branch_in_loop(),
     "loop-prefixes": _loop_over_prefixes(),
+    "loop-grows": _loop_that_grows(),
     "loop-swap": _swap(),
     **{f"scan-{a}-{d}": _scan(a, d) for a in (0, 1, -1) for d in (0, 1)},
 }

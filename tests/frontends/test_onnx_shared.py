@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from pyruntime_converter.frontends import read_model
 
+from pyruntime.ir.dims import evaluate
 from pyruntime.ops.run_graph import run_graph
 
 Array = NDArray[Any]
@@ -50,3 +51,12 @@ def test_weights_listed_as_inputs_are_weights(shared_models: Path) -> None:
     graph = read_model(shared_models / "ultraface_rfb320.onnx").graph
     assert [v.name for v in graph.inputs] == ["input"]
     assert graph.symbols() == []
+
+
+def test_branches_that_lead_nowhere_are_refused(shared_models: Path) -> None:
+    """silero squeezes one frame: other numbers of frames end in a recurrence over rank 5."""
+    graph = read_model(shared_models / "silero_vad_half.onnx").graph
+    (constraint,) = graph.constraints
+    assert "If '/decoder/If'" in constraint.reason
+    sizes = (1, 191, 192, 512, 703, 704)
+    assert [evaluate(constraint.value, {"batch": 1, "sequence": n}) for n in sizes] == [0, 0, 1, 1, 1, 0]

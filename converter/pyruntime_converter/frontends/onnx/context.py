@@ -47,7 +47,7 @@ class NodeContext:
         outputs: names of the outputs; "" for one that nothing reads.
         stated_outputs: how many outputs the node names, read or not.
         stated_inputs: how many inputs it lists, absent ones too.
-        inline: converts a subgraph that is certain to run, in place of the node.
+        inline: converts a subgraph that is certain to run, with these inputs, in place of the node.
         subgraph: converts one to a graph of its own, whose first inputs a function makes.
         attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
         counter: a new symbol for the iterations of a loop, whose number may be known.
@@ -65,7 +65,7 @@ class NodeContext:
         attrs: Mapping[str, Any],
         outputs: Sequence[str],
         used: Container[str],
-        inline: Callable[[GraphProto], list[Value]],
+        inline: Callable[[GraphProto, Sequence[Value]], list[Value]],
         subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value]]], Body],
         attempt: Callable[[GraphProto, Facts], Body | None],
         counter: Callable[[Dim | None], Dim],

@@ -259,7 +259,7 @@ class _Importer:
             attrs={k: attributes.value_of(a, self._folder) for k, a in given.items()},
             outputs=node.output,
             used=used,
-            inline=lambda graph: self._inline(graph, frame),
+            inline=lambda graph, inputs: self._inline(graph, frame, inputs),
             subgraph=lambda graph, inputs: self._subgraph(graph, frame, {}, inputs),
             attempt=lambda graph, facts: self._attempt(graph, frame, facts),
             counter=self._counter,
@@ -341,9 +341,11 @@ class _Importer:
         made = iter(_values(self._body(function.node, wanted, inner)))
         return [next(made) if output else None for output in outputs[: len(function.output)]]
 
-    def _inline(self, graph: GraphProto, frame: Frame) -> list[Value]:
-        """Convert a branch that is certain to run, in place."""
+    def _inline(self, graph: GraphProto, frame: Frame, inputs: Sequence[Value]) -> list[Value]:
+        """Convert a subgraph that is certain to run, in place."""
         scope = Scope(frame.scope)
+        for declared, value in zip(graph.input, inputs, strict=True):
+            scope.define(declared.name, value)
         self._weights(graph, scope)
         inner = replace(frame, scope=scope, depth=frame.depth + 1)
         return _values(self._body(graph.node, [v.name for v in graph.output], inner))

@@ -15,6 +15,7 @@ from pyruntime.ops.definition import OpError
 from pyruntime_converter.frontends.onnx.bodies import Body, align
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 
+MOST_UNROLLED = 64  # iterations of a loop whose shapes change
 SHAPES_CHANGE = "Export with results of one shape, padded where need be."
 
 
@@ -28,7 +29,7 @@ def conditional(ctx: NodeContext) -> list[Value]:
         return _branches(ctx, ctx.input(), None, branches)
     outcome = ctx.decided(condition)
     if outcome is not None:
-        return ctx.inline(then if outcome else otherwise)
+        return ctx.inline(then if outcome else otherwise, ())
     tried = [ctx.attempt(g, pins(condition, h) or {}) for g, h in ((then, 1), (otherwise, 0))]
     bodies = [b for b in tried if b is not None]
     with contextlib.suppress(OpError):  # of results of unlike types: what follows is another model for each
@@ -94,7 +95,13 @@ def loop(ctx: NodeContext) -> list[Value]:
     body.graph.outputs = [going, *results] if known is None else results
     attrs |= {"tested": known is None, "goes_on": 1 if known is None else truth(known[0])}
     inputs_ = [None if trips else trip, condition if begins is None else None, *initial]
-    return _loop(ctx, body, inputs_, {**attrs, "counter": str(counter), "carried": len(initial)})
+    try:
+        return _loop(ctx, body, inputs_, {**attrs, "counter": str(counter), "carried": len(initial)})
+    except OpError as error:
+        count = attrs["trip"]
+        if begins != 1 or not isinstance(count, int) or count > MOST_UNROLLED:
+            ctx.fail(str(error), SHAPES_CHANGE)
+        return _unrolled(ctx, count, initial, str(error))
 
 
 def _loop(
@@ -102,11 +109,28 @@ def _loop(
 ) -> list[Value]:
     taken = align([body])
     _finish([body])
-    attrs = {**attrs, "body": body.graph}
-    try:
-        return ctx.builder.emit("Loop", [*inputs, *taken], attrs)
-    except OpError as error:
-        ctx.fail(str(error), SHAPES_CHANGE)
+    return ctx.builder.emit("Loop", [*inputs, *taken], {**attrs, "body": body.graph})
+
+
+def _unrolled(ctx: NodeContext, count: int, initial: Sequence[Value], reason: str) -> list[Value]:
+    """The body once for each of a known number of iterations: every one with shapes of its own."""
+    carried = list(initial)
+    stacks: list[list[Value]] | None = None
+    for step in range(count):
+        constants = [ctx.builder.constant(np.array(c)) for c in (np.int64(step), True)]
+        going, *results = ctx.inline(ctx.required("body"), [*constants, *carried])
+        carried, made = results[: len(initial)], results[len(initial) :]
+        stacks = [[] for _ in made] if stacks is None else stacks
+        for stack, value in zip(stacks, made, strict=True):
+            stack.append(ctx.reshape(value, (1, *value.shape)))
+        goes_on = dims_of(going)
+        if goes_on is None or not isinstance(goes_on[0], int):
+            ctx.fail(f"{reason}, and data may end it", SHAPES_CHANGE)
+        if not goes_on[0]:
+            break
+    if stacks is None:
+        ctx.fail(reason, SHAPES_CHANGE)
+    return [*carried, *(s[0] if len(s) == 1 else ctx.one("Concat", *s, axis=0) for s in stacks)]
 
 
 @handles("Scan", since=9)
@@ -137,7 +161,10 @@ def scan(ctx: NodeContext) -> list[Value]:
     stacks = len(body.graph.outputs) - len(initial)
     reverse = tuple(map(bool, _listed(ctx, "scan_output_directions", stacks)))
     attrs = {"trip": length, "counter": str(counter), "carried": len(initial), "reverse": reverse}
-    results = _loop(ctx, body, [None, None, *initial, *outer], attrs)
+    try:
+        results = _loop(ctx, body, [None, None, *initial, *outer], attrs)
+    except OpError as error:
+        ctx.fail(str(error), SHAPES_CHANGE)
     return [
         *results[: len(initial)],
         *(
