@@ -39,6 +39,7 @@ class Request:
     seed: int = 0
     symbols: tuple[str, ...] = ()
     device: Device = "auto"
+    threads: int | None = None
     output: Path | None = None
     repeat: int = 1
 
@@ -98,6 +99,7 @@ class Result:
 
     path: Path
     device: str
+    threads: int
     symbols: Mapping[str, int]
     inputs: tuple[Summary, ...]
     outputs: tuple[Summary, ...]
@@ -116,6 +118,7 @@ class Result:
         return {
             "pack": str(self.path),
             "device": self.device,
+            "threads": self.threads,
             "symbols": dict(self.symbols),
             "inputs": [s.to_dict() for s in self.inputs],
             "outputs": [s.to_dict() for s in self.outputs],
@@ -149,7 +152,7 @@ def execute(request: Request) -> Result:
         if not is_pack(request.path):
             pack, converted = stack.enter_context(_converted(request))
         started = time.perf_counter()
-        session = stack.enter_context(pyruntime.load(pack, device=request.device))
+        session = stack.enter_context(pyruntime.load(pack, device=request.device, threads=request.threads))
         loaded = time.perf_counter() - started
         feeds, sizes = _feeds(request, session, asked)
         runs = []
@@ -164,6 +167,7 @@ def execute(request: Request) -> Result:
         return Result(
             path=request.path,
             device=session.device,
+            threads=session.report.threads,
             symbols=sizes,
             inputs=tuple(Summary.of(name, array) for name, array in feeds.items()),
             outputs=tuple(Summary.of(name, array) for name, array in outputs.items()),
@@ -222,7 +226,8 @@ def show(result: Result, console: Console) -> None:
             Text(_first(tensor), style=look.QUIET),
         )
     sizes = "".join(f" · {name} = {size}" for name, size in result.symbols.items())
-    where = f"  {result.device}{sizes}"
+    threads = f", {result.threads} threads" if result.threads > 1 else ""
+    where = f"  {result.device}{threads}{sizes}"
     console.print(Text.assemble(look.mark("ok"), " ", (str(result.path), look.STRONG), where))
     look.print_section(console, table)
     odd = [_odd(tensor) for tensor in result.outputs if tensor.nan or tensor.infinite]

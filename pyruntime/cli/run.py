@@ -44,6 +44,12 @@ def run(
     device: Annotated[
         Literal["auto", "webgpu", "wasm"], typer.Option("--device", "-d", help="Where to run.")
     ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", "-t", help="Threads on Wasm; by default one a processor, up to 4.", min=1, max=64
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Save the outputs as .npz.", show_default=False),
@@ -56,7 +62,8 @@ def run(
     from pyruntime.cli import look
     from pyruntime.cli.execution import Request, execute, show
 
-    request = Request(pack, tuple(inputs or ()), random, seed, tuple(symbol or ()), device, output, repeat)
+    fed = (tuple(inputs or ()), random, seed, tuple(symbol or ()))
+    request = Request(pack, *fed, device, threads, output, repeat)
     result = execute(request)
     if json:
         look.print_json(result.to_dict())

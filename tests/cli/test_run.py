@@ -87,6 +87,15 @@ def test_wrong_requests(
     assert message in " ".join(result.stderr.split())
 
 
+def test_threads(invoke: Invoke, packs: Path) -> None:
+    arguments = ("run", packs / "team", "-r", "-s", "n=3", "-d", "wasm")
+    assert "wasm, 3 threads" in invoke(*arguments, "--threads", "3").stdout
+    assert json.loads(invoke(*arguments, "-t", "1", "--json").stdout)["threads"] == 1
+    refused = invoke(*arguments, "-t", "65")
+    assert refused.exit_code == 2
+    assert "--threads" in refused.stderr
+
+
 def test_a_device_that_the_pack_lacks(invoke: Invoke, packs: Path) -> None:
     result = invoke("run", packs / "double", "-r", "-d", "webgpu")
     assert result.exit_code == 4

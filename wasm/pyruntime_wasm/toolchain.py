@@ -344,4 +344,4 @@ def build(
             _run(compiler, (*compiler.link, *options, "-o", output.name, *names), f"link {variant}", folder)
             return output.read_bytes()
 
-        return {variant: link(variant) for variant in variants}
+        return dict(zip(variants, pool.map(link, variants), strict=True))
