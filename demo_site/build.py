@@ -86,7 +86,7 @@ def copy_runtime(runtime: Path, to: Path) -> None:
     Raises:
         DemoError: it is not built.
     """
-    for name in ("pyruntime.js", "shared.js", "worker.js"):
+    for name in ("pyruntime.js", "worker.js"):
         if not (runtime / name).is_file():
             raise DemoError(f"{runtime / name} is missing: npm --prefix js_bindings run build")
     to.mkdir(parents=True)

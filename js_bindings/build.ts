@@ -1,30 +1,37 @@
 // Bundles src/index.ts and src/worker.ts into dist/, and prints what a page will load.
 //
-// What both need is a file of its own there; in dist/standalone/, which Python's wheel carries, each of the two
-// is whole, since files that are not served from anywhere cannot import each other.
+// worker.js imports pyruntime.js there; in dist/standalone/, which Python's wheel carries, each of the two is
+// whole, since files that are not served from anywhere cannot import each other.
 import { readFile, rm } from "node:fs/promises";
 import { relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 const root = import.meta.dirname;
 await rm(new URL("dist", import.meta.url), { recursive: true, force: true });
 
-async function bundle(outdir: string, splitting: boolean): Promise<void> {
+/** What worker.ts imports stays a file of its own. */
+const runtimeApart: Plugin = {
+  name: "runtime-apart",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/index\.ts$/ }, () => ({ path: "./pyruntime.js", external: true }));
+  },
+};
+
+async function bundle(outdir: string, plugins: readonly Plugin[]): Promise<void> {
   const result = await build({
     absWorkingDir: root,
     entryPoints: { pyruntime: "src/index.ts", worker: "src/worker.ts" },
     outdir,
+    plugins: [...plugins],
     bundle: true,
-    splitting,
-    chunkNames: "shared",
     minify: true,
     format: "esm",
     platform: "neutral",
     target: "es2022",
     external: ["node:*"],
-    sourcemap: splitting,
+    sourcemap: outdir === "dist",
     metafile: true,
     logLevel: "warning",
   });
@@ -36,5 +43,5 @@ async function bundle(outdir: string, splitting: boolean): Promise<void> {
   }
 }
 
-await bundle("dist", true);
-await bundle("dist/standalone", false);
+await bundle("dist", [runtimeApart]);
+await bundle("dist/standalone", []);

@@ -31,8 +31,8 @@ LEAST_ACCURACY = 0.97
 MOST_DISAGREEMENT = 1e-5
 # what each device fetches of the JavaScript runtime
 RUNTIME = {
-    "webgpu": ("pyruntime.js", "shared.js"),
-    "wasm": ("pyruntime.js", "shared.js", "worker.js"),
+    "webgpu": ("pyruntime.js",),
+    "wasm": ("pyruntime.js", "worker.js"),
 }
 
 

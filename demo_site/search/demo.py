@@ -35,8 +35,8 @@ PACK = "minilm.pack"
 THEME_PULL = 0.5  # how much the map draws sentences towards the middle of their theme
 MOST_APART = 2e-3  # cosines with weights as float16 against float32
 RUNTIME = {  # the JavaScript runtime's files, by device
-    "webgpu": ("pyruntime.js", "shared.js"),
-    "wasm": ("pyruntime.js", "shared.js", "worker.js"),
+    "webgpu": ("pyruntime.js",),
+    "wasm": ("pyruntime.js", "worker.js"),
 }
 
 

@@ -12,6 +12,8 @@ export * from "./errors.ts";
 export type { Device, Report } from "./backend.ts";
 export type { Progress } from "./fetch.ts";
 export type { LongIntegers, RunOptions, Session } from "./session.ts";
+/** @internal for worker.js */
+export { serve } from "./serve.ts";
 export type { SessionState } from "./state.ts";
 export type { DType, Feed, Tensor, TensorData, TensorSpec } from "./tensors.ts";
 

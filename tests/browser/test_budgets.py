@@ -32,7 +32,7 @@ def fetched(page: Page, server: Server, url: str, device: str) -> list[Path]:
         [url, device],
     )
     files = []
-    for path in ["/js/pyruntime.js", "/js/shared.js", *server.requests]:  # the first two came with the page
+    for path in ["/js/pyruntime.js", *server.requests]:  # the first came with the page
         prefix = next(p for p in server.folders if path.startswith(p))
         file = server.folders[prefix] / path.removeprefix(prefix)
         if file.suffix != ".safetensors" and file not in files:
@@ -42,7 +42,7 @@ def fetched(page: Page, server: Server, url: str, device: str) -> list[Path]:
 
 def test_runtime(page: Page, server: Server) -> None:
     files = [f for f in fetched(page, server, "/packs/dtypes/", "wasm") if f.suffix == ".js"]
-    assert {f.name for f in files} == {"pyruntime.js", "shared.js", "worker.js"}
+    assert {f.name for f in files} == {"pyruntime.js", "worker.js"}
     assert sum(map(compressed, files)) <= RUNTIME_BYTES
 
 

@@ -27,7 +27,7 @@ def runtime(tmp_path: Path) -> Path:
     """Something in the place of js_bindings/dist."""
     folder = tmp_path / "runtime"
     folder.mkdir()
-    for name in ("pyruntime.js", "shared.js", "worker.js", "pyruntime.js.map", "index.d.ts"):
+    for name in ("pyruntime.js", "worker.js", "pyruntime.js.map", "index.d.ts"):
         (folder / name).write_text(name)
     return folder
 
@@ -73,7 +73,6 @@ def test_site(tmp_path: Path, runtime: Path, console: Console) -> None:
     assert sorted(f.name for f in (site / "js").iterdir()) == [
         "pyruntime.js",
         "pyruntime.js.map",
-        "shared.js",
         "worker.js",
     ]
     build(tmp_path, runtime, console, Small("two"))
@@ -132,7 +131,7 @@ def test_digits(tmp_path: Path, runtime: Path, console: Console) -> None:
     manifest = json.loads((page / "digits.pack" / "pack.json").read_text())
     assert set(manifest["targets"]) == {"webgpu", "wasm"}
     facts = json.loads((page / "facts.json").read_text())
-    used = sum(len(name) for name in ("pyruntime.js", "shared.js"))
+    used = len("pyruntime.js")
     assert facts["runtime"] == {"webgpu": used, "wasm": used + len("worker.js")}
     assert 0.5 < facts["accuracy"] < 1
     assert (page / "index.html").is_file()

@@ -22,7 +22,7 @@ from pyruntime.errors import BlockingError, DeviceError, PyRuntimeError
 
 CARRIED = Path(__file__).with_name("js")  # pyruntime.js and worker.js, put there when the wheel is built
 _SERVE_IT = (
-    "serve pyruntime.js, worker.js and shared.js of the npm package pyruntime, and give the URL of the first"
+    "serve pyruntime.js and worker.js of the npm package pyruntime, and give the URL of the first"
     " as pyruntime.load_async(..., runtime=URL) or pyruntime.runtime_url = URL"
 )
 

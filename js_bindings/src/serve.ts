@@ -1,0 +1,82 @@
+// The worker's half of a session off the calling thread: loads an entry and runs it, by messages.
+
+import { type Backend, choose, openBackend } from "./backend.ts";
+import { packError } from "./errors.ts";
+import type { Reply, Request } from "./remote.ts";
+import { help, type HelpReply, type HelpRequest } from "./team.ts";
+
+/** What is used here of a worker's global scope, which TypeScript's DOM library does not have. */
+interface Scope {
+  onmessage: (event: MessageEvent<Request | HelpRequest>) => void;
+  postMessage(reply: Reply | HelpReply, transfer?: readonly Transferable[]): void;
+  close(): void;
+  readonly location: { readonly href: string };
+}
+
+const scope = globalThis as unknown as Scope;
+const aborts = new Map<number, AbortController>();
+let backend: Backend;
+
+async function open({ id, pack, index, choice, asked, threads }: Extract<Request, { op: "open" }>): Promise<void> {
+  const entry = pack.manifest.entries[index]!;
+  const chosen = choice ?? (await choose(pack, asked));
+  const onProgress = (...progress: [number, number, string?]): void => scope.postMessage({ id, progress });
+  backend = await openBackend({ pack, entry, index, threads, workerUrl: scope.location.href, onProgress }, chosen);
+  const { device, reason } = chosen;
+  scope.postMessage({ id, report: { device, reason, ...backend.report, memoryBytes: backend.memoryBytes } });
+}
+
+async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run" }>): Promise<void> {
+  const abort = new AbortController();
+  aborts.set(id, abort);
+  try {
+    const feeds = inputs.map((buffer) => new Uint8Array(buffer));
+    const made = await backend.run(feeds, symbols, outputs, abort.signal);
+    scope.postMessage(
+      { id, outputs: made, memoryBytes: backend.memoryBytes },
+      made.map(({ buffer }) => buffer),
+    );
+  } finally {
+    aborts.delete(id);
+  }
+}
+
+async function readState({ id, number }: Extract<Request, { op: "readState" }>): Promise<void> {
+  const state = await backend.readState(number);
+  scope.postMessage({ id, state }, [state.buffer]);
+}
+
+/** Does what is asked, and answers; what it throws is posted by the caller. */
+async function answer(request: Exclude<Request, { op: "abort" | "end" }>): Promise<void> {
+  switch (request.op) {
+    case "open":
+      return open(request);
+    case "run":
+      return run(request);
+    case "readState":
+      return readState(request);
+    case "writeStates":
+      await backend.writeStates(request.states);
+      break;
+    case "resetStates":
+      await backend.resetStates();
+  }
+  scope.postMessage({ id: request.id, done: true });
+}
+
+/** Makes this worker answer messages. */
+export function serve(): void {
+  scope.onmessage = ({ data }) => {
+    if (data.op === "help") return void help(data, (reply) => scope.postMessage(reply));
+    if (data.op === "end") {
+      backend.dispose();
+      return scope.close();
+    }
+    if (data.op === "abort") return aborts.get(data.id)?.abort();
+    const fail = (error: unknown): void => {
+      const committed = (backend as Backend | undefined)?.committed ?? false;
+      scope.postMessage({ id: data.id, error: packError(error), committed });
+    };
+    answer(data).catch(fail);
+  };
+}
