@@ -29,6 +29,7 @@ class Builder:
     def __init__(self, graph: Graph, facts: Facts | None = None, around: Builder | None = None) -> None:
         self.graph = graph
         self.facts: Facts = {**(around.facts if around else {}), **(facts or {})}
+        self.sources: dict[Value, Value] = around.sources if around else {}  # of inputs, what they stand for
         self.origin: Origin = around.origin if around else Origin("", "")
         self._names: set[str] = around._names if around else {v.name for v in graph.values()}
 
@@ -75,7 +76,9 @@ class Builder:
         if value.data is not None:
             return value
         if value.contents is None:
-            return self.input(value.name, value.dtype, value.shape)
+            made = self.input(value.name, value.dtype, value.shape)
+            self.sources[made] = value
+            return made
         return self._of_contents(value.contents.copy(), value.dtype, value.name)
 
     def _of_contents(self, array: NDArray[np.object_], dtype: DType, name: str) -> Value:

@@ -20,6 +20,7 @@ from tests.frontends.control_models import (
     MODELS,
     NEG,
     RELU,
+    STEP,
     accumulating,
     below,
     branch,
@@ -30,6 +31,7 @@ from tests.frontends.control_models import (
     node,
 )
 from tests.frontends.onnx_models import Array, imported, model, random, run, runtime, same
+from tests.frontends.random_control import random_model
 
 
 def agrees(proto: ModelProto, feeds: Mapping[str, Array]) -> None:
@@ -214,6 +216,14 @@ def test_models(name: str) -> None:
         agrees(proto, feeds)
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_random_models(seed: int) -> None:
+    """Branches and loops in each other, on data, sizes and a parameter."""
+    proto, every = random_model(seed)
+    for feeds in every:
+        agrees(proto, feeds)
+
+
 # --------------------------------------------------------------------------------- decided by sizes and data
 
 
@@ -280,3 +290,18 @@ def test_shapes_that_change_are_told() -> None:
     weights: dict[str, Array] = {"m": LOOPED["m"], "w": LOOPED["w"], "limit": np.array(9, np.float32)}
     with pytest.raises(UnsupportedError, match="how many results it collects depends on data"):
         imported(model([accumulating("m", body=ends)], feeds, ["y", "ys"], weights=weights))
+
+
+def test_parameters_are_known_inside_bodies() -> None:
+    """A loop whose trip count is an input, in a branch that data decides."""
+    loop = accumulating("m", body=looped([*STEP], ["a"], ["go", "a2"]), outputs=["l"])
+    nodes = [
+        node("ReduceSum", ["x"], ["s"], keepdims=0),
+        node("Greater", ["s", "zero"], ["c"]),
+        decide("c", "out", branch(loop), NEG),
+    ]
+    feeds = {"x": random(2, 3), "m": np.array(2, np.int64)}
+    proto = model(nodes, feeds, ["out"], weights={"w": LOOPED["w"], "zero": np.array(0, np.float32)})
+    assert imported(proto).symbols() == ["m_0"]
+    for sign in (1, -1):
+        agrees(proto, feeds | {"x": sign * np.abs(feeds["x"])})

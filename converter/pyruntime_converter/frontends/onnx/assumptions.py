@@ -8,7 +8,7 @@ target shape) become symbols as soon as something needs them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pyruntime.errors import ModelError, PyRuntimeError, UnsupportedError, UnsupportedNodesError
@@ -68,8 +68,14 @@ class Assumptions:
         return not self.outcomes or pins(self.outcomes[-1][0], int(self.outcomes[-1][1])) is not None
 
 
-def openable(value: Value) -> frozenset[str]:
-    """Inputs whose contents alone decide value, and are not symbols yet; empty where there are others."""
+def openable(value: Value, inputs: Container[Value], sources: Mapping[Value, Value]) -> frozenset[str]:
+    """Inputs whose contents alone decide value, and are not symbols yet; empty where there are others.
+
+    Args:
+        value: what has to be known.
+        inputs: those of the model.
+        sources: for inputs of subgraphs, the values around that they stand for.
+    """
     found: set[str] = set()
     pending, seen = [value], set[Value]()
     while pending:
@@ -77,9 +83,11 @@ def openable(value: Value) -> frozenset[str]:
         if present in seen or present.data is not None or present.contents is not None:
             continue
         seen.add(present)
-        if present.producer is not None:
+        if present.producer is not None and not present.producer.subgraphs:
             pending += [v for v in present.producer.inputs if v is not None]
-        elif _is_parameter(present):
+        elif present in sources:
+            pending.append(sources[present])
+        elif present in inputs and _is_parameter(present):
             found.add(present.name)
         else:
             return frozenset()

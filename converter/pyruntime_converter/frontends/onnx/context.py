@@ -20,7 +20,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime_converter.frontends.onnx import attributes
-from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened, openable
+from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
 from pyruntime_converter.frontends.onnx.bodies import Body
 
 # hints of the first opsets about reuse of memory: without meaning for the result
@@ -71,13 +71,15 @@ class NodeContext:
         counter: Callable[[Dim | None], Dim],
         require: Callable[[Dim, str], None],
         varies: Callable[[Dim], bool],
+        openable: Callable[[Value], frozenset[str]],
         assumptions: Assumptions,
     ) -> None:
         self.builder, self.op, self.name, self.opset = builder, op, name, opset
         self.outputs = tuple(o if o in used else "" for o in outputs)
         self.stated_outputs, self.stated_inputs = sum(map(bool, outputs)), len(inputs)
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
-        self._require, self._varies, self._assumptions = require, varies, assumptions
+        self._require, self._varies = require, varies
+        self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
         self._read: set[str] = set()
         self._inputs_read = 0
@@ -124,7 +126,7 @@ class NodeContext:
     def contents(self, value: Value) -> tuple[Dim, ...] | None:
         """The elements of an integer or bool tensor as dims; None where they depend on data."""
         dims = dims_of(value)
-        if dims is None and (inputs := openable(value)):
+        if dims is None and (inputs := self._openable(value)):
             raise Unopened(inputs)
         return dims
 

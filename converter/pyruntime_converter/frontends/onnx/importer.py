@@ -27,6 +27,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
     Undecided,
     Unopened,
     explore,
+    openable,
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
@@ -265,6 +266,7 @@ class _Importer:
             counter=self._counter,
             require=self._require,
             varies=lambda dim: not symbols_of(dim).isdisjoint(self._counters),
+            openable=lambda value: openable(value, self._graph.inputs, self._builder.sources),
             assumptions=self._assumptions,
         )
         try:
