@@ -31,7 +31,8 @@ class SessionReport:
         reason: why this device was chosen.
         engine: the adapter's or the Wasm engine's name.
         variant: the features that the chosen variant of the pack uses beyond the base.
-        dispatches: GPU dispatches of a run; 0 on Wasm. The most there can be, where sizes decide.
+        dispatches: GPU dispatches of a run; 0 on Wasm. The most there can be, where sizes decide;
+            those in loops count once.
         host_steps: steps of a WebGPU program that run on the CPU.
         reads: places where a WebGPU program waits for a number that it computed, to decide how it goes on.
         steps: names of the program's steps, in order.
