@@ -107,6 +107,11 @@ export class Session {
     return this.#kept;
   }
 
+  /** @internal Settles when all that was begun is done, a run too whose caller has aborted it. */
+  get idle(): Promise<void> {
+    return this.#queue.then(() => undefined);
+  }
+
   /** @internal Runs what Python has checked already: bytes in and bytes out, in the entry's order. */
   async runBytes(inputs: readonly Uint8Array[], symbols: Symbols, signal?: AbortSignal): Promise<RawOutput[]> {
     this.#check();

@@ -205,6 +205,23 @@ async def stateless(url: str, options: dict[str, Any]) -> list[str]:
         return await caught(session.state.save_async)
 
 
+async def cancelled_run(
+    url: str, options: dict[str, Any], feeds: list[dict[str, Any]], turns: int
+) -> dict[str, Any]:
+    """Three runs, the second cancelled: how far it grew the state, and the outputs of the third."""
+    first, second, third = map(decode, feeds)
+    async with await pyruntime.load_async(url, **options) as session:
+        await session.run_async(first)
+        (before,) = set(session.state.lengths.values())
+        cancelled = asyncio.ensure_future(session.run_async(second))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        outputs = await session.run_async(third)
+        (after,) = set(session.state.lengths.values())
+        return {"grown": after - before - 1, "outputs": encode(outputs)}
+
+
 async def trap(url: str, options: dict[str, Any]) -> list[str]:
     """The error of a program that fails."""
     async with await pyruntime.load_async(url, **options, entry="trap") as session:

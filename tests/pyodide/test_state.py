@@ -81,3 +81,22 @@ def test_plain_calls(request: pytest.FixtureRequest, server: Server, served: Pac
     (feeds,) = stream.steps(1)
     url, options = f"{server.url}/other/cell/", {"device": "wasm"}
     assert call(host, "plain_state", url=url, options=options, feeds=golden.encode(feeds))
+
+
+@places
+def test_a_cancelled_run(place: Host, options: Options, server: Server, served: Packs) -> None:
+    """It counts or it does not: the next run meets the sizes that it has left."""
+    stream, _ = served["cache"]
+    steps = stream.steps(3)
+    for turns in (1, 2):
+        made = call(
+            place,
+            "cancelled_run",
+            url=f"{server.url}/other/cache/",
+            options=options,
+            feeds=[golden.encode(feeds) for feeds in steps],
+            turns=turns,
+        )
+        followed = [steps[0], steps[2]] if made["grown"] == 0 else steps
+        wanted, _ = list(stream.reference(followed))[-1]
+        same(decoded(made["outputs"]), wanted, 1e-4)

@@ -98,6 +98,7 @@ class WebSession(Session):
         """Run the program once; runs queue. Cancelling ends a program on Wasm at its next step."""
         _, spec = self._find(entry)
         async with self._turn:
+            await self._inner.idle  # a run that was cancelled may still change the state
             return name_outputs(spec, await self._execute_async(spec, self._bind(spec, feeds)))
 
     async def asset_async(self, name: str) -> bytes:
