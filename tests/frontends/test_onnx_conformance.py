@@ -57,7 +57,6 @@ REFUSED: dict[str, int] = {
     "RandomUniformLike": 6,
     "RoiAlign": 3,
     "STFT": 2,
-    "Scan": 1,
     "Scatter": 2,
     "ScatterElements": 7,
     "ScatterND": 7,

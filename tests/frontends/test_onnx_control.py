@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, helper
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 
@@ -26,6 +26,7 @@ from tests.frontends.control_models import (
     branch,
     decide,
     early,
+    info,
     ints,
     looped,
     node,
@@ -305,3 +306,19 @@ def test_parameters_are_known_inside_bodies() -> None:
     assert imported(proto).symbols() == ["m_0"]
     for sign in (1, -1):
         agrees(proto, feeds | {"x": sign * np.abs(feeds["x"])})
+
+
+@pytest.mark.parametrize("direction", [0, 1])
+def test_scans_of_batches(direction: int) -> None:
+    """Opset 8: every input has a batch in front."""
+    body = helper.make_graph(
+        [node("Add", ["a", "e"], ["a2"]), node("Neg", ["a2"], ["s"])],
+        "body",
+        [info("a", 1, [3]), info("e", 1, [3])],
+        [info("a2", 1, [3]), info("s", 1, [3])],
+    )
+    scan = node("Scan", ["", "z", "x"], ["y", "ys"], body=body, num_scan_inputs=1, directions=[direction])
+    feeds = {"z": random(2, 3), "x": random(2, 5, 3)}
+    z, x = feeds["z"], feeds["x"][:, ::-1] if direction else feeds["x"]
+    sums = z[:, None] + np.cumsum(x, axis=1)
+    same(run(model([scan], feeds, ["y", "ys"], opset=8), feeds), {"y": sums[:, -1], "ys": -sums})

@@ -140,7 +140,42 @@ def scan(ctx: NodeContext) -> list[Value]:
     values = ctx.variadic()
     initial, scanned = values[: len(values) - count], values[len(values) - count :]
     axes = [ctx.axis(a, v.rank) for a, v in zip(_listed(ctx, "scan_input_axes", count), scanned, strict=True)]
-    backwards = _listed(ctx, "scan_input_directions", count)
+    states, stacks = _scanned(ctx, initial, scanned, axes, _listed(ctx, "scan_input_directions", count))
+    places = _listed(ctx, "scan_output_axes", len(stacks))
+    moved = [_moved(ctx, v, ctx.axis(axis, v.rank)) for v, axis in zip(stacks, places, strict=True)]
+    return [*states, *moved]
+
+
+@handles("Scan", until=8)
+def scan_batch(ctx: NodeContext) -> list[Value]:
+    """The first form of it: once for each element of a batch, over the second axis."""
+    if ctx.optional(0) is not None:
+        ctx.fail("its sequences have lengths of their own", "Export with opset 9 or newer.")
+    values = [ctx.input(i) for i in range(1, ctx.stated_inputs)]
+    count = ctx.required("num_scan_inputs")
+    backwards = _listed(ctx, "directions", count)
+    batch = values[0].shape[0]
+    if not isinstance(batch, int) or not 0 < batch <= MOST_UNROLLED:
+        ctx.fail(f"its batch of {batch} is not fixed, or large", "Export with opset 9 or newer.")
+    results: list[list[Value]] = []
+    for element in range(batch):
+        parts = [_slice(ctx.builder, v, 0, element) for v in values]
+        split = len(parts) - count
+        states, stacks = _scanned(ctx, parts[:split], parts[split:], (0,) * count, backwards)
+        results.append([ctx.reshape(v, (1, *v.shape)) for v in (*states, *stacks)])
+    return [
+        ctx.one("Concat", *every, axis=0) if batch > 1 else every[0] for every in zip(*results, strict=True)
+    ]
+
+
+def _scanned(
+    ctx: NodeContext,
+    initial: Sequence[Value],
+    scanned: Sequence[Value],
+    axes: Sequence[int],
+    backwards: Sequence[int],
+) -> tuple[list[Value], list[Value]]:
+    """The final states, and the other results stacked along a first axis."""
     lengths = {v.shape[a] for a, v in zip(axes, scanned, strict=True)}
     if len(lengths) != 1:
         ctx.fail(f"its inputs are scanned over axes of sizes {', '.join(map(str, lengths))}")
@@ -165,15 +200,7 @@ def scan(ctx: NodeContext) -> list[Value]:
         results = _loop(ctx, body, [None, None, *initial, *outer], attrs)
     except OpError as error:
         ctx.fail(str(error), SHAPES_CHANGE)
-    return [
-        *results[: len(initial)],
-        *(
-            _moved(ctx, value, ctx.axis(axis, value.rank))
-            for value, axis in zip(
-                results[len(initial) :], _listed(ctx, "scan_output_axes", stacks), strict=True
-            )
-        ),
-    ]
+    return results[: len(initial)], results[len(initial) :]
 
 
 def _listed(ctx: NodeContext, name: str, count: int) -> Sequence[int]:
