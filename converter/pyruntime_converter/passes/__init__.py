@@ -12,6 +12,7 @@ from pyruntime_converter.passes.cleanup import eliminate_common, eliminate_dead
 from pyruntime_converter.passes.convolutions import absorb_padding, fold_batch_norm
 from pyruntime_converter.passes.embedding import one_hot_to_embedding
 from pyruntime_converter.passes.expand import expand_attention
+from pyruntime_converter.passes.indices import fold_indices
 from pyruntime_converter.passes.normalizations import recognise_normalizations
 from pyruntime_converter.passes.products import merge_products
 from pyruntime_converter.passes.rotary import recognise_rotary
@@ -25,6 +26,7 @@ PASSES: tuple[Pass, ...] = (
     one_hot_to_embedding,
     simplify,
     eliminate_common,
+    fold_indices,
     recognise_activations,
     recognise_normalizations,
     recognise_rotary,

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyruntime.ir.dims import product
+from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Shape, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import OpError
+from pyruntime_converter.passes.indices import causal_past
 from pyruntime_converter.passes.patterns import (
     constant_side,
     made_by,
@@ -179,6 +180,7 @@ def _emit(node: Node, score: _Score, safe: bool, builder: Builder) -> Value | No
     v = node.input(1)
     if not q.rank == k.rank == score.product.output.rank >= 2 or v.rank != node.output.rank:
         return None
+    score, past = _causal(score)
     mask = _mask(score, builder)
     if mask is None and (score.masks or score.seen):
         return None
@@ -200,12 +202,38 @@ def _emit(node: Node, score: _Score, safe: bool, builder: Builder) -> Value | No
             softcap=score.softcap,
             fill=score.fill,
             safe=safe,
+            causal=past is not None,
+            past=0 if past is None else past,
         )
     except OpError:
         return None
     if result.shape == node.output.shape:
         return result
     return builder.one("Reshape", result, shape=node.output.shape)
+
+
+def _causal(score: _Score) -> tuple[_Score, Dim | None]:
+    """The score without a mask that says no more than that later keys are not seen, and how many come before.
+
+    Since each query then sees a key, what stands at those that it does not see adds nothing to its softmax.
+    """
+    rank = len(score.lead) + 2
+    for mask in score.masks:
+        where = made_by(mask, "Where")
+        if where is None or number(where.input(1)) != 0.0 or not _excludes(number(where.input(2))):
+            continue
+        past = causal_past(where.input(0), rank)
+        if past is not None:
+            return replace(score, masks=tuple(m for m in score.masks if m is not mask)), past
+    for mask in score.seen if _excludes(score.fill) else ():
+        past = causal_past(mask, rank)
+        if past is not None:
+            return replace(score, seen=tuple(m for m in score.seen if m is not mask)), past
+    return score, None
+
+
+def _excludes(fill: float | None) -> bool:
+    return fill is not None and fill <= _ABSORBS
 
 
 def _keys(value: Value, builder: Builder) -> tuple[Value, float]:
