@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -64,15 +65,23 @@ class _PlainHandler(_Handler):
     headers_sent = {name: text for name, text in HEADERS.items() if name not in ISOLATION}  # noqa: RUF012
 
 
+class _Server(ThreadingHTTPServer):
+    """Quiet too when a browser no longer wants what it asked for."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # as it was called
+
+
 def bind(folder: Path, port: int, isolated: bool = True) -> ThreadingHTTPServer:
     """A server of `folder` at this port of 127.0.0.1, or at any free one where it is taken."""
     handler = partial(_Handler if isolated else _PlainHandler, directory=str(folder))
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return _Server(("127.0.0.1", port), handler)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        return ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        return _Server(("127.0.0.1", 0), handler)
 
 
 @contextmanager

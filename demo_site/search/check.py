@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -23,10 +23,11 @@ from demo_site.visit import DESKTOP, HANDHELD, PHONE, READY, Visit
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
-DEVICES = {"wasm": "Wasm", "webgpu": "WebGPU", "python": "Python in Pyodide"}
+DEVICES = {"wasm": "Wasm", "threads": "Wasm with threads", "webgpu": "WebGPU", "python": "Python in Pyodide"}
 TOLERANCE = 1e-4  # of cosines, and of the vectors' numbers
 SHOWN = 8
 ASKED_IN_SOFTWARE = 3  # searches on WebGPU, each of which takes a second where it is software
+THREADS: Mapping[str, Callable[[int], bool]] = {"wasm": lambda n: n == 1, "threads": lambda n: n > 1}
 MOST_CODE = {"webgpu": 90_000, "wasm": 150_000}  # bytes, as a server compresses them
 DATA, VOCABULARY = (".safetensors", ".f32"), ("tokenizer-", "sentences.json")
 PACK_FILE = re.compile(r"\.pack/(?!pack\.json)")
@@ -83,7 +84,6 @@ def check_page(browser: Browser, address: str, folder: Path, expected: Expected,
     visit.choose("wasm")
     check_typing(visit, expected, checks)
     check_bytes(visit, folder, checks)
-    check_again(visit, checks)
     visit.search(next(iter(EXAMPLES)))
     visit.page.wait_for_timeout(400)  # rows that move
     visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
@@ -123,6 +123,11 @@ def check_code(visit: SearchVisit, site: Path, kind: str, checks: Checks) -> Non
 
 def check_device(visit: SearchVisit, kind: str, name: str, expected: Expected, checks: Checks) -> None:
     """A device ranks as the pack does natively, and finds sentences of the theme that is meant."""
+    row = visit.page.locator(f"tr.{kind}")
+    if row.locator("input").is_disabled():
+        reason = row.locator("small").inner_text()
+        checks.add(f"{name} is off", kind == "threads" and "one core" in reason, reason)
+        return
     state = visit.choose(kind)
     if state["error"]:
         checks.add(f"{name} is ready", False, state["error"])
@@ -130,6 +135,9 @@ def check_device(visit: SearchVisit, kind: str, name: str, expected: Expected, c
     queries = {**EXAMPLES, **MORE}
     if kind == "webgpu":
         queries = dict(list(queries.items())[:ASKED_IN_SOFTWARE])
+    threads = state["report"]["threads"]
+    if kind in THREADS:
+        checks.add(f"{name}: how many threads", THREADS[kind](threads), f"{threads}")
     apart, misses = 0.0, []
     for query, theme in queries.items():
         state = visit.search(query)
@@ -148,6 +156,7 @@ def check_device(visit: SearchVisit, kind: str, name: str, expected: Expected, c
         f"{name} finds what is meant", not misses, f"missed: {misses}" if misses else f"{len(queries)} themes"
     )
     checks.add(f"{name} tells its times", told, "ready in {}, a search in {}".format(*times))
+    check_again(visit, kind, name, checks)
 
 
 def check_typing(visit: SearchVisit, expected: Expected, checks: Checks) -> None:
@@ -197,17 +206,21 @@ def check_bytes(visit: SearchVisit, folder: Path, checks: Checks) -> None:
     checks.add("bytes by kind are those of the files", right, json.dumps(told))
 
 
-def check_again(visit: SearchVisit, checks: Checks) -> None:
-    """All sentences again on this device: a bar, a time, and the vectors that came with the page."""
+def check_again(visit: SearchVisit, kind: str, name: str, checks: Checks) -> None:
+    """All sentences again on this device, in software a batch of them: a time, and the same vectors."""
     page = visit.page
+    total = len(visit.page.locator("#map circle").all())
     page.locator("#again").click()
-    outcome = page.locator("#outcome", has_text=re.compile("sentences in"))
+    if kind == "webgpu":
+        page.locator("#again", has_text="Stop").click()
+    outcome = page.locator("#outcome", has_text="sentences in")
     outcome.wait_for(timeout=READY)
-    text = outcome.inner_text()
-    apart = re.search(r"at most (\S+) from", text)
-    right = apart is not None and float(apart[1]) <= TOLERANCE and text.startswith("360 sentences")
-    each = page.locator("tr.wasm td.sentence").inner_text()
-    checks.add("all sentences again, here", right and each.endswith("ms"), f"{each} each; {text}")
+    told = re.fullmatch(r"(\d+) sentences in .*; at most (\S+) from .*", outcome.inner_text())
+    done, apart = (int(told[1]), float(told[2])) if told else (0, np.inf)
+    whole = 0 < done < total if kind == "webgpu" else done == total
+    each = page.locator(f"tr.{kind} td.sentence").inner_text()
+    found = f"{done} of {total}, {each} each, within {apart:.0e}"
+    checks.add(f"{name}: sentences again", whole and apart <= TOLERANCE, found)
 
 
 def check_second_visit(context: BrowserContext, address: str, checks: Checks) -> None:

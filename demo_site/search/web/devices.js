@@ -1,6 +1,6 @@
 // The card of devices: a switch that is also a table of how long each took, and all sentences again.
 import { embedAll } from "./embed_all.js";
-import { KINDS, threads } from "./engines.js";
+import { KINDS } from "./engines.js";
 import { element, milliseconds, showShare, size } from "./format.js";
 
 const SHOWN_RUNS = 15; // the time of a search is the median of so many
@@ -107,7 +107,6 @@ export class Devices {
     const input = element("input", { type: "radio", name: "device", value: kind });
     input.addEventListener("change", () => this.choose(kind));
     const what = element("span", { text: name }, element("small", { text: about }));
-    if (kind === "threads") what.querySelector("small").textContent = `on the processor, ${threads()} threads`;
     const cells = ["ready", "search", "sentence"].map((of) => element("td", { class: of, text: "–" }));
     const head = element("th", { scope: "row" }, element("label", {}, input, what));
     this.#rows[kind] = element("tr", { class: kind }, head, ...cells);

@@ -4,7 +4,7 @@ import { feedsOf, makeTokenizer } from "./tokens.js";
 
 export const PACK = "minilm.pack/";
 const OUTPUT = "sentence_embedding";
-const MOST_THREADS = 8;
+const MOST_THREADS = 4; // short sentences gain little from more
 
 /** What an engine does, whichever it is. @typedef {{
  *   embed: (texts: string[]) => Promise<Float32Array>,
@@ -15,14 +15,14 @@ const MOST_THREADS = 8;
 
 /** @typedef {(loaded?: number, total?: number, doing?: string) => void} Progress nothing where the share is unknown. */
 
-/** How many threads a run takes: none to spare for anything else would make the page stutter. */
+/** How many threads share a run where threads are chosen. */
 export const threads = () => Math.max(2, Math.min(MOST_THREADS, navigator.hardwareConcurrency ?? 2));
 
 /** @type {Record<string, {name: string, about: string, missing: () => Promise<string>, open: (progress: Progress, signal: AbortSignal) => Promise<Engine>}>} */
 export const KINDS = {
   webgpu: {
     name: "WebGPU",
-    about: "on the graphics card",
+    about: "graphics card",
     async missing() {
       if (!navigator.gpu) return isSecureContext ? "this browser has no WebGPU" : "needs https or localhost";
       return (await navigator.gpu.requestAdapter()) ? "" : "no graphics card can be used";
@@ -31,13 +31,13 @@ export const KINDS = {
   },
   wasm: {
     name: "Wasm",
-    about: "on the processor, one thread",
+    about: "one thread",
     missing: async () => "",
     open: (progress, signal) => openNative({ device: "wasm", threads: 1 }, progress, signal),
   },
   threads: {
-    name: "Wasm with threads",
-    about: "on all of the processor",
+    name: "Wasm, threads",
+    about: `${threads()} threads`,
     async missing() {
       if (!crossOriginIsolated) return "the server does not isolate this page (COOP and COEP)";
       return navigator.hardwareConcurrency === 1 ? "this processor has one core" : "";
@@ -46,7 +46,7 @@ export const KINDS = {
   },
   python: {
     name: "Python",
-    about: "in Pyodide, on the processor",
+    about: "in Pyodide",
     missing: async () => "",
     open: async (progress, signal) => (await import("./python.js")).openPython(progress, signal),
   },
@@ -92,9 +92,14 @@ class Native {
 }
 
 async function describe({ report }) {
-  const kinds = report.variant.map((name) => `, ${name}`).join("");
-  if (report.device === "wasm") return `In a Worker${kinds}, ${report.steps.length} steps`;
+  if (report.device === "wasm") return toldOfWasm(report);
   const { info } = (await navigator.gpu.requestAdapter()) ?? {};
   const maker = [info?.vendor, info?.architecture].filter(Boolean).join(" ") || "A GPU of unknown make";
-  return `${maker}, ${report.dispatches} dispatches${kinds}`;
+  return [maker, `${report.dispatches} dispatches`, ...report.variant].join(", ");
+}
+
+/** A line about a session on Wasm. */
+export function toldOfWasm({ threads, variant, steps }) {
+  const workers = threads > 1 ? `${threads} Workers share each run` : "In a Worker";
+  return [workers, ...variant.filter((name) => name !== "threads"), `${steps.length} steps`].join(", ");
 }

@@ -1,6 +1,6 @@
 // The engine in Python: Pyodide, with pyruntime's wheel, runs search.py, which runs the pack.
 import * as pyruntime from "../js/pyruntime.js";
-import { PACK } from "./engines.js";
+import { PACK, toldOfWasm } from "./engines.js";
 import { makeTokenizer } from "./tokens.js";
 
 const PYODIDE = new URL("../pyodide/", import.meta.url).href;
@@ -52,7 +52,7 @@ async function openModel(python, progress) {
   for (const proxy of [made, open, names]) proxy.destroy();
   const version = python.runPython("import sys; '.'.join(map(str, sys.version_info[:3]))");
   return {
-    told: `Python ${version} in Pyodide ${python.version}; Python calls the page's JavaScript tokenizer`,
+    told: `Python ${version} calls the page's tokenizer. ${toldOfWasm(inner.report)}`,
     report: inner.report,
     async embed(texts) {
       const vectors = await embed(python.toPy(texts));
