@@ -158,7 +158,7 @@ def _told(sizes: Mapping[str, int], apart: float, same: int, queries: int) -> st
         "The model is all-MiniLM-L6-v2 of the sentence-transformers project (Apache-2.0). "
         "All code of this page, the model's included, is, as a server compresses it, "
         f"{sizes['wasm'] / 1000:.0f} kB on Wasm and {sizes['webgpu'] / 1000:.0f} kB on WebGPU. "
-        f"Weights are stored as float16, half the download: cosines differ from float32's by {apart:.0e} "
+        f"Weights are stored as float16, half the download: cosines differ from float32's by {apart:.4f} "
         f"at most, and {same} of {queries} searches that were tried have the same first result."
     )
 
