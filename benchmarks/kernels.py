@@ -24,7 +24,8 @@ from pyruntime_wasm.toolchain import build
 from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Placement, Program, Recurrence, Tensor, View, Window
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Recurrence, Tensor, View, Window
+from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.scalar import Acc, Const, Load, call
 from pyruntime.ops.builder import Builder
 from tests.chromium import FLAGS

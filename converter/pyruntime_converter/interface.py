@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from pyruntime.ir.dims import to_rpn
 from pyruntime.ir.graph import Graph, Value
-from pyruntime.ir.kernel import Program, Tensor
+from pyruntime.ir.kernel import Tensor
+from pyruntime.ir.program import Program
 from pyruntime.pack.schema import Carried, Constraint, Entry, Spec, State, Symbol
 from pyruntime_converter.state import PackStates
 

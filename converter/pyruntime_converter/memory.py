@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyruntime.ir.dims import Dim, align, at_least, evaluate, maximum, symbols_of
-from pyruntime.ir.kernel import KernelCall, Placement, Program, Read, Step, Tensor
+from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.program import Placement, Program, Read, Step
 
 # what has a place of its own, whatever runs
 _FIXED = ("weight", "state")

@@ -21,21 +21,18 @@ from pyruntime.ir.kernel import (
     Attention,
     Conv,
     Cumulate,
-    Jump,
     KernelCall,
     Map,
     MatMul,
     Phase,
     Pool,
-    Program,
-    Read,
     Recurrence,
     Row,
-    Set,
     Tensor,
     View,
     Window,
 )
+from pyruntime.ir.program import Jump, Program, Read, Set
 from pyruntime.ir.scalar import Load, Scalar, walk
 from pyruntime.ops.evaluate import convert, evaluate
 from pyruntime.ops.layouts import panel_elements, unpack_panels

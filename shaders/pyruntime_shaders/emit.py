@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.kernel import KernelCall, Program, Tensor
+from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.program import Program
 from pyruntime_shaders.intervals import Interval
 from pyruntime_shaders.module import INFINITY_BITS, Access, Kernel, Workgroups
 

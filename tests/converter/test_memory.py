@@ -15,7 +15,8 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import evaluate, symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import Jump, KernelCall, Map, Placement, Program, Read, Set, Step, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Map, Tensor, View
+from pyruntime.ir.program import Jump, Placement, Program, Read, Set, Step
 from pyruntime.ir.scalar import Load
 from pyruntime.ops.interpret import allocate, run_call, run_program
 from pyruntime.ops.run_graph import bind_symbols

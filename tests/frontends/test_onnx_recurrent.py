@@ -14,7 +14,7 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 
 from pyruntime.errors import ModelError, UnsupportedError
-from pyruntime.ir.kernel import Program
+from pyruntime.ir.program import Program
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import bind_symbols
 from tests.frontends.onnx_models import imported, model, random, run, runtime, same

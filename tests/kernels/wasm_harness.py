@@ -13,7 +13,8 @@ from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import GRAIN, WEIGHTS_BASE, build_module
 
 from pyruntime.ir.dims import Dim, align, evaluate
-from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
+from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.program import Placement, Program
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.runtime.wasm import _engine
 from pyruntime.runtime.wasm_memory import PrivateMemory, SharedMemory

@@ -8,20 +8,8 @@ import pytest
 
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import (
-    Conv,
-    Guard,
-    Indirect,
-    Map,
-    MatMul,
-    Pool,
-    Program,
-    Reduction,
-    Row,
-    Tensor,
-    View,
-    Window,
-)
+from pyruntime.ir.kernel import Conv, Guard, Indirect, Map, MatMul, Pool, Reduction, Row, Tensor, View, Window
+from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, call, cast
 from pyruntime.ops.cases import expected_of, inputs_of
 from pyruntime.ops.convolution import geometry

@@ -16,7 +16,8 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, evaluate, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
-from pyruntime.ir.kernel import KernelCall, Map, MatMul, Program, Recurrence, Reduction, Row, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Map, MatMul, Recurrence, Reduction, Row, Tensor, View
+from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
 from tests.kernels import cases_recurrence, webgpu_harness
 

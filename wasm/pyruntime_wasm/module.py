@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum, symbols_of
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Jump, KernelCall, Placement, Program, Read, Set, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Tensor, View
+from pyruntime.ir.program import Jump, Placement, Program, Read, Set
 from pyruntime_wasm.kernels import Argument, Scratch, Share, kernel_for, render_template
 from pyruntime_wasm.toolchain import STACK_BYTES, WEIGHTS_BASE, build, find_compiler
 

@@ -21,7 +21,8 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
-from pyruntime.ir.kernel import Indirect, KernelCall, Program, Tensor, View
+from pyruntime.ir.kernel import Indirect, KernelCall, Tensor, View
+from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Load, Scalar, cost
 from pyruntime.ops.definition import Elementwise, definition
 

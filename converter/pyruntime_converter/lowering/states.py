@@ -16,7 +16,8 @@ from pyruntime_converter.lowering.lazy import Lazy, inverse
 
 from pyruntime.ir.dims import product
 from pyruntime.ir.graph import Graph, Node, Origin, State, Value
-from pyruntime.ir.kernel import Carried, KernelCall, Map, Phase, Program, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Map, Phase, Tensor, View
+from pyruntime.ir.program import Carried, Program
 
 if TYPE_CHECKING:
     from pyruntime_converter.lowering.lower import Lowering

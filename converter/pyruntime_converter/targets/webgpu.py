@@ -14,10 +14,11 @@ from pyruntime_shaders.printer import storage_type
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, maximum, to_rpn
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Jump as StepJump
-from pyruntime.ir.kernel import KernelCall, Placement, Program, Tensor
-from pyruntime.ir.kernel import Read as StepRead
-from pyruntime.ir.kernel import Set as StepSet
+from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.program import Jump as StepJump
+from pyruntime.ir.program import Placement, Program
+from pyruntime.ir.program import Read as StepRead
+from pyruntime.ir.program import Set as StepSet
 from pyruntime.pack.schema import (
     Binding,
     Command,

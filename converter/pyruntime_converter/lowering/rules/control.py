@@ -12,7 +12,8 @@ from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime.ir.conditions import less
 from pyruntime.ir.dims import Dim, maximum, minimum, symbol
 from pyruntime.ir.graph import Graph, Node, Value
-from pyruntime.ir.kernel import Jump, Read, Set, Tensor, View
+from pyruntime.ir.kernel import Tensor, View
+from pyruntime.ir.program import Jump, Read, Set
 
 _ANY = (-(2**63), 2**63 - 1)
 _COUNTS = (0, 2**31 - 1)
