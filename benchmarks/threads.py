@@ -28,8 +28,8 @@ from pyruntime_wasm.toolchain import build
 import pyruntime
 from benchmarks.kernels import PEAK
 from benchmarks.peers import HERE, RUNTIME, Feeds, encode, random_feeds
-from tests.browser.conftest import ISOLATED, PAGE
-from tests.browser.server import serving
+from tests.browser.conftest import PAGE
+from tests.browser.server import ISOLATED, serving
 from tests.chromium import FLAGS
 
 LOOP = 100_000_000  # multiply-adds of a loop, in vectors of 4 x 12 chains

