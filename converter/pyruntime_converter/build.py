@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyruntime import __version__
 from pyruntime.errors import ModelError
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.cost import operations, traffic
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall, Tensor
@@ -237,9 +237,12 @@ def _fits_half(tensor: Tensor) -> bool:
 
 
 def _step(call: KernelCall) -> KernelStep:
-    operations: Dim = getattr(call, "operations", 0)
     return KernelStep(
-        call.name, call.template, tuple(f"{o.op} {o.name}" for o in call.origins), str(operations)
+        step=call.name,
+        template=call.template,
+        origins=tuple(f"{o.op} {o.name}" for o in call.origins),
+        operations=str(operations(call)),
+        bytes=str(traffic(call)),
     )
 
 

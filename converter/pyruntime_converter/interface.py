@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyruntime.ir.dims import to_rpn
+from pyruntime.ir.cost import operations, traffic
+from pyruntime.ir.dims import symbols_of, to_rpn
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Program
-from pyruntime.pack.schema import Carried, Constraint, Entry, Spec, State, Symbol
+from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Spec, State, Symbol
 from pyruntime_converter.state import PackStates
 
 
@@ -42,6 +43,17 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
         outputs,
         tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints),
         tuple(carried),
+        _costs(program),
+    )
+
+
+def _costs(program: Program) -> tuple[Cost, ...]:
+    """What each step takes, but for those whose sizes hang on what the program computes."""
+    counted = ((c, operations(c), traffic(c)) for c in program.calls)
+    return tuple(
+        Cost(call.name, call.template, to_rpn(work), to_rpn(moved))
+        for call, work, moved in counted
+        if (symbols_of(work) | symbols_of(moved)) <= set(program.symbols)
     )
 
 

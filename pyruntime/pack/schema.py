@@ -166,8 +166,23 @@ class Carried:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a step computes and moves; positional in JSON. Nothing that running a pack needs.
+
+    `operations` are the multiplications and additions of its products, `bytes` those of the elements that it
+    reads and writes, each counted once.
+    """
+
+    POSITIONAL: ClassVar[bool] = True
+    step: str = item(_NAME)
+    template: str = item(_NAME)
+    operations: Expression = item(_expression)
+    bytes: Expression = item(_expression)
+
+
+@dataclass(frozen=True)
 class Entry:
-    """A program that can be run."""
+    """A program that can be run; `costs` tells of its steps, but for those that it cannot be told of."""
 
     name: str = item(_LABEL)
     symbols: Sequence[Symbol] = item(array(record(Symbol)))
@@ -175,6 +190,7 @@ class Entry:
     outputs: Sequence[Spec] = item(array(record(Spec)))
     constraints: Sequence[Constraint] = item(array(record(Constraint)), default=())
     state: Sequence[Carried] = item(array(record(Carried)), default=())
+    costs: Sequence[Cost] = item(array(positional(Cost)), default=())
 
 
 @dataclass(frozen=True)

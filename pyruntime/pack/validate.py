@@ -132,6 +132,10 @@ def _entry(entry: Entry, states: Sequence[State], path: str) -> None:
                 raise _wrong(f"{where}.state", "that is no state of the entry that grows")
     for i, constraint in enumerate(entry.constraints):
         _known(constraint.value, declared, f"{path}.constraints[{i}].value")
+    _distinct((c.step for c in entry.costs), f"{path}.costs", "step")
+    for i, cost in enumerate(entry.costs):
+        for name, value in (("operations", cost.operations), ("bytes", cost.bytes)):
+            _known(value, declared, f"{path}.costs[{i}].{name}")
 
 
 def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:

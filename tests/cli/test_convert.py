@@ -152,7 +152,7 @@ def test_a_missing_or_damaged_model(invoke: Invoke, content: bytes | None) -> No
 
 def report(path: Path, kernels: int) -> Report:
     steps = [
-        KernelStep(f"conv {i}", "conv", tuple(f"Conv n{j}" for j in range(i)), f"{i * 1000}*batch")
+        KernelStep(f"conv {i}", "conv", tuple(f"Conv n{j}" for j in range(i)), f"{i * 1000}*batch", "8")
         for i in range(kernels)
     ]
     files = {p.name: p.stat().st_size for p in path.iterdir()}

@@ -88,6 +88,14 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["entries"][0].update(constraints=[{"value": ["seq", 1, "+"], "reason": "why"}]),
         "entries[0].constraints[0].value: symbol 'seq' is not one of the entry's",
     ),
+    "unbound symbol in a cost": (
+        lambda m: m["entries"][0].update(costs=[["affine", "matmul", 8, ["seq", 4, "*"]]]),
+        "entries[0].costs[0].bytes: symbol 'seq' is not one of the entry's",
+    ),
+    "costs of a step twice": (
+        lambda m: m["entries"][0].update(costs=[["affine", "matmul", 8, 4]] * 2),
+        "entries[0].costs[1].step: 'affine' is there twice",
+    ),
     "symbol of an input that need not be fed": (
         lambda m: m["entries"][0]["inputs"][0].update(default=0),
         "entries[0].symbols[0].input: an input that need not be fed has no size of its own",

@@ -1,0 +1,118 @@
+"""What a kernel call costs at least, as dims: its operations, and the bytes that it has to move.
+
+Bytes count every element that the call names once, however often a kernel reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pyruntime.ir.dims import Dim, at_least, product
+from pyruntime.ir.kernel import (
+    Attention,
+    Conv,
+    Cumulate,
+    KernelCall,
+    Map,
+    MatMul,
+    Pool,
+    Recurrence,
+    Row,
+    Tensor,
+    View,
+)
+
+Sizes = Sequence[Dim]
+
+
+def operations(call: KernelCall) -> Dim:
+    """Multiplications and additions of the call's products; 0 for calls that have none."""
+    counted: Dim = getattr(call, "operations", 0)
+    return counted
+
+
+def traffic(call: KernelCall) -> Dim:
+    """Bytes read and written. Raises TypeError for a class of calls that has no rule here."""
+    read: dict[Tensor, dict[View, Dim]] = {}
+    for view, elements in _touched(call):
+        if view != call.output:
+            read.setdefault(view.tensor, {})[view] = elements  # equal views read the same elements
+    moved = [(t, _within(sum(found.values(), start=0), t.elements)) for t, found in read.items()]
+    return sum((n * t.dtype.bytes for t, n in [*moved, (call.output.tensor, _written(call))]), start=0)
+
+
+def _space(call: KernelCall) -> Sizes:
+    """The iteration space of a call: what its operands have a stride for."""
+    match call:
+        case Map() | Row() | Cumulate():
+            return call.sizes
+        case MatMul():
+            return (*call.batch, call.m, call.n)
+        case Attention():
+            return (*call.batch, call.m, call.n)
+        case Conv():
+            return (call.n, *call.out_size, call.out_channels)
+        case Pool():
+            return (call.n, *call.out_size, call.channels)
+        case Recurrence():
+            return (call.steps, len(call.reverse), call.batch, call.units)
+    raise TypeError(f"{type(call).__name__} has no rule for what it reads")
+
+
+def _written(call: KernelCall) -> Dim:
+    """How many elements the call writes."""
+    match call:
+        case Attention():
+            return _extent(call, call.output, (*call.batch, call.m, call.value_width))
+        case Recurrence():  # the states of all steps and the final ones
+            return call.output.tensor.elements
+    return _extent(call, call.output, _space(call))
+
+
+def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
+    """Each view that the call reads, and how many elements it reads through it."""
+    space = _space(call)
+    for view in call.inputs:
+        yield view, _extent(call, view, space)
+    match call:
+        case MatMul():
+            yield call.a, _extent(call, call.a, (*call.batch, call.m, call.k))
+            whole = (*call.batch, call.k, call.n)
+            yield call.b, call.b.tensor.elements if call.panels else _extent(call, call.b, whole)
+        case Attention():
+            yield call.q, _extent(call, call.q, (*call.batch, call.m, call.width))
+            yield call.k, _extent(call, call.k, (*call.batch, call.n, call.width))
+            yield call.v, _extent(call, call.v, (*call.batch, call.n, call.value_width))
+        case Conv():
+            yield call.x, _extent(call, call.x, (call.n, *_seen(call), call.in_channels))
+            yield call.weight, call.weight.tensor.elements
+        case Pool():
+            yield call.x, _extent(call, call.x, (call.n, *_seen(call), call.channels))
+        case Recurrence():
+            for phase in call.phases:
+                yield phase.weight, phase.weight.tensor.elements
+
+
+def _seen(call: Conv | Pool) -> list[Dim]:
+    """Rows and columns of the input that windows touch: with large strides not all."""
+    taps = zip(call.in_size, call.out_size, call.window.kernel, strict=True)
+    return [_within(size, out * kernel) for size, out, kernel in taps]
+
+
+def _extent(call: KernelCall, view: View, sizes: Sizes) -> Dim:
+    """Distinct elements of a view, at most: the points along axes that move it, or all of its tensor."""
+    moving = _moving(call, view)
+    return _within(product([n for axis, n in enumerate(sizes) if axis in moving]), view.tensor.elements)
+
+
+def _moving(call: KernelCall, view: View) -> set[int]:
+    """The axes along which a view goes on, by itself or by the integers that it is indexed by."""
+    axes = {axis for axis, stride in enumerate(view.strides) if stride != 0}
+    for index in view.indirect:
+        axes |= _moving(call, call.inputs[index.operand])
+    return axes
+
+
+def _within(count: Dim, most: Dim) -> Dim:
+    """The smaller of two dims, or `count` where the symbols decide: packs keep these expressions."""
+    return most if at_least(count, most) else count
