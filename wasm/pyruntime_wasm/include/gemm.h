@@ -20,6 +20,13 @@
 #define GEMM_ROWS 4
 #endif
 
+// Steps of k that follow one another without a test: with fewer, adding to pointers and testing takes as many of
+// a processor's slots as the products leave it, and more than it has where two threads share a core.
+#define GEMM_STEPS 4
+// Nothing may be moved across: left alone, clang sums each element over all steps before it turns to the next
+// one, for which it keeps every factor, and registers run out.
+#define GEMM_IN_ORDER(V) __asm__ volatile("" : "+r"(V))
+
 typedef struct {
   const float *const *rows;
   int32_t row_count;
@@ -37,12 +44,12 @@ typedef struct {
 // alternate k keep the pipeline of the multiplier full where rows are few.
 #define GEMM_SUM(ROWS, PHASES, B_ROW)                                                                 \
   do {                                                                                                \
-    enum { STEP = PHASES };                                                                           \
+    enum { STEP = GEMM_STEPS };                                                                       \
     const float *a[ROWS];                                                                             \
     int32_t tap = first + *taps++, k = depth;                                                         \
     for (int i = 0; i < ROWS; i++) a[i] = rows[i] + tap;                                              \
     for (; k >= STEP; k -= STEP) {                                                                    \
-      for (int u = 0; u < STEP; u++) GEMM_STEP(ROWS, u % PHASES, u, b + u * (B_ROW))                  \
+      UNROLLED for (int u = 0; u < STEP; u++) GEMM_STEP(ROWS, u % PHASES, u, b + u * (B_ROW))         \
       for (int i = 0; i < ROWS; i++) a[i] += STEP;                                                    \
       b += STEP * (B_ROW);                                                                            \
     }                                                                                                 \
@@ -59,6 +66,8 @@ typedef struct {
       f32x4 s = f32x4_load_splat(a[i] + K);                                                           \
       sum[PHASE][i][0] = f32x4_fma(s, b0, sum[PHASE][i][0]);                                          \
       sum[PHASE][i][1] = f32x4_fma(s, b1, sum[PHASE][i][1]);                                          \
+      GEMM_IN_ORDER(sum[PHASE][i][0]);                                                                \
+      GEMM_IN_ORDER(sum[PHASE][i][1]);                                                                \
     }                                                                                                 \
   }
 
