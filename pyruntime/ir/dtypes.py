@@ -48,3 +48,13 @@ class DType(Enum):
 
     def __repr__(self) -> str:
         return self.value
+
+
+def sums_exactly(a: DType, b: DType) -> bool:
+    """Whether products of elements of a and b are summed in int32: 16 bits at most, and 8 bits."""
+    return a in (DType.I8, DType.U8, DType.I16) and b in (DType.I8, DType.U8)
+
+
+def product_dtype(a: DType, b: DType) -> DType:
+    """The dtype of a sum of products of elements of a and b: int32, modulo 2^32, or else a."""
+    return DType.I32 if sums_exactly(a, b) else a

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pyruntime.ir.dims import Dim, product
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import DType, product_dtype, sums_exactly
 from pyruntime.ir.scalar import Scalar
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Cumulate(KernelCall):
 
 @dataclass(frozen=True, kw_only=True)
 class MatMul(KernelCall):
-    """output[b, m, n] = body(Acc = sum over k of a[b, m, k] * b[b, k, n]).
+    """output[b, m, n] = body(Acc = sum over k of a[b, m, k] * b[b, k, n]), Acc of `product_dtype`.
 
     Iteration space: the batch axes, m, n; `inputs` and `output` are over it. `a` has strides
     (batch axes..., m, k), `b` (batch axes..., k, n). A weight b with `panels` is stored as
@@ -197,6 +197,16 @@ class MatMul(KernelCall):
         yield self.a
         yield self.b
         yield from self.inputs
+
+    @property
+    def sum_dtype(self) -> DType:
+        """The dtype of Acc."""
+        return product_dtype(self.a.tensor.dtype, self.b.tensor.dtype)
+
+    @property
+    def exact(self) -> bool:
+        """Whether short integers are multiplied, and summed in int32 modulo 2^32."""
+        return sums_exactly(self.a.tensor.dtype, self.b.tensor.dtype)
 
     @property
     def operations(self) -> Dim:
@@ -257,10 +267,11 @@ class Window:
 class Conv(KernelCall):
     """2-D convolution, cross-correlation as in ONNX; the iteration space is (n, oh, ow, oc).
 
-    `x` has strides (n, h, w, c); reads outside [0, h) x [0, w) are zero. For `groups` > 1 input channel
-    block g feeds output channel block g. `weight` holds, per group, [oc_g / panels rounded up]
-    [kh * kw * c_g][panels] (`panels8`), or with panels = 0 (depthwise: groups == c, one output channel
-    per input channel) [kh * kw][c]. `inputs` and `output` are over the iteration space.
+    `x` has strides (n, h, w, c); reads outside [0, h) x [0, w) give its `fill`, which is 0 for floats. Acc
+    is of `product_dtype`. For `groups` > 1 input channel block g feeds output channel block g. `weight`
+    holds, per group, [oc_g / panels rounded up][kh * kw * c_g][panels] (`panels8`), or with panels = 0
+    (depthwise: groups == c, one output channel per input channel) [kh * kw][c]. `inputs` and `output` are
+    over the iteration space.
     """
 
     template: ClassVar[str] = "conv"
@@ -286,6 +297,16 @@ class Conv(KernelCall):
     def depthwise(self) -> bool:
         """Whether each channel has a filter of its own."""
         return self.panels == 0
+
+    @property
+    def sum_dtype(self) -> DType:
+        """The dtype of Acc."""
+        return product_dtype(self.x.tensor.dtype, self.weight.tensor.dtype)
+
+    @property
+    def exact(self) -> bool:
+        """Whether short integers are multiplied, and summed in int32 modulo 2^32."""
+        return sums_exactly(self.x.tensor.dtype, self.weight.tensor.dtype)
 
     @property
     def operations(self) -> Dim:

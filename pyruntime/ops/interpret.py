@@ -284,7 +284,7 @@ def _conv(run: _Run, call: Conv) -> None:
     x = run.load(call.x, (n, *run.dims(call.in_size), call.in_channels))
     kh, kw = call.window.kernel
     flat = run.memory[call.weight.tensor][run.dim(call.weight.offset) :]
-    tap = _taps(_wide(x), call.window, before, out, 0)
+    tap = _taps(_wide(x), call.window, before, out, call.x.fill)
     acc = np.zeros((n, *out, call.out_channels), _wide(x).dtype)
     with np.errstate(all="ignore"):
         if call.depthwise:

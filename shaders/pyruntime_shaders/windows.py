@@ -76,6 +76,10 @@ def finish_window(
     threads = product((call.n, height, across, channels // width))
     sizes = (call.n, *call.in_size, channels)
     x = source(module, "x", call.x, ("n", "h", "w", "c"), sizes, "c", width == 4, held=held)
+    outside = outside_input(module, call.in_size)
+    filled = isinstance(call, Conv) and call.x.fill != 0  # then taps outside count
+    if filled:
+        x = x.before(outside)
     values: dict[str, Hashable] = {
         "what": "depthwise convolution" if isinstance(call, Conv) else f"{call.mode} pool",
         "x": x,
@@ -86,7 +90,7 @@ def finish_window(
         "counted": counted,
         "kernel": call.window.kernel,
         "place": window_lines(module, call.window, ("i", "j")),
-        "outside": outside_input(module, call.in_size),
+        "outside": "" if filled else outside,
         "type": value_type(held),
         "count": module.word("threads", threads, "u32"),
         "extents": (

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from pyruntime.ir.dtypes import DType, sums_exactly
 from pyruntime.ops.definition import definition
 from pyruntime.ops.recurrent import Recurrent
 
@@ -76,6 +77,38 @@ def _pool(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
         return OnnxNode(op, inputs, {"kernel_shape": attrs["kernel"], **others})
 
     return translate
+
+
+def _exact_matmul(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """Short integers of two dtypes or one are multiplied as int32."""
+    a, b = inputs
+    assert a is not None
+    assert b is not None
+    if not sums_exactly(DType(a.dtype.name), DType(b.dtype.name)):
+        return OnnxNode("MatMul", inputs, attrs)
+    body = [helper.make_node("Cast", [f"x{i}"], [f"t{i}"], to=onnx.TensorProto.INT32) for i in (0, 1)]
+    return OnnxNode("MatMul", inputs, {}, body=[*body, helper.make_node("MatMul", ["t0", "t1"], ["y0"])])
+
+
+def _conv(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """Short integers are padded first, and convolved in float32, which holds the sums exactly."""
+    x, w, *_ = inputs
+    assert x is not None
+    assert w is not None
+    others = {k: v for k, v in attrs.items() if k != "pad_value"}
+    if x.dtype.kind == "f":
+        return OnnxNode("Conv", inputs, others)
+    assert np.abs(x).max(initial=0) * np.abs(w.astype(np.int64)).sum(axis=(1, 2)).max(initial=0) < 2**24
+    rank = x.ndim - 2
+    pads = _ints([0, 0, *others["pads"][:rank], 0, 0, *others["pads"][rank:]])
+    body = [
+        helper.make_node("Cast", ["x0"], ["t0"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Cast", ["x1"], ["t1"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Pad", ["t0", "x2", "x3"], ["t2"]),
+        helper.make_node("Conv", ["t2", "t1"], ["t3"], **{k: v for k, v in others.items() if k != "pads"}),
+        helper.make_node("Cast", ["t3"], ["y0"], to=onnx.TensorProto.INT32),
+    ]
+    return OnnxNode("Conv", [x, w, pads, np.array(attrs["pad_value"], np.float32)], {}, body=body)
 
 
 def _one_hot(inputs: Inputs, attrs: Attrs) -> OnnxNode:
@@ -217,12 +250,14 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "AveragePool": _pool("AveragePool"),
     "Binarizer": lambda inputs, attrs: OnnxNode("Binarizer", inputs, attrs, "ai.onnx.ml"),
     "Cast": _cast,
+    "Conv": _conv,
     "CumProd": _cumulative("CumProd", 26),
     "CumSum": _cumulative("CumSum"),
     "DimTensor": _dim_tensor,
     "Embedding": _embedding,
     **{op: _recurrent(op) for op in ("LSTM", "GRU", "RNN")},
     "Expand": _with("shape", op="Expand"),
+    "MatMul": _exact_matmul,
     "MaxPool": _pool("MaxPool"),
     "OneHot": _one_hot,
     "Pad": _pad,

@@ -67,7 +67,7 @@ def _arithmetic(node: Node, builder: Builder) -> Value:
 
 
 def absorb_padding(graph: Graph) -> None:
-    """Pad with zeros before Conv becomes the convolution's own padding."""
+    """Pad before Conv, with what it pads with itself, becomes the convolution's own padding."""
 
     def rule(node: Node, builder: Builder) -> Value | None:
         pad = node.input(0).producer if node.inputs and node.inputs[0] is not None else None
@@ -75,7 +75,7 @@ def absorb_padding(graph: Graph) -> None:
             return None
         before, after = pad.attrs["before"], pad.attrs["after"]
         amounts = (*before[2:], *after[2:])
-        if pad.attrs["value"] != 0 or any((*before[:2], *after[:2])):
+        if pad.attrs["value"] != node.attrs["pad_value"] or any((*before[:2], *after[:2])):
             return None
         if not all(isinstance(a, int) and a >= 0 for a in amounts):
             return None

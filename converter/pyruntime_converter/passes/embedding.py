@@ -16,6 +16,8 @@ def one_hot_to_embedding(graph: Graph) -> None:
         if node.op != "MatMul" or not constant_of(node.inputs[1]) or node.input(1).rank != 2:
             return None
         source = node.input(0)
+        if node.output.dtype is not node.input(1).dtype:
+            return None
         producer = source.producer
         if producer is not None and producer.op == "Reshape":
             producer = producer.input(0).producer

@@ -1,4 +1,5 @@
-"""Kernels in C: one module per template of `pyruntime.ir.kernel`, found by the template's name.
+"""Kernels in C: one module per template of `pyruntime.ir.kernel`, found by the template's name; those whose
+products are of short integers have a module of their own, `<template>_integer`.
 
 A module holds `KERNEL`, an object of the `Kernel` protocol. A rendered kernel is one C function
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.kernel import KernelCall, View
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul, View
 
 if TYPE_CHECKING:
     import jinja2
@@ -75,7 +76,8 @@ class Kernel(Protocol):
 
 def kernel_for(call: KernelCall) -> Kernel:
     """The kernel of the call's template. Raises ModuleNotFoundError for a template that Wasm lacks."""
-    kernel: Kernel = importlib.import_module(f"{__name__}.{call.template}").KERNEL
+    integer = "_integer" if isinstance(call, MatMul | Conv) and call.exact else ""
+    kernel: Kernel = importlib.import_module(f"{__name__}.{call.template}{integer}").KERNEL
     return kernel
 
 

@@ -32,6 +32,7 @@ def conv(low: Lowering, node: Node) -> Lazy:
     depthwise = groups > 1 and per_group == 1 and groups == out_channels
     window = _window(node, (kh, kw), spatial)
     view, n, in_size = channels_last(low, x, dense=depthwise)
+    view = replace(view, fill=node.attrs["pad_value"])
     out_size = _plane(node.output.shape, spatial)
     pointwise = (kh, kw, *window.strides, *window.pads, groups) == (
         1,

@@ -1,0 +1,263 @@
+"""Products of short integers that all targets must compute exactly: dtypes, ranges, sizes, epilogues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from pyruntime.ir.dims import Dim, symbol
+from pyruntime.ir.dims import evaluate as value_of
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Conv, MatMul, Tensor, View, Window
+from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call, cast
+from pyruntime.ops.layouts import pack_conv, pack_depthwise, pack_panels
+from tests.kernels.case import Array, Case, Maker
+from tests.kernels.cases_conv import Shape, same
+
+I8, U8, I16, I32, F32 = DType.I8, DType.U8, DType.I16, DType.I32, DType.F32
+# gives the body, its operands and the output's dtype, for a space of these sizes
+Build = Callable[[Maker, Sequence[Dim]], tuple[Scalar, tuple[View, ...], DType]]
+
+DTYPES = ((I8, I8), (U8, I8), (I8, U8), (U8, U8), (I16, I8), (I16, U8))
+SIZES = (
+    *((1, 1, 1), (1, 8, 4), (2, 3, 5), (3, 7, 2), (4, 8, 8), (5, 9, 7), (7, 4, 33), (8, 16, 31), (9, 33, 16)),
+    *((13, 31, 64), (31, 127, 9), (50, 17, 127), (127, 5, 3), (1, 127, 64), (4, 127, 33), (6, 140, 1030)),
+    *((0, 4, 3), (4, 0, 3), (4, 5, 0)),
+)
+
+
+def limits(dtype: DType) -> tuple[int, int]:
+    """The least and the largest element."""
+    low = 0 if dtype.is_unsigned else -(2 ** (dtype.bits - 1))
+    return low, low + 2**dtype.bits - 1
+
+
+class FullRange(Maker):
+    """Makes elements over the whole range of a dtype, or the given one, with both ends among them."""
+
+    span: tuple[int, int] | None = None
+
+    def values(self, count: int, dtype: DType) -> Array:
+        if dtype.is_float:
+            return super().values(count, dtype)
+        low, high = self.span or limits(dtype)
+        random = np.random.default_rng([self.seed, len(self.inputs), count])
+        values = random.integers(low, high, count, endpoint=True)
+        extremes = random.random(count)
+        values[extremes < 0.1] = low
+        values[extremes > 0.9] = high
+        return values.astype(dtype.value)
+
+
+def _float(tree: Scalar) -> Scalar:
+    return cast(tree, F32)
+
+
+def dequantised(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """relu(float(acc) * scale[column] + bias[column]) * row scale."""
+    body = call("add", call("mul", _float(Acc(I32)), Load(F32, 0)), Load(F32, 1))
+    body = call("mul", call("max", body, Const(F32, 0.0)), Load(F32, 2))
+    return body, (_along(maker, sizes, -1), _along(maker, sizes, -1), _along(maker, sizes, -2)), F32
+
+
+def requantised(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """int8(round(float(acc - offset[column]) * scale) + zero point), saturated."""
+    shifted = call("sub", Acc(I32), Load(I32, 0))
+    rounded = call("round", call("mul", _float(shifted), Const(F32, 0.01)))
+    body = cast(
+        call(
+            "min", call("max", call("add", rounded, Const(F32, 3.0)), Const(F32, -128.0)), Const(F32, 127.0)
+        ),
+        I8,
+    )
+    return body, (_along(maker, sizes, -1, I32),), I8
+
+
+def requantised_unsigned(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """uint8(round(float(acc) * scale[column])): the cast saturates."""
+    body = cast(call("round", call("mul", _float(Acc(I32)), Load(F32, 0))), U8)
+    return body, (_along(maker, sizes, -1),), U8
+
+
+def plain(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """The sum itself."""
+    return Acc(I32), (), I32
+
+
+EPILOGUES = (plain, dequantised, requantised, requantised_unsigned)
+
+
+def _along(maker: Maker, sizes: Sequence[Dim], axis: int, dtype: DType = F32) -> View:
+    strides = tuple(1 if a == axis % len(sizes) else 0 for a in range(len(sizes)))
+    return View(maker.tensor(sizes[axis], dtype), 0, strides)
+
+
+def _matmul(
+    name: str,
+    m: Dim,
+    n: Dim,
+    k: Dim,
+    *,
+    dtypes: tuple[DType, DType] = (I8, I8),
+    batch: tuple[Dim, ...] = (),
+    weight: bool = True,
+    span: tuple[int, int] | None = None,
+    a_span: tuple[int, int] | None = None,
+    order: Sequence[int] = (),
+    epilogue: Build = plain,
+    symbols: dict[str, int] | None = None,
+) -> Case:
+    """One product; with `weight` b is constant, and lies as lowering stores it."""
+    maker = FullRange(symbols or {}, seed=len(name))
+    sizes, rank = (*batch, m, n), len(batch)
+    maker.span = a_span
+    a = maker.permuted((*batch, m, k), order or range(rank + 2), dtypes[0])
+    panels = 0
+    if weight:
+        depth, columns = value_of(k, maker.symbols), value_of(n, maker.symbols)
+        maker.span = span
+        matrix = maker.values(depth * columns, dtypes[1]).reshape(depth, columns)
+        panels, b = 8, View(maker.weight(pack_panels(matrix, 8), "panels8"), 0, (0,) * (rank + 2))
+    else:
+        maker.span = span
+        b = maker.permuted((*batch, k, n), order or range(rank + 2), dtypes[1])
+    maker.span = None
+    body, inputs, dtype = epilogue(maker, sizes)
+    kernel = MatMul(
+        name=name,
+        inputs=inputs,
+        output=maker.output(sizes, dtype),
+        batch=batch,
+        m=m,
+        n=n,
+        k=k,
+        a=a,
+        b=b,
+        panels=panels,
+        body=body,
+    )
+    return Case(name, kernel, maker.inputs, maker.symbols)
+
+
+def _conv(
+    shape: Shape,
+    *,
+    dtypes: tuple[DType, DType] = (I8, I8),
+    fill: int = 0,
+    span: tuple[int, int] | None = None,
+    layout: Sequence[int] = (0, 1, 2, 3),
+    epilogue: Build = plain,
+    note: str = "",
+) -> Case:
+    """One convolution; x is padded with `fill`."""
+    maker = FullRange(seed=shape.channels + 7 * shape.kernel[1])
+    x = maker.permuted((shape.batch, *shape.size, shape.channels), layout, dtypes[0])
+    per_group = shape.channels // shape.groups
+    maker.span = span
+    count = shape.out_channels * per_group * shape.kernel[0] * shape.kernel[1]
+    filters = maker.values(count, dtypes[1]).reshape(shape.out_channels, per_group, *shape.kernel)
+    maker.span = None
+    weight: Tensor
+    if shape.depthwise:
+        panels, weight = 0, maker.weight(pack_depthwise(filters))
+    else:
+        panels, weight = 8, maker.weight(pack_conv(filters, shape.groups, 8), "panels8")
+    out = (shape.batch, *shape.out_size, shape.out_channels)
+    body, inputs, dtype = epilogue(maker, out)
+    kernel = Conv(
+        name=f"{dtypes[0]!r} {dtypes[1]!r} {shape}{note and ', '}{note}",
+        inputs=inputs,
+        output=maker.output(out, dtype),
+        n=shape.batch,
+        in_size=shape.size,
+        out_size=shape.out_size,
+        in_channels=shape.channels,
+        out_channels=shape.out_channels,
+        groups=shape.groups,
+        window=Window(shape.kernel, shape.strides, shape.dilations, shape.before),
+        x=View(x.tensor, 0, x.strides, fill=fill),
+        weight=View(weight, 0, (0, 0, 0, 0)),
+        panels=panels,
+        body=body,
+    )
+    return Case(kernel.name, kernel, maker.inputs, maker.symbols)
+
+
+CONVOLUTIONS = (
+    *(Shape((6, 7), 5, 9, (1, 1)), Shape((5, 5), 16, 24, (1, 1), (2, 2)), Shape((3, 3), 1, 1, (3, 3))),
+    same(Shape((7, 9), 3, 16, (3, 3))),
+    same(Shape((12, 11), 3, 16, (3, 3), (2, 2))),
+    same(Shape((4, 5), 20, 6, (3, 3), batch=2)),
+    same(Shape((7, 20), 4, 5, (3, 3), dilations=(3, 5))),
+    same(Shape((10, 53), 6, 10, (3, 3))),
+    same(Shape((9, 8), 12, 8, (3, 3), groups=2)),
+    same(Shape((9, 8), 12, 24, (3, 3), (2, 1), groups=4)),
+    Shape((6, 6), 4, 3, (2, 3), (1, 2), (2, 1), (0, 2), (3, 1)),
+    Shape((5, 6), 4, 9, (5, 6), before=(2, 0), after=(0, 3)),
+    Shape((8, 8), 4, 4, (3, 3), before=(-1, -2), after=(-1, 0)),
+    Shape((4, 4), 300, 10, (2, 2), before=(1, 1)),
+    Shape((5, 4), 40, 140, (3, 3), before=(1, 1), after=(1, 1)),
+    Shape((2, 2), 3, 4, (3, 3)),  # nothing fits: no output
+)
+DEPTHWISE = (
+    *(same(Shape((9, 12), c, c, (3, 3), groups=c)) for c in (2, 3, 4, 8, 9, 31)),
+    *(same(Shape((h, w), 6, 6, (3, 3), groups=6)) for h, w in ((1, 1), (2, 3), (5, 17))),
+    *(same(Shape((9, w), 16, 16, (3, 3), (2, 2), groups=16)) for w in (4, 9, 12, 19)),
+    *(same(Shape((11, 13), 5, 5, (k, k), (s, s), groups=5)) for k in (5, 7) for s in (1, 2)),
+    same(Shape((11, 13), 8, 8, (3, 3), dilations=(2, 3), groups=8, batch=2)),
+    Shape((6, 13), 4, 4, (4, 3), (1, 2), before=(0, 2), after=(3, 1), groups=4),
+    Shape((9, 9), 4, 4, (3, 3), before=(-1, -1), after=(0, -2), groups=4),
+)
+SEVEN_BITS = (-64, 63)
+
+
+def cases() -> Iterator[Case]:
+    """All cases; names are unique."""
+    for m, n, k in SIZES:
+        for note, span in (("", None), (", 7 bits", SEVEN_BITS)):
+            yield _matmul(f"{m}x{n}x{k}{note}", m, n, k, span=span)
+    for dtypes in DTYPES:
+        name = f"{dtypes[0]!r} {dtypes[1]!r}"
+        for k in (23, 64):
+            yield _matmul(f"{name} {k}", 9, 19, k, dtypes=dtypes)
+            yield _matmul(
+                f"{name} {k}, 7 bits", 9, 19, k, dtypes=dtypes, span=(limits(dtypes[1])[0] and -64, 63)
+            )
+            yield _matmul(f"{name} {k}, dynamic", 9, 19, k, dtypes=dtypes, weight=False)
+        yield _matmul(f"{name} long", 3, 9, 5000, dtypes=dtypes)
+        for high_a in (0, 1):
+            for high_b in (0, 1):
+                ends = [(limits(d)[high],) * 2 for d, high in zip(dtypes, (high_a, high_b), strict=True)]
+                note = f"{name} all {ends[0][0]} by {ends[1][0]}"
+                yield _matmul(note, 5, 9, 2051, dtypes=dtypes, a_span=ends[0], span=ends[1])
+                yield _matmul(
+                    f"{note}, dynamic", 5, 9, 70, dtypes=dtypes, a_span=ends[0], span=ends[1], weight=False
+                )
+        for corner in SEVEN_BITS:
+            if limits(dtypes[1])[0] <= corner:
+                note = f"{name} all largest by {corner}"
+                a_span = (limits(dtypes[0])[1],) * 2
+                yield _matmul(note, 7, 9, 301, dtypes=dtypes, a_span=a_span, span=(corner, corner))
+    for epilogue in EPILOGUES:
+        for span in (None, SEVEN_BITS):
+            for m, n in ((9, 11), (5, 1), (13, 40)):
+                yield _matmul(f"{epilogue.__name__} {m}x{n} {span}", m, n, 6, epilogue=epilogue, span=span)
+    for batch in ((3,), (2, 3)):
+        yield _matmul(f"batch {batch}", 6, 10, 12, batch=batch, epilogue=dequantised)
+        yield _matmul(f"batch {batch}, dynamic", 6, 10, 12, batch=batch, weight=False, epilogue=dequantised)
+    yield _matmul("a transposed", 7, 13, 29, order=(1, 0), span=SEVEN_BITS)
+    yield _matmul("both transposed", 7, 13, 29, order=(1, 0), weight=False)
+    for value in (1, 5, 64):
+        symbols = {"rows": value}
+        yield _matmul(f"symbols {value}", symbol("rows"), 10, 12, symbols=symbols, span=SEVEN_BITS)
+        yield _matmul(f"symbols {value}, inner", 4, 10, symbol("rows"), symbols=symbols, weight=False)
+    for shape in (*CONVOLUTIONS, *DEPTHWISE):
+        yield _conv(shape, span=SEVEN_BITS, note="7 bits")
+        yield _conv(shape, dtypes=(U8, I8), fill=131)
+    for shape in (CONVOLUTIONS[3], CONVOLUTIONS[8], DEPTHWISE[4], DEPTHWISE[10]):
+        for dtypes in DTYPES:
+            yield _conv(shape, dtypes=dtypes, fill=5, note="filled")
+        for epilogue in EPILOGUES:
+            yield _conv(shape, epilogue=epilogue, span=SEVEN_BITS, note=epilogue.__name__)
+            yield _conv(shape, epilogue=epilogue, layout=(0, 3, 1, 2), note=f"NCHW {epilogue.__name__}")

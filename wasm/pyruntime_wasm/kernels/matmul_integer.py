@@ -1,0 +1,99 @@
+"""Matrix products of short integers, summed in int32 modulo 2^32."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+from pyruntime.ir.dims import Dim, ceildiv, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import MatMul
+from pyruntime_wasm.kernels import Argument, Share, render_template
+from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
+from pyruntime_wasm.kernels._epilogue import Epilogue
+from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
+from pyruntime_wasm.kernels._share import SCALAR_WORK, best_cut, typical
+from pyruntime_wasm.printer import SCALAR
+
+_CUT_ROWS, _CUT_COLUMNS = 12, 8
+
+
+@dataclass
+class _Signature:
+    """A call's parameters, with the names and operands that they declare."""
+
+    parameters: Parameters
+    batch: list[str]
+    a: Operand
+    b: Operand
+    epilogue: Epilogue
+
+
+def _signature(call: MatMul) -> _Signature:
+    for view in (call.a, call.b):
+        require_plain(call, view)
+    parameters = Parameters()
+    batch = [parameters.dim(f"batch{i}", size) for i, size in enumerate(call.batch)]
+    for name, size in {"m": call.m, "n": call.n, "k": call.k}.items():
+        parameters.dim(name, size)
+    a = parameters.view("a", call.a)
+    b = parameters.view("b", replace(call.b, strides=()) if call.panels else call.b)
+    rank = len(batch) + 2
+    epilogue = Epilogue(call, call.body, parameters, rank, rank - 2, DType.I32)
+    parameters.scratch()
+    parameters.share(_cut(call))
+    return _Signature(parameters, batch, a, b, epilogue)
+
+
+def _cut(call: MatMul) -> Share:
+    """Along a batch axis, or else along rows or columns, whichever are more."""
+    axes = list(enumerate(call.batch))
+    rows, columns = (len(axes), ceildiv(call.m, _CUT_ROWS)), (len(axes) + 1, ceildiv(call.n, _CUT_COLUMNS))
+    sides = [columns, rows] if typical(call.n) >= typical(call.m) else [rows, columns]
+    return best_cut([*axes, *sides], product((*call.batch, call.m, call.n, call.k)) * SCALAR_WORK)
+
+
+class MatMulIntegerKernel:
+    """See `pyruntime_wasm.kernels.Kernel`."""
+
+    def key(self, call: MatMul) -> Hashable:
+        """The code itself."""
+        return self.render(call, "matmul")
+
+    def render(self, call: MatMul, name: str) -> str:
+        """The C function and its helpers."""
+        s = _signature(call)
+        indices = [f"i{axis}" for axis in range(len(s.batch))]
+        b_k, b_n = s.b.strides[-2:] or ("8", "1")
+        return render_template(
+            "matmul_integer",
+            name=name,
+            signature=s.parameters.signature,
+            epilogue=s.epilogue,
+            batch=s.batch,
+            panels=call.panels,
+            rows=ROWS,
+            columns=COLUMNS,
+            cut_rows=_CUT_ROWS,
+            cut_columns=_CUT_COLUMNS,
+            a_stored=SCALAR.classes[call.a.tensor.dtype].stored,
+            b_stored=SCALAR.classes[call.b.tensor.dtype].stored,
+            left=s.a.at(*indices, "m0"),
+            right="b" if call.panels else s.b.at(*indices),
+            a_m=s.a.strides[-2],
+            a_k=s.a.strides[-1],
+            b_k=b_k,
+            b_n=b_n,
+            store_arguments=s.epilogue.block_arguments(*indices, "m0", "n0"),
+        )
+
+    def scratch(self, call: MatMul) -> Dim:
+        """Sums of a block."""
+        return ROWS * COLUMNS * DType.I32.bytes
+
+    def arguments(self, call: MatMul) -> Sequence[Argument]:
+        """Sizes, factors, output, operands, scratch."""
+        return _signature(call).parameters.arguments
+
+
+KERNEL = MatMulIntegerKernel()
