@@ -1,4 +1,4 @@
-"""BERT encoders with mean pooling as ONNX, of any size with random weights, in forms that exporters write.
+"""BERT encoders with mean pooling as ONNX, with random or given weights, in forms that exporters write.
 
 `python -m tests.passes.bert OUT.onnx [torchscript|dynamo]` writes one of all-MiniLM-L6-v2's shape.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,12 @@ from typing import Literal
 import numpy as np
 from onnx import ModelProto
 
-from tests.passes.net import Net, Shapes, ints
+from tests.passes.net import Array, Net, Shapes, ints
 
 Form = Literal["torchscript", "dynamo"]
+Weights = Callable[
+    [str, tuple[int, ...]], Array
+]  # a checkpoint's array by its name and shape, as PyTorch has it
 
 
 @dataclass(frozen=True)
@@ -41,21 +45,27 @@ class Encoder:
     size: Size
     form: Form
     net: Net
+    given: Weights | None = None
 
-    def weight(self, *shape: int) -> str:
-        """Random numbers whose products keep their size."""
-        scale = shape[0] ** -0.5 if len(shape) > 1 else 0.1
+    def weight(self, name: str, *shape: int) -> str:
+        """A checkpoint's weight, or random numbers whose products keep their size."""
+        if self.given:
+            return self.net.constant(self.given(name, shape))
+        scale = shape[-1] ** -0.5 if len(shape) > 1 else 0.1
         generator = np.random.default_rng(len(self.net.weights))
-        return self.net.constant(generator.normal(0, scale, shape).astype(np.float32))
+        around = 1.1 if name.endswith("LayerNorm.weight") else 0.0
+        return self.net.constant(generator.normal(around, scale, shape).astype(np.float32))
 
-    def linear(self, x: str, inner: int, outer: int) -> str:
-        """x w + bias, written with the bias first."""
-        return self.net("Add", self.weight(outer), self.net("MatMul", x, self.weight(inner, outer)))
+    def linear(self, x: str, name: str, inner: int, outer: int) -> str:
+        """x w + bias, written with the bias first; PyTorch has w transposed, exporters fold that."""
+        weight, bias = self.weight(f"{name}.weight", outer, inner), self.weight(f"{name}.bias", outer)
+        self.net.weights[weight] = np.ascontiguousarray(self.net.weights[weight].T)
+        return self.net("Add", bias, self.net("MatMul", x, weight))
 
-    def norm(self, x: str) -> str:
+    def norm(self, x: str, name: str) -> str:
         """Layer norm over the features."""
         net, width = self.net, self.size.width
-        gain, bias = net.constant(np.ones(width, np.float32) + 0.1), self.weight(width)
+        gain, bias = (self.weight(f"{name}.LayerNorm.{part}", width) for part in ("weight", "bias"))
         if self.form == "dynamo":
             return net("LayerNormalization", x, gain, bias, axis=-1, epsilon=1e-12)
         centred = net("Sub", x, net("ReduceMean", x, axes=[-1]))
@@ -77,10 +87,13 @@ class Encoder:
         apart = self.net("Reshape", x, ints(0, 0, size.heads, size.width // size.heads))
         return self.net("Transpose", apart, perm=[0, 2, 1, 3])
 
-    def attention(self, x: str, mask: str) -> str:
+    def attention(self, x: str, mask: str, name: str) -> str:
         """Scaled dot products between heads."""
         net, width = self.net, self.size.width
-        q, k, v = (self.heads(self.linear(x, width, width)) for _ in range(3))
+        q, k, v = (
+            self.heads(self.linear(x, f"{name}.self.{part}", width, width))
+            for part in ("query", "key", "value")
+        )
         k = net("Transpose", k, perm=[0, 1, 3, 2])
         head = width // self.size.heads
         if self.form == "dynamo":
@@ -90,7 +103,7 @@ class Encoder:
         else:
             score = net("Add", net("Div", net("MatMul", q, k), float(np.sqrt(head))), mask)
         context = net("Transpose", net("MatMul", net("Softmax", score, axis=-1), v), perm=[0, 2, 1, 3])
-        return self.linear(net("Reshape", context, ints(0, 0, width)), width, width)
+        return self.linear(net("Reshape", context, ints(0, 0, width)), f"{name}.output.dense", width, width)
 
     def mask(self) -> str:
         """[batch, 1, 1, length], from ones at tokens and zeros at padding."""
@@ -103,19 +116,23 @@ class Encoder:
     def encoder(self) -> str:
         """The last hidden state."""
         net, size = self.net, self.size
-        words = net("Gather", self.weight(size.vocabulary, size.width), "input_ids")
-        kinds = net("Gather", self.weight(2, size.width), "token_type_ids")
+        tables = (("word", size.vocabulary), ("token_type", 2), ("position", size.positions))
+        words, kinds, places = (
+            self.weight(f"embeddings.{table}_embeddings.weight", rows, size.width) for table, rows in tables
+        )
+        words, kinds = net("Gather", words, "input_ids"), net("Gather", kinds, "token_type_ids")
         end = net("Slice", net("Shape", "input_ids"), ints(1), ints(2))
         numbers = net.constant(np.arange(size.positions)[None])
-        places = net(
-            "Gather", self.weight(size.positions, size.width), net("Slice", numbers, ints(0), end, ints(1))
-        )
-        x = self.norm(net("Add", net("Add", words, kinds), places))
+        places = net("Gather", places, net("Slice", numbers, ints(0), end, ints(1)))
+        x = self.norm(net("Add", net("Add", words, kinds), places), "embeddings")
         mask = self.mask()
-        for _ in range(size.layers):
-            x = self.norm(net("Add", self.attention(x, mask), x))
-            inner = self.gelu(self.linear(x, size.width, size.inner))
-            x = self.norm(net("Add", self.linear(inner, size.inner, size.width), x))
+        for layer in range(size.layers):
+            name = f"encoder.layer.{layer}"
+            attended = self.attention(x, mask, f"{name}.attention")
+            x = self.norm(net("Add", attended, x), f"{name}.attention.output")
+            inner = self.gelu(self.linear(x, f"{name}.intermediate.dense", size.width, size.inner))
+            outer = self.linear(inner, f"{name}.output.dense", size.inner, size.width)
+            x = self.norm(net("Add", outer, x), f"{name}.output")
         return x
 
     def pooled(self, x: str) -> str:
@@ -143,14 +160,21 @@ def feeds(size: Size, batch: int, length: int) -> dict[str, np.ndarray[tuple[int
     }
 
 
-def bert(size: Size, form: Form) -> ModelProto:
-    """The model, with symbolic batch and length."""
+def written(size: Size, form: Form, given: Weights | None = None) -> tuple[Net, dict[str, str], int]:
+    """The nodes, with symbolic batch and length; the value of each output; the opset."""
     shapes: Shapes = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ("batch", "length"))
-    encoder = Encoder(size, form, Net(feeds(size, 1, 1), shapes))
+    encoder = Encoder(size, form, Net(feeds(size, 1, 1), shapes), given)
     hidden = encoder.encoder()
-    return encoder.net.proto(hidden, encoder.pooled(hidden), opset=14 if form == "torchscript" else 20)
+    outputs = {"last_hidden_state": hidden, "sentence_embedding": encoder.pooled(hidden)}
+    return encoder.net, outputs, 14 if form == "torchscript" else 20
+
+
+def bert(size: Size, form: Form) -> ModelProto:
+    """The model with random weights."""
+    net, outputs, opset = written(size, form)
+    return net.proto(*outputs.values(), opset=opset)
 
 
 if __name__ == "__main__":
-    written = bert(Size(), "dynamo" if sys.argv[2:] == ["dynamo"] else "torchscript")
-    Path(sys.argv[1]).write_bytes(written.SerializeToString())
+    made = bert(Size(), "dynamo" if sys.argv[2:] == ["dynamo"] else "torchscript")
+    Path(sys.argv[1]).write_bytes(made.SerializeToString())
