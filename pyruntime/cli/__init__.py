@@ -1,4 +1,4 @@
-"""The command line: `pyruntime convert | run | doctor`. Needs the extra `cli`; nothing else imports it."""
+"""The command line: `pyruntime convert | run | bench | doctor`. Needs the extra `cli`."""
 
 from __future__ import annotations
 

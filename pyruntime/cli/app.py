@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pyruntime.cli import convert, doctor, run
+from pyruntime.cli import bench, convert, doctor, run
 from pyruntime.cli.exits import EXITS, HANDLED, exit_code
 from pyruntime.cli.options import state
 
-COMMANDS = (convert.convert, run.run, doctor.doctor)
+COMMANDS = (convert.convert, run.run, bench.bench, doctor.doctor)
 
 
 class Commands(TyperGroup):

@@ -104,7 +104,7 @@ def _kernels(report: Report) -> Table:
     )
     for count, kernel in largest:
         table.add_row(
-            Text(_shortened(kernel.step), style=look.NAME),
+            Text(shortened(kernel.step), style=look.NAME),
             look.count_text(count),
             f"{100 * count / total:.0f} %",
             Text("━" * max(round(BAR * count / largest[0][0]), 1), style="green"),
@@ -117,12 +117,12 @@ def _kernels(report: Report) -> Table:
     return table
 
 
-def _shortened(step: str) -> str:
+def shortened(step: str, most: int = STEP) -> str:
     """A step's name whose middle gives way, since nodes' names differ at their end: "conv …stage2/conv1"."""
-    if len(step) <= STEP:
+    if len(step) <= most:
         return step
     template, _, name = step.partition(" ")
-    return f"{template} …{name[-(STEP - len(template) - 2) :]}"
+    return f"{template} …{name[-(most - len(template) - 2) :]}"
 
 
 def _computes(kernel: KernelStep) -> str:

@@ -7,7 +7,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,11 +150,11 @@ def execute(request: Request) -> Result:
         asked = parse_sizes(request.symbols)
         pack, converted = request.path, None
         if not is_pack(request.path):
-            pack, converted = stack.enter_context(_converted(request))
+            pack, converted = stack.enter_context(made_pack(request.path, request.device))
         started = time.perf_counter()
         session = stack.enter_context(pyruntime.load(pack, device=request.device, threads=request.threads))
         loaded = time.perf_counter() - started
-        feeds, sizes = _feeds(request, session, asked)
+        feeds, sizes = feeds_for(session, request.inputs, asked, request.seed if request.random else None)
         runs = []
         for _ in range(request.repeat):
             if session.state.names:
@@ -179,33 +179,33 @@ def execute(request: Request) -> Result:
 
 
 @contextmanager
-def _converted(request: Request) -> Iterator[tuple[Path, float]]:
-    """A pack of the model for the asked device, there while the context lasts, and the seconds it took."""
-    targets = ("webgpu", "wasm") if request.device == "auto" else (request.device,)
+def made_pack(model: Path, device: Device) -> Iterator[tuple[Path, float]]:
+    """A pack of a model for a device, there while the context lasts, and the seconds it took."""
+    targets = ("webgpu", "wasm") if device == "auto" else (device,)
     with tempfile.TemporaryDirectory(prefix="pyruntime-") as folder:
-        path = Path(folder) / f"{request.path.stem}.pack"
+        path = Path(folder) / f"{model.stem}.pack"
         started = time.perf_counter()
         with ConversionProgress(look.stderr()) as progress:
-            pyruntime.convert(request.path, path, targets=targets, progress=progress)
+            pyruntime.convert(model, path, targets=targets, progress=progress)
         yield path, time.perf_counter() - started
 
 
-def _feeds(
-    request: Request, session: Session, asked: Mapping[str, int]
+def feeds_for(
+    session: Session, arguments: Sequence[str], asked: Mapping[str, int], seed: int | None
 ) -> tuple[dict[str, Array], dict[str, int]]:
     """Inputs in the model's order, and the symbols' sizes; those that need not be fed are as they were given.
 
-    Raises InputError where one is missing.
+    With a seed, inputs that `arguments` do not name are random. Raises InputError where one is missing.
     """
-    feeds = read_inputs(request.inputs, session.inputs)
+    feeds = read_inputs(arguments, session.inputs)
     missing = [s for s in session.inputs if s.name not in feeds and s.default is None]
-    if missing and not request.random:
+    if missing and seed is None:
         raise InputError(
             f"no array for {', '.join(map(_described, missing))}; give --input {missing[0].name}=FILE.npy,"
             " or --random to make arrays up"
         )
     sizes = bind_symbols(session.inputs, feeds, asked, session.state.symbols)
-    feeds |= random_inputs(session.inputs, feeds, sizes, request.seed)
+    feeds |= random_inputs(session.inputs, feeds, sizes, seed or 0)
     return {s.name: feeds[s.name] for s in session.inputs if s.name in feeds}, sizes
 
 

@@ -1,4 +1,4 @@
-"""The progress bar of a conversion: one line per stage, gone when it ends."""
+"""The progress bars of a conversion, one line per stage, and of a measurement; gone when they end."""
 
 from __future__ import annotations
 
@@ -51,3 +51,32 @@ class ConversionProgress:
         for task in self._progress.tasks:
             if not task.finished:
                 self._progress.update(task.id, completed=task.total or 1, total=task.total or 1, detail="")
+
+
+class MeasuringProgress:
+    """A bar for the part of a measurement that is done; shows nothing where `console` is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("measure", table_column=Column(width=12)),
+            BarColumn(bar_width=28, complete_style=look.NAME, finished_style="green"),
+            Elapsed(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("measure", total=1.0)
+
+    def __enter__(self) -> MeasuringProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: float) -> None:
+        """The part that is done, 0 to 1."""
+        self._progress.update(self._task, completed=min(done, 1.0))

@@ -1,0 +1,71 @@
+"""`pyruntime bench`: where a model's time goes, step by step, and how near each step is to the limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pyruntime.cli.options import Debug, Json
+
+
+def bench(
+    pack: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A pack, or a model file, which is converted first.")
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="NAME=FILE",
+            help="x=file.npy, as `pyruntime run` takes it; inputs that are not given are random.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random inputs.", min=0)] = 0,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol",
+            "-s",
+            metavar="NAME=SIZE",
+            help="Size of a dim, as in batch=4; 1 if left out. Repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "webgpu", "wasm"], typer.Option("--device", "-d", help="Where to run.")
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", "-t", help="Threads on Wasm; by default one a processor, up to 4.", min=1, max=64
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="How long to measure; a few rounds are run in any case.", min=0.0)
+    ] = 3.0,
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", "-n", help="Rounds to measure, instead of --seconds.", min=1),
+    ] = None,
+    json: Json = False,
+    _debug: Debug = False,
+) -> None:
+    """Time each step of a pack, and compare it with what the engine can do at most.
+
+    The limit is measured in the same rounds and engine: a loop of multiply-adds, and copies of memory.
+    """
+    from pyruntime.cli import look, measuring
+    from pyruntime.runtime.bench.profile import Budget, to_dict
+
+    request = measuring.Request(
+        pack, tuple(inputs or ()), seed, tuple(symbol or ()), device, threads, Budget(seconds, rounds)
+    )
+    result = measuring.measure(request)
+    if json:
+        look.print_json({"pack": str(pack), **to_dict(result)})
+    else:
+        measuring.show(pack, result, look.stdout())
