@@ -10,8 +10,10 @@ PYTEST ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format types js test demo wheel lockfile toolchains newest lock clean
+.PHONY: help setup lint format types js test demo bench wheel lockfile toolchains newest lock clean
 
+upper = $(shell printf '%s' $(1) | tr a-z A-Z)
+asked = $(if $($(call upper,$(1))),--$(1) $($(call upper,$(1))))
 heading = @printf '\n== %s\n' "$(1)"
 
 help: ## list the targets
@@ -51,6 +53,12 @@ demo: setup ## build the demo site and serve it; CHECK=1 builds, opens each page
 	@npm --prefix js_bindings run --silent build
 	$(call heading,demo site)
 	@python -m demo_site.main $(if $(CHECK),--check)
+
+bench: setup ## race all engines on all benchmarks; ONLY= ENGINES= HOST= DTYPE= THREADS= ROUNDS= narrow it
+	$(call heading,esbuild)
+	@npm --prefix js_bindings run --silent build
+	$(call heading,court)
+	@python -m benchmarks.court $(foreach o,only engines host dtype threads rounds,$(call asked,$(o)))
 
 wheel: setup ## build dist/pyruntime-*.whl, with the JavaScript runtime for Pyodide inside
 	$(call heading,esbuild)

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING, AnyStr
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead, SupportsWrite
 
 TYPES = {
     ".js": "text/javascript",
@@ -34,7 +38,9 @@ class Server(ThreadingHTTPServer):
         self.folders: dict[str, Path] = {}
         self.pages: dict[str, str] = {}
         self.headers: dict[str, Mapping[str, str]] = {}
+        self.common: Mapping[str, str] = {}  # headers of every answer
         self.requests: list[str] = []
+        self.sent: list[tuple[str, int]] = []  # paths, and the bytes of what was answered, without headers
 
     @property
     def url(self) -> str:
@@ -54,11 +60,18 @@ class _Handler(SimpleHTTPRequestHandler):
             super().do_GET()
             return
         body = page.encode()
+        self.server.sent.append((path, len(body)))
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def copyfile(self, source: SupportsRead[AnyStr], outputfile: SupportsWrite[AnyStr]) -> None:
+        """Files come through here."""
+        body = source.read()
+        self.server.sent.append((urlsplit(self.path).path, len(body)))
+        outputfile.write(body)
 
     def translate_path(self, path: str) -> str:
         """The file that a path names; one that does not exist for what no prefix covers."""
@@ -69,7 +82,8 @@ class _Handler(SimpleHTTPRequestHandler):
         return "/nonexistent"
 
     def end_headers(self) -> None:
-        for name, value in self.server.headers.get(urlsplit(self.path).path, {}).items():
+        own = self.server.headers.get(urlsplit(self.path).path, {})
+        for name, value in {**self.server.common, **own}.items():
             self.send_header(name, value)
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         super().end_headers()

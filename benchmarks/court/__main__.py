@@ -1,0 +1,120 @@
+"""make bench: every engine on every benchmark, in turns; writes results.json, RESULTS.md and results.svg.
+
+Lists are separated by commas: --only minilm-128,resnet50 --engines litert --host chromium --dtype f32
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.court import results
+from benchmarks.court.benchmark import BUILD, Benchmark, found
+from benchmarks.court.engines import ENGINES, ROOT
+from benchmarks.court.prepare import install_peers, prepare
+from benchmarks.court.report import write_report
+from benchmarks.court.run import Run
+from benchmarks.court.schedule import Choice, races
+from benchmarks.court.verdicts import print_verdicts
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.court", description=__doc__)
+    parser.add_argument("--only", type=_words, default=[], metavar="NAMES", help="benchmarks")
+    parser.add_argument(
+        "--engines", type=_words, default=[], help=f"of {', '.join(ENGINES)}; ours always runs"
+    )
+    parser.add_argument("--host", type=_words, default=[], help="of chromium, node, native")
+    parser.add_argument("--dtype", type=_words, default=[], help="of f32, int8, int8-dynamic")
+    parser.add_argument("--threads", type=_words, default=[], help="of 1, 2")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--cold", type=int, default=5, help="visits with a fresh profile")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing: table and plot of what is there"
+    )
+    options = parser.parse_args(arguments)
+    unknown = set(options.engines) - set(ENGINES)
+    if unknown:
+        parser.error(f"no engine {', '.join(sorted(unknown))}; there are {', '.join(ENGINES)}")
+    return options
+
+
+def _models(only: Sequence[str]) -> list[Benchmark]:
+    """The benchmarks asked for, made where they are missing."""
+    command = [sys.executable, "-m", "benchmarks.models", *(["--only", ",".join(only)] if only else [])]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return found(only)
+
+
+def measure(options: argparse.Namespace, console: Console) -> None:
+    """Run the races; results are written after each benchmark: an interrupted run loses one at most."""
+    from benchmarks.court.arena import arena
+
+    install_peers()
+    benchmarks = _models(options.only)
+    missing = set(options.only) - {b.name for b in benchmarks}
+    if missing:
+        raise SystemExit(f"no benchmark {', '.join(sorted(missing))} in {BUILD / 'models'}")
+    choice = Choice(options.engines, options.host, options.dtype, [int(t) for t in options.threads])
+    planned = {b.name: races(b.name, choice) for b in benchmarks}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("prepare", total=sum(len(p) for p in planned.values()))
+        prepare(
+            benchmarks,
+            lambda b: [c for race in planned[b.name] for c in race.everyone],
+            lambda text: progress.update(task, description=text),
+        )
+        with arena() as opened:
+            name = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            run = Run(opened, name, options.rounds, options.cold)
+            machine = results.machine(opened.browser.version)
+            for benchmark in benchmarks:
+                rows: list[Any] = []
+                for race in planned[benchmark.name]:
+
+                    def tell(text: str, title: str = f"{benchmark.name}, {race.title}") -> None:
+                        progress.update(task, description=f"{title}: {text}")
+
+                    rows += run.race(benchmark, race, tell)
+                    progress.advance(task)
+                limits = {"machine": machine, **results.summary(run.limits)}
+                results.write(results.merge(results.read(), name, limits, rows))
+
+
+def main() -> int:
+    """The exit status: 0 where everything was measured, whatever came out."""
+    options = _options()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    start = time.perf_counter()
+    if not options.report:
+        measure(options, console)
+    found_now = results.read()
+    write_report(found_now)
+    print_verdicts(found_now, console)
+    if not options.report:
+        console.print(
+            f"\n{time.perf_counter() - start:.0f} s; results.json, RESULTS.md, results.svg in benchmarks/"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The engines of the court: which form of a model each takes, and where its own files lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PEERS = HERE.parent / "node_modules"
+RUNTIME = ROOT / "js_bindings" / "dist"
+OURS = "pyruntime"
+OWN_INT8 = "int8-dynamic"  # our own quantisation of the f32 model; `int8` is the model that comes quantised
+SOURCES = {"f32": "model.onnx", "int8": "model.int8.onnx", OWN_INT8: "model.onnx"}  # of our packs
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine: files by dtype, relative to the benchmark's folder; packs lie in a folder of their own."""
+
+    name: str
+    layout: str  # whose names and axis orders its models have: onnx, tflite or tfjs
+    models: Mapping[str, str]
+    hosts: tuple[str, ...]
+    files: Path  # what it fetches by itself
+    most_threads: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"chromium": 64}))
+
+
+ENGINES = {
+    engine.name: engine
+    for engine in (
+        Engine(
+            OURS,
+            "onnx",
+            {"f32": "f32.pack/", "int8": "int8.pack/", OWN_INT8: f"{OWN_INT8}.pack/"},
+            ("chromium", "node", "native"),
+            RUNTIME,
+        ),
+        Engine(
+            "onnxruntime-web",
+            "onnx",
+            {"f32": "model.onnx", "int8": "model.int8.onnx"},
+            ("chromium", "node"),
+            PEERS / "onnxruntime-web" / "dist",
+        ),
+        Engine(
+            "litert",
+            "tflite",
+            {"f32": "model.tflite", "int8": "model.int8.tflite"},
+            ("chromium",),  # its loader makes <script> elements
+            PEERS / "@litertjs" / "core" / "wasm",
+        ),
+        Engine(
+            "tfjs",
+            "tfjs",
+            {"f32": "tfjs/model.json"},
+            ("chromium", "node"),
+            PEERS / "@tensorflow" / "tfjs-backend-wasm" / "wasm-out",
+        ),
+        Engine("jax-js", "onnx", {"f32": "model.onnx"}, ("chromium", "node"), PEERS / "@jax-js" / "jax"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An engine as it takes part: the row of results.json that it makes."""
+
+    engine: str
+    dtype: str
+    host: str
+    threads: int = 1
+    device: str = "wasm"
+
+    def __str__(self) -> str:
+        threads = f", {self.threads} threads" if self.threads > 1 else ""
+        return f"{self.engine} {self.dtype} on {self.device}, {self.host}{threads}"

@@ -1,0 +1,69 @@
+"""What a run needs before it: peers from npm, engines bundled for pages, packs, feeds, the limits' module."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyruntime
+from benchmarks.court.benchmark import BUILD, Benchmark
+from benchmarks.court.engines import ENGINES, HERE, OURS, OWN_INT8, PEERS, ROOT, SOURCES, Contestant
+from benchmarks.court.limits import write_module
+
+BUNDLES = BUILD / "engines"
+LIMITS = BUILD / "limits.wasm"
+
+
+def install_peers() -> None:
+    """The peers' packages as package-lock.json has them, unless they are there already."""
+    lock = PEERS.parent / "package-lock.json"
+    stamp = PEERS / ".package-lock.json"
+    if not stamp.is_file() or stamp.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--loglevel=error"], cwd=PEERS.parent, check=True)
+
+
+def bundle() -> None:
+    """Each engine as one minified file, as a page's bundler would make it."""
+    esbuild = ROOT / "js_bindings" / "node_modules" / ".bin" / "esbuild"
+    sources = sorted((HERE / "js" / "engines").glob("*.js"))
+    options = ("--bundle", "--minify", "--format=esm", "--log-level=error", f"--outdir={BUNDLES}")
+    subprocess.run([esbuild, *sources, *options], check=True)
+
+
+def _convert(benchmark: Benchmark, dtype: str, pack: Path) -> None:
+    options: dict[str, Any] = {"quantize": "int8"} if dtype == OWN_INT8 else {}
+    pyruntime.convert(benchmark.folder / SOURCES[dtype], pack, targets=("wasm",), **options)
+
+
+def convert(benchmark: Benchmark, dtypes: Sequence[str]) -> None:
+    """The packs of these dtypes, anew; where that fails, a file that says why."""
+    benchmark.packs.mkdir(parents=True, exist_ok=True)
+    for dtype in dtypes:
+        pack, failure = benchmark.packs / f"{dtype}.pack", benchmark.packs / f"{dtype}.error"
+        failure.unlink(missing_ok=True)
+        if not (benchmark.folder / SOURCES[dtype]).is_file():
+            continue  # its row says so
+        try:
+            _convert(benchmark, dtype, pack)
+        except (pyruntime.PyRuntimeError, TypeError) as error:
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            failure.write_text(text.replace(f"{ROOT}/", ""))
+
+
+def prepare(
+    benchmarks: Sequence[Benchmark],
+    contestants: Callable[[Benchmark], Sequence[Contestant]],
+    tell: Callable[[str], None],
+) -> None:
+    """Everything for these benchmarks and who takes part in each."""
+    tell("bundle the engines")
+    bundle()
+    write_module(LIMITS)
+    for benchmark in benchmarks:
+        taking_part = contestants(benchmark)
+        tell(f"convert {benchmark.name}")
+        convert(benchmark, sorted({c.dtype for c in taking_part if c.engine == OURS}))
+        for layout in sorted({ENGINES[c.engine].layout for c in taking_part}):
+            benchmark.write_feeds(layout)
