@@ -149,6 +149,8 @@ DEPTHWISE = (
     same(Shape((11, 13), 8, 8, (3, 3), dilations=(2, 3), groups=8, batch=2)),
     same(Shape((11, 13), 8, 8, (3, 3), (3, 3), groups=8)),
     same(Shape((8, 9), 4, 4, (1, 9), groups=4)),
+    same(Shape((2, 75), 5, 5, (3, 3), groups=5)),  # rows in several runs, at an edge
+    same(Shape((6, 71), 4, 4, (5, 5), (2, 2), dilations=(2, 1), groups=4)),
     Shape((8, 19), 4, 4, (2, 2), groups=4),
     Shape((6, 13), 4, 4, (4, 3), (1, 2), before=(0, 2), after=(3, 1), groups=4),
     Shape((9, 9), 4, 4, (3, 3), before=(-1, -1), after=(0, -2), groups=4),

@@ -3,6 +3,9 @@
 #pragma once
 #include "simd.h"
 
+// Loads and stores stay on their side of this: unrolled loops whose values just fit the registers.
+#define IN_ORDER __asm__ volatile("" ::: "memory")
+
 // The first tap at or after position 0, for a window that starts at `start`.
 INLINE int32_t window_first(int32_t start, int32_t dilation) {
   return start >= 0 ? 0 : (dilation - 1 - start) / dilation;
