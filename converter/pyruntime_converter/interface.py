@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyruntime.ir.cost import operations, traffic
+from pyruntime.ir.cost import kind, operations, traffic
 from pyruntime.ir.dims import symbols_of, to_rpn
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.kernel import Tensor
@@ -51,7 +51,7 @@ def _costs(program: Program) -> tuple[Cost, ...]:
     """What each step takes, but for those whose sizes hang on what the program computes."""
     counted = ((c, operations(c), traffic(c)) for c in program.calls)
     return tuple(
-        Cost(call.name, call.template, to_rpn(work), to_rpn(moved))
+        Cost(call.name, kind(call), to_rpn(work), to_rpn(moved))
         for call, work, moved in counted
         if (symbols_of(work) | symbols_of(moved)) <= set(program.symbols)
     )

@@ -25,6 +25,12 @@ from pyruntime.ir.kernel import (
 Sizes = Sequence[Dim]
 
 
+def kind(call: KernelCall) -> str:
+    """The call's template, and whether it multiplies short integers, which have a limit of their own."""
+    exact = isinstance(call, (MatMul, Conv)) and call.exact
+    return f"{call.template}_integer" if exact else call.template
+
+
 def operations(call: KernelCall) -> Dim:
     """Multiplications and additions of the call's products; 0 for calls that have none."""
     counted: Dim = getattr(call, "operations", 0)

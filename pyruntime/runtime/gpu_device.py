@@ -25,6 +25,7 @@ _RAISED = (
     "max-compute-invocations-per-workgroup",
     "max-compute-workgroup-size-x",
 )
+_TIMESTAMPS = "timestamp-query"  # for `pyruntime bench`; no variant requires it
 _INSTALL = (
     "install a GPU driver, or on Debian libvulkan1 and mesa-vulkan-drivers, which bring a software device"
 )
@@ -86,10 +87,12 @@ class Device:
         self.adapter = found
         self.limits: Mapping[str, int] = found.handle.limits
         self.features = frozenset(f for f, native in FEATURES.items() if native in found.handle.features)
+        self.timestamps = _TIMESTAMPS in found.handle.features
         try:
             self.handle = found.handle.request_device_sync(
                 label="pyruntime",
-                required_features=[FEATURES[f] for f in sorted(self.features)],
+                required_features=[FEATURES[f] for f in sorted(self.features)]
+                + [_TIMESTAMPS] * self.timestamps,
                 required_limits={k: v for k in _RAISED if (v := self.limits.get(k))},
             )
         except RuntimeError as error:

@@ -6,8 +6,8 @@ import math
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyruntime.errors import DeviceError, InputError, PackError, RunError
 from pyruntime.pack.expressions import Evaluator
@@ -29,8 +29,36 @@ PLANS_KEPT = 8
 UPLOAD_BATCH = 32 << 20  # bytes of weights after which the queue is flushed, since it copies what it is given
 
 
+class Call(NamedTuple):
+    """A dispatch of a step with what the device needs for it."""
+
+    step: str
+    pipeline: Any
+    group: Any
+    workgroups: tuple[int, int, int]
+
+
 @dataclass
-class _Plan:
+class ComputePass:
+    """Dispatches that follow each other: called with an encoder, they are one pass."""
+
+    dispatches: list[Call] = field(default_factory=list)
+
+    def __call__(self, encoder: Any) -> None:
+        """Encode them."""
+        compute = encoder.begin_compute_pass()
+        present = None
+        for call in self.dispatches:
+            if call.pipeline is not present:
+                compute.set_pipeline(call.pipeline)
+                present = call.pipeline
+            compute.set_bind_group(0, call.group)
+            compute.dispatch_workgroups(*call.workgroups)
+        compute.end()
+
+
+@dataclass
+class Plan:
     """A program for one set of sizes, with everything that the device needs to run it."""
 
     program: BoundProgram
@@ -61,7 +89,7 @@ class WebGpuSession(Session):
         self._variant = target.variants[self._number]
         self._code = pack.read(self._variant)
         self._pipelines: dict[int, tuple[Any, Any]] = {}
-        self._plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
+        self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._arenas: list[Any] = []
         self._staging: Any = None
         with guarded("loading"):
@@ -149,7 +177,7 @@ class WebGpuSession(Session):
         )
         return pipeline, layout
 
-    def _plan(self, number: int, entry: Entry, symbols: Mapping[str, int], start: int = 0) -> _Plan:
+    def _plan(self, number: int, entry: Entry, symbols: Mapping[str, int], start: int = 0) -> Plan:
         """What to do from command `start` on, up to the end or a read."""
         key = (number, start, *symbols.items())
         plan = self._plans.pop(key, None)
@@ -184,7 +212,7 @@ class WebGpuSession(Session):
             plan.uniforms.destroy()
         self._plans.clear()
 
-    def _prepare(self, program: BoundProgram) -> _Plan:
+    def _prepare(self, program: BoundProgram) -> Plan:
         import wgpu
 
         slots, packed = [], bytearray()
@@ -199,19 +227,19 @@ class WebGpuSession(Session):
         if packed:
             self._device.queue.write_buffer(uniforms, 0, packed)
         steps: list[Callable[[Any], None]] = []
-        run: list[tuple[Any, Any, tuple[int, int, int]]] = []
+        run: ComputePass | None = None
         offsets = iter(slots)
         for command in program.commands:
             if isinstance(command, BoundDispatch):
-                if not run:
-                    steps.append(_compute_pass(run))
+                if run is None:
+                    steps.append(run := ComputePass())
                 pipeline, layout = self._pipeline(command.shader)
                 group = self._bind_group(command, layout, uniforms, next(offsets))
-                run.append((pipeline, group, command.workgroups))
+                run.dispatches.append(Call(command.step, pipeline, group, command.workgroups))
             else:
                 steps.append(self._transfer(command))
-                run = []
-        return _Plan(program, steps, uniforms)
+                run = None
+        return Plan(program, steps, uniforms)
 
     def _bind_group(self, command: BoundDispatch, layout: Any, uniforms: Any, offset: int) -> Any:
         resources = []
@@ -240,17 +268,8 @@ class WebGpuSession(Session):
 
     def _execute(self, number: int, entry: Entry, bound: Bound) -> Sequence[Tensor]:
         places = self._variant.entries[number]
-        uploads = []
-        for tensor, spec, place in zip(bound.inputs, entry.inputs, places.inputs, strict=True):
-            try:
-                uploads.append(widen(tensor.data, spec.dtype, place.dtype))
-            except InputError as error:
-                raise InputError(f"input {spec.name!r}: {error}") from None
         with guarded(f"entry {entry.name!r}"):
-            plan = self._plan(number, entry, bound.symbols)
-            for elements, at in zip(uploads, plan.program.inputs, strict=True):
-                if elements.nbytes:
-                    self._device.queue.write_buffer(self._of(at.span), at.span.offset, elements)
+            plan = self._start(number, entry, bound)
             executed = 0
             while (read := plan.program.read) is not None:
                 executed += plan.program.executed
@@ -258,8 +277,8 @@ class WebGpuSession(Session):
                     raise RunError(
                         f"entry {entry.name!r}: more than {MAX_COMMANDS} commands; a loop does not end"
                     )
-                symbols = {**read.symbols, read.symbol: self._element(plan, read)}
-                plan = self._plan(number, entry, symbols, read.next)
+                value = self._element(self._encoded(plan), read)
+                plan = self._plan(number, entry, {**read.symbols, read.symbol: value}, read.next)
             encoder = self._encoded(plan)
             spans = [o.span for o in plan.program.outputs]
             starts = self._copy_out(encoder, spans)
@@ -287,16 +306,31 @@ class WebGpuSession(Session):
             for d, o, s in zip(data, plan.program.outputs, entry.outputs, strict=True)
         ]
 
-    def _encoded(self, plan: _Plan) -> Any:
+    def _start(self, number: int, entry: Entry, bound: Bound) -> Plan:
+        """Plan, and upload the inputs."""
+        uploads = []
+        for tensor, spec, place in zip(
+            bound.inputs, entry.inputs, self._variant.entries[number].inputs, strict=True
+        ):
+            try:
+                uploads.append(widen(tensor.data, spec.dtype, place.dtype))
+            except InputError as error:
+                raise InputError(f"input {spec.name!r}: {error}") from None
+        plan = self._plan(number, entry, bound.symbols)
+        for elements, at in zip(uploads, plan.program.inputs, strict=True):
+            if elements.nbytes:
+                self._device.queue.write_buffer(self._of(at.span), at.span.offset, elements)
+        return plan
+
+    def _encoded(self, plan: Plan) -> Any:
         """A command encoder with what a plan does."""
         encoder = self._device.create_command_encoder()
         for encode in plan.encode:
             encode(encoder)
         return encoder
 
-    def _element(self, plan: _Plan, read: BoundRead) -> int:
-        """Do what a plan does, and read the element that it ends with."""
-        encoder = self._encoded(plan)
+    def _element(self, encoder: Any, read: BoundRead) -> int:
+        """Do what is encoded, and read the element that it ends with."""
         self._copy_out(encoder, [read.span])
         self._device.queue.submit([encoder.finish()])
         self._staging.map_sync("READ", 0, WORD)
@@ -368,20 +402,3 @@ class WebGpuSession(Session):
             if buffer is not None:
                 buffer.destroy()
         self._pipelines.clear()
-
-
-def _compute_pass(dispatches: list[tuple[Any, Any, tuple[int, int, int]]]) -> Callable[[Any], None]:
-    """Encodes these dispatches as one pass; the list may still grow."""
-
-    def encode(encoder: Any) -> None:
-        compute = encoder.begin_compute_pass()
-        present = None
-        for pipeline, group, workgroups in dispatches:
-            if pipeline is not present:
-                compute.set_pipeline(pipeline)
-                present = pipeline
-            compute.set_bind_group(0, group)
-            compute.dispatch_workgroups(*workgroups)
-        compute.end()
-
-    return encode

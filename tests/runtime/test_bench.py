@@ -20,6 +20,7 @@ from pyruntime.runtime.bench.profile import (
     steps_of,
     to_dict,
 )
+from pyruntime.runtime.session import Device
 from tests.frontends.control_models import MODELS
 from tests.state.streams import STREAMS
 
@@ -120,9 +121,9 @@ def test_a_budget() -> None:
     assert Budget(2.0, rounds=10).spent(10, 0.1) == 1
 
 
-def profiled(path: Path, feeds: Any, **options: Any) -> Profile:
+def profiled(path: Path, feeds: Any, device: Device = "wasm", **options: Any) -> Profile:
     told: list[float] = []
-    with pyruntime.load(path, device="wasm", **options) as session:
+    with pyruntime.load(path, device=device, **options) as session:
         before = session.run(feeds)
         if session.state.names:
             session.state.reset()
@@ -139,27 +140,74 @@ def profiled(path: Path, feeds: Any, **options: Any) -> Profile:
     return made
 
 
-@pytest.mark.wasm
+DEVICES = [
+    pytest.param("wasm", marks=pytest.mark.wasm),
+    pytest.param("webgpu", marks=pytest.mark.webgpu),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
-    ("name", "again"), [("loop-parameter", True), ("loop-while", True), ("if-data", False)]
+    ("name", "case", "again"), [("loop-parameter", -1, True), ("loop-while", 0, True), ("if-data", 0, False)]
 )
-def test_programs_with_jumps(tmp_path: Path, name: str, again: bool) -> None:
+def test_programs_with_jumps(tmp_path: Path, name: str, case: int, again: bool, device: Device) -> None:
     proto, every = MODELS[name]
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
-    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("wasm",))
-    made = profiled(tmp_path / "m.pack", every[-1])
+    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=(device,))
+    made = profiled(tmp_path / "m.pack", every[case], device)
     calls = {s.name: s.calls for s in made.steps}
     assert (max(calls.values()) > 1) is again
-    assert any(s.template == "control" for s in made.steps)
+    assert any(s.template == "control" for s in made.steps) is (device == "wasm"), "the GPU jumps nowhere"
     assert any(s.bytes for s in made.steps)
 
 
-@pytest.mark.wasm
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("make", STREAMS)
-def test_states(tmp_path: Path, make: Any) -> None:
+def test_states(tmp_path: Path, make: Any, device: Device) -> None:
     stream = make()
+    pyruntime.convert(
+        stream.save(tmp_path), tmp_path / "p", state=stream.state, targets=(device,), **stream.options
+    )
+    profiled(tmp_path / "p", stream.steps(1)[0], device)
+
+
+@pytest.mark.wasm
+def test_states_of_a_size(tmp_path: Path) -> None:
+    stream = next(s for s in (make() for make in STREAMS) if s.name == "cache")
     pyruntime.convert(stream.save(tmp_path), tmp_path / "p", state=stream.state, **stream.options)
-    profiled(tmp_path / "p", stream.steps(1)[0])
+    with pyruntime.load(tmp_path / "p", device="wasm") as session:
+        (symbol,) = session.state.symbols
+        native.grow_states(session, {symbol: 7})
+        assert session.state.symbols == {symbol: 7}
+        feeds = stream.steps(1)[0]
+        made = native.measure(session, feeds, Budget(rounds=2), lambda _: None)
+        assert made.symbols[symbol] == 7
+        native.grow_states(session, {symbol: 1000})
+        with pytest.raises(pyruntime.StateError, match="full"):
+            native.measure(session, feeds, Budget(rounds=2), lambda _: None)
+
+
+@pytest.mark.webgpu
+def test_more_dispatches_than_a_query_set_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: Path
+) -> None:
+    webgpu = pytest.importorskip("pyruntime.runtime.bench.webgpu")
+    monkeypatch.setattr(webgpu, "QUERIES", 6)
+    proto, every = MODELS["loop-parameter"]
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("webgpu",))
+    made = profiled(tmp_path / "m.pack", every[-1], "webgpu")
+    assert sum(s.calls for s in made.steps) > 3
+
+
+@pytest.mark.webgpu
+def test_a_device_without_timestamps(packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds = {"x": np.ones((2, 4), np.float32)}
+    with pyruntime.load(packs / "affine", device="webgpu") as session:
+        monkeypatch.setattr(session._gpu, "timestamps", False)  # type: ignore[attr-defined]  # a WebGpuSession
+        made = native.measure(session, feeds, Budget(rounds=2), lambda _: None)
+    assert (made.steps, made.limits, made.share) == ((), None, None)
+    assert "no timestamp queries" in made.notes[0]
 
 
 @pytest.mark.wasm

@@ -10,6 +10,7 @@ from pyruntime.pack.program import size
 from pyruntime.runtime.bench.profile import Budget, Profile, Progress
 from pyruntime.runtime.session import Session
 from pyruntime.runtime.wasm import WasmSession
+from pyruntime.runtime.webgpu import WebGpuSession
 
 
 def measure(session: Session, feeds: Mapping[str, Any], budget: Budget, progress: Progress) -> Profile:
@@ -24,7 +25,10 @@ def measure(session: Session, feeds: Mapping[str, Any], budget: Budget, progress
         from pyruntime.runtime.bench import wasm
 
         return wasm.profile(session, feeds, budget, progress)
-    raise NotImplementedError
+    assert isinstance(session, WebGpuSession)
+    from pyruntime.runtime.bench import webgpu
+
+    return webgpu.profile(session, feeds, budget, progress)
 
 
 def grow_states(session: Session, sizes: Mapping[str, int]) -> None:

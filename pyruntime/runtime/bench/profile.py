@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,16 @@ class Samples:
     multiply_adds: list[float] = field(default_factory=list)
     dots: list[float] = field(default_factory=list)
     copies: dict[int, list[float]] = field(default_factory=dict)
+
+    def add_steps(self, taken: Iterable[tuple[str, float]]) -> None:
+        """Note one run: each step that it came by, as often as it did, and the seconds there."""
+        seconds: dict[str, float] = {}
+        self.calls = {}
+        for name, spent in taken:
+            seconds[name] = seconds.get(name, 0.0) + spent
+            self.calls[name] = self.calls.get(name, 0) + 1
+        for name, spent in seconds.items():
+            self.steps.setdefault(name, []).append(spent)
 
 
 def midmean(samples: Sequence[float]) -> float:
@@ -185,6 +195,18 @@ def together(name: str, steps: Sequence[StepTime]) -> StepTime:
     )
 
 
+def profile_of(samples: Samples, entry: Entry, limits: Limits | None, **facts: Any) -> Profile:
+    """What samples come to; `facts` are the fields of a Profile that they do not tell."""
+    return Profile(
+        rounds=len(samples.whole),
+        seconds=midmean(samples.whole),
+        least=min(samples.whole),
+        steps=steps_of(samples, entry, facts["symbols"], limits),
+        limits=limits,
+        **facts,
+    )
+
+
 def limits_of(samples: Samples, kind: str) -> Limits:
     """The limits that the loops showed."""
     copies = tuple((moved, midmean(rates)) for moved, rates in sorted(samples.copies.items()))
@@ -206,7 +228,8 @@ def steps_of(
             made.append(StepTime(name, template, calls, usual, least))
             continue
         operations, moved = (size(e, values) for e in (cost.operations, cost.bytes))
-        floor = None if limits is None else calls * limits.floor(operations, moved)
+        integers = cost.template.endswith("_integer")
+        floor = None if limits is None else calls * limits.floor(operations, moved, integers=integers)
         counts = (operations * calls, moved * calls)
         made.append(StepTime(name, cost.template, calls, usual, least, *counts, floor))
     return tuple(made)

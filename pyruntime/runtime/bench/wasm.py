@@ -19,8 +19,7 @@ from pyruntime.runtime.bench.profile import (
     Progress,
     Samples,
     limits_of,
-    midmean,
-    steps_of,
+    profile_of,
 )
 from pyruntime.runtime.wasm import WasmSession
 
@@ -58,25 +57,22 @@ def profile(session: WasmSession, feeds: Mapping[str, Any], budget: Budget, prog
             samples.whole.append(time.perf_counter() - start - min(empty))
             prepare()
             samples.empty += _empty(call)
-            _stepwise(call, names, samples)
+            samples.add_steps(_stepwise(call, names))
             measured.sample(samples)
             rounds += 1
             progress(budget.spent(max(rounds, 0), time.perf_counter() - began) if rounds > 0 else 0.0)
         session._reset_states()
     fused = "fused multiply-adds" if relaxed else "multiplications, then additions (no relaxed SIMD)"
-    limits = limits_of(samples, fused)
-    return Profile(
+    return profile_of(
+        samples,
+        entry,
+        limits_of(samples, fused),
         device="wasm",
         place="native",
         engine=report.engine,
         threads=report.threads,
         variant=report.variant,
         symbols=bound.symbols,
-        rounds=rounds,
-        seconds=midmean(samples.whole),
-        least=min(samples.whole),
-        steps=steps_of(samples, entry, bound.symbols, limits),
-        limits=limits,
     )
 
 
@@ -127,24 +123,15 @@ def _empty(call: Callable[[int, int], int]) -> list[float]:
     return found
 
 
-def _stepwise(call: Callable[[int, int], int], names: Sequence[str], samples: Samples) -> None:
-    """One run, each step timed; jumps lead where they lead."""
-    clock = time.perf_counter
-    seconds, calls = [0.0] * len(names), [0] * len(names)
-    step = 0
+def _stepwise(call: Callable[[int, int], int], names: Sequence[str]) -> list[tuple[str, float]]:
+    """One run: each step that it comes by, and its seconds, in order; jumps lead where they lead."""
+    clock, taken, step = time.perf_counter, [], 0
     while step < len(names):
         start = clock()
         after = call(step, step + 1)
-        seconds[step] += clock() - start
-        calls[step] += 1
+        taken.append((names[step], clock() - start))
         step = after
-    taken: dict[str, tuple[float, int]] = {}  # control steps may share a name
-    for name, spent, count in zip(names, seconds, calls, strict=True):
-        before = taken.get(name, (0.0, 0))
-        taken[name] = (before[0] + spent, before[1] + count)
-    for name, (spent, count) in taken.items():
-        samples.steps.setdefault(name, []).append(spent)
-        samples.calls[name] = count
+    return taken
 
 
 class _Loops:

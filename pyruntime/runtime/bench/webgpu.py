@@ -1,0 +1,219 @@
+"""Times a session on WebGPU step by step by the device's timestamps, and the limits' loops beside it."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import wgpu
+from wgpu.backends.wgpu_native import lib
+
+from pyruntime.pack.schema import Entry
+from pyruntime.runtime.bench import gpu_loops
+from pyruntime.runtime.bench.profile import Budget, Profile, Progress, Samples, limits_of, profile_of
+from pyruntime.runtime.bind import Bound
+from pyruntime.runtime.gpu_device import guarded
+from pyruntime.runtime.webgpu import Call, ComputePass, Plan, WebGpuSession
+
+WARM_UP = 2  # rounds that count for nothing: caches, clock rates
+QUERIES = 4096  # of a set, by WebGPU's rules; two for each dispatch
+UNTIMED = "this device has no timestamp queries: its steps cannot be timed apart"
+
+
+def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, progress: Progress) -> Profile:
+    """Whole runs and runs with timestamps in turns; see `native.measure`.
+
+    A whole run is what `Session.run` takes, with uploads and the outputs' way back; steps are the device's
+    time alone.
+    """
+    number, entry = session._find(None)
+    gpu = session._gpu
+    with session.using():
+        bound = session._kept.bind(entry, feeds)
+        session._execute(number, entry, bound)  # checks everything
+        timer = _Timer(gpu.handle) if gpu.timestamps else None
+        loops = None if timer is None else _Loops(gpu.handle, timer)
+        samples, rounds, began = Samples(), -WARM_UP, 0.0
+        while rounds < 0 or budget.spent(rounds, time.perf_counter() - began) < 1:
+            if rounds == 0:
+                samples, began = Samples(), time.perf_counter()
+            session._reset_states()
+            start = time.perf_counter()
+            session._execute(number, entry, bound)
+            samples.whole.append(time.perf_counter() - start)
+            if timer is not None and loops is not None:
+                session._reset_states()
+                with guarded(f"entry {entry.name!r}"):
+                    samples.add_steps(_stepwise(session, timer, number, entry, bound))
+                    loops.sample(samples)
+            rounds += 1
+            progress(budget.spent(rounds, time.perf_counter() - began) if rounds > 0 else 0.0)
+        session._reset_states()
+    return profile_of(
+        samples,
+        entry,
+        limits_of(samples, "the GPU's multiply-adds") if timer is not None else None,
+        device="webgpu",
+        place="native",
+        engine=session.report.engine,
+        threads=1,
+        variant=session.report.variant,
+        symbols=bound.symbols,
+        notes=() if timer is not None else (UNTIMED,),
+    )
+
+
+def _stepwise(
+    session: WebGpuSession, timer: _Timer, number: int, entry: Entry, bound: Bound
+) -> list[tuple[str, float]]:
+    """One run: each dispatch's step and seconds, in order. What is read back decides how it goes on."""
+    plan = session._start(number, entry, bound)
+    found: list[tuple[str, float]] = []
+    while True:
+        encoder, steps = timer.encoded(plan)
+        read = plan.program.read
+        if read is None:
+            session._device.queue.submit([encoder.finish()])
+            found += zip(steps, timer.seconds(len(steps)), strict=True)
+            return found
+        value = session._element(encoder, read)
+        found += zip(steps, timer.seconds(len(steps)), strict=True)
+        plan = session._plan(number, entry, {**read.symbols, read.symbol: value}, read.next)
+
+
+class _Timer:
+    """Query sets for as many dispatches as there are, and the way of their results back."""
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self._period = lib.wgpuQueueGetTimestampPeriod(device.queue._internal) * 1e-9  # seconds of a tick
+        self._sets: list[tuple[Any, Any, Any]] = []  # queries, results, staging
+
+    def encoded(self, plan: Plan) -> tuple[Any, list[str]]:
+        """What a plan does, each dispatch as a pass with timestamps, and the dispatches' steps."""
+        encoder = self._device.create_command_encoder()
+        steps: list[str] = []
+        for encode in plan.encode:
+            if not isinstance(encode, ComputePass):
+                encode(encoder)
+                continue
+            for call in encode.dispatches:
+                self.dispatch(encoder, call, len(steps))
+                steps.append(call.step)
+        self.resolve(encoder, len(steps))
+        return encoder, steps
+
+    def dispatch(self, encoder: Any, call: Call, index: int) -> None:
+        """Encode a dispatch between two timestamps; `index` counts those since the last `resolve`."""
+        number, at = divmod(2 * index, QUERIES)
+        while len(self._sets) <= number:
+            usage = wgpu.BufferUsage
+            self._sets.append(
+                (
+                    self._device.create_query_set(type="timestamp", count=QUERIES),
+                    self._device.create_buffer(size=QUERIES * 8, usage=usage.QUERY_RESOLVE | usage.COPY_SRC),
+                    self._device.create_buffer(size=QUERIES * 8, usage=usage.MAP_READ | usage.COPY_DST),
+                )
+            )
+        writes = {
+            "query_set": self._sets[number][0],
+            "beginning_of_pass_write_index": at,
+            "end_of_pass_write_index": at + 1,
+        }
+        compute = encoder.begin_compute_pass(timestamp_writes=writes)
+        compute.set_pipeline(call.pipeline)
+        compute.set_bind_group(0, call.group)
+        compute.dispatch_workgroups(*call.workgroups)
+        compute.end()
+
+    def resolve(self, encoder: Any, count: int) -> None:
+        """Encode what brings the timestamps of `count` dispatches back."""
+        for (queries, results, staging), size in zip(self._sets, _parts(2 * count), strict=False):
+            encoder.resolve_query_set(queries, 0, size, results, 0)
+            encoder.copy_buffer_to_buffer(results, 0, staging, 0, size * 8)
+
+    def seconds(self, count: int) -> list[float]:
+        """What the dispatches took, after the encoder was submitted."""
+        ticks: list[int] = []
+        for (_, _, staging), size in zip(self._sets, _parts(2 * count), strict=False):
+            staging.map_sync("READ", 0, size * 8)
+            ticks += struct.unpack(f"<{size}Q", staging.read_mapped(0, size * 8))
+            staging.unmap()
+        # clocks of GPUs may be set back: that is no time
+        return [
+            max(end - begin, 0) * self._period for begin, end in zip(ticks[::2], ticks[1::2], strict=True)
+        ]
+
+
+def _parts(count: int) -> list[int]:
+    """So many queries as sets hold them."""
+    return [min(QUERIES, count - at) for at in range(0, count, QUERIES)]
+
+
+class _Loops:
+    """The limits' shaders with their buffers."""
+
+    def __init__(self, device: Any, timer: _Timer) -> None:
+        usage = wgpu.BufferUsage
+        self._device, self._timer = device, timer
+        self._buffers = [
+            device.create_buffer(size=gpu_loops.SOURCE_BYTES, usage=usage.STORAGE) for _ in range(2)
+        ]
+        self._counts: dict[int, Any] = {}
+        self._adds = self._pipeline(gpu_loops.multiply_adds())
+        self._copy = self._pipeline(gpu_loops.copy())
+        self._groups, most = gpu_loops.GROUPS
+        while self._measured([self._adds_call()])[0] < gpu_loops.ENOUGH and 2 * self._groups <= most:
+            self._groups *= 2
+        self._copies = [gpu_loops.COPIES[0]]
+        for moved in gpu_loops.COPIES[1:]:
+            self._copies.append(moved)
+            if self._measured([self._copy_call(moved)])[0] > gpu_loops.TOO_LONG:
+                break
+
+    def _pipeline(self, code: str) -> Any:
+        module = self._device.create_shader_module(code=code)
+        return self._device.create_compute_pipeline(
+            layout="auto", compute={"module": module, "entry_point": "main"}
+        )
+
+    def _call(self, pipeline: Any, count: int, groups: int) -> Call:
+        if count not in self._counts:
+            usage = wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST
+            self._counts[count] = self._device.create_buffer_with_data(
+                data=struct.pack("<4I", count, 0, 0, 0), usage=usage
+            )
+        resources = [*self._buffers, self._counts[count]]
+        entries = [
+            {"binding": i, "resource": {"buffer": b, "offset": 0, "size": b.size}}
+            for i, b in enumerate(resources)
+        ]
+        group = self._device.create_bind_group(layout=pipeline.get_bind_group_layout(0), entries=entries)
+        return Call("", pipeline, group, (groups, 1, 1))
+
+    def _adds_call(self) -> Call:
+        return self._call(self._adds, gpu_loops.ROUNDS, self._groups)
+
+    def _copy_call(self, moved: int) -> Call:
+        vectors = moved // 2 // gpu_loops.VECTOR
+        return self._call(self._copy, vectors, -(-vectors // gpu_loops.GROUP))
+
+    def _measured(self, calls: Sequence[Call]) -> list[float]:
+        """Seconds of dispatches."""
+        encoder = self._device.create_command_encoder()
+        for index, call in enumerate(calls):
+            self._timer.dispatch(encoder, call, index)
+        self._timer.resolve(encoder, len(calls))
+        self._device.queue.submit([encoder.finish()])
+        return [max(s, 1e-9) for s in self._timer.seconds(len(calls))]
+
+    def sample(self, samples: Samples) -> None:
+        """One measurement of each loop."""
+        adds, *copies = self._measured([self._adds_call(), *map(self._copy_call, self._copies)])
+        work = gpu_loops.ROUNDS * gpu_loops.OPERATIONS * gpu_loops.GROUP * self._groups
+        samples.multiply_adds.append(work / adds)
+        samples.dots.append(work / adds)  # WGSL multiplies integers of 32 bits alone
+        for moved, seconds in zip(self._copies, copies, strict=True):
+            samples.copies.setdefault(moved, []).append(moved / seconds)
