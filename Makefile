@@ -54,11 +54,11 @@ demo: setup ## build the demo site and serve it; CHECK=1 builds, opens each page
 	$(call heading,demo site)
 	@python -m demo_site.main $(if $(CHECK),--check)
 
-bench: setup ## race all engines on all benchmarks; ONLY= ENGINES= HOST= DTYPE= THREADS= ROUNDS= narrow it
+bench: setup ## race all engines on all benchmarks; ONLY= ENGINES= HOST= DTYPE= THREADS= DEVICE= ROUNDS=
 	$(call heading,esbuild)
 	@npm --prefix js_bindings run --silent build
 	$(call heading,court)
-	@python -m benchmarks.court $(foreach o,only engines host dtype threads rounds,$(call asked,$(o)))
+	@python -m benchmarks.court $(foreach o,only engines host dtype threads device rounds,$(call asked,$(o)))
 
 wheel: setup ## build dist/pyruntime-*.whl, with the JavaScript runtime for Pyodide inside
 	$(call heading,esbuild)

@@ -15,25 +15,53 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import wasmtime
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, save
 from pyruntime_wasm.toolchain import build
 
 import pyruntime
 from benchmarks.kernels import PEAK
-from benchmarks.peers import HERE, RUNTIME, Feeds, encode, random_feeds
 from tests.browser.conftest import PAGE
 from tests.browser.server import ISOLATED, serving
 from tests.chromium import FLAGS
 
+HERE = Path(__file__).parent
+RUNTIME = HERE.parent / "js_bindings" / "dist"
 LOOP = 100_000_000  # multiply-adds of a loop, in vectors of 4 x 12 chains
 Times = list[list[float]]  # with one thread and with several, ms
+Feeds = Mapping[str, NDArray[Any]]
+
+
+def random_feeds(pack: Path, symbols: Mapping[str, int]) -> Feeds:
+    """Inputs from one seed: floats in -1 to 1, integers in 0 to 9."""
+    rng = np.random.default_rng(0)
+    with pyruntime.load(pack, device="wasm") as session:
+        feeds: dict[str, NDArray[Any]] = {}
+        for spec in session.inputs:
+            shape = [d if isinstance(d, int) else symbols.get(d, 1) for d in spec.shape]
+            kind = np.dtype(spec.dtype)
+            values = rng.uniform(-1, 1, shape) if kind.kind == "f" else rng.integers(0, 10, shape)
+            feeds[spec.name] = values.astype(kind)
+    return feeds
+
+
+def encode(feeds: Feeds) -> dict[str, Any]:
+    """Tensors as the page takes them."""
+    return {
+        name: {
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "base64": base64.b64encode(array.tobytes()).decode(),
+        }
+        for name, array in feeds.items()
+    }
 
 
 def products(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """make bench: every engine on every benchmark, in turns; writes results.json, RESULTS.md and results.svg.
 
 Lists are separated by commas: --only minilm-128,resnet50 --engines litert --host chromium --dtype f32
+--model FILE.onnx races a model of your own instead, and writes to build/bench/own.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.court import results
-from benchmarks.court.benchmark import BUILD, Benchmark, found
+from benchmarks.court.benchmark import Benchmark, found
 from benchmarks.court.engines import ENGINES, ROOT
+from benchmarks.court.own import OWN, own
 from benchmarks.court.prepare import install_peers, prepare
-from benchmarks.court.report import write_report
+from benchmarks.court.report import print_rows, write_report
 from benchmarks.court.run import Run
 from benchmarks.court.schedule import Choice, races
 from benchmarks.court.verdicts import print_verdicts
@@ -39,11 +42,15 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", type=_words, default=[], help="of chromium, node, native")
     parser.add_argument("--dtype", type=_words, default=[], help="of f32, int8, int8-dynamic")
     parser.add_argument("--threads", type=_words, default=[], help="of 1, 2")
+    parser.add_argument("--device", choices=("wasm", "webgpu"), default="wasm")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--cold", type=int, default=5, help="visits with a fresh profile")
     parser.add_argument(
         "--report", action="store_true", help="measure nothing: table and plot of what is there"
     )
+    parser.add_argument("--model", type=Path, metavar="FILE.onnx", help="a model of your own")
+    parser.add_argument("--feeds", type=Path, metavar="FILE.npz", help="its inputs by name; else random")
+    parser.add_argument("--symbol", action="append", default=[], metavar="NAME=SIZE", help="of random inputs")
     options = parser.parse_args(arguments)
     unknown = set(options.engines) - set(ENGINES)
     if unknown:
@@ -51,23 +58,24 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def _models(only: Sequence[str]) -> list[Benchmark]:
+def _benchmarks(options: argparse.Namespace) -> list[Benchmark]:
     """The benchmarks asked for, made where they are missing."""
-    command = [sys.executable, "-m", "benchmarks.models", *(["--only", ",".join(only)] if only else [])]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return found(only)
+    if options.model:
+        symbols = (text.split("=") for text in options.symbol)
+        return [own(options.model, options.feeds, {name: int(size) for name, size in symbols})]
+    only = ["--only", ",".join(options.only)] if options.only else []
+    subprocess.run([sys.executable, "-m", "benchmarks.models", *only], cwd=ROOT, check=True)
+    return found(options.only)
 
 
-def measure(options: argparse.Namespace, console: Console) -> None:
+def measure(options: argparse.Namespace, path: Path, console: Console) -> None:
     """Run the races; results are written after each benchmark: an interrupted run loses one at most."""
     from benchmarks.court.arena import arena
 
     install_peers()
-    benchmarks = _models(options.only)
-    missing = set(options.only) - {b.name for b in benchmarks}
-    if missing:
-        raise SystemExit(f"no benchmark {', '.join(sorted(missing))} in {BUILD / 'models'}")
-    choice = Choice(options.engines, options.host, options.dtype, [int(t) for t in options.threads])
+    benchmarks = _benchmarks(options)
+    threads = [int(t) for t in options.threads]
+    choice = Choice(options.engines, options.host, options.dtype, threads, options.device)
     planned = {b.name: races(b.name, choice) for b in benchmarks}
     columns = (
         TextColumn("{task.description}"),
@@ -96,7 +104,7 @@ def measure(options: argparse.Namespace, console: Console) -> None:
                     rows += run.race(benchmark, race, tell)
                     progress.advance(task)
                 limits = {"machine": machine, **results.summary(run.limits)}
-                results.write(results.merge(results.read(), name, limits, rows))
+                results.write(results.merge(results.read(path), name, limits, rows), path)
 
 
 def main() -> int:
@@ -104,15 +112,17 @@ def main() -> int:
     options = _options()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
     start = time.perf_counter()
+    path = OWN / results.PATH.name if options.model else results.PATH
     if not options.report:
-        measure(options, console)
-    found_now = results.read()
-    write_report(found_now)
-    print_verdicts(found_now, console)
-    if not options.report:
-        console.print(
-            f"\n{time.perf_counter() - start:.0f} s; results.json, RESULTS.md, results.svg in benchmarks/"
-        )
+        measure(options, path, console)
+    made = results.read(path)
+    write_report(made, path.parent)
+    print_rows(made, console)
+    if not options.model:
+        print_verdicts(made, console)
+    console.print(
+        f"{time.perf_counter() - start:.0f} s; results.json, RESULTS.md, results.svg in {path.parent}"
+    )
     return 0
 
 

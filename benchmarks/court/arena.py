@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = '<!doctype html><title>court</title><body><script type="module" src="/court/page.js"></script></body>'
 CODE = (".js", ".mjs", ".wasm", ".wgsl")
-OVERHEAD = ("/page.html", "/court/", "/feeds/")  # the court's own
+OVERHEAD = ("/page.html", "/court/", "/bench/feeds/")  # the court's own
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ class Arena:
             "/court/": HERE / "js",
             "/engines/": BUNDLES,
             "/limits.wasm": LIMITS,
-            "/models/": BUILD / "models",
-            "/packs/": BUILD / "packs",
-            "/feeds/": BUILD / "feeds",
+            "/bench/": BUILD,
             **{f"/files/{e.name}/": e.files for e in ENGINES.values()},
         }
 
@@ -60,14 +58,14 @@ class Arena:
         """What contest.js takes."""
         engine = ENGINES[contestant.engine]
         url, node = self.server.url, contestant.host == "node"
-        folder = "packs" if engine.name == OURS else "models"
+        model = benchmark.model(contestant)
         files = f"{url}/files/{engine.name}/"
         return {
-            "module": (HERE / "js" / "engines" / f"{engine.name}.js").as_uri()
+            "module": (HERE / "js" / "engines" / contestant.opener).as_uri()
             if node
-            else f"/engines/{engine.name}.js",
-            "model": f"{url}/{folder}/{benchmark.name}/{engine.models[contestant.dtype]}",
-            "feeds": f"{url}/feeds/{benchmark.name}/{engine.layout}.safetensors",
+            else f"/engines/{contestant.opener}",
+            "model": f"{url}/bench/{model.relative_to(BUILD)}{'/' if engine.name == OURS else ''}",
+            "feeds": f"{url}/bench/feeds/{benchmark.name}/{engine.layout}.safetensors",
             "order": [p.name for p in benchmark.ports(engine.layout, "inputs")],
             "outputs": [p.name for p in benchmark.ports(engine.layout, "outputs")],
             "threads": contestant.threads,
@@ -81,14 +79,14 @@ class Arena:
     def open(self, benchmark: Benchmark, contestant: Contestant) -> Entered:
         """Open a contestant to stay. Raises ContestError."""
         engine = ENGINES[contestant.engine]
-        reason = benchmark.missing(engine, contestant.dtype)
+        reason = benchmark.missing(contestant)
         if reason:
             raise ContestError(reason)
         if contestant.host not in engine.hosts:
             raise ContestError(f"{engine.name} does not run in {contestant.host}")
         if contestant.host == "native":
-            pack = benchmark.packs / engine.models[contestant.dtype]
-            return Native(pack, contestant.device, contestant.threads, benchmark.feeds)
+            model = benchmark.model(contestant)
+            return Native(model, contestant.device, contestant.threads, benchmark.feeds)
         job = self.job(benchmark, contestant)
         return Node(job) if contestant.host == "node" else Page(self.browser, self.server.url, job)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.court import tensors
-from benchmarks.court.engines import OURS, ROOT, SOURCES, Contestant, Engine
+from benchmarks.court.engines import ENGINES, OURS, ROOT, Contestant
 from benchmarks.court.tensors import Tensors
 
 BUILD = ROOT / "build" / "bench"
@@ -60,15 +61,19 @@ class Benchmark:
         """The folder of this benchmark's packs."""
         return BUILD / "packs" / self.name
 
-    def missing(self, engine: Engine, dtype: str) -> str | None:
-        """Why there is no model for this engine; None where there is one."""
-        if dtype not in engine.models:
-            return f"{engine.name} has no {dtype} models"
-        path = SOURCES[dtype] if engine.name == OURS else engine.models[dtype]
+    def model(self, contestant: Contestant) -> Path:
+        """The model that a contestant runs."""
+        if contestant.engine == OURS:
+            return self.packs / contestant.pack
+        return self.folder / ENGINES[contestant.engine].models[contestant.dtype]
+
+    def missing(self, contestant: Contestant) -> str | None:
+        """Why there is no model for a contestant; None where there is one."""
+        path = ENGINES[contestant.engine].models[contestant.dtype]
         if not (self.folder / path).is_file():
             return f"there is no {path}{self._why(path)}"
-        failure = self.packs / f"{dtype}.error"
-        return failure.read_text() if engine.name == OURS and failure.is_file() else None
+        failure = self.packs / f"{contestant.pack}.error"
+        return failure.read_text() if contestant.engine == OURS and failure.is_file() else None
 
     def _why(self, path: str) -> str:
         """What benchmark.json says of a file that is not there; formats are onnx-int8, tflite, tfjs."""
@@ -114,12 +119,6 @@ class Benchmark:
 
 
 def found(only: Sequence[str] = ()) -> list[Benchmark]:
-    """All benchmarks that have been made, or those of these names."""
+    """All benchmarks that have been made, or those whose names match a pattern."""
     folders = sorted(p.parent for p in MODELS.glob("*/benchmark.json"))
-    return [Benchmark(f) for f in folders if not only or f.name in only]
-
-
-def key(benchmark: str, contestant: Contestant) -> tuple[Any, ...]:
-    """What tells a row of results.json from all others."""
-    c = contestant
-    return (benchmark, c.engine, c.device, c.dtype, c.threads, c.host)
+    return [Benchmark(f) for f in folders if not only or any(fnmatch(f.name, o) for o in only)]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -13,19 +12,18 @@ PEERS = HERE.parent / "node_modules"
 RUNTIME = ROOT / "js_bindings" / "dist"
 OURS = "pyruntime"
 OWN_INT8 = "int8-dynamic"  # our own quantisation of the f32 model; `int8` is the model that comes quantised
-SOURCES = {"f32": "model.onnx", "int8": "model.int8.onnx", OWN_INT8: "model.onnx"}  # of our packs
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One engine: files by dtype, relative to the benchmark's folder; packs lie in a folder of their own."""
+    """One engine: files by dtype, relative to the benchmark's folder."""
 
     name: str
     layout: str  # whose names and axis orders its models have: onnx, tflite or tfjs
-    models: Mapping[str, str]
+    models: Mapping[str, str]  # of pyruntime: what its packs are made from
     hosts: tuple[str, ...]
     files: Path  # what it fetches by itself
-    most_threads: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"chromium": 64}))
+    webgpu: str | None = None  # the opener for WebGPU, where it takes part there
 
 
 ENGINES = {
@@ -34,9 +32,10 @@ ENGINES = {
         Engine(
             OURS,
             "onnx",
-            {"f32": "f32.pack/", "int8": "int8.pack/", OWN_INT8: f"{OWN_INT8}.pack/"},
+            {"f32": "model.onnx", "int8": "model.int8.onnx", OWN_INT8: "model.onnx"},
             ("chromium", "node", "native"),
             RUNTIME,
+            webgpu="pyruntime.js",
         ),
         Engine(
             "onnxruntime-web",
@@ -44,6 +43,7 @@ ENGINES = {
             {"f32": "model.onnx", "int8": "model.int8.onnx"},
             ("chromium", "node"),
             PEERS / "onnxruntime-web" / "dist",
+            webgpu="onnxruntime-web.webgpu.js",
         ),
         Engine(
             "litert",
@@ -73,6 +73,17 @@ class Contestant:
     host: str
     threads: int = 1
     device: str = "wasm"
+
+    @property
+    def opener(self) -> str:
+        """The file in js/engines that opens it."""
+        engine = ENGINES[self.engine]
+        return engine.webgpu if self.device == "webgpu" and engine.webgpu else f"{self.engine}.js"
+
+    @property
+    def pack(self) -> str:
+        """The name of the pack that it runs, if it is ours."""
+        return f"{self.dtype}.{self.device}.pack"
 
     def __str__(self) -> str:
         threads = f", {self.threads} threads" if self.threads > 1 else ""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyruntime
 from benchmarks.court.benchmark import BUILD, Benchmark
-from benchmarks.court.engines import ENGINES, HERE, OURS, OWN_INT8, PEERS, ROOT, SOURCES, Contestant
+from benchmarks.court.engines import ENGINES, HERE, OURS, OWN_INT8, PEERS, ROOT, Contestant
 from benchmarks.court.limits import write_module
 
 BUNDLES = BUILD / "engines"
@@ -32,24 +31,21 @@ def bundle() -> None:
     subprocess.run([esbuild, *sources, *options], check=True)
 
 
-def _convert(benchmark: Benchmark, dtype: str, pack: Path) -> None:
-    options: dict[str, Any] = {"quantize": "int8"} if dtype == OWN_INT8 else {}
-    pyruntime.convert(benchmark.folder / SOURCES[dtype], pack, targets=("wasm",), **options)
-
-
-def convert(benchmark: Benchmark, dtypes: Sequence[str]) -> None:
-    """The packs of these dtypes, anew; where that fails, a file that says why."""
-    benchmark.packs.mkdir(parents=True, exist_ok=True)
-    for dtype in dtypes:
-        pack, failure = benchmark.packs / f"{dtype}.pack", benchmark.packs / f"{dtype}.error"
-        failure.unlink(missing_ok=True)
-        if not (benchmark.folder / SOURCES[dtype]).is_file():
-            continue  # its row says so
-        try:
-            _convert(benchmark, dtype, pack)
-        except (pyruntime.PyRuntimeError, TypeError) as error:
-            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            failure.write_text(text.replace(f"{ROOT}/", ""))
+def convert(benchmark: Benchmark, contestant: Contestant) -> None:
+    """The pack of one of ours, anew; where that fails, a file that says why."""
+    source = benchmark.folder / ENGINES[OURS].models[contestant.dtype]
+    pack = benchmark.model(contestant)
+    failure = pack.with_name(f"{pack.name}.error")
+    failure.unlink(missing_ok=True)
+    if not source.is_file():
+        return  # its row says so
+    pack.parent.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {"quantize": "int8"} if contestant.dtype == OWN_INT8 else {}
+    try:
+        pyruntime.convert(source, pack, targets=(contestant.device,), **options)
+    except (pyruntime.PyRuntimeError, TypeError) as error:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        failure.write_text(text.replace(f"{ROOT}/", ""))
 
 
 def prepare(
@@ -64,6 +60,7 @@ def prepare(
     for benchmark in benchmarks:
         taking_part = contestants(benchmark)
         tell(f"convert {benchmark.name}")
-        convert(benchmark, sorted({c.dtype for c in taking_part if c.engine == OURS}))
+        for contestant in {c.pack: c for c in taking_part if c.engine == OURS}.values():
+            convert(benchmark, contestant)
         for layout in sorted({ENGINES[c.engine].layout for c in taking_part}):
             benchmark.write_feeds(layout)

@@ -68,14 +68,13 @@ def enter(contestants: Sequence[Contestant], opener: Opener, tell: Callable[[str
 def warm(outcome: Outcome, rounds: int) -> None:
     """Run until fast code has replaced slow, and find how many runs make a turn."""
     assert outcome.entered is not None
-    spent, count, last = 0.0, 0, 0.0
-    while count < WARM_RUNS or spent < WARM_MS:
-        last = outcome.entered.round(1)
-        spent += last
-        count += 1
-    outcome.runs = max(1, min(1000, round(ROUND_MS / max(last, 1e-3))))
-    turn = outcome.runs * last / 1e3
-    outcome.rounds = max(min(rounds, FEWEST), min(rounds, int(MOST_SECONDS / max(turn, 1e-6))))
+    times: list[float] = []
+    while len(times) < WARM_RUNS or sum(times) < WARM_MS:
+        times.append(outcome.entered.round(1))
+    least = max(min(times), 1e-3)
+    outcome.runs = max(1, min(1000, round(ROUND_MS / least)))
+    turn = outcome.runs * least / 1e3
+    outcome.rounds = max(min(rounds, FEWEST), min(rounds, int(MOST_SECONDS / turn)))
 
 
 def race(

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from benchmarks.court.engines import OURS
 from benchmarks.court.plot import plot
 from benchmarks.court.results import PATH
@@ -61,6 +64,7 @@ INTRODUCTION = (
     "Written by `make bench` from results.json; [README.md](README.md) says how they are measured and what"
     " the columns mean. Times are medians with 95 % intervals."
 )
+LEFT = 2  # columns of text
 HEADINGS = (
     "engine",
     "dtype",
@@ -111,7 +115,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         parts.append(f"## {benchmark}")
         for where, group in groups.items():
             ordered = sorted(group, key=_rank)
-            parts += [where, table(HEADINGS, [_line(row) for row in ordered], 2)]
+            parts += [where, table(HEADINGS, [_line(row) for row in ordered], LEFT)]
             failed = [
                 f"- {row['engine']}, {row['dtype']}: {' '.join(row['error'].split())}"
                 for row in ordered
@@ -138,6 +142,23 @@ def _limits(limits: Mapping[str, Any]) -> str:
         if (m := found.get("machine"))
     ]
     return "\n\n".join([text, *machines])
+
+
+def print_rows(results: Mapping[str, Any], console: Console) -> None:
+    """The newest run's rows, a table for each benchmark and place."""
+    newest = max((row["run"] for row in results["rows"]), default="")
+    for benchmark, groups in _groups([r for r in results["rows"] if r["run"] == newest]).items():
+        for where, group in groups.items():
+            shown = Table(title=f"{benchmark}. {where}", title_justify="left")
+            for at, heading in enumerate(HEADINGS):
+                shown.add_column(heading, justify="left" if at < LEFT else "right")
+            for row in sorted(group, key=_rank):
+                cells = _line(row)
+                shown.add_row(*(cell.strip("*") for cell in cells[: len(HEADINGS)]))
+            console.print(shown)
+            for row in group:
+                if "error" in row:
+                    console.print(f"{row['engine']}, {row['dtype']}: {row['error']}", markup=False)
 
 
 def write_report(results: Mapping[str, Any], folder: Path = PATH.parent) -> None:

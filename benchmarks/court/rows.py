@@ -27,10 +27,11 @@ def _fields(name: str, found: Estimate) -> Row:
     return {name: _short(found.median), f"{name}_low": _short(found.low), f"{name}_high": _short(found.high)}
 
 
-def _limit_ms(benchmark: Benchmark, rates: Mapping[str, float]) -> float:
-    """The least time the machine needs: for all operations, or to read all weights, whichever is more."""
+def _limit_ms(benchmark: Benchmark, dtype: str, rates: Mapping[str, float]) -> float:
+    """The least time that it takes: all operations in f32, or reading all weights, whichever is more."""
     compute = benchmark.operations / rates["fma_gflops"] / 1e6
-    return max(compute, benchmark.weight_bytes / rates["copy_gb_s"] / 1e6)
+    weights = benchmark.weight_bytes / (1 if dtype == "f32" else 4)
+    return max(compute, weights / rates["copy_gb_s"] / 1e6)
 
 
 def _ratios(outcome: Outcome, others: Mapping[Contestant, Outcome], limits: Sequence[Rates]) -> Row:
@@ -49,7 +50,7 @@ def _ratios(outcome: Outcome, others: Mapping[Contestant, Outcome], limits: Sequ
                 found.update(_fields(name, ratios(outcome.times, ours)))
         return found
     alone = times(ALONE)
-    if not alone or contestant == ALONE:
+    if not alone or contestant == ALONE or contestant.device != ALONE.device:
         return found
     if contestant.host == "native":
         found.update(_fields("over_chromium", ratios(outcome.times, alone)))
@@ -113,13 +114,13 @@ def row(
             "code_bytes": cold[0].code_bytes,
             "code_gzip": cold[0].code_gzip,
         }
-    rates = [r[str(c.threads)] for r in limits]
+    rates = [r[str(c.threads)] for r in limits] if c.device == "wasm" else []
     if rates:
         adds = [
             benchmark.operations / t / 1e6 / r["fma_gflops"]
             for t, r in zip(outcome.times, rates, strict=False)
         ]
-        share = [_limit_ms(benchmark, r) / t for t, r in zip(outcome.times, rates, strict=False)]
+        share = [_limit_ms(benchmark, c.dtype, r) / t for t, r in zip(outcome.times, rates, strict=False)]
         made |= _fields("share_of_fma", estimate(adds)) | _fields("share_of_limit", estimate(share))
     return made | _ratios(outcome, others, limits)
 

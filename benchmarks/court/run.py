@@ -52,7 +52,7 @@ class Run:
     def _cold(self, benchmark: Benchmark, planned: Race, tell: Tell) -> dict[Contestant, list[Cold]]:
         """Visits in turns; an engine that fails is visited no more, and fails again where it is opened."""
         visits: dict[Contestant, list[Cold]] = {
-            c: [] for c in planned.contestants if c.host == "chromium" and self._exists(benchmark, c)
+            c: [] for c in planned.contestants if c.host == "chromium" and benchmark.missing(c) is None
         }
         for number in range(self.visits):
             for contestant in list(visits) if number % 2 == 0 else list(reversed(visits)):
@@ -62,10 +62,6 @@ class Run:
                 except ContestError:
                     del visits[contestant]
         return visits
-
-    @staticmethod
-    def _exists(benchmark: Benchmark, contestant: Contestant) -> bool:
-        return benchmark.missing(ENGINES[contestant.engine], contestant.dtype) is None
 
 
 def _agreement(benchmark: Benchmark, outcome: Outcome) -> Agreement | None:

@@ -9,7 +9,7 @@ from benchmarks.court.engines import ENGINES, OURS, OWN_INT8, Contestant
 
 TWO_THREADS = ("matmul-1024", "mobilenetv2", "resnet50", "minilm-256")
 HOSTS = ("chromium", "node")
-ALONE = Contestant(OURS, "f32", "chromium")  # what ratios of other races are relative to
+ALONE = Contestant(OURS, "f32", "chromium")  # what gains of ours in other races are relative to
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Choice:
     hosts: Sequence[str] = ()
     dtypes: Sequence[str] = ()
     threads: Sequence[int] = ()
+    device: str = "wasm"
 
     def __call__(self, c: Contestant) -> bool:
         """Whether a contestant takes part."""
@@ -58,6 +59,15 @@ class Choice:
 
 def races(benchmark: str, choice: Choice) -> list[Race]:
     """The races of a benchmark, without those in which nobody takes part."""
+    if choice.device == "webgpu":
+        gpu = [
+            Contestant(e.name, dtype, "chromium", device="webgpu")
+            for e in ENGINES.values()
+            if e.webgpu
+            for dtype in e.models
+        ]
+        planned = [Race("WebGPU", tuple(filter(choice, gpu)), True)]
+        return [race for race in planned if race.contestants]
     every = [e for e in ENGINES.values() if "chromium" in e.hosts]
     f32 = [Contestant(e.name, "f32", "chromium") for e in every]
     int8 = [

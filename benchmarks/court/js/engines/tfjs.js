@@ -3,7 +3,7 @@ import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
 import { getThreadsCount, setThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
-export async function open({ model, files, device, threads, feeds }) {
+export async function open({ model, files, device, threads, feeds, outputs: outputNames }) {
   setWasmPaths(files);
   if (threads > 1) setThreadsCount(threads);
   // the build without threads is the faster one on one thread
@@ -20,10 +20,10 @@ export async function open({ model, files, device, threads, feeds }) {
     settings,
     async run() {
       const inputs = Object.fromEntries(feeds.map(({ name, data, shape, dtype }) => [name, tf.tensor(data, shape, dtype)]));
-      const made = await graph.executeAsync(inputs, graph.outputNodes);
-      const outputs = Array.isArray(made) ? made : [made];
+      const made = graph.execute(inputs, outputNames);
+      const outputs = [made].flat();
       const found = [];
-      for (const [i, tensor] of outputs.entries()) found.push({ name: graph.outputNodes[i], data: await tensor.data() });
+      for (const [i, tensor] of outputs.entries()) found.push({ name: outputNames[i], data: await tensor.data() });
       tf.dispose([...Object.values(inputs), ...outputs]);
       return found;
     },
