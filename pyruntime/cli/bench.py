@@ -51,6 +51,12 @@ def bench(
         int | None,
         typer.Option("--rounds", "-n", help="Rounds to measure, instead of --seconds.", min=1),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write a picture: one page by itself.", show_default=False
+        ),
+    ] = None,
     json: Json = False,
     _debug: Debug = False,
 ) -> None:
@@ -58,14 +64,18 @@ def bench(
 
     The limit is measured in the same rounds and engine: a loop of multiply-adds, and copies of memory.
     """
-    from pyruntime.cli import look, measuring
+    from pyruntime.cli import look, measuring, picture
     from pyruntime.runtime.bench.profile import Budget, to_dict
 
     request = measuring.Request(
         pack, tuple(inputs or ()), seed, tuple(symbol or ()), device, threads, Budget(seconds, rounds)
     )
     result = measuring.measure(request)
+    if html is not None:
+        picture.write(html, pack.name, result)
     if json:
         look.print_json({"pack": str(pack), **to_dict(result)})
     else:
         measuring.show(pack, result, look.stdout())
+        if html is not None:
+            look.print_section(look.stdout(), f"picture: {html}")
