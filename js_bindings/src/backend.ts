@@ -70,7 +70,8 @@ export interface Backend {
   writeStates(states: ReadonlyMap<number, Uint8Array<ArrayBuffer>>): Promise<void>;
   /** Makes all states what they are at first. */
   resetStates(): Promise<void>;
-  dispose(): void;
+  /** Gives everything back; the promise, if there is one, never rejects: until then helper threads end. */
+  dispose(): Promise<void> | void;
 }
 
 /** A pack whose manifest was read and checked. */

@@ -45,7 +45,7 @@ export type Reply = { readonly id: number } & (
 );
 
 /** Milliseconds after which a worker that does not end itself is ended. */
-const END_LIMIT = 200;
+const END_LIMIT = 5_000;
 
 interface Waiting {
   readonly resolve: (reply: Reply) => void;
@@ -145,7 +145,7 @@ class RemoteBackend implements Backend {
     this.memoryBytes = 0;
     const worker = this.#worker;
     if (this.report?.threads > 1) {
-      // engines take seconds to end threads that wait for others
+      // it has threads to end first
       worker.postMessage({ op: "end" } satisfies Request);
       setTimeout(() => worker.terminate(), END_LIMIT);
     } else {

@@ -13,6 +13,9 @@ interface Scope {
   readonly location: { readonly href: string };
 }
 
+/** Milliseconds that an engine may take to end helpers which have left the module. */
+const HELPERS_END = 500;
+
 const scope = globalThis as unknown as Scope;
 const aborts = new Map<number, AbortController>();
 let backend: Backend;
@@ -64,14 +67,17 @@ async function answer(request: Exclude<Request, { op: "abort" | "end" }>): Promi
   scope.postMessage({ id: request.id, done: true });
 }
 
+/** Ends this worker some time after its helpers: Chromium leaves threads behind where all end together. */
+async function end(): Promise<void> {
+  await backend.dispose();
+  setTimeout(() => scope.close(), HELPERS_END);
+}
+
 /** Makes this worker answer messages. */
 export function serve(): void {
   scope.onmessage = ({ data }) => {
     if (data.op === "help") return void help(data, (reply) => scope.postMessage(reply));
-    if (data.op === "end") {
-      backend.dispose();
-      return scope.close();
-    }
+    if (data.op === "end") return void end();
     if (data.op === "abort") return aborts.get(data.id)?.abort();
     const fail = (error: unknown): void => {
       const committed = (backend as Backend | undefined)?.committed ?? false;

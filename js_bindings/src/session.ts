@@ -148,7 +148,7 @@ export class Session {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#backend.dispose();
+    void this.#backend.dispose();
   }
 
   #check(): void {

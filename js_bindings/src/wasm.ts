@@ -238,13 +238,14 @@ class WasmBackend implements Backend {
     return Promise.resolve();
   }
 
-  dispose(): void {
-    if (this.#team) this.#exports?.stop();
-    this.#team?.dispose();
+  async dispose(): Promise<void> {
+    const team = this.#team;
+    if (team) this.#exports?.stop();
     this.#team = undefined;
     this.#module = undefined;
     this.#memory = undefined;
     this.#exports = undefined;
+    await team?.end();
   }
 }
 

@@ -190,7 +190,8 @@ def test_numbers_that_cannot_be(page: Page, packs: Path) -> None:
         assert (error["code"], error["message"]) == ("device", f"there can be 1 to 64 threads, not {threads}")
 
 
-def test_disposing_ends_helpers(isolated: Page, packs: Path) -> None:
+def test_disposing_ends_workers(isolated: Page, packs: Path) -> None:
+    """The helpers, and then the Worker that led them."""
     isolated.evaluate(
         """async () => {
             globalThis.session = await harness.load("/packs/team/", { device: "wasm", threads: 3 });
@@ -200,8 +201,6 @@ def test_disposing_ends_helpers(isolated: Page, packs: Path) -> None:
     assert helpers(isolated) == 2
     isolated.evaluate("session.dispose()")
     end = time.monotonic() + BOUND
-    while helpers(
-        isolated
-    ):  # the Worker that led them follows later: busy machines take Chromium long for it
+    while helpers(isolated) or isolated.workers:
         assert time.monotonic() < end
         isolated.wait_for_timeout(100)
