@@ -19,15 +19,7 @@ typedef struct {
 
 // exp(x) for x <= 0 to 1 ulp; zero where the result would be subnormal
 INLINE f32x4 attention_exp(f32x4 x) {
-  f32x4 c = f32x4_max(x, F(-87.3f));
-  f32x4 n = wasm_f32x4_nearest(wasm_f32x4_mul(c, K(1.44269504f)));
-  f32x4 r = f32x4_fnma(n, K(0.693359375f), c);
-  r = f32x4_fnma(n, K(-2.12194440e-4f), r);
-  f32x4 p = f32x4_fma(r, K(1.381314476e-03f), K(8.369418792e-03f));
-  p = f32x4_fma(r, p, K(4.166845605e-02f));
-  p = f32x4_fma(r, p, K(1.666651517e-01f));
-  p = f32x4_fma(r, p, K(4.999999404e-01f));
-  p = f32x4_add(f32x4_fma(wasm_f32x4_mul(r, r), p, r), K(1.0f));
+  f32x4 n, p = f32x4_exp_reduced(f32x4_max(x, F(-87.3f)), &n);
   p = wasm_i32x4_add(p, wasm_i32x4_shl(wasm_i32x4_trunc_sat_f32x4(n), 23));
   return wasm_v128_andnot(p, wasm_f32x4_lt(x, F(-87.3f)));
 }

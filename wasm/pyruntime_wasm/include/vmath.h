@@ -34,17 +34,21 @@ INLINE f32x4 f32x4_sign(f32x4 x) {
   return f32x4_select(wasm_f32x4_gt(wasm_f32x4_abs(x), F(0.0f)), unit, wasm_f32x4_add(x, F(0.0f)));
 }
 
-// exp(x) * 2^bias for |bias| < 8
-INLINE f32x4 f32x4_exp_scaled(f32x4 x, int32_t bias) {
-  x = f32x4_min(f32x4_max(x, F(-110.0f)), F(100.0f));
-  f32x4 n = wasm_f32x4_nearest(wasm_f32x4_mul(x, K(1.44269504f)));
-  f32x4 r = f32x4_fnma(n, K(0.693359375f), x);
-  r = f32x4_fnma(n, K(-2.12194440e-4f), r);
+// exp(x) / 2^n, within sqrt(1/2) to sqrt(2), for the integer n nearest to x / ln 2
+INLINE f32x4 f32x4_exp_reduced(f32x4 x, f32x4 *n) {
+  *n = wasm_f32x4_nearest(wasm_f32x4_mul(x, K(1.44269504f)));
+  f32x4 r = f32x4_fnma(*n, K(0.693359375f), x);
+  r = f32x4_fnma(*n, K(-2.12194440e-4f), r);
   f32x4 p = f32x4_fma(r, K(1.381314476e-03f), K(8.369418792e-03f));
   p = f32x4_fma(r, p, K(4.166845605e-02f));
   p = f32x4_fma(r, p, K(1.666651517e-01f));
   p = f32x4_fma(r, p, K(4.999999404e-01f));
-  p = f32x4_add(f32x4_fma(wasm_f32x4_mul(r, r), p, r), K(1.0f));
+  return f32x4_add(f32x4_fma(wasm_f32x4_mul(r, r), p, r), K(1.0f));
+}
+
+// exp(x) * 2^bias for |bias| < 8
+INLINE f32x4 f32x4_exp_scaled(f32x4 x, int32_t bias) {
+  f32x4 n, p = f32x4_exp_reduced(f32x4_min(f32x4_max(x, F(-110.0f)), F(100.0f)), &n);
   // two factors, so that neither the largest nor the subnormal results leave the exponent's range early
   i32x4 whole = wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_splat(bias));
   i32x4 half = wasm_i32x4_shr(whole, 1);
