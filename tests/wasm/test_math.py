@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Map, Tensor, View
 from pyruntime.ir.scalar import Load, call
+from pyruntime.ops.trees import sigmoid
 from tests.kernels import wasm_harness
 from tests.kernels.case import Case
 
@@ -20,13 +21,26 @@ pytestmark = pytest.mark.wasm
 
 Array = NDArray[Any]
 COUNT = 60_000
+STRIDE = 4099  # of the bits of floats; a prime, so that all mantissas have their turn
+
+
+def expit(x: Array) -> Array:
+    """1 / (1 + exp(-x)), accurate on both sides."""
+    e = np.exp(-np.abs(x))
+    made: Array = np.where(x < 0, e, 1) / (1 + e)
+    return made
+
 
 # function -> NumPy's, and the bound in units in the last place that vmath.h states
-UNARY: dict[str, tuple[Callable[[Array], Array], float]] = {
+EVERYWHERE: dict[str, tuple[Callable[[Array], Array], float]] = {
     "exp": (np.exp, 1),
-    "log": (np.log, 1),
-    "tanh": (np.tanh, 2),
+    "tanh": (np.tanh, 6),
     "erf": (np.vectorize(math.erf, otypes=[np.float64]), 6),
+    "sigmoid": (expit, 3),
+}
+UNARY: dict[str, tuple[Callable[[Array], Array], float]] = {
+    **EVERYWHERE,
+    "log": (np.log, 1),
     "sin": (np.sin, 2),
     "cos": (np.cos, 2),
     "tan": (np.tan, 3),
@@ -88,7 +102,8 @@ def samples(dtype: DType, seed: int) -> Array:
 def _case(name: str, dtype: DType, operands: list[Array]) -> Case:
     count = operands[0].size
     tensors = [Tensor(f"x{i}", dtype, count, "input") for i in range(len(operands))]
-    body = call(name, *(Load(dtype, i) for i in range(len(operands))))
+    loads = [Load(dtype, i) for i in range(len(operands))]
+    body = sigmoid(*loads) if name == "sigmoid" else call(name, *loads)
     made = Map(
         name=f"{name} {dtype!r}",
         sizes=(count,),
@@ -126,10 +141,8 @@ def _run(suite: wasm_harness.Suite, name: str, dtype: DType, variant: str) -> tu
     return actual, list(case.inputs.values())
 
 
-@pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
-@pytest.mark.parametrize("name", [*UNARY, *BINARY])
-def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
-    actual, operands = _run(suite, name, DType.F32, variant)
+def _check(name: str, actual: Array, operands: list[Array]) -> None:
+    """NaN where it should be, the bound kept, and the signs of zeros."""
     function, bound = FUNCTIONS[name]
     with np.errstate(all="ignore"):
         exact = np.asarray(function(*(o.astype(np.float64) for o in operands)))
@@ -145,6 +158,30 @@ def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
     )
     if name not in ("min", "max"):  # NumPy takes either zero
         np.testing.assert_array_equal(np.signbit(actual[zero]), np.signbit(rounded[zero]))
+
+
+@pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
+    _check(name, *_run(suite, name, DType.F32, variant))
+
+
+@pytest.fixture(scope="module")
+def dense() -> wasm_harness.Suite:
+    """Every STRIDEth float: all exponents of both signs, subnormals and NaN."""
+    floats = np.arange(0, 2**32, STRIDE, dtype=np.uint32).view(np.float32)
+    floats = np.append(floats, np.array([math.inf, -math.inf], np.float32))
+    return wasm_harness.build([_case(name, DType.F32, [floats]) for name in EVERYWHERE])
+
+
+@pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_all_magnitudes(dense: wasm_harness.Suite, name: str, variant: str) -> None:
+    actual, operands = _run(dense, name, DType.F32, variant)
+    _check(name, actual, operands)
+    low, high = {"exp": (0, math.inf), "sigmoid": (0, 1)}.get(name, (-1, 1))
+    np.testing.assert_array_equal(actual[operands[0] < -200], low)
+    np.testing.assert_array_equal(actual[operands[0] > 200], high)
 
 
 @pytest.mark.parametrize("variant", wasm_harness.VARIANTS)

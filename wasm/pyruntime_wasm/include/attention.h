@@ -19,9 +19,10 @@ typedef struct {
 
 // exp(x) for x <= 0 to 1 ulp; zero where the result would be subnormal
 INLINE f32x4 attention_exp(f32x4 x) {
-  f32x4 n, p = f32x4_exp_reduced(f32x4_max(x, F(-87.3f)), &n);
-  p = wasm_i32x4_add(p, wasm_i32x4_shl(wasm_i32x4_trunc_sat_f32x4(n), 23));
-  return wasm_v128_andnot(p, wasm_f32x4_lt(x, F(-87.3f)));
+  i32x4 power;
+  f32x4 p = f32x4_exp_reduced(wasm_f32x4_pmax(x, K(-87.3f)), K(12582912.0f + 127), &power);
+  p = wasm_f32x4_mul(p, wasm_i32x4_shl(power, 23));
+  return wasm_v128_andnot(p, wasm_f32x4_lt(x, K(-87.3f)));
 }
 
 // Weights of one more block of keys, and what was summed before on the same scale.

@@ -1,5 +1,5 @@
 // Elementary functions on f32x4. Bounds in units in the last place (ulp), checked by tests/wasm/test_math.py:
-//   pow, exp, log 1; asin, tan 3; erf 6; tanh, sin, cos, acos, atan, atan2, the hyperbolic ones and their inverses 2.
+//   pow, exp, log 1; asin, tan 3; erf, tanh 6; sin, cos, acos, atan, atan2, the hyperbolic ones and their inverses 2.
 // NaN gives NaN, infinities and signed zeros follow C's Annex F, and results overflow and underflow gradually.
 
 #pragma once
@@ -34,11 +34,13 @@ INLINE f32x4 f32x4_sign(f32x4 x) {
   return f32x4_select(wasm_f32x4_gt(wasm_f32x4_abs(x), F(0.0f)), unit, wasm_f32x4_add(x, F(0.0f)));
 }
 
-// exp(x) / 2^n, within sqrt(1/2) to sqrt(2), for the integer n nearest to x / ln 2
-INLINE f32x4 f32x4_exp_reduced(f32x4 x, f32x4 *n) {
-  *n = wasm_f32x4_nearest(wasm_f32x4_mul(x, K(1.44269504f)));
-  f32x4 r = f32x4_fnma(*n, K(0.693359375f), x);
-  r = f32x4_fnma(*n, K(-2.12194440e-4f), r);
+// exp(x) / 2^n, within sqrt(1/2) to sqrt(2), for the integer n nearest to x / ln 2, |n| < 2^21. Added to 3 * 2^22,
+// n stands at the end of the mantissa: `base` is that number and an offset, *bits in its last bits n and the offset.
+INLINE f32x4 f32x4_exp_reduced(f32x4 x, f32x4 base, i32x4 *bits) {
+  *bits = f32x4_fma(x, K(1.44269504f), base);
+  f32x4 n = wasm_f32x4_sub(*bits, base);
+  f32x4 r = f32x4_fnma(n, K(0.693359375f), x);
+  r = f32x4_fnma(n, K(-2.12194440e-4f), r);
   f32x4 p = f32x4_fma(r, K(1.381314476e-03f), K(8.369418792e-03f));
   p = f32x4_fma(r, p, K(4.166845605e-02f));
   p = f32x4_fma(r, p, K(1.666651517e-01f));
@@ -46,17 +48,19 @@ INLINE f32x4 f32x4_exp_reduced(f32x4 x, f32x4 *n) {
   return f32x4_add(f32x4_fma(wasm_f32x4_mul(r, r), p, r), K(1.0f));
 }
 
-// exp(x) * 2^bias for |bias| < 8
-INLINE f32x4 f32x4_exp_scaled(f32x4 x, int32_t bias) {
-  f32x4 n, p = f32x4_exp_reduced(f32x4_min(f32x4_max(x, F(-110.0f)), F(100.0f)), &n);
-  // two factors, so that neither the largest nor the subnormal results leave the exponent's range early
-  i32x4 whole = wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_splat(bias));
-  i32x4 half = wasm_i32x4_shr(whole, 1);
-  f32x4 first = wasm_i32x4_shl(wasm_i32x4_add(half, I(127)), 23);
-  f32x4 second = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(whole, half), I(127)), 23);
-  return wasm_f32x4_mul(wasm_f32x4_mul(p, first), second);
-}
-static inline f32x4 f32x4_exp(f32x4 x) { return f32x4_exp_scaled(x, 0); }
+// exp(x) * 2^BIAS for |BIAS| < 8, in two factors, so that neither the largest nor the subnormal results leave the
+// exponent's range early
+#define EXP_SCALED(NAME, BIAS)                                                                        \
+  static inline f32x4 NAME(f32x4 x) {                                                                 \
+    i32x4 whole;                                                                                      \
+    x = wasm_f32x4_pmin(wasm_f32x4_pmax(x, K(-110.0f)), K(100.0f));                                   \
+    f32x4 p = f32x4_exp_reduced(x, K(12582912.0f + 254 + (BIAS)), &whole);                            \
+    i32x4 half = wasm_u32x4_shr(whole, 1);                                                            \
+    f32x4 first = wasm_i32x4_shl(half, 23), second = wasm_i32x4_shl(wasm_i32x4_sub(whole, half), 23); \
+    return wasm_f32x4_mul(wasm_f32x4_mul(p, first), second);                                          \
+  }
+EXP_SCALED(f32x4_exp, 0)
+EXP_SCALED(f32x4_exp_half, -1)
 
 static inline f32x4 f32x4_log(f32x4 x) {
   b32x4 subnormal = wasm_f32x4_lt(x, F(1.17549435e-38f));
@@ -95,22 +99,24 @@ INLINE f32x4 f32x4_log1p(f32x4 x) {
   return wasm_f32x4_add(f32x4_log(u), wasm_v128_and(lost, inside));
 }
 
+// tanh and erf are x P(x^2) / Q(x^2), P and Q fitted to the least relative error up to a bound, beyond which they stay
+// as they are there: 1, in both variants.
 static inline f32x4 f32x4_tanh(f32x4 x) {
-  f32x4 t = wasm_f32x4_abs(x);
-  f32x4 z = wasm_f32x4_mul(x, x);
-  f32x4 p = f32x4_fma(z, K(-5.717045162e-03f), K(2.065058798e-02f));
-  p = f32x4_fma(z, p, K(-5.374349654e-02f));
-  p = f32x4_fma(z, p, K(1.333149076e-01f));
-  p = f32x4_fma(z, p, K(-3.333328366e-01f));
-  f32x4 small = f32x4_fma(wasm_f32x4_mul(z, x), p, x);
-  f32x4 e = f32x4_exp(wasm_f32x4_add(t, t));
-  f32x4 large = wasm_f32x4_sub(F(1.0f), wasm_f32x4_div(F(2.0f), wasm_f32x4_add(e, F(1.0f))));
-  return f32x4_copysign(f32x4_select(wasm_f32x4_lt(t, F(0.625f)), small, large), x);
+  f32x4 c = wasm_f32x4_pmax(wasm_f32x4_pmin(x, K(9.02782f)), K(-9.02782f)), s = wasm_f32x4_mul(c, c);
+  f32x4 p = f32x4_fma(s, K(1.331779e-08f), K(2.0582558e-05f));
+  p = f32x4_fma(s, p, K(3.4939793e-03f));
+  p = f32x4_fma(s, p, K(1.3379672e-01f));
+  p = f32x4_fma(s, p, K(1.0f));
+  f32x4 q = f32x4_fma(s, K(7.761494e-07f), K(3.2830017e-04f));
+  q = f32x4_fma(s, q, K(2.5870865e-02f));
+  q = f32x4_fma(s, q, K(4.671299e-01f));
+  q = f32x4_fma(s, q, K(1.0f));
+  f32x4 y = wasm_f32x4_div(wasm_f32x4_mul(c, p), q);
+  return wasm_f32x4_pmax(wasm_f32x4_pmin(y, K(1.0f)), K(-1.0f));
 }
 
-// x P(x^2) / Q(x^2), P and Q fitted to the least relative error up to 3.83, from where on the result is 1
 static inline f32x4 f32x4_erf(f32x4 x) {
-  f32x4 c = f32x4_max(f32x4_min(x, F(3.83f)), F(-3.83f)), s = wasm_f32x4_mul(c, c);
+  f32x4 c = wasm_f32x4_pmax(wasm_f32x4_pmin(x, K(3.832f)), K(-3.832f)), s = wasm_f32x4_mul(c, c);
   f32x4 p = f32x4_fma(s, K(2.2901212e-04f), K(3.4030941e-03f));
   p = f32x4_fma(s, p, K(5.093947e-02f));
   p = f32x4_fma(s, p, K(1.850726e-01f));
@@ -122,7 +128,7 @@ static inline f32x4 f32x4_erf(f32x4 x) {
   q = f32x4_fma(s, q, K(4.97349e-01f));
   q = f32x4_fma(s, q, K(1.0e+00f));
   f32x4 y = wasm_f32x4_div(wasm_f32x4_mul(c, p), q);
-  return f32x4_max(f32x4_min(y, F(1.0f)), F(-1.0f));
+  return wasm_f32x4_pmax(wasm_f32x4_pmin(y, K(1.0f)), K(-1.0f));
 }
 
 // ---- sin, cos, tan: x = r + quadrant * pi/2 with |r| <= pi/4
@@ -297,12 +303,12 @@ NOINLINE f32x4 f32x4_sinh(f32x4 x) {
   p = f32x4_fma(z, p, K(8.333350532e-03f));
   p = f32x4_fma(z, p, K(1.666666716e-01f));
   f32x4 small = f32x4_fma(wasm_f32x4_mul(z, x), p, x);
-  f32x4 half = f32x4_exp_scaled(t, -1);  // exp(t) / 2, finite a little longer than exp(t)
+  f32x4 half = f32x4_exp_half(t);  // exp(t) / 2, finite a little longer than exp(t)
   f32x4 large = wasm_f32x4_sub(half, wasm_f32x4_div(F(0.25f), half));
   return f32x4_select(wasm_f32x4_lt(t, F(1.0f)), small, f32x4_copysign(large, x));
 }
 NOINLINE f32x4 f32x4_cosh(f32x4 x) {
-  f32x4 half = f32x4_exp_scaled(wasm_f32x4_abs(x), -1);
+  f32x4 half = f32x4_exp_half(wasm_f32x4_abs(x));
   return wasm_f32x4_add(half, wasm_f32x4_div(F(0.25f), half));
 }
 NOINLINE f32x4 f32x4_asinh(f32x4 x) {
