@@ -122,7 +122,7 @@ def cases() -> Iterator[Case]:
         (2, 1, 129),
     ):
         yield _case(f"plain {steps}, {batch}, {units}", _plain(), steps=steps, batch=batch, units=units)
-    for steps, batch, units in ((1, 1, 1), (5, 1, 31), (3, 2, 16), (2, 5, 9), (2, 4, 67)):
+    for steps, batch, units in ((1, 1, 1), (5, 1, 31), (3, 2, 16), (2, 5, 9), (2, 14, 67), (2, 51, 133)):
         yield _case(
             f"gated {steps}, {batch}, {units}",
             _gated(),

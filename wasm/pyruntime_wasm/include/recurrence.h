@@ -1,61 +1,72 @@
 // Products of states with recurrent weights: few rows, one matrix that is read anew in every step.
 //
 // The weights lie in panels of 8 units, [panel][k][gate][8], so that one pass over a panel gives all gates of
-// its units and reads memory in one stream.
+// its units and reads memory in one stream. Sums lie alike, [row][panel][gate][8].
 
 #pragma once
-#include "simd.h"
+#include "gemm.h"
 
-// sums[r][g][j] = sum over k of state[r][k] * panel[k][g][j] for ROWS rows and 4 * VECTORS units j.
-// PHASES sums over alternate k keep the pipeline of the multiplier full where there are few others.
-#define RECURRENCE_TILE(NAME, GATES, ROWS, VECTORS, PHASES)                                           \
-  NOINLINE void NAME(const float *state, int32_t state_row, const float *panel, int32_t depth,        \
-                     float *sums, int32_t sums_row, int32_t sums_gate) {                              \
-    f32x4 sum[PHASES][ROWS][GATES][VECTORS];                                                          \
+// sums[g][j] = sum over k of state[k] * panel[k][g][j] for 8 units j.
+// PHASES sums over alternate k keep the pipeline of the multiplier full where there are few gates.
+#define RECURRENCE_ROW(NAME, GATES, PHASES)                                                           \
+  NOINLINE void NAME(const float *state, const float *panel, int32_t depth, float *sums) {            \
+    f32x4 sum[PHASES][2 * GATES];                                                                     \
     for (int p = 0; p < PHASES; p++)                                                                  \
-      for (int r = 0; r < ROWS; r++)                                                                  \
-        for (int g = 0; g < GATES; g++)                                                               \
-          for (int v = 0; v < VECTORS; v++) sum[p][r][g][v] = f32x4_splat(0);                         \
+      for (int v = 0; v < 2 * GATES; v++) sum[p][v] = f32x4_splat(0);                                 \
     int32_t k = depth;                                                                                \
     enum { STEP = PHASES > 2 ? PHASES : 2 };                                                          \
     for (; k >= STEP; k -= STEP, state += STEP, panel += STEP * GATES * 8)                            \
-      for (int u = 0; u < STEP; u++) RECURRENCE_STEP(u % PHASES, GATES, ROWS, VECTORS, u)             \
-    COMPACT_LOOP for (; k > 0; k--, state++, panel += GATES * 8)                                      \
-      RECURRENCE_STEP(0, GATES, ROWS, VECTORS, 0)                                                     \
-    for (int r = 0; r < ROWS; r++)                                                                    \
-      for (int g = 0; g < GATES; g++)                                                                 \
-        for (int v = 0; v < VECTORS; v++) {                                                           \
-          for (int p = 1; p < PHASES; p++) sum[0][r][g][v] = f32x4_add(sum[0][r][g][v], sum[p][r][g][v]); \
-          f32x4_store(sums + r * sums_row + g * sums_gate + 4 * v, sum[0][r][g][v]);                  \
-        }                                                                                             \
+      for (int u = 0; u < STEP; u++) RECURRENCE_STEP(u % PHASES, GATES, u)                            \
+    COMPACT_LOOP for (; k > 0; k--, state++, panel += GATES * 8) RECURRENCE_STEP(0, GATES, 0)         \
+    for (int v = 0; v < 2 * GATES; v++) {                                                             \
+      for (int p = 1; p < PHASES; p++) sum[0][v] = f32x4_add(sum[0][v], sum[p][v]);                   \
+      f32x4_store(sums + 4 * v, sum[0][v]);                                                           \
+    }                                                                                                 \
   }
-#define RECURRENCE_STEP(PHASE, GATES, ROWS, VECTORS, K)                                               \
+#define RECURRENCE_STEP(PHASE, GATES, K)                                                              \
   {                                                                                                   \
-    f32x4 s[ROWS];                                                                                    \
-    for (int r = 0; r < ROWS; r++) s[r] = f32x4_load_splat(state + r * state_row + K);                \
-    for (int g = 0; g < GATES; g++)                                                                   \
-      for (int v = 0; v < VECTORS; v++) {                                                             \
-        const f32x4 w = f32x4_load(panel + (K * GATES + g) * 8 + 4 * v);                              \
-        for (int r = 0; r < ROWS; r++) sum[PHASE][r][g][v] = f32x4_fma(s[r], w, sum[PHASE][r][g][v]); \
-      }                                                                                               \
+    const f32x4 s = f32x4_load_splat(state + K);                                                      \
+    for (int v = 0; v < 2 * GATES; v++)                                                               \
+      sum[PHASE][v] = f32x4_fma(s, f32x4_load(panel + K * GATES * 8 + 4 * v), sum[PHASE][v]);         \
   }
 
-// sums[batch][GATES][row] from state[batch][row], row being the units rounded up to 8: tiles of ROWS rows and
-// 4 * VECTORS units, single rows at the end.
-#define RECURRENCE_SUMS(NAME, GATES, ROWS, VECTORS, PHASES)                                           \
-  RECURRENCE_TILE(NAME##_rows, GATES, ROWS, VECTORS, 1)                                               \
-  RECURRENCE_TILE(NAME##_row, GATES, 1, 2, PHASES)                                                    \
-  NOINLINE void NAME(const float *state, int32_t batch, int32_t row, int32_t units, const float *panel, \
-                     float *sums) {                                                                   \
-    for (int32_t u = 0; u < units; u += 8, panel += units * GATES * 8) {                              \
-      int32_t b = 0;                                                                                  \
-      for (; b + ROWS <= batch; b += ROWS)                                                            \
-        for (int v = 0; v < 2; v += VECTORS)                                                          \
-          NAME##_rows(state + b * row, row, panel + 4 * v, units, sums + b * GATES * row + u + 4 * v, \
-                      GATES * row, row);                                                              \
-      for (; b < batch; b++)                                                                          \
-        NAME##_row(state + b * row, row, panel, units, sums + b * GATES * row + u, GATES * row, row); \
+#define RECURRENCE_BLOCK 48  // rows of a block: whole tiles of 4 and of 6 rows
+
+// sums[rows][panel][gate][8] from state[rows][row], row being the units rounded up to 8, where there are several rows:
+// products of gemm.h, a panel's part of 16 KiB at a time.
+SHARED void recurrence_rows(const float *state, int32_t rows, int32_t row, int32_t units, const float *panel,
+                            int32_t gates, float *sums) {
+  const int32_t part = GEMM_DEPTH / gates;
+  const float *pointers[RECURRENCE_BLOCK];
+  int32_t k;
+  Gemm g = {.rows = pointers, .taps = &k, .tap_count = 1, .b_row = 8 * gates, .b_panel = 8, .panel_count = gates,
+            .c_row = row * gates};
+  for (; rows > 0; rows -= RECURRENCE_BLOCK, state += RECURRENCE_BLOCK * row, sums += RECURRENCE_BLOCK * g.c_row) {
+    g.row_count = rows < RECURRENCE_BLOCK ? rows : RECURRENCE_BLOCK;
+    for (int32_t i = 0; i < g.row_count; i++) pointers[i] = state + i * row;
+    g.b = panel;
+    for (int32_t u = 0; u < units; u += 8) {
+      g.c = sums + u * gates;
+      for (k = 0; k < units; k += g.depth, g.b += g.depth * g.b_row) {
+        g.depth = units - k < part ? units - k : part;
+        g.add = k > 0;
+        gemm_block_direct(&g);
+      }
+    }
+  }
+}
+
+// The same, whatever the number of rows; `single` if the call, of which these may be a part, has but one.
+#define RECURRENCE_SUMS(NAME, GATES, PHASES)                                                          \
+  RECURRENCE_ROW(NAME##_row, GATES, PHASES)                                                           \
+  NOINLINE void NAME(const float *state, int32_t rows, int32_t row, int32_t units, const float *panel, \
+                     float *sums, int32_t single) {                                                   \
+    if (!single) {                                                                                    \
+      recurrence_rows(state, rows, row, units, panel, GATES, sums);                                   \
+      return;                                                                                         \
     }                                                                                                 \
+    for (int32_t u = 0; u < units; u += 8, panel += units * GATES * 8, sums += GATES * 8)             \
+      NAME##_row(state, panel, units, sums);                                                          \
   }
 
 // Panels of a weight with any strides, zero beyond its units.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,8 +15,8 @@ from pyruntime_wasm.kernels._share import best_cut
 from pyruntime_wasm.printer import VECTOR, Printer, nodes, vectorisable
 
 PANELS = 8
-ACCUMULATORS = 12  # vectors of sums that a tile keeps in registers
 CHAINS = 8  # independent sums that keep the multiplier busy
+_CUT_ROWS = 12  # whole tiles of gemm.h, of 4 rows or of 6
 
 
 @dataclass
@@ -26,6 +25,7 @@ class _Update:
 
     call: Recurrence
     operands: dict[int, Operand]
+    gates: int
     signature: list[str] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
@@ -44,7 +44,6 @@ class _Update:
         for slot in sorted(kept | {s for s, _ in phase.updates}):
             self.add("float *", f"slot{slot}", f"slots + {slot} * slot + (b - b_begin) * row")
         self.add("const float *", "sums", f"sums + (b - b_begin) * {phase.sums} * row")
-        self.add("int32_t", "row", "row")
         for number in sorted({n.operand for n in used if isinstance(n, Load)}):
             operand = self.operands[number]
             self.add("const float *", operand.name, operand.at("t", "d", "b"))
@@ -69,7 +68,8 @@ class _Update:
             case Acc():
                 if node.index < self.call.slots:
                     return f"f32x4_load(slot{node.index} + u)"
-                return f"f32x4_load(sums + {node.index - self.call.slots} * row + u)"
+                gate = node.index - self.call.slots
+                return f"f32x4_load(sums + (u & -8) * {self.gates} + {8 * gate} + (u & 4))"
             case Load():
                 operand = self.operands[node.operand]
                 memory = VECTOR.classes[operand.dtype].memory
@@ -111,17 +111,11 @@ class _Signature:
         for slot in sorted({n.slot for n in used if isinstance(n, Size)}):
             parameters.dim(f"size{slot}", call.size_values[slot])
         parameters.scratch()
-        rows = ceildiv(call.batch, _cut_rows(call))
+        rows = ceildiv(call.batch, _CUT_ROWS)
         work = (
             call.steps * call.batch * (len(call.reverse) * sum(p.sums for p in call.phases) * call.units**2)
         )
         parameters.share(best_cut([(1, rows), (0, len(call.reverse))], work))
-
-
-def _tile(phase: Phase) -> tuple[int, int]:
-    """Rows, and vectors of units, of a tile of many rows."""
-    vectors = 2 if phase.sums <= 2 else 1
-    return max(ACCUMULATORS // (phase.sums * vectors), 1), vectors
 
 
 def _backward(reverse: Sequence[bool]) -> str:
@@ -129,11 +123,6 @@ def _backward(reverse: Sequence[bool]) -> str:
     if len(set(reverse)) == 1:
         return str(int(reverse[0]))
     return f"{sum(1 << d for d, backward in enumerate(reverse) if backward)} >> d & 1"
-
-
-def _cut_rows(call: Recurrence) -> int:
-    """Rows after which all phases begin a tile."""
-    return math.lcm(*(_tile(p)[0] for p in call.phases))
 
 
 class RecurrenceKernel:
@@ -166,22 +155,19 @@ class RecurrenceKernel:
             ],
             finals=[(slot, operand.at("d", "b")) for slot, operand in s.finals],
             keeps_steps=call.keeps_steps,
-            cut_rows=_cut_rows(call),
+            cut_rows=_CUT_ROWS,
             out_at_step=s.out.at("step", "d", "b"),
         )
 
     def _phase(self, s: _Signature, number: int, *, keeps: bool) -> dict[str, object]:
         phase = s.call.phases[number]
         assert phase.panels in (0, PANELS), s.call.name
-        update = _Update(s.call, s.operands)
+        update = _Update(s.call, s.operands, phase.sums)
         update.render(phase, s.out if keeps else None)
-        rows, vectors = _tile(phase)
         return {
             "gates": phase.sums,
             "source": phase.source,
-            "rows": rows,
-            "vectors": vectors,
-            "chains": max(CHAINS // (2 * phase.sums), 1),
+            "chains": -(-CHAINS // (2 * phase.sums)),
             "panels": phase.panels,
             "strides": s.weights[number].strides,
             "packed_before": sum(p.sums for p in s.call.phases[:number] if not p.panels),
