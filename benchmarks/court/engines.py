@@ -59,7 +59,7 @@ ENGINES = {
             ("chromium", "node"),
             PEERS / "@tensorflow" / "tfjs-backend-wasm" / "wasm-out",
         ),
-        Engine("jax-js", "onnx", {"f32": "model.onnx"}, ("chromium", "node"), PEERS / "@jax-js" / "jax"),
+        Engine("jax-js", "onnx", {"f32": "jax/model.onnx"}, ("chromium", "node"), PEERS / "@jax-js" / "jax"),
     )
 }
 
