@@ -76,7 +76,7 @@ class Benchmark:
         return failure.read_text() if contestant.engine == OURS and failure.is_file() else None
 
     def _why(self, path: str) -> str:
-        """What benchmark.json says of a file that is not there; formats are onnx-int8, tflite, tfjs."""
+        """What benchmark.json says of a file that is not there; formats are onnx-int8, tflite, tfjs, jax."""
         name = path.partition("/")[0]
         kind = name.rpartition(".")[2] + ("-int8" if ".int8." in name else "")
         told = self.about["formats"].get(kind, {})

@@ -1,0 +1,95 @@
+"""A graph of the operators that TFLite and TensorFlow.js share; feature maps are channels-last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from benchmarks.models.source import Array
+
+CHANNELS_LAST = (0, 2, 3, 1)  # ONNX's axes in the order of feature maps
+
+
+def channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape [batch, channels, height, width] as feature maps have it here."""
+    return tuple(shape[a] for a in CHANNELS_LAST)
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A value; `data` of a constant. `maps`: stored channels-last while ONNX has it channels-first."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    data: Array | None = None
+    maps: bool = False
+
+
+@dataclass(eq=False)
+class Operator:
+    """One operator with one output. Kinds, their inputs and attributes:
+
+    conv2d, depthwise: x, weights [height, width, inner, outer] or [height, width, channels, 1], bias;
+        strides (y, x), pads ((above, below), (left, right)), activation
+    dense: x, weights [inner, outer], bias if there is one; activation
+    matmul: a, b; transposed (b is [..., n, k])
+    add: a, b; activation
+    sub, mul, div, maximum: a, b
+    relu, relu6, sigmoid, tanh, gelu, square, sqrt, rsqrt, neg, cos, sin, softmax (last axis): x
+    mean, sum: x; axes, keep
+    max_pool: x; size, strides, pads
+    resize: x, to nearest neighbours; size (height, width)
+    concat: any number; axis
+    reshape, broadcast: x; the output's shape tells
+    transpose: x; axes
+    gather: table, indices of its rows
+    slice: x; begin
+    cast: x, to float32
+
+    An activation is "relu", "relu6" or None.
+    """
+
+    kind: str
+    inputs: list[Tensor]
+    output: Tensor
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.attributes[name]
+
+
+@dataclass
+class Graph:
+    """Operators in order; inputs and outputs by their ONNX names."""
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    operators: list[Operator] = field(default_factory=list)
+
+    def producers(self) -> dict[Tensor, Operator]:
+        """The operator of each value that one gives."""
+        return {o.output: o for o in self.operators}
+
+    def uses(self) -> Counter[Tensor]:
+        """How often each value is read; outputs are read once more."""
+        return Counter([*(i for o in self.operators for i in o.inputs), *self.outputs.values()])
+
+    def replace(self, old: Tensor, new: Tensor) -> None:
+        """Let all readers of one value read another."""
+        for operator in self.operators:
+            operator.inputs = [new if i is old else i for i in operator.inputs]
+        self.outputs = {n: new if o is old else o for n, o in self.outputs.items()}
+
+    def prune(self) -> None:
+        """Remove operators whose results nobody reads."""
+        needed = set(self.outputs.values())
+        kept = []
+        for operator in reversed(self.operators):
+            if operator.output in needed:
+                needed.update(operator.inputs)
+                kept.append(operator)
+        self.operators = kept[::-1]
