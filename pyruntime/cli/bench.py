@@ -51,6 +51,17 @@ def bench(
         int | None,
         typer.Option("--rounds", "-n", help="Rounds to measure, instead of --seconds.", min=1),
     ] = None,
+    browser: Annotated[
+        str,
+        typer.Option(
+            "--browser",
+            "-b",
+            metavar="NAME",
+            help="Measure in a browser: auto (the first there is, without a window), chromium, chrome, edge,"
+            " firefox, a program's path, or default (your own, in a window).",
+            show_default=False,
+        ),
+    ] = "",
     html: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +79,14 @@ def bench(
     from pyruntime.runtime.bench.profile import Budget, to_dict
 
     request = measuring.Request(
-        pack, tuple(inputs or ()), seed, tuple(symbol or ()), device, threads, Budget(seconds, rounds)
+        pack,
+        tuple(inputs or ()),
+        seed,
+        tuple(symbol or ()),
+        device,
+        threads,
+        Budget(seconds, rounds),
+        browser,
     )
     result = measuring.measure(request)
     if html is not None:

@@ -22,7 +22,7 @@ from pyruntime.cli import look
 from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, random_inputs, read_inputs, save_outputs
 from pyruntime.cli.progress import ConversionProgress
 from pyruntime.errors import InputError
-from pyruntime.runtime.session import Device, Session
+from pyruntime.runtime.session import Device
 from pyruntime.runtime.tensors import TensorSpec
 
 FIRST_VALUES = 8
@@ -154,7 +154,13 @@ def execute(request: Request) -> Result:
         started = time.perf_counter()
         session = stack.enter_context(pyruntime.load(pack, device=request.device, threads=request.threads))
         loaded = time.perf_counter() - started
-        feeds, sizes = feeds_for(session, request.inputs, asked, request.seed if request.random else None)
+        feeds, sizes = feeds_for(
+            session.inputs,
+            session.state.symbols,
+            request.inputs,
+            asked,
+            request.seed if request.random else None,
+        )
         runs = []
         for _ in range(request.repeat):
             if session.state.names:
@@ -191,22 +197,27 @@ def made_pack(model: Path, device: Device) -> Iterator[tuple[Path, float]]:
 
 
 def feeds_for(
-    session: Session, arguments: Sequence[str], asked: Mapping[str, int], seed: int | None
+    specs: Sequence[TensorSpec],
+    kept: Mapping[str, int],
+    arguments: Sequence[str],
+    asked: Mapping[str, int],
+    seed: int | None,
 ) -> tuple[dict[str, Array], dict[str, int]]:
     """Inputs in the model's order, and the symbols' sizes; those that need not be fed are as they were given.
 
-    With a seed, inputs that `arguments` do not name are random. Raises InputError where one is missing.
+    `kept` are the sizes that states have. With a seed, inputs that `arguments` do not name are random. Raises
+    InputError where one is missing.
     """
-    feeds = read_inputs(arguments, session.inputs)
-    missing = [s for s in session.inputs if s.name not in feeds and s.default is None]
+    feeds = read_inputs(arguments, specs)
+    missing = [s for s in specs if s.name not in feeds and s.default is None]
     if missing and seed is None:
         raise InputError(
             f"no array for {', '.join(map(_described, missing))}; give --input {missing[0].name}=FILE.npy,"
             " or --random to make arrays up"
         )
-    sizes = bind_symbols(session.inputs, feeds, asked, session.state.symbols)
-    feeds |= random_inputs(session.inputs, feeds, sizes, seed or 0)
-    return {s.name: feeds[s.name] for s in session.inputs if s.name in feeds}, sizes
+    sizes = bind_symbols(specs, feeds, asked, kept)
+    feeds |= random_inputs(specs, feeds, sizes, seed or 0)
+    return {s.name: feeds[s.name] for s in specs if s.name in feeds}, sizes
 
 
 def _described(spec: TensorSpec) -> str:

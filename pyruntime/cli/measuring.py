@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import pyruntime
-from pyruntime.cli import look
+from pyruntime.cli import browsers, look
 from pyruntime.cli.conversion import shortened
 from pyruntime.cli.execution import feeds_for, is_pack, made_pack
 from pyruntime.cli.feeds import parse_sizes
 from pyruntime.cli.progress import MeasuringProgress
-from pyruntime.runtime.bench import native
+from pyruntime.pack.reader import Pack
+from pyruntime.pack.schema import Entry
+from pyruntime.runtime.bench import browser, native
 from pyruntime.runtime.bench.profile import Budget, Limits, Profile, StepTime, together
+from pyruntime.runtime.bind import spec_of
 from pyruntime.runtime.session import Device
+from pyruntime.runtime.tensors import TensorSpec
 
 BAR = 16  # characters of the longest bar
 STEP = 34  # characters of a step's name
@@ -38,6 +45,7 @@ class Request:
     device: Device = "auto"
     threads: int | None = None
     budget: Budget = field(default_factory=Budget)
+    browser: str = ""  # which one; here if empty
 
 
 def measure(request: Request) -> Profile:
@@ -53,11 +61,35 @@ def measure(request: Request) -> Profile:
         pack = request.path
         if not is_pack(pack):
             pack, _ = stack.enter_context(made_pack(pack, request.device))
+        progress = MeasuringProgress(look.stderr())
+        if request.browser:
+            opened = stack.enter_context(Pack(pack))
+            return _in_browser(request, opened, asked, stack.enter_context(progress))
         session = stack.enter_context(pyruntime.load(pack, device=request.device, threads=request.threads))
-        native.grow_states(session, {n: asked[n] for n in session.state.symbols.keys() & asked.keys()})
-        feeds, _ = feeds_for(session, request.inputs, asked, request.seed)
-        progress = stack.enter_context(MeasuringProgress(look.stderr()))
-        return native.measure(session, feeds, request.budget, progress)
+        native.grow_states(session, asked)
+        feeds = _feeds(request, session.inputs, session.state.symbols, asked)
+        return native.measure(session, feeds, request.budget, stack.enter_context(progress))
+
+
+def _in_browser(
+    request: Request, pack: Pack, asked: Mapping[str, int], progress: MeasuringProgress
+) -> Profile:
+    """Measure in a browser, which needs no engine here."""
+
+    def feeder(entry: Entry, kept: Mapping[str, int]) -> Mapping[str, Any]:
+        return _feeds(request, [*map(spec_of, entry.inputs)], kept, asked)
+
+    subject = browser.Subject.of(pack, feeder, asked)
+    opener = functools.partial(browsers.opened, request.browser)
+    return browser.profile(subject, request.device, request.threads, request.budget, opener, progress)
+
+
+def _feeds(
+    request: Request, specs: Sequence[TensorSpec], kept: Mapping[str, int], asked: Mapping[str, int]
+) -> Mapping[str, Any]:
+    """Inputs as given or random; sizes that states have are not asked for a second time."""
+    others = {name: size for name, size in asked.items() if name not in kept}
+    return feeds_for(specs, kept, request.inputs, others, request.seed)[0]
 
 
 def show(path: Path, profile: Profile, console: Console) -> None:

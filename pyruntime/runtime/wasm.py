@@ -17,7 +17,7 @@ from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PackVersi
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import bound_shape, told
 from pyruntime.pack.program import size as size_of
-from pyruntime.pack.schema import ABI, Entry, Wasm, WasmVariant
+from pyruntime.pack.schema import ABI, Entry, Manifest, Wasm, WasmVariant
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.session import Session, SessionReport
@@ -35,7 +35,7 @@ _MOST_STEPS = 1 << 16  # looked at one by one for the one that fails
 TAIL = 64  # bytes after the last weight that vector loads may read
 
 # a module with what is in question: valid where the engine has the feature
-_PROBES = {
+PROBES = {
     # a function of one instruction
     "relaxed-simd": bytes.fromhex(
         "0061736d01000000 0108016003 7b7b7b 017b 03020100 0a0d010b00 2000 2001 2002 fd8502 0b"
@@ -94,7 +94,7 @@ def _has(feature: str) -> bool:
     import wasmtime
 
     try:
-        wasmtime.Module.validate(_engine(), _PROBES[feature])
+        wasmtime.Module.validate(_engine(), PROBES[feature])
     except (KeyError, wasmtime.WasmtimeError):
         return False
     return True
@@ -140,8 +140,7 @@ class WasmSession(Session):
         _check_module(self._module, variant.file, target, shared=self._threads > 1)
         self._team: Team | None = None
         self._store = wasmtime.Store(_engine())
-        tensors = pack.manifest.weights.tensors
-        spans = [(w.address, tensors[w.tensor].elements * w.dtype.bytes) for w in target.weights]
+        spans = weight_spans(pack.manifest, target)
         try:
             self._memory: PrivateMemory | SharedMemory = (
                 SharedMemory(_engine(), target.initial_pages)
@@ -157,7 +156,7 @@ class WasmSession(Session):
         held = [address + size + TAIL for address, size in [*spans, *self._states]]
         self._grow(max(held, default=0), "the weights")
         self._instantiate()
-        self._load_weights(pack)
+        write_weights(pack, target, self._bytes())
         self._reset_states()
         self._broken = False
         steps = tuple(target.entries[self._entry].steps)
@@ -195,22 +194,6 @@ class WasmSession(Session):
         if abi != ABI:
             raise PackVersionError(f"the Wasm module has ABI {abi}; this version of pyruntime knows {ABI}")
         self._plans: dict[int, _Plan] = {}
-
-    def _load_weights(self, pack: Pack) -> None:
-        places = {w.tensor: w for w in self._target.weights}
-        memory = self._bytes()
-        tensors = pack.manifest.weights.tensors
-        for index, first, data in pack.tensors(places):
-            place, stored = places[index], tensors[index].dtype
-            start = place.address + first * place.dtype.bytes
-            if stored is place.dtype:
-                memory[start : start + len(data)] = data
-            else:
-                import numpy as np
-
-                elements = np.frombuffer(data, stored.value)
-                target = memory[start : start + len(elements) * place.dtype.bytes]
-                np.frombuffer(target, place.dtype.value)[:] = elements
 
     def _call(self, name: str, *arguments: int) -> int:
         result: int = self._exports[name](self._store, *arguments)  # type: ignore[operator]  # checked: a function
@@ -376,6 +359,29 @@ class WasmSession(Session):
     def _release(self) -> None:
         self._end_team()
         self._store.close()
+
+
+def weight_spans(manifest: Manifest, target: Wasm) -> list[tuple[int, int]]:
+    """Address and bytes of each weight in memory."""
+    tensors = manifest.weights.tensors
+    return [(w.address, tensors[w.tensor].elements * w.dtype.bytes) for w in target.weights]
+
+
+def write_weights(pack: Pack, target: Wasm, memory: memoryview, base: int = 0) -> None:
+    """Put the weights where they belong in a memory whose first byte has address `base`."""
+    places = {w.tensor: w for w in target.weights}
+    tensors = pack.manifest.weights.tensors
+    for index, first, data in pack.tensors(places):
+        place, stored = places[index], tensors[index].dtype
+        start = place.address - base + first * place.dtype.bytes
+        if stored is place.dtype:
+            memory[start : start + len(data)] = data
+        else:
+            import numpy as np
+
+            elements = np.frombuffer(data, stored.value)
+            part = memory[start : start + len(elements) * place.dtype.bytes]
+            np.frombuffer(part, place.dtype.value)[:] = elements
 
 
 def _thread_count(target: Wasm, asked: int | None) -> tuple[int, str]:

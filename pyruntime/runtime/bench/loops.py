@@ -16,6 +16,11 @@ from collections.abc import Iterable
 CHAINS = 12  # more than the latency of a multiply-add asks for, and they still fit 16 registers
 BLOCK = 64  # bytes that `copy` moves before it looks whether it is done
 PAGE = 65536
+# what a measurement repeats: rounds of the loops; for bytes that a copy reads and writes, how often. Each but
+# the largest copy takes a fraction of a millisecond
+ROUNDS = {"multiply_adds": 200_000, "dots": 100_000}
+COPIES = {16 << 10: 256, 256 << 10: 16, 4 << 20: 1, 64 << 20: 1}
+PAGES = max(COPIES) // PAGE
 
 _I32, _F32, _V128 = b"\x7f", b"\x7d", b"\x7b"
 _ADD, _SUB, _F32_ONE = b"\x6a", b"\x6b", b"\x43\x00\x00\x80\x3f"
@@ -41,6 +46,11 @@ def operations(name: str, *, relaxed: bool) -> int:
     """Multiplications and additions of a round of `multiply_adds` or `dots`."""
     products = 4 if name == "multiply_adds" else 16 if relaxed else 8
     return CHAINS * products * 2
+
+
+def kind(*, relaxed: bool) -> str:
+    """How `multiply_adds` computes, for people."""
+    return "fused multiply-adds" if relaxed else "multiplications, then additions (no relaxed SIMD)"
 
 
 def module(pages: int, *, relaxed: bool) -> bytes:

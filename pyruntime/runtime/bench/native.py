@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pyruntime.pack.expressions import Evaluator, symbols
-from pyruntime.pack.program import size
 from pyruntime.runtime.bench.profile import Budget, Profile, Progress
+from pyruntime.runtime.bench.states import grown
 from pyruntime.runtime.session import Session
 from pyruntime.runtime.wasm import WasmSession
 from pyruntime.runtime.webgpu import WebGpuSession
@@ -34,7 +33,4 @@ def measure(session: Session, feeds: Mapping[str, Any], budget: Budget, progress
 def grow_states(session: Session, sizes: Mapping[str, int]) -> None:
     """Let states that grow have the sizes that these symbols say, as if runs had filled them with zeros."""
     _, entry = session._find(None)
-    values = Evaluator({**session.state.symbols, **sizes})
-    for carried in entry.state:
-        if carried.length is not None and symbols(carried.length) & sizes.keys():
-            session._kept.sizes[carried.state] = size(carried.length, values)
+    session._kept.sizes = grown(entry, session._kept.sizes, sizes)

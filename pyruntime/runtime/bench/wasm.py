@@ -25,10 +25,6 @@ from pyruntime.runtime.wasm import WasmSession
 
 EMPTY = 4  # calls of nothing in a round, which tell what a call takes by itself
 WARM_UP = 2  # rounds that count for nothing: caches, pages of memory, clock rates
-# bytes that a copy reads and writes, and how often a measurement repeats it: a fraction of a millisecond each
-COPIES = {16 << 10: 256, 256 << 10: 16, 4 << 20: 1, 64 << 20: 1}
-PAGES = max(COPIES) // loops.PAGE
-ROUNDS = {"multiply_adds": 200_000, "dots": 100_000}  # of the loops of one measurement
 
 
 def profile(session: WasmSession, feeds: Mapping[str, Any], budget: Budget, progress: Progress) -> Profile:
@@ -62,11 +58,10 @@ def profile(session: WasmSession, feeds: Mapping[str, Any], budget: Budget, prog
             rounds += 1
             progress(budget.spent(max(rounds, 0), time.perf_counter() - began) if rounds > 0 else 0.0)
         session._reset_states()
-    fused = "fused multiply-adds" if relaxed else "multiplications, then additions (no relaxed SIMD)"
     return profile_of(
         samples,
         entry,
-        limits_of(samples, fused),
+        limits_of(samples, loops.kind(relaxed=relaxed)),
         device="wasm",
         place="native",
         engine=report.engine,
@@ -141,7 +136,7 @@ class _Loops:
         self._relaxed = relaxed
         self._pool = ThreadPoolExecutor(threads)
         engine = wasmtime.Engine()
-        module = wasmtime.Module(engine, loops.module(PAGES, relaxed=relaxed))
+        module = wasmtime.Module(engine, loops.module(loops.PAGES, relaxed=relaxed))
         stores = [wasmtime.Store(engine) for _ in range(threads)]
         self._members = [(s, wasmtime.Instance(s, module, []).exports(s)) for s in stores]
 
@@ -158,9 +153,9 @@ class _Loops:
     def sample(self, samples: Samples) -> None:
         """One measurement of each loop."""
         for name, rates in (("multiply_adds", samples.multiply_adds), ("dots", samples.dots)):
-            work = ROUNDS[name] * loops.operations(name, relaxed=self._relaxed)
-            rates.append(self._rate(name, (ROUNDS[name], 0.5 if name == "multiply_adds" else 1), work))
-        for moved, times in COPIES.items():
+            work = loops.ROUNDS[name] * loops.operations(name, relaxed=self._relaxed)
+            rates.append(self._rate(name, (loops.ROUNDS[name], 0.5 if name == "multiply_adds" else 1), work))
+        for moved, times in loops.COPIES.items():
             rate = self._rate("copy", (moved // 2, times), moved * times)
             samples.copies.setdefault(moved, []).append(rate)
 
