@@ -141,6 +141,19 @@ GENERAL = (
     Shape((2, 2), 3, 4, (3, 3)),  # nothing fits: no output
 )
 
+# computed by transformed tiles on Wasm: channels by fours, enough outputs
+WINOGRAD = (
+    *(same(Shape((h, w), 16, 16, (3, 3))) for h, w in ((5, 5), (8, 8), (9, 7), (6, 30))),
+    *(same(Shape((7, 11), c, oc, (3, 3), batch=2)) for c, oc in ((16, 17), (20, 32), (36, 70), (52, 33))),
+    Shape((10, 13), 24, 16, (3, 3)),
+    Shape((8, 9), 24, 16, (3, 3), before=(2, 0), after=(1, 3)),
+    Shape((9, 12), 16, 24, (3, 3), before=(-1, -2), after=(0, -1)),
+    Shape((2, 3), 16, 16, (3, 3), before=(4, 5), after=(3, 2)),
+    same(Shape((31, 29), 20, 24, (3, 3))),  # several blocks of tiles
+    same(Shape((15, 22), 260, 16, (3, 3))),
+    same(Shape((5, 6), 520, 40, (3, 3))),  # sums in two pieces
+)
+
 DEPTHWISE = (
     *(same(Shape((9, 12), c, c, (3, 3), groups=c)) for c in (2, 3, 4, 5, 8, 9, 31)),
     *(same(Shape((h, w), 6, 6, (3, 3), groups=6)) for h, w in ((1, 1), (2, 3), (3, 2), (4, 5), (5, 17))),
@@ -163,12 +176,15 @@ def cases() -> Iterator[Case]:
     for shape in GENERAL:
         yield _case(shape, epilogue=bias_relu)
         yield _case(shape, layout=NCHW, note="from NCHW")
+    for shape in WINOGRAD:
+        yield _case(shape, epilogue=bias_relu)
     for shape in DEPTHWISE:
         yield _case(shape, epilogue=bias_relu)
         yield _case(shape, layout=NCHW, note="from NCHW")
     for shape in (
         same(Shape((5, 6), 4, 7, (3, 3), batch=2)),
         same(Shape((5, 6), 8, 8, (3, 3), groups=4)),
+        same(Shape((5, 9), 16, 18, (3, 3))),
         same(Shape((5, 10), 7, 7, (3, 3), groups=7)),
         same(Shape((5, 10), 7, 7, (3, 3), (2, 2), groups=7)),
     ):
@@ -187,5 +203,6 @@ def cases() -> Iterator[Case]:
         note = f"symbols {values}"
         yield _case(general, epilogue=bias_relu, symbols=symbols, note=note)
         yield _case(replace(general, strides=(2, 2)), layout=NCHW, symbols=symbols, note=note)
+        yield _case(replace(general, channels=16, out_channels=20), symbols=symbols, note=note)
         depthwise = replace(general, out_channels=3, groups=3, strides=(2, 1))
         yield _case(depthwise, epilogue=bias_relu, symbols=symbols, note=note)

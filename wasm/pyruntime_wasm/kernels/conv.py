@@ -1,4 +1,4 @@
-"""Convolutions: tiles of include/gemm.h over implicit patches, windows per channel where depthwise."""
+"""Convolutions: tiles of gemm.h over implicit patches or winograd.h, windows per channel where depthwise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
-from pyruntime_wasm.kernels import Argument, Share, render_template
+from pyruntime_wasm.kernels import Argument, Share, _winograd, render_template
 from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
 from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
@@ -53,7 +53,7 @@ def _signature(call: Conv) -> _Signature:
     epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, call.x.tensor.dtype)
     if not call.depthwise or _unrolls(call):
         parameters.scratch()
-    parameters.share(_cut(call))
+    parameters.share(_winograd.cut(call) if _winograd.pays(call) else _cut(call))
     return _Signature(parameters, x, window, epilogue)
 
 
@@ -100,7 +100,24 @@ class ConvKernel:
             "arithmetic": SCALAR.classes[call.x.tensor.dtype].name,
             **s.window,
         }
-        return self._depthwise(call, s, common) if call.depthwise else self._general(call, s, common)
+        if call.depthwise:
+            return self._depthwise(call, s, common)
+        return self._winograd(call, s, common) if _winograd.pays(call) else self._general(call, s, common)
+
+    def _winograd(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
+        x_h, x_w = s.x.strides[1:3]
+        return render_template(
+            "winograd",
+            **common,
+            tiles=_winograd.tiles(call),
+            columns=_winograd.COLUMNS,
+            gap=_winograd.GAP,
+            cuts=Cuts,
+            x_h=x_h,
+            x_w=x_w,
+            image=s.x.at("i0"),
+            store_arguments=s.epilogue.block_arguments("i0", "oh + i", "ow", "n0"),
+        )
 
     def _general(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
         dtype = call.x.tensor.dtype
@@ -162,6 +179,8 @@ class ConvKernel:
             return pixels * call.in_channels * 4 + SLACK if _unrolls(call) else 0
         if call.x.tensor.dtype is not DType.F32:
             return BYTES
+        if _winograd.pays(call):
+            return _winograd.scratch(call)
         height, width = _block(call)
         height = minimum(call.out_size[0], height)
         pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
