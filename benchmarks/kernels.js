@@ -12,15 +12,15 @@ async (base64, entries, seconds) => {
       const start = performance.now();
       for (let i = 0; i < count; i++) run();
       const time = (performance.now() - start) / count;
-      least = Math.min(least, time);
       // enough runs at a time that a coarse clock does not matter
       if (time * count < 2) count *= 2;
-    } while (performance.now() < until);
+      else least = Math.min(least, time);
+    } while (performance.now() < until || least === Infinity);
     return least;
   };
   const peak = () => 96e6 / best(() => wasm.multiply_adds(1e6)) / 1e6;
   peak();
-  return entries.map(({ name, operations }, entry) => {
+  return entries.map(({ name, operations, weights }, entry) => {
     wasm.plan(entry);
     const missing = Number(wasm.bytes(entry)) - memory.buffer.byteLength;
     if (missing > 0) memory.grow(Math.ceil(missing / 65536));
@@ -31,6 +31,8 @@ async (base64, entries, seconds) => {
     const first = performance.now() - start;
     const before = peak();
     const time = best(() => wasm.run(entry, 0, 1));
-    return { name, first, time, speed: operations / time / 1e6, peak: Math.max(before, peak()) };
+    const row = { name, first, time, speed: operations / time / 1e6, peak: Math.max(before, peak()) };
+    if (weights) row.reading = best(() => wasm.read_floats(...weights));
+    return row;
   });
 }

@@ -1,6 +1,9 @@
 """Speed of structured Wasm kernels in Node and Chromium, beside the multiply-add peak of the same run.
 
-python -m benchmarks.kernels [--engine node|chromium] [--seconds 0.3] [--only TEXT]
+python -m benchmarks.kernels [--engine node|chromium] [--seconds 0.3] [--only TEXT] [--variant simd]
+
+Products of few rows have another limit, reading the weights: beside them is the time of a loop that does
+no more.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import WEIGHTS_BASE, render_module
 from pyruntime_wasm.toolchain import build
 
-from pyruntime.ir.dims import Dim, align
+from pyruntime.ir.dims import Dim, align, evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Recurrence, Tensor, View, Window
@@ -30,6 +33,7 @@ from pyruntime.ir.scalar import Acc, Const, Load, call
 from pyruntime.ops.builder import Builder
 from tests.chromium import FLAGS
 
+FEW = 16  # rows of a product that reading the weights may bound
 LAYERS = {"LSTM": 4, "GRU": 3, "RNN": 1}  # gates
 SCRIPT = Path(__file__).with_suffix(".js")
 PEAK = """
@@ -50,6 +54,25 @@ __attribute__((export_name("multiply_adds"))) void multiply_adds(int32_t n) {
 """
 
 
+READ = """
+#include "simd.h"
+static float sink[4];
+NOINLINE f32x4 read(const float *from, const float *end) {
+  f32x4 a[8];
+  for (int i = 0; i < 8; i++) a[i] = f32x4_splat(0);
+  for (; from < end; from += 32)
+    for (int i = 0; i < 8; i++) a[i] = f32x4_add(a[i], f32x4_load(from + 4 * i));
+  for (int i = 1; i < 8; i++) a[0] = f32x4_add(a[0], a[i]);
+  return a[0];
+}
+__attribute__((export_name("read_floats"))) void read_floats(const float *from, int32_t count) {
+  // parts, so that the engine can replace slow code
+  for (const float *end = from + count; from < end; from += 4096)
+    f32x4_store(sink, read(from, end - from < 4096 ? end : from + 4096));
+}
+"""
+
+
 def _dense(name: str, shape: Sequence[int], order: Sequence[int] = ()) -> View:
     strides: list[int] = [0] * len(shape)
     size = 1
@@ -65,22 +88,27 @@ def _bias_relu(columns: int, rank: int) -> dict[str, Any]:
     return {"body": body, "inputs": (bias,)}
 
 
-def matmul(m: int, n: int, k: int, *, panels: bool = True, transposed: bool = False) -> MatMul:
-    """A product with bias and relu; without `panels` b is packed at run time."""
-    b = _dense("b", (k, n), (1, 0) if transposed else ())
+def matmul(
+    m: int, n: int, k: int, *, batch: int = 1, panels: bool = True, transposed: bool = False
+) -> MatMul:
+    """A product with bias and relu; without `panels` b is packed at run time where rows are many."""
+    outer = (batch,) if batch > 1 else ()
+    order = (*range(len(outer)), len(outer) + 1, len(outer)) if transposed else ()
+    b = _dense("b", (*outer, k, n), order)
     if panels:
-        b = View(Tensor("b", DType.F32, -(-n // 8) * 8 * k), 0, (0, 0))
+        b = View(Tensor("b", DType.F32, -(-n // 8) * 8 * k), 0, (0,) * (len(outer) + 2))
     kind = "" if panels else ", b transposed" if transposed else ", b dynamic"
     return MatMul(
-        name=f"matmul {m}x{n}x{k}{kind}",
+        name=f"matmul {f'{batch} of ' if outer else ''}{m}x{n}x{k}{kind}",
+        batch=outer,
         m=m,
         n=n,
         k=k,
-        a=_dense("a", (m, k)),
+        a=_dense("a", (*outer, m, k)),
         b=b,
         panels=8 if panels else 0,
-        output=_dense("y", (m, n)),
-        **_bias_relu(n, 2),
+        output=_dense("y", (*outer, m, n)),
+        **_bias_relu(n, len(outer) + 2),
     )
 
 
@@ -132,10 +160,17 @@ def recurrence(op: str, steps: int, batch: int, units: int) -> Recurrence:
 
 
 CALLS: tuple[MatMul | Conv | Recurrence, ...] = (
-    *(matmul(size, size, size) for size in (512, 1024)),
+    *(matmul(size, size, size) for size in (64, 127, 128, 256, 333, 511, 512, 1023, 1024, 2048)),
+    *(matmul(rows, 512, 512) for rows in (63, 64, 65)),
     matmul(512, 512, 512, panels=False),
     matmul(512, 512, 512, panels=False, transposed=True),
-    matmul(1, 1024, 1024),
+    matmul(128, 128, 64, batch=12, panels=False, transposed=True),
+    matmul(128, 64, 128, batch=12, panels=False),
+    *(matmul(rows, 1024, 1024) for rows in (1, 2, 3, 4, 5, 8, 16)),
+    matmul(1, 1000, 1280),
+    matmul(1, 256, 256),
+    matmul(1, 1024, 1024, panels=False),
+    matmul(1, 1024, 1024, panels=False, transposed=True),
     matmul(4800, 64, 64),
     matmul(19200, 32, 16),
     matmul(300, 128, 128),
@@ -169,6 +204,15 @@ def program_of(kernel_call: KernelCall) -> tuple[Program, Placement]:
     return program, Placement(offsets, [end], [arena])
 
 
+def _entry(kernel_call: MatMul | Conv | Recurrence, placement: Placement) -> dict[str, Any]:
+    """What the script needs of a call; also where its weights lie if reading them may bound it."""
+    entry: dict[str, Any] = {"name": kernel_call.name, "operations": kernel_call.operations}
+    if isinstance(kernel_call, MatMul) and evaluate(kernel_call.m, {}) <= FEW:
+        tensor = kernel_call.b.tensor
+        entry["weights"] = [evaluate(dim, {}) for dim in (placement.offsets[tensor], tensor.elements)]
+    return entry
+
+
 def _node(arguments: str) -> list[dict[str, Any]]:
     node = shutil.which("node")
     assert node is not None, "node is not on PATH"
@@ -200,16 +244,19 @@ def main() -> None:
     parser.add_argument("--variant", choices=("relaxed", "simd"), default="relaxed")
     options = parser.parse_args()
     calls = [c for c in CALLS if options.only in c.name]
-    sources = render_module([program_of(c) for c in calls])
-    module = build({**sources, "peak": PEAK}, [options.variant])[options.variant]
-    entries = [{"name": c.name, "operations": c.operations} for c in calls]
+    programs = [program_of(c) for c in calls]
+    sources = {**render_module(programs), "peak": PEAK, "read": READ}
+    module = build(sources, [options.variant])[options.variant]
+    entries = [_entry(c, placement) for c, (_, placement) in zip(calls, programs, strict=True)]
     arguments = json.dumps([base64.b64encode(module).decode(), entries, options.seconds])[1:-1]
     for engine in options.engine or sorted(ENGINES):
         print(f"{engine}, {len(module)} bytes")
         for row in ENGINES[engine](arguments):
+            reading = f", {row['reading']:.3f} ms to read the weights" if "reading" in row else ""
             print(
                 f"  {row['name']:38} first {row['first']:7.2f} ms, then {row['time']:7.3f} ms, "
                 f"{row['speed']:5.1f} GFLOP/s, {row['speed'] / row['peak']:4.0%} of {row['peak']:.0f}"
+                f"{reading}"
             )
 
 

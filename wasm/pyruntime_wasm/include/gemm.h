@@ -20,13 +20,6 @@
 #define GEMM_ROWS 4
 #endif
 
-// Steps of k that follow one another without a test: with fewer, adding to pointers and testing takes as many of
-// a processor's slots as the products leave it, and more than it has where two threads share a core.
-#define GEMM_STEPS 4
-// Nothing may be moved across: left alone, clang sums each element over all steps before it turns to the next
-// one, for which it keeps every factor, and registers run out.
-#define GEMM_IN_ORDER(V) __asm__ volatile("" : "+r"(V))
-
 typedef struct {
   const float *const *rows;
   int32_t row_count;
@@ -38,95 +31,118 @@ typedef struct {
   float *c;  // [row_count][c_row], whole panels
   int32_t c_row;
   int32_t add;  // whether c's present values stay part of the sums
+  int32_t undivided;  // sum over the depth at once: for so few rows that no panel is read again
 } Gemm;
 
-// Add to sum[PHASES][ROWS][2] the products over taps and depth of ROWS rows and 8 columns. PHASES sums over
-// alternate k keep the pipeline of the multiplier full where rows are few.
-#define GEMM_SUM(ROWS, PHASES, B_ROW)                                                                 \
+// Add to sum[PHASES][ROWS][2 * PANELS] the products over taps and depth of ROWS rows and 8 * PANELS columns. PHASES
+// sums over alternate k, and several panels, keep the pipeline of the multiplier full where rows are few. Four k's
+// share the additions to pointers, which else take more slots than a processor has left (half of all where a sibling
+// thread is busy). The tests between them end odd depths, and keep compilers from holding the factors of several
+// k's at once, for which registers do not suffice.
+#define GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, B_PANEL)                                                \
   do {                                                                                                \
-    enum { STEP = GEMM_STEPS };                                                                       \
-    const float *a[ROWS];                                                                             \
+    const float *a[ROWS], *p[PANELS];                                                                 \
     int32_t tap = first + *taps++, k = depth;                                                         \
     for (int i = 0; i < ROWS; i++) a[i] = rows[i] + tap;                                              \
-    for (; k >= STEP; k -= STEP) {                                                                    \
-      UNROLLED for (int u = 0; u < STEP; u++) GEMM_STEP(ROWS, u % PHASES, u, b + u * (B_ROW))         \
-      for (int i = 0; i < ROWS; i++) a[i] += STEP;                                                    \
-      b += STEP * (B_ROW);                                                                            \
-    }                                                                                                 \
-    COMPACT_LOOP for (; k > 0; k--) {                                                                 \
-      GEMM_STEP(ROWS, 0, 0, b)                                                                        \
-      for (int i = 0; i < ROWS; i++) a[i]++;                                                          \
-      b += B_ROW;                                                                                     \
-    }                                                                                                 \
+    for (int q = 0; q < PANELS; q++) p[q] = b + q * (B_PANEL);                                        \
+    b += k * (B_ROW);                                                                                 \
+    if (k > 0)                                                                                        \
+      for (;;) {                                                                                      \
+        GEMM_STEP(ROWS, PANELS, 0, 0, B_ROW)                                                          \
+        if (k == 1) break;                                                                            \
+        GEMM_STEP(ROWS, PANELS, 1 % (PHASES), 1, B_ROW)                                               \
+        if (k == 2) break;                                                                            \
+        GEMM_STEP(ROWS, PANELS, 2 % (PHASES), 2, B_ROW)                                               \
+        if (k == 3) break;                                                                            \
+        GEMM_STEP(ROWS, PANELS, 3 % (PHASES), 3, B_ROW)                                               \
+        if ((k -= 4) == 0) break;                                                                     \
+        for (int i = 0; i < ROWS; i++) a[i] += 4;                                                     \
+        for (int q = 0; q < PANELS; q++) p[q] += 4 * (B_ROW);                                         \
+      }                                                                                               \
   } while (--tap_count)
-#define GEMM_STEP(ROWS, PHASE, K, B)                                                                  \
-  {                                                                                                   \
-    f32x4 b0 = f32x4_load(B), b1 = f32x4_load((B) + 4);                                               \
+#define GEMM_STEP(ROWS, PANELS, PHASE, K, B_ROW)                                                      \
+  for (int q = 0; q < PANELS; q++) {                                                                  \
+    f32x4 b0 = f32x4_load(p[q] + K * (B_ROW)), b1 = f32x4_load(p[q] + K * (B_ROW) + 4);               \
     for (int i = 0; i < ROWS; i++) {                                                                  \
-      f32x4 s = f32x4_load_splat(a[i] + K);                                                           \
-      sum[PHASE][i][0] = f32x4_fma(s, b0, sum[PHASE][i][0]);                                          \
-      sum[PHASE][i][1] = f32x4_fma(s, b1, sum[PHASE][i][1]);                                          \
-      GEMM_IN_ORDER(sum[PHASE][i][0]);                                                                \
-      GEMM_IN_ORDER(sum[PHASE][i][1]);                                                                \
+      f32x4 s = f32x4_load_splat(a[i] + K), *to = sum[PHASE][i] + 2 * q;                              \
+      to[0] = f32x4_fma(s, b0, to[0]);                                                                \
+      to[1] = f32x4_fma(s, b1, to[1]);                                                                \
     }                                                                                                 \
   }
 
-// c[ROWS][8] = (add ? c : 0) + the products. A tile is a function because engines replace slow code by fast
-// code only where a function is entered.
-#define GEMM_TILE(NAME, ROWS, PHASES, B_ROW)                                                          \
+// c[ROWS][8 * PANELS] = (add ? c : 0) + the products. A tile is a function because engines replace slow code by
+// fast code only where a function is entered.
+#define GEMM_TILE(NAME, ROWS, PANELS, PHASES, B_ROW)                                                  \
   SHARED void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,   \
-                   int32_t depth, const float *b, int32_t b_row, float *c, int32_t c_row, int32_t add) { \
-    f32x4 sum[PHASES][ROWS][2];                                                                       \
+                   int32_t depth, const float *b, int32_t b_row, int32_t b_panel, float *c,           \
+                   int32_t c_row, int32_t add) {                                                      \
+    f32x4 sum[PHASES][ROWS][2 * PANELS];                                                              \
     for (int p = 0; p < PHASES; p++)                                                                  \
-      for (int i = 0; i < ROWS; i++) sum[p][i][0] = sum[p][i][1] = f32x4_splat(0);                    \
+      for (int i = 0; i < ROWS; i++)                                                                  \
+        for (int h = 0; h < 2 * PANELS; h++) sum[p][i][h] = f32x4_splat(0);                           \
     if (add)                                                                                          \
       for (int i = 0; i < ROWS; i++)                                                                  \
-        for (int h = 0; h < 2; h++) sum[0][i][h] = f32x4_load(c + i * c_row + 4 * h);                 \
-    GEMM_SUM(ROWS, PHASES, B_ROW);                                                                    \
+        for (int h = 0; h < 2 * PANELS; h++) sum[0][i][h] = f32x4_load(c + i * c_row + 4 * h);        \
+    GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, b_panel);                                                   \
     for (int i = 0; i < ROWS; i++)                                                                    \
-      for (int h = 0; h < 2; h++) {                                                                   \
+      for (int h = 0; h < 2 * PANELS; h++) {                                                          \
         for (int p = 1; p < PHASES; p++) sum[0][i][h] = f32x4_add(sum[0][i][h], sum[p][i][h]);        \
         f32x4_store(c + i * c_row + 4 * h, sum[0][i][h]);                                             \
       }                                                                                               \
   }
 
+// Tiles of one panel and, where rows are so few that it is the right matrix that counts, of a pair. Sums over k are
+// the same in both, so that it does not matter where panels are cut.
 #define GEMM_TILES(NAME, B_ROW)                                                                       \
-  GEMM_TILE(NAME##_1, 1, 4, B_ROW)                                                                    \
-  GEMM_TILE(NAME##_2, 2, 2, B_ROW)                                                                    \
-  GEMM_TILE(NAME##_3, 3, 1, B_ROW)                                                                    \
-  GEMM_TILE(NAME##_4, 4, 1, B_ROW)                                                                    \
-  GEMM_TILE(NAME##_5, 5, 1, B_ROW)                                                                    \
-  GEMM_TILE(NAME##_whole, GEMM_ROWS, 1, B_ROW)
+  GEMM_TILE(NAME##_1, 1, 1, 2, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_1_pair, 1, 2, 2, B_ROW)                                                            \
+  GEMM_TILE(NAME##_2, 2, 1, 1, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_2_pair, 2, 2, 1, B_ROW)                                                            \
+  GEMM_TILE(NAME##_3, 3, 1, (GEMM_ROWS / 3), B_ROW)                                                   \
+  GEMM_TILE(NAME##_4, 4, 1, 1, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_5, 5, 1, 1, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_whole, GEMM_ROWS, 1, 1, B_ROW)
 GEMM_TILES(gemm_tile, 8)
 GEMM_TILES(gemm_direct, b_row)
 
 // A block: all panels, all rows, the depth in pieces that fit L1.
-#define GEMM_CALL(TILE) TILE(rows, g->taps + t, taps, j, depth, b, g->b_row, c, c_row, g->add | t | j)
+#define GEMM_CALL(TILE)                                                                               \
+  TILE(rows, g->taps + t, taps, j, depth, b, g->b_row, g->b_panel, c, c_row, g->add | t | j)
+#define GEMM_PAIRS(TILE)                                                                              \
+  for (p = 0; p + 2 <= g->panel_count; p += 2, b += 2 * g->b_panel, c += 16) GEMM_CALL(TILE##_pair);  \
+  if (p < g->panel_count) GEMM_CALL(TILE)
 #define GEMM_BLOCK(NAME, TILE)                                                                        \
   SHARED void NAME(const Gemm *g) {                                                                   \
-    int32_t whole = g->depth, taps;                                                                   \
+    int32_t whole = g->depth, most = g->undivided ? whole : GEMM_DEPTH, taps;                         \
     int32_t together = whole > 0 && whole < GEMM_DEPTH ? GEMM_DEPTH / whole : 1;                      \
+    int32_t left = g->row_count % GEMM_ROWS, end = g->row_count - left, c_row = g->c_row;             \
     for (int32_t t = 0; t < g->tap_count; t += taps) {                                                \
       taps = g->tap_count - t < together ? g->tap_count - t : together;                               \
       int32_t j = 0;                                                                                  \
       do {                                                                                            \
-        int32_t depth = whole - j < GEMM_DEPTH ? whole - j : GEMM_DEPTH, c_row = g->c_row;            \
-        const float *b = g->b + (t * whole + j) * g->b_row;                                           \
-        for (int32_t p = 0; p < g->panel_count; p++, b += g->b_panel) {                               \
-          const float *const *rows = g->rows;                                                         \
-          float *c = g->c + 8 * p;                                                                    \
-          int32_t left = g->row_count;                                                                \
-          for (; left >= GEMM_ROWS; left -= GEMM_ROWS, rows += GEMM_ROWS, c += GEMM_ROWS * c_row)     \
-            GEMM_CALL(TILE##_whole);                                                                  \
-          switch (left) {                                                                             \
-            case 5: GEMM_CALL(TILE##_5); break;                                                       \
-            case 4: GEMM_CALL(TILE##_4); break;                                                       \
-            case 3: GEMM_CALL(TILE##_3); break;                                                       \
-            case 2: GEMM_CALL(TILE##_2); break;                                                       \
-            case 1: GEMM_CALL(TILE##_1); break;                                                       \
+        int32_t depth = whole - j < most ? whole - j : most, p;                                       \
+        const float *from = g->b + (t * whole + j) * g->b_row, *b = from;                             \
+        const float *const *rows = g->rows;                                                           \
+        float *c = g->c;                                                                              \
+        if (end || left > 2)                                                                          \
+          for (p = 0; p < g->panel_count; p++, b += g->b_panel) {                                     \
+            rows = g->rows;                                                                           \
+            c = g->c + 8 * p;                                                                         \
+            for (; rows < g->rows + end; rows += GEMM_ROWS, c += GEMM_ROWS * c_row)                   \
+              GEMM_CALL(TILE##_whole);                                                                \
+            if (left == 5) GEMM_CALL(TILE##_5);                                                       \
+            else if (left == 4) GEMM_CALL(TILE##_4);                                                  \
+            else if (left == 3) GEMM_CALL(TILE##_3);                                                  \
           }                                                                                           \
+        rows = g->rows + end;                                                                         \
+        c = g->c + end * c_row;                                                                       \
+        b = from;                                                                                     \
+        if (left == 2) {                                                                              \
+          GEMM_PAIRS(TILE##_2);                                                                       \
+        } else if (left == 1) {                                                                       \
+          GEMM_PAIRS(TILE##_1);                                                                       \
         }                                                                                             \
-        j += GEMM_DEPTH;                                                                              \
+        j += depth;                                                                                   \
       } while (j < whole);                                                                            \
     }                                                                                                 \
   }
