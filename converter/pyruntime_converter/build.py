@@ -33,11 +33,13 @@ from pyruntime_converter.interface import entry, kept
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.options import OptionError
 from pyruntime_converter.passes import optimise
+from pyruntime_converter.passes.quantize import Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
 
 Progress = Callable[[str, int, int, str], None]
 Storage = Literal["f32", "f16"]
+Quantization = Literal["int8"]
 TARGETS = ("webgpu", "wasm")
 
 
@@ -68,6 +70,7 @@ def convert(
     state_init: Mapping[str, Any] | None = None,
     capacity: Mapping[str, int] | None = None,
     symbols: Mapping[str, int] | None = None,
+    quantize: Quantization | None = None,
 ) -> Report:
     """Compile a model to a pack.
 
@@ -89,6 +92,9 @@ def convert(
         state_init: arrays that states begin as, by the input's name; the others begin as zeros.
         capacity: for each symbol along which states grow (a cache of past keys) its largest value.
         symbols: sizes for symbols of the inputs' shapes, which are fixed thereby.
+        quantize: "int8" computes the large products of a float model in integers: about a quarter of the
+            bytes, and less time on Wasm, for a small error (`passes/quantize.py` says how). Models that are
+            quantised already stay in integers without it. `weights` is about the floats that are left.
 
     Raises:
         OptionError: an option that does not fit the model.
@@ -98,7 +104,7 @@ def convert(
         PackError: the pack cannot be written.
     """
     start = time.perf_counter()
-    _check_options(targets, weights)
+    _check_options(targets, weights, quantize)
     options = StateOptions(state or {}, capacity or {}, state_init or {}, symbols or {})
     tell = progress or _silent
     tell("read", 0, 1, os.fspath(source))
@@ -115,6 +121,7 @@ def convert(
         compiler=compiler,
         assets=files,
         tell=tell,
+        quantize=quantize,
     )
     return replace(report, seconds=round(time.perf_counter() - start, 3))
 
@@ -129,6 +136,7 @@ def build_pack(
     compiler: str | None = None,
     assets: Mapping[str, bytes] = MappingProxyType({}),
     tell: Progress = _silent,
+    quantize: Quantization | None = None,
 ) -> Report:
     """Compile graphs to a pack with an entry for each; they share weights and kernels.
 
@@ -137,8 +145,9 @@ def build_pack(
     """
     nodes = sum(len(g.nodes) for g in graphs)
     tell("optimise", 0, 1, f"{nodes} nodes")
+    quantized = Quantized() if quantize else None
     for graph in graphs:
-        optimise(graph)
+        optimise(graph, quantized)
     tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
     programs = [lower(g) for g in graphs]
     calls = [c for p in programs for c in p.calls]
@@ -189,15 +198,19 @@ def build_pack(
         dispatches=webgpu.dispatches(built.webgpu),
         targets=[t for t in TARGETS if t in targets],
         notes=notes,
+        quantized=[] if quantized is None else list(quantized.done),
+        unquantized={} if quantized is None else quantized.left,
     )
 
 
-def _check_options(targets: Sequence[str], weights: str) -> None:
+def _check_options(targets: Sequence[str], weights: str, quantize: str | None) -> None:
     unknown = [t for t in targets if t not in TARGETS]
     if unknown or not targets:
         raise OptionError(f"targets {list(targets)}: give one or both of {', '.join(TARGETS)}")
     if weights not in ("f32", "f16"):
         raise OptionError(f"weights {weights!r}: give 'f32' or 'f16'")
+    if quantize not in (None, "int8"):
+        raise OptionError(f"quantize {quantize!r}: give 'int8', or leave it out")
 
 
 def _contents(assets: Mapping[str, str | os.PathLike[str] | bytes]) -> dict[str, bytes]:
@@ -229,11 +242,14 @@ def _elements(tensor: Tensor) -> NDArray[Any]:
 
 
 def _fits_half(tensor: Tensor) -> bool:
-    """Whether a weight is of float32, all within float16's range."""
+    """Whether a weight is of float32, all within float16's range; if all are positive, its normal range."""
     if tensor.dtype is not DType.F32 or not tensor.elements:
         return False
-    array, largest = _elements(tensor), np.finfo(np.float16).max
-    return bool(-largest <= array.min() and array.max() <= largest)  # not so for NaN
+    array, half = _elements(tensor), np.finfo(np.float16)
+    least, most = array.min(), array.max()
+    return bool(
+        -half.max <= least and most <= half.max and not 0 < least < half.smallest_normal
+    )  # not so for NaN
 
 
 def _step(call: KernelCall) -> KernelStep:

@@ -40,6 +40,8 @@ def show(report: Report, console: Console) -> None:
     look.print_section(console, _files(report))
     if report.kernels:
         look.print_section(console, _kernels(report))
+    if report.quantized or report.unquantized:
+        look.print_section(console, _quantized(report))
     for note in report.notes:
         look.print_section(console, Text.assemble(look.mark("limited"), " ", note))
 
@@ -91,6 +93,15 @@ def _files(report: Report) -> Table:
         table.add_row(Text(name), f"{size:,}", f"{sent[name]:,}" if sent[name] != size else "")
     totals = (f"{sum(sizes.values()):,}" for sizes in (report.files, sent))
     table.add_row("all", *totals, style=look.STRONG)
+    return table
+
+
+def _quantized(report: Report) -> Table:
+    """How many nodes are in integers, and how many are not for each reason."""
+    table = look.table("quantised", "nodes", right=("nodes",))
+    table.add_row("in 8-bit integers", str(len(report.quantized)))
+    for reason, count in Counter(report.unquantized.values()).most_common():
+        table.add_row(f"not: {reason}", str(count))
     return table
 
 

@@ -43,6 +43,13 @@ def convert(
         Literal["f32", "f16"],
         typer.Option(help="How weights are stored; f16 halves the download and rounds each weight."),
     ] = "f32",
+    quantize: Annotated[
+        Literal["int8"] | None,
+        typer.Option(
+            help="Compute large products in 8-bit integers: a quarter of the download, and faster on Wasm.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The model's name in the pack.", show_default=False)
     ] = None,
@@ -99,6 +106,7 @@ def convert(
             state="auto" if state == ["auto"] else parse_pairs(state or ()),
             capacity=parse_sizes(capacity or (), "capacity"),
             symbols=parse_sizes(symbol or ()),
+            quantize=quantize,
         )
     if json:
         look.print_json(report.to_dict())

@@ -146,7 +146,7 @@ class Builder:
         if not present or not known or symbolic(attrs) or any(isinstance(a, Graph) for a in attrs.values()):
             return None
         if all(v.data is not None for v in present):
-            return self._fold_data(op, inputs, attrs, types, names)
+            return self._fold_data(op, inputs, attrs, types, names) if op.folds(inputs) else None
         if not op.contents or not all(not v.dtype.is_float or v.data is not None for v in present):
             return None
         return self._fold_contents(op, inputs, attrs, types, names)

@@ -99,6 +99,11 @@ class OpDef:
         """The op on NumPy arrays: the meaning of the op, slow and plain. Dims in attrs are integers here."""
         raise NotImplementedError
 
+    def folds(self, inputs: Sequence[Value | None]) -> bool:
+        """Whether the result for constant inputs is to be a constant at once."""
+        del inputs
+        return True
+
 
 def require(condition: bool, message: str) -> None:
     """Raises OpError with the message unless the condition holds."""

@@ -42,6 +42,8 @@ class Report:
         dispatches: WebGPU dispatches of a run (the most there can be, where shapes decide).
         targets: the targets of the pack.
         notes: what the user should know, such as 64-bit integers kept as 32 bits on WebGPU.
+        quantized: nodes of the model that `quantize` computes in integers, or whose table is of integers.
+        unquantized: nodes with weights that it left in floats, each with the reason.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Report:
     dispatches: int
     targets: Sequence[str]
     notes: Sequence[str] = field(default_factory=tuple)
+    quantized: Sequence[str] = field(default_factory=tuple)
+    unquantized: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, for JSON."""

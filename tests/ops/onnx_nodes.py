@@ -244,6 +244,20 @@ def _recurrent(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
     return translate
 
 
+def _dequantize(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """Scales that broadcast are a vector along the first axis."""
+    x, scale, *_ = inputs
+    assert scale is not None
+    if not scale.shape:
+        return OnnxNode("DequantizeLinear", inputs, {})
+    flat = [None if p is None else p.reshape(-1) for p in inputs[1:]]
+    return OnnxNode("DequantizeLinear", [x, *flat], {"axis": 0})
+
+
+def _quantize(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    return OnnxNode("QuantizeLinear", _dequantize(inputs, attrs).inputs, _dequantize(inputs, attrs).attrs)
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Attention": _attention,
@@ -253,6 +267,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Conv": _conv,
     "CumProd": _cumulative("CumProd", 26),
     "CumSum": _cumulative("CumSum"),
+    "Dequantize": _dequantize,
     "DimTensor": _dim_tensor,
     "Embedding": _embedding,
     **{op: _recurrent(op) for op in ("LSTM", "GRU", "RNN")},
@@ -261,6 +276,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "MaxPool": _pool("MaxPool"),
     "OneHot": _one_hot,
     "Pad": _pad,
+    "Quantize": _quantize,
     "Range": _range,
     **{op: _reduce(op) for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")},
     "Reshape": _with("shape", op="Reshape", attrs={"allowzero": 1}),

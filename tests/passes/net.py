@@ -30,21 +30,24 @@ class Net:
         self.nodes: list[NodeProto] = []
         self.weights: dict[str, Array] = {}
 
-    def __call__(self, op: str, *inputs: str | float | Array, **attrs: Any) -> str:
+    def __call__(self, op: str, *inputs: str | float | Array | np.generic, **attrs: Any) -> str:
         """Append a node with one output."""
         return self.many(op, *inputs, outputs=1, **attrs)[0]
 
-    def many(self, op: str, *inputs: str | float | Array, outputs: int, **attrs: Any) -> list[str]:
+    def many(
+        self, op: str, *inputs: str | float | Array | np.generic, outputs: int, **attrs: Any
+    ) -> list[str]:
         """Append a node with several outputs."""
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
         made = [f"{op}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(op, names, made, name=f"n{len(self.nodes)}", **attrs))
         return made
 
-    def constant(self, value: float | Array) -> str:
+    def constant(self, value: float | Array | np.generic) -> str:
         """A weight; a Python number is a float32 scalar."""
         name = f"w{len(self.weights)}"
-        self.weights[name] = value if isinstance(value, np.ndarray) else np.asarray(value, np.float32)
+        typed = isinstance(value, (np.ndarray, np.generic))
+        self.weights[name] = np.asarray(value) if typed else np.asarray(value, np.float32)
         return name
 
     def weight(self, *shape: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from pyruntime.ir.graph import Graph
 from pyruntime_converter.passes.activations import recognise_activations
@@ -10,17 +11,23 @@ from pyruntime_converter.passes.algebra import simplify
 from pyruntime_converter.passes.attention import recognise_attention
 from pyruntime_converter.passes.cleanup import eliminate_common, eliminate_dead
 from pyruntime_converter.passes.convolutions import absorb_padding, fold_batch_norm
+from pyruntime_converter.passes.dequantized import settle_weights, sink_dequantize
 from pyruntime_converter.passes.embedding import one_hot_to_embedding
 from pyruntime_converter.passes.expand import expand_attention
 from pyruntime_converter.passes.indices import fold_indices
+from pyruntime_converter.passes.integer_products import integer_products
 from pyruntime_converter.passes.normalizations import recognise_normalizations
 from pyruntime_converter.passes.products import merge_products
+from pyruntime_converter.passes.quantize import Quantized, quantize_weights
 from pyruntime_converter.passes.rotary import recognise_rotary
 
 Pass = Callable[[Graph], None]
 
-PASSES: tuple[Pass, ...] = (
+RECOGNISE: tuple[Pass, ...] = (
     eliminate_dead,
+    sink_dequantize,
+    integer_products,
+    settle_weights,
     absorb_padding,
     fold_batch_norm,
     one_hot_to_embedding,
@@ -33,6 +40,9 @@ PASSES: tuple[Pass, ...] = (
     recognise_attention,
     eliminate_dead,
     merge_products,
+)
+FINISH: tuple[Pass, ...] = (
+    sink_dequantize,
     expand_attention,
     simplify,
     eliminate_common,
@@ -40,10 +50,16 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimise(graph: Graph) -> None:
-    """Run all passes on the graph and on all subgraphs; the graph verifies before and after each."""
+def optimise(graph: Graph, quantized: Quantized | None = None) -> None:
+    """Run all passes on the graph and on all subgraphs; the graph verifies before and after each.
+
+    Where `quantized` is given, weights become integers, and it notes which.
+    """
+    quantize: tuple[Pass, ...] = ()
+    if quantized is not None:
+        quantize = (partial(quantize_weights, found=quantized),)
     graph.verify()
-    for rewrite in PASSES:
+    for rewrite in (*RECOGNISE, *quantize, *FINISH):
         for part in (graph, *_subgraphs(graph)):
             rewrite(part)
         graph.verify()

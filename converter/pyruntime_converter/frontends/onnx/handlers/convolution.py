@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
@@ -22,14 +24,24 @@ def _kernel(ctx: NodeContext, w: Value, rank: int) -> tuple[int, ...]:
 @handles("Conv")
 def conv(ctx: NodeContext) -> Value:
     """A convolution over any number of spatial axes."""
-    x, w, b = ctx.input(0), ctx.input(1), ctx.optional(2)
+    return convolved(ctx, ctx.input(0), ctx.input(1), ctx.optional(2))
+
+
+def convolved(ctx: NodeContext, x: Value, w: Value, b: Value | None) -> Value:
+    """x convolved with w, as the node's attributes say."""
+    return ctx.one("Conv", x, w, b, **geometry(ctx, x, w))
+
+
+def geometry(ctx: NodeContext, x: Value, w: Value) -> dict[str, Any]:
+    """Strides, dilations, pads and groups of a convolution of x with w."""
     if x.rank < 3:
         ctx.invalid(f"an input of rank {x.rank}")
     kernel = _kernel(ctx, w, x.rank)
     strides = per_window_axis(ctx, "strides", len(kernel))
     dilations = per_window_axis(ctx, "dilations", len(kernel))
     pads = window_pads(ctx, x.shape[2:], kernel, strides, dilations)
-    return ctx.one("Conv", x, w, b, strides=strides, dilations=dilations, pads=pads, group=ctx.attr("group"))
+    group = ctx.attr("group")
+    return {"strides": strides, "dilations": dilations, "pads": pads, "group": 1 if group is None else group}
 
 
 @handles("ConvTranspose")

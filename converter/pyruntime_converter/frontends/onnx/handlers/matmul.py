@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 
 
-def _product(ctx: NodeContext, a: Value, b: Value) -> Value:
+def product(ctx: NodeContext, a: Value, b: Value) -> Value:
     """a @ b as NumPy has it: a vector counts as one row, or one column."""
     if not a.rank or not b.rank:
         ctx.invalid("an operand is a scalar")
@@ -25,22 +24,7 @@ def _product(ctx: NodeContext, a: Value, b: Value) -> Value:
 @handles("MatMul")
 def matmul(ctx: NodeContext) -> Value:
     """A product of matrices, stacks of them or vectors."""
-    return _product(ctx, ctx.input(0), ctx.input(1))
-
-
-@handles("MatMulInteger")
-def matmul_integer(ctx: NodeContext) -> Value:
-    """A product of 8-bit integers, less their zero points, in 32 bits."""
-    operands = []
-    for index in (0, 1):
-        value, zero = ctx.cast(ctx.input(index), DType.I32), ctx.optional(index + 2)
-        if zero is not None:
-            zero = ctx.cast(zero, DType.I32)
-            if index == 0 and zero.rank == 1:  # one per row
-                zero = ctx.reshape(zero, (*zero.shape, 1))
-            value = ctx.one("Sub", value, zero)
-        operands.append(value)
-    return _product(ctx, operands[0], operands[1])
+    return product(ctx, ctx.input(0), ctx.input(1))
 
 
 @handles("Gemm")

@@ -10,9 +10,9 @@ from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import auto_pad, per_window_axis, window_pads
 
 
-def _window(ctx: NodeContext) -> dict[str, object]:
-    """The attributes that all pooling ops share."""
-    x, kernel = ctx.input(), tuple(ctx.required("kernel_shape"))
+def window(ctx: NodeContext, x: Value) -> dict[str, object]:
+    """The attributes that all pooling ops of x share."""
+    kernel = tuple(ctx.required("kernel_shape"))
     if len(kernel) != x.rank - 2 or any(k < 1 for k in kernel):
         ctx.invalid(f"kernel_shape {kernel} for an input of shape {x.shape}")
     strides = per_window_axis(ctx, "strides", len(kernel))
@@ -33,25 +33,25 @@ def _window(ctx: NodeContext) -> dict[str, object]:
 def max_pool(ctx: NodeContext) -> Value:
     """The largest of each window; the second output, its indices, is not supported."""
     ctx.attr("storage_order")  # of the indices
-    return ctx.one("MaxPool", ctx.input(), **_window(ctx))
+    return ctx.one("MaxPool", ctx.input(), **window(ctx, ctx.input()))
 
 
 @handles("AveragePool")
 def average_pool(ctx: NodeContext) -> Value:
     """The mean of each window, with or without the padding."""
     counted = bool(ctx.attr("count_include_pad"))
-    return ctx.one("AveragePool", ctx.input(), count_include_pad=counted, **_window(ctx))
+    return ctx.one("AveragePool", ctx.input(), count_include_pad=counted, **window(ctx, ctx.input()))
 
 
 @handles("LpPool")
 def lp_pool(ctx: NodeContext) -> Value:
     """The p-norm of each window, from the mean of powers over the whole window."""
-    window, p = _window(ctx), _order(ctx)
-    if window["ceil_mode"]:
+    shared, p = window(ctx, ctx.input()), _order(ctx)
+    if shared["ceil_mode"]:
         ctx.fail("ceil_mode is not supported")
     taps = math.prod(ctx.attr("kernel_shape"))
     powers = _powers(ctx, ctx.input(), p)
-    mean = ctx.one("AveragePool", powers, count_include_pad=True, **window)
+    mean = ctx.one("AveragePool", powers, count_include_pad=True, **shared)
     return _root(ctx, ctx.one("Mul", mean, ctx.like(taps, mean)), p)
 
 

@@ -1,57 +1,167 @@
-"""Quantising and dequantising, as arithmetic."""
+"""Quantising, dequantising, and products of integers: ONNX's own operators on 8 and 16 bits.
+
+What is an operator between dequantising and quantising is written so; passes find the integer form.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime.ops.quantization import limits
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.convolution import convolved, geometry
+from pyruntime_converter.frontends.onnx.handlers.matmul import product
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
+from pyruntime_converter.integers import ACTIVATIONS, WEIGHTS, convolution
+from pyruntime_converter.integers import product as integer_product
+
+MICROSOFT = "com.microsoft"
 
 
-def _aligned(ctx: NodeContext, parameter: Value, x: Value) -> Value:
-    """A scale or zero point per tensor as it is, per axis in a shape that broadcasts against x."""
-    if ctx.attr("block_size"):
-        ctx.fail("scales per block are not supported", "Quantise per tensor or per channel.")
-    axis = ctx.attr("axis")
+def aligned(ctx: NodeContext, parameter: Value, x: Value, axis: int) -> Value:
+    """A scale or zero point per tensor as a scalar, per axis in a shape that broadcasts against x."""
     if parameter.elements == 1:
         return ctx.reshape(parameter, ())
     if parameter.rank != 1:
+        if parameter.rank == x.rank:
+            return parameter
         ctx.invalid(f"scale or zero point of shape {parameter.shape}")
-    axis = ctx.axis(1 if axis is None else axis, x.rank)
+    axis = ctx.axis(axis, x.rank)
     return ctx.reshape(parameter, (*parameter.shape, *[1] * (x.rank - axis - 1)))
 
 
+def _axis(ctx: NodeContext) -> int:
+    if ctx.attr("block_size"):
+        ctx.fail("scales per block are not supported", "Quantise per tensor or per channel.")
+    axis = ctx.attr("axis")
+    return 1 if axis is None else axis
+
+
+def dequantized(ctx: NodeContext, first: int, axis: int = 0) -> Value:
+    """Inputs `first` to `first` + 2 (integers, scale, perhaps a zero point) as floats."""
+    x, scale, zero = ctx.input(first), ctx.input(first + 1), ctx.optional(first + 2)
+    operands = [aligned(ctx, p, x, axis) for p in (scale, zero) if p is not None]
+    return ctx.one("Dequantize", x, *operands)
+
+
+def quantized(ctx: NodeContext, x: Value, scale: Value, zero: Value | None, axis: int = 0) -> Value:
+    """x as integers of the zero point's type, by default uint8."""
+    zero = ctx.builder.constant(0, DType.U8) if zero is None else zero
+    if not zero.dtype.is_integer or zero.dtype.bits > 16:
+        ctx.fail(f"quantising to {zero.dtype!r} is not supported")
+    return ctx.one("Quantize", x, aligned(ctx, scale, x, axis), aligned(ctx, zero, x, axis))
+
+
 @handles("DequantizeLinear")
+@handles("DequantizeLinear", domain=MICROSOFT)
 def dequantize(ctx: NodeContext) -> Value:
     """(x - zero point) * scale."""
-    x, scale, zero = ctx.input(0), ctx.input(1), ctx.optional(2)
-    ctx.attr("axis")
-    to = dtype_of(ctx.attr("output_dtype"), ctx.name) if ctx.attr("output_dtype") else scale.dtype
-    factor = _aligned(ctx, scale, x)
-    if zero is not None:
-        wide = DType.I32 if x.dtype.bits <= 16 else x.dtype
-        x = ctx.one("Sub", ctx.cast(x, wide), ctx.cast(_aligned(ctx, zero, x), wide))
-    return ctx.cast(ctx.one("Mul", ctx.cast(x, scale.dtype), factor), to)
+    x, scale = ctx.input(0), ctx.input(1)
+    if not x.dtype.is_integer:
+        ctx.fail(f"dequantising {x.dtype!r} is not supported")
+    result = dequantized(ctx, 0, _axis(ctx))
+    to = ctx.attr("output_dtype")
+    return ctx.cast(result, dtype_of(to, ctx.name) if to else scale.dtype)
 
 
 @handles("QuantizeLinear")
+@handles("QuantizeLinear", domain=MICROSOFT)
 def quantize(ctx: NodeContext) -> Value:
     """x / scale rounded to even, plus the zero point, saturated to the type's range."""
     x, scale, zero = ctx.input(0), ctx.input(1), ctx.optional(2)
     ctx.attr("saturate")  # concerns 8-bit floats only
-    ctx.attr("axis")
     if ctx.attr("precision"):
         ctx.fail(f"precision {ctx.attr('precision')} is not supported")
     stated = ctx.attr("output_dtype")
-    dtype = zero.dtype if zero is not None else dtype_of(stated, ctx.name) if stated else DType.U8
-    if not dtype.is_integer or dtype.bits > 16:
-        ctx.fail(f"quantising to {dtype!r} is not supported")
-    factor = _aligned(ctx, scale, x)
-    levels = ctx.one("Round", ctx.one("Div", ctx.cast(x, scale.dtype), factor))
-    if zero is not None:
-        levels = ctx.one("Add", levels, ctx.cast(_aligned(ctx, zero, x), scale.dtype))
-    limits = np.iinfo(dtype.value)
-    low, high = ctx.like(int(limits.min), levels), ctx.like(int(limits.max), levels)
-    return ctx.cast(ctx.one("Min", ctx.one("Max", levels, low), high), dtype)
+    if zero is None and stated:
+        dtype = dtype_of(stated, ctx.name)
+        if not dtype.is_integer or dtype.bits > 16:
+            ctx.fail(f"quantising to {dtype!r} is not supported")
+        zero = ctx.builder.constant(0, dtype)
+    return quantized(ctx, ctx.cast(x, scale.dtype), scale, zero, _axis(ctx))
+
+
+def dynamic(ctx: NodeContext, x: Value) -> tuple[Value, Value, Value]:
+    """x as uint8 over all its range and zero, with its scale and zero point."""
+    zero, axes = ctx.like(0, x), tuple(range(x.rank))
+    least, most = (
+        ctx.one("Reshape", x, shape=()) if not axes else ctx.one(op, x, axes=axes, keepdims=False)
+        for op in ("ReduceMin", "ReduceMax")
+    )
+    least = ctx.one("Min", least, zero)
+    reach = ctx.one("Sub", ctx.one("Max", most, zero), least)
+    steps = ctx.one("Div", reach, ctx.like(limits(DType.U8)[1], x))
+    scale = ctx.one("Where", ctx.one("Equal", reach, zero), ctx.like(1, x), steps)
+    place = ctx.one("Quantize", ctx.one("Neg", least), scale, ctx.builder.constant(0, DType.U8))
+    return ctx.one("Quantize", x, scale, place), scale, place
+
+
+@handles("DynamicQuantizeLinear")
+def dynamic_quantize(ctx: NodeContext) -> list[Value]:
+    """To uint8, by a scale and a zero point that cover the input and zero."""
+    return list(dynamic(ctx, ctx.input()))
+
+
+def short(ctx: NodeContext, *values: Value) -> None:
+    """Raises UnsupportedError where a product's operands are not of 8 bits (the left one: 16)."""
+    for value, allowed in zip(values, (ACTIVATIONS, WEIGHTS), strict=True):
+        if value.dtype not in allowed:
+            ctx.fail(f"products of {value.dtype!r} are not supported", "Quantise to int8 or uint8.")
+
+
+def integer_matmul(ctx: NodeContext, a: Value, b: Value, zero_a: Value | None, zero_b: Value | None) -> Value:
+    """(a - zero_a) @ (b - zero_b) in int32; zero points per row of a and per column of b."""
+    short(ctx, a, b)
+    if zero_a is not None and zero_a.rank == 1 and zero_a.elements != 1:
+        zero_a = ctx.reshape(zero_a, (*zero_a.shape, 1))
+    left = ctx.reshape(a, (1, *a.shape)) if a.rank == 1 else a
+    right = ctx.reshape(b, (*b.shape, 1)) if b.rank == 1 else b
+    result = integer_product(ctx.builder, left, right, zero_a, zero_b)
+    shape = [d for i, d in enumerate(result.shape, -result.rank) if not dropped(i, a, b)]
+    return ctx.reshape(result, shape)
+
+
+def dropped(axis: int, a: Value, b: Value) -> bool:
+    """Whether a product has no such axis (-2 or -1) because an operand is a vector."""
+    return (axis == -2 and a.rank == 1) or (axis == -1 and b.rank == 1)
+
+
+@handles("MatMulInteger")
+def matmul_integer(ctx: NodeContext) -> Value:
+    """A product of 8-bit integers, less their zero points, in 32 bits."""
+    return integer_matmul(ctx, ctx.input(0), ctx.input(1), ctx.optional(2), ctx.optional(3))
+
+
+@handles("ConvInteger")
+def conv_integer(ctx: NodeContext) -> Value:
+    """A convolution of 8-bit integers, less their zero points, in 32 bits."""
+    x, w, zero_x, zero_w = ctx.input(0), ctx.input(1), ctx.optional(2), ctx.optional(3)
+    short(ctx, x, w)
+    if zero_w is not None:
+        zero_w = aligned(ctx, zero_w, w, 0)
+    zero_x = zero_x if zero_x is None else ctx.reshape(zero_x, ())
+    return convolution(ctx.builder, x, w, zero_x, zero_w, geometry(ctx, x, w))
+
+
+@handles("QLinearMatMul")
+def qlinear_matmul(ctx: NodeContext) -> Value:
+    """A product between dequantising, per row of a and per column of b, and quantising."""
+    a, b = ctx.input(0), ctx.input(3)
+    left = dequantized(ctx, 0, max(a.rank - 2, 0))
+    right = dequantized(ctx, 3, b.rank - 1)
+    result = product(ctx, left, right)
+    return quantized(ctx, result, ctx.input(6), ctx.input(7), max(result.rank - 2, 0))
+
+
+@handles("QLinearConv")
+def qlinear_conv(ctx: NodeContext) -> Value:
+    """A convolution between dequantising, the weights per output channel, and quantising."""
+    x, w, bias = dequantized(ctx, 0), dequantized(ctx, 3), ctx.optional(8)
+    if ctx.attr("channels_last"):
+        ctx.fail("channels_last is not supported")
+    if bias is not None:
+        unit = ctx.one("Mul", ctx.reshape(ctx.input(1), ()), ctx.input(4))
+        unit = unit if unit.elements != 1 else ctx.reshape(unit, ())
+        bias = ctx.one("Dequantize", bias, unit)
+    result = convolved(ctx, x, w, bias)
+    return quantized(ctx, result, ctx.input(6), ctx.input(7))

@@ -1,0 +1,157 @@
+"""Quantised operators of ONNX Runtime's own domain, which its quantiser and its optimiser put into models.
+
+Each is the float operator between dequantising and quantising; passes find what stays integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.pooling import window
+from pyruntime_converter.frontends.onnx.handlers.quantization import (
+    MICROSOFT,
+    aligned,
+    dequantized,
+    dynamic,
+    integer_matmul,
+    quantized,
+)
+
+
+def _unary(ctx: NodeContext, apply: Callable[[Value], Value]) -> Value:
+    """apply between dequantising inputs 0 to 2 and quantising by inputs 3 and 4."""
+    return quantized(ctx, apply(dequantized(ctx, 0)), ctx.input(3), ctx.optional(4))
+
+
+@handles("QLinearAdd", "QLinearMul", domain=MICROSOFT)
+def binary(ctx: NodeContext) -> Value:
+    """Of two operands that broadcast."""
+    op = ctx.op.removeprefix("QLinear")
+    result = ctx.one(op, dequantized(ctx, 0), dequantized(ctx, 3))
+    return quantized(ctx, result, ctx.input(6), ctx.optional(7))
+
+
+@handles("QLinearSigmoid", domain=MICROSOFT)
+def sigmoid(ctx: NodeContext) -> Value:
+    """Of one operand."""
+    return _unary(ctx, lambda x: ctx.one("Sigmoid", x))
+
+
+@handles("QLinearLeakyRelu", domain=MICROSOFT)
+def leaky_relu(ctx: NodeContext) -> Value:
+    """Of one operand."""
+    alpha = ctx.attr("alpha")
+    return _unary(ctx, lambda x: ctx.one("LeakyRelu", x, alpha=0.01 if alpha is None else float(alpha)))
+
+
+@handles("QLinearSoftmax", domain=MICROSOFT)
+def softmax(ctx: NodeContext) -> Value:
+    """Along one axis, or as before opset 13 along all from it on."""
+    x = dequantized(ctx, 0)
+    axis = ctx.axis(-1 if ctx.attr("axis") is None else ctx.attr("axis"), x.rank)
+    if ctx.required("opset") < 13 and axis != x.rank - 1:
+        ctx.fail("more than one axis is not supported", "Export with opset 13 or later.")
+    return quantized(ctx, ctx.one("Softmax", x, axis=axis), ctx.input(3), ctx.optional(4))
+
+
+def _channels_second(ctx: NodeContext, x: Value) -> Value:
+    """x with channels in axis 1, where the node says that they are last."""
+    return ctx.one("Transpose", x, perm=(0, x.rank - 1, *range(1, x.rank - 1)))
+
+
+def _channels_last(ctx: NodeContext, x: Value) -> Value:
+    return ctx.one("Transpose", x, perm=(0, *range(2, x.rank), 1))
+
+
+def _pooled(ctx: NodeContext, apply: Callable[[Value], Value]) -> Value:
+    last = bool(ctx.attr("channels_last"))
+
+    def pool(x: Value) -> Value:
+        if x.rank < 3:
+            ctx.invalid(f"an input of rank {x.rank}")
+        return _channels_last(ctx, apply(_channels_second(ctx, x))) if last else apply(x)
+
+    return _unary(ctx, pool)
+
+
+@handles("QLinearGlobalAveragePool", domain=MICROSOFT)
+def global_average_pool(ctx: NodeContext) -> Value:
+    """The mean of each channel."""
+    return _pooled(ctx, lambda x: ctx.one("ReduceMean", x, axes=tuple(range(2, x.rank)), keepdims=True))
+
+
+@handles("QLinearAveragePool", domain=MICROSOFT)
+def average_pool(ctx: NodeContext) -> Value:
+    """The mean of each window."""
+    counted = bool(ctx.attr("count_include_pad"))
+    return _pooled(ctx, lambda x: ctx.one("AveragePool", x, count_include_pad=counted, **window(ctx, x)))
+
+
+@handles("QLinearConcat", domain=MICROSOFT)
+def concat(ctx: NodeContext) -> Value:
+    """Of operands that each have a scale and a zero point."""
+    scale, zero, count = ctx.input(0), ctx.input(1), (ctx.stated_inputs - 2) // 3
+    if count < 1 or ctx.stated_inputs != 2 + 3 * count:
+        ctx.invalid(f"{ctx.stated_inputs} inputs")
+    parts = [dequantized(ctx, 2 + 3 * i) for i in range(count)]
+    axis = ctx.axis(ctx.required("axis"), parts[0].rank)
+    return quantized(ctx, ctx.one("Concat", *parts, axis=axis), scale, zero)
+
+
+@handles("QLinearWhere", domain=MICROSOFT)
+def where(ctx: NodeContext) -> Value:
+    """A choice between two operands."""
+    result = ctx.one("Where", ctx.input(0), dequantized(ctx, 1), dequantized(ctx, 4))
+    return quantized(ctx, result, ctx.input(7), ctx.optional(8))
+
+
+@handles("QGemm", domain=MICROSOFT)
+def gemm(ctx: NodeContext) -> Value:
+    """alpha * A @ B + C, C in steps of alpha and both scales; in floats where the result has no scale."""
+    a, b, c = dequantized(ctx, 0), dequantized(ctx, 3, 0 if ctx.attr("transB") else 1), ctx.optional(6)
+    alpha = ctx.attr("alpha")
+    if a.rank != 2 or b.rank != 2:
+        ctx.invalid(f"operands of rank {a.rank} and {b.rank}, not 2")
+    if ctx.attr("transA"):
+        a = ctx.one("Transpose", a, perm=(1, 0))
+    if ctx.attr("transB"):
+        b = ctx.one("Transpose", b, perm=(1, 0))
+    result = ctx.one("MatMul", a, b)
+    unit = ctx.one("Mul", ctx.reshape(ctx.input(1), ()), aligned(ctx, ctx.input(4), result, 1))
+    if alpha is not None and alpha != 1:
+        factor = ctx.like(alpha, result)
+        result, unit = ctx.one("Mul", result, factor), ctx.one("Mul", unit, factor)
+    if c is not None:
+        result = ctx.one("Add", result, ctx.one("Dequantize", c, unit))
+    scale = ctx.optional(7)
+    zero = ctx.optional(8)
+    return result if scale is None else quantized(ctx, result, scale, zero)
+
+
+def _float_product(ctx: NodeContext, sums: Value, scales: list[Value], bias: Value | None) -> Value:
+    """Sums of integer products times scales, plus a bias."""
+    for scale in scales:
+        sums = ctx.one("Dequantize" if sums.dtype is DType.I32 else "Mul", sums, scale)
+    return sums if bias is None else ctx.one("Add", sums, bias)
+
+
+@handles("MatMulIntegerToFloat", domain=MICROSOFT)
+def matmul_integer_to_float(ctx: NodeContext) -> Value:
+    """A product of 8-bit integers, less their zero points, times both scales, plus a bias."""
+    a, b = ctx.input(0), ctx.input(1)
+    scales = [aligned(ctx, ctx.input(i), x, axis) for i, x, axis in ((2, a, -2), (3, b, -1))]
+    sums = integer_matmul(ctx, a, b, ctx.optional(4), ctx.optional(5))
+    return _float_product(ctx, sums, scales, ctx.optional(6))
+
+
+@handles("DynamicQuantizeMatMul", domain=MICROSOFT)
+def dynamic_quantize_matmul(ctx: NodeContext) -> Value:
+    """A float operand, quantised over its range, times 8-bit weights."""
+    x, b = ctx.input(0), ctx.input(1)
+    scale = aligned(ctx, ctx.input(2), b, -1)
+    a, own, zero = dynamic(ctx, x)
+    sums = integer_matmul(ctx, a, b, zero, ctx.optional(3))
+    return _float_product(ctx, sums, [own, scale], ctx.optional(4))

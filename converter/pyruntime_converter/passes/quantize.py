@@ -1,0 +1,153 @@
+"""convert(quantize="int8"): weights of float models as integers, activations quantised while the model runs.
+
+Weights of products get 7 bits, -63 to 63, with a scale for each output channel, so that kernels may add pairs
+of products in 16 bits. Tables of rows get 8 bits, with a scale for each row. `passes/levels.py` is about what
+weights are multiplied with.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Graph, Node, Value
+from pyruntime.ops.builder import Builder
+from pyruntime_converter.integers import convolution, product
+from pyruntime_converter.passes.integer_products import with_bias
+from pyruntime_converter.passes.levels import MOST, Activation, levels_of, of_images, of_rows
+from pyruntime_converter.passes.rewriter import constant_of, rewrite
+
+WEIGHT_LEVELS = 63
+MIN_TERMS = 16  # of a sum: quantising what is multiplied costs as much as a few products
+MIN_OUTPUTS = 16
+MIN_ELEMENTS = 1024
+MIN_TABLE = 4096
+MOST_TERMS = (2**31 - 1) // (2 * MOST * WEIGHT_LEVELS)
+TABLES = frozenset({"Gather", "Embedding", "Slice"})
+
+
+@dataclass
+class Quantized:
+    """What a conversion made of the nodes with weights: those in integers, and the others with the reason."""
+
+    done: dict[str, None] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def note(self, node: Node, reason: str = "") -> None:
+        """Note a node as quantised, or why it is not."""
+        name = f"{node.origin.op} {node.origin.name}"
+        if reason:
+            self.left[name] = reason
+        else:
+            self.done[name] = None
+
+
+def quantize_weights(graph: Graph, found: Quantized) -> None:
+    """Products with constant weights in integers; tables of rows as integers."""
+    tables = _tables(graph)
+    dequantized: dict[Value, Value] = {}
+
+    def rule(node: Node, builder: Builder) -> Value | None:
+        if node.op in TABLES and node.input(0) in tables:
+            table = node.input(0)
+            if table not in dequantized:
+                dequantized[table] = _table(builder, table)
+            found.note(node)
+            return builder.one(node.op, dequantized[table], *node.inputs[1:], **node.attrs)
+        if node.op in _STATES and any(constant_of(v) for v in node.inputs[1:]):
+            found.note(node, "recurrent weights stay float32")
+        if node.op not in ("MatMul", "Conv") or not constant_of(node.inputs[1]):
+            return None
+        reason = _refused(node)
+        found.note(node, reason)
+        if reason:
+            return None
+        return _matmul(node, builder) if node.op == "MatMul" else _conv(node, builder)
+
+    rewrite(graph, rule)
+
+
+_STATES = frozenset({"LSTM", "GRU", "RNN"})
+
+
+def _refused(node: Node) -> str:
+    """Why a product stays in floats; empty where it need not."""
+    weight = node.input(1).data
+    assert weight is not None
+    if node.output.dtype is not DType.F32:
+        return f"computes in {node.output.dtype!r}"
+    if node.op == "MatMul":
+        if weight.ndim != 2 or node.input(0).rank < 2:
+            return "an operand is a vector or a stack of matrices"
+        terms, outputs = weight.shape
+    else:
+        terms, outputs = math.prod(weight.shape[1:]), weight.shape[0] // node.attrs["group"]
+    if node.op == "Conv" and weight.shape[1] == 1 and node.attrs["group"] > 1:
+        return "a depthwise convolution is bound by memory"
+    if terms < MIN_TERMS or outputs < MIN_OUTPUTS or weight.size < MIN_ELEMENTS:
+        return f"too small: {terms} terms, {outputs} outputs"
+    if terms > MOST_TERMS:
+        return f"{terms} terms are too many for 32 bits"
+    return "" if np.isfinite(weight).all() else "a weight is not finite"
+
+
+def _matmul(node: Node, builder: Builder) -> Value:
+    weight = node.input(1)
+    assert weight.data is not None
+    a = of_rows(builder, node.input(0))
+    integers, steps = levels_of(weight.data, (0,), WEIGHT_LEVELS)
+    sums = product(builder, a.levels, builder.constant(integers, name=weight.name), a.zero, None)
+    return _scaled(builder, sums, a, integers.sum(0, np.int32), steps.reshape(-1))
+
+
+def _conv(node: Node, builder: Builder) -> Value:
+    weight = node.input(1)
+    assert weight.data is not None
+    geometry = {k: v for k, v in node.attrs.items() if k != "pad_value"}
+    padded = any(not isinstance(p, int) or p for p in geometry["pads"])
+    whole = all(d == 1 for d in (*weight.shape[2:], *geometry["strides"], geometry["group"]))
+    x = of_images(builder, node.input(0), pointwise=whole and not padded, padded=padded)
+    inner = tuple(range(1, weight.rank))
+    integers, steps = levels_of(weight.data, inner, WEIGHT_LEVELS)
+    sums = convolution(
+        builder, x.levels, builder.constant(integers, name=weight.name), x.zero, None, geometry
+    )
+    each = steps.reshape(steps.shape[:-1])
+    result = _scaled(builder, sums, x, integers.sum(inner, np.int32).reshape(each.shape), each)
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    return result if bias is None else with_bias(builder, result, bias)
+
+
+def _scaled(
+    builder: Builder, sums: Value, x: Activation, totals: NDArray[np.int32], steps: NDArray[np.float32]
+) -> Value:
+    """Sums of products in float32; `totals` and `steps` of the weights are for each channel."""
+    each = builder.constant(steps)
+    if x.middle is None:
+        return builder.one("Dequantize", sums, builder.one("Mul", x.step, each))
+    moved = builder.one("Mul", x.middle, builder.constant(totals, DType.F32))
+    total = builder.one("Add", builder.one("Dequantize", sums, x.step), moved)
+    return builder.one("Mul", total, each)
+
+
+def _tables(graph: Graph) -> set[Value]:
+    """Float matrices of constants that nodes take rows of and do nothing else with."""
+    readers = graph.uses()
+    found = set()
+    for value, nodes in readers.items():
+        if value.data is None or value.dtype is not DType.F32 or value.rank != 2:
+            continue
+        rows = all(n.op in TABLES and n.inputs[0] is value and n.attrs.get("axis", 0) == 0 for n in nodes)
+        if rows and value.data.size >= MIN_TABLE and np.isfinite(value.data).all():
+            found.add(value)
+    return found - set(graph.outputs)
+
+
+def _table(builder: Builder, table: Value) -> Value:
+    assert table.data is not None
+    integers, scales = levels_of(table.data, (1,), MOST)
+    return builder.one("Dequantize", builder.constant(integers, name=table.name), builder.constant(scales))

@@ -1,0 +1,189 @@
+"""Quantised operators, ONNX's and ONNX Runtime's own, give what ONNX Runtime gives, after passes too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import helper
+from pyruntime_converter.passes import optimise
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ops.run_graph import run_graph
+from tests.frontends.onnx_models import imported, model, random, runtime
+
+Array = NDArray[Any]
+DTYPES = {"u8": np.uint8, "i8": np.int8}
+Inputs = dict[str, Array | None]
+
+
+def integers(
+    dtype: Any, *shape: int, seed: int = 0, low: int | None = None, high: int | None = None
+) -> Array:
+    info = np.iinfo(dtype)
+    least, most = info.min if low is None else low, info.max if high is None else high
+    return np.random.default_rng(seed).integers(least, most, shape, dtype, endpoint=True)
+
+
+def scale(value: float) -> Array:
+    return np.asarray(value, np.float32)
+
+
+def check(
+    op: str, fed: Inputs, constant: Inputs, *, domain: str = "com.microsoft", off: int = 0, **attrs: Any
+) -> None:
+    """One node, with the constants and scales as weights. `off` elements in a hundred may be a step away."""
+    inputs = {**fed, **constant}
+    names = [name if value is not None else "" for name, value in inputs.items()]
+    feeds = {k: v for k, v in fed.items() if v is not None and "_" not in k}
+    weights = {k: v for k, v in inputs.items() if v is not None and k not in feeds}
+    node = helper.make_node(op, names, ["out"], name="node", domain=domain, **attrs)
+    proto = model(
+        [node], feeds, ["out"], opset=19, weights=weights, domains={"com.microsoft": 1}, ir_version=9
+    )
+    wanted = runtime(proto, feeds)["out"]
+    graph = imported(proto)
+    plain = run_graph(graph, feeds)["out"]
+    optimise(graph)
+    for found in (plain, run_graph(graph, feeds)["out"]):
+        assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+        error = np.abs(found.astype(np.float64) - wanted)
+        if wanted.dtype.kind == "f":
+            assert error.max() <= 2e-5 * np.abs(wanted).max()
+        else:
+            assert error.max() <= 1
+            assert (error > 0).mean() * 100 <= off
+
+
+def quantised(name: str, value: Array, step: float, zero: int) -> Inputs:
+    """Integers with their scale and zero point."""
+    return {name: value, f"{name}_scale": scale(step), f"{name}_zero": np.asarray(zero, value.dtype)}
+
+
+def result(dtype: Any, step: float, zero: int) -> Inputs:
+    return {"y_scale": scale(step), "y_zero": np.asarray(zero, dtype)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", ["QLinearAdd", "QLinearMul"])
+def test_binary(op: str, dtype: str) -> None:
+    """Two activations, and an activation with a weight that broadcasts."""
+    kind = DTYPES[dtype]
+    a, b = (quantised(n, integers(kind, 2, 5, 7, seed=i), 0.02 + 0.01 * i, 9 + i) for i, n in enumerate("ab"))
+    row = quantised("b", integers(kind, 7, seed=3), 0.03, 10)
+    check(op, {**a, **b}, result(kind, 0.05, 20), off=1)
+    check(op, a, {**row, **result(kind, 0.05, 20)}, off=1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("op", "attrs"),
+    [
+        ("QLinearSigmoid", {}),
+        ("QLinearLeakyRelu", {"alpha": 0.1}),
+        ("QLinearLeakyRelu", {}),
+        ("QLinearSoftmax", {"axis": -1, "opset": 13}),
+        ("QLinearGlobalAveragePool", {"channels_last": 0}),
+        ("QLinearGlobalAveragePool", {"channels_last": 1}),
+        ("QLinearAveragePool", {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [0, 1, 0, 1]}),
+    ],
+)
+def test_unary(op: str, attrs: dict[str, Any], dtype: str) -> None:
+    kind = DTYPES[dtype]
+    x = quantised("x", integers(kind, 2, 4, 6, 8), 0.03, 5)
+    step = 1 / 256 if "Softmax" in op or "Sigmoid" in op else 0.0217
+    zero = int(np.iinfo(kind).min) if "Softmax" in op or "Sigmoid" in op else 7
+    check(op, x, result(kind, step, zero), off=2, **attrs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_concat(dtype: str) -> None:
+    kind = DTYPES[dtype]
+    first: Inputs = {**result(kind, 0.05, 20)}
+    parts = {
+        **quantised("a", integers(kind, 2, 3, 5), 0.05, 20),
+        **quantised("b", integers(kind, 2, 4, 5, seed=1), 0.03, 9),
+    }
+    check("QLinearConcat", {**first, **parts}, {}, off=1, axis=1)
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("attrs", [{}, {"transB": 1, "alpha": 0.5}, {"transA": 1}])
+def test_gemm(attrs: dict[str, Any], given: bool) -> None:
+    """With integers as the result, or floats; a scale for each column."""
+    a = integers(np.uint8, *((24, 4) if "transA" in attrs else (4, 24)))
+    b = integers(np.int8, *((10, 24) if "transB" in attrs else (24, 10)), low=-63, high=63)
+    weights: Inputs = {
+        "b": b,
+        "b_scale": np.linspace(0.01, 0.03, 10, dtype=np.float32),
+        "b_zero": np.zeros(10, np.int8),
+        "c": integers(np.int32, 10, low=-900, high=900),
+        **(result(np.uint8, 0.2, 120) if given else {}),
+    }
+    check("QGemm", quantised("a", a, 0.03, 117), weights, off=1, **attrs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("biased", [False, True])
+def test_float_products_of_integers(biased: bool, dtype: str) -> None:
+    b = integers(
+        DTYPES[dtype], 24, 10, seed=1, low=0 if dtype == "u8" else -63, high=127 if dtype == "u8" else 63
+    )
+    zeros = np.full(10, 3, DTYPES[dtype])
+    bias = random(10) if biased else None
+    a: Inputs = {"a": integers(np.uint8, 2, 4, 24)}
+    scales: Inputs = {"a_scale": scale(0.03), "b_scale": np.linspace(0.01, 0.03, 10, dtype=np.float32)}
+    rest: Inputs = {"b": b, **scales, "a_zero": np.asarray(117, np.uint8), "b_zero": zeros, "bias": bias}
+    check("MatMulIntegerToFloat", a, rest)
+    own: Inputs = {"b": b, "b_scale": scales["b_scale"], "b_zero": zeros, "bias": bias}
+    check("DynamicQuantizeMatMul", {"x": random(2, 4, 24)}, own)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_linear_products(dtype: str) -> None:
+    """Weights with a scale for each column, or one and a zero point."""
+    kind = DTYPES[dtype]
+    a = quantised("a", integers(kind, 2, 5, 24), 0.03, 17)
+    b = integers(np.int8, 24, 10, seed=1, low=-63, high=63)
+    steps: Inputs = {
+        "b_scale": np.linspace(0.01, 0.03, 10, dtype=np.float32),
+        "b_zero": np.zeros(10, np.int8),
+    }
+    check("QLinearMatMul", a, {"b": b, **steps, **result(kind, 0.2, 9)}, domain="", off=1)
+    other = quantised("b", integers(np.uint8, 24, 10, seed=1, low=0, high=120), 0.02, 60)
+    if dtype == "u8":
+        check("QLinearMatMul", a, {**other, **result(kind, 0.2, 9)}, domain="", off=1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_linear_convolution(dtype: str) -> None:
+    kind = DTYPES[dtype]
+    x = quantised("x", integers(kind, 1, 4, 9, 8), 0.03, 17)
+    weights: Inputs = {
+        "w": integers(np.int8, 6, 4, 3, 3, seed=1, low=-63, high=63),
+        "w_scale": np.linspace(0.01, 0.03, 6, dtype=np.float32),
+        "w_zero": np.zeros(6, np.int8),
+        **result(kind, 0.2, 9),
+        "bias": integers(np.int32, 6, low=-900, high=900),
+    }
+    check("QLinearConv", x, weights, domain="", off=1, pads=[1, 1, 1, 1], strides=[2, 1])
+
+
+def test_where() -> None:
+    a, b = (
+        quantised(n, integers(np.uint8, 2, 5, seed=i), 0.02 + 0.01 * i, 9 + i) for i, n in enumerate("ab")
+    )
+    condition: Inputs = {"condition": np.random.default_rng(0).random((2, 5)) < 0.5}
+    check("QLinearWhere", {**condition, **a, **b}, result(np.uint8, 0.05, 20), off=10)
+
+
+def test_what_is_not_supported_is_told() -> None:
+    x = quantised("x", integers(np.uint8, 2, 4), 0.03, 5)
+    inputs = {k: v for k, v in {**x, **result(np.uint8, 0.1, 0)}.items() if v is not None}
+    node = helper.make_node(
+        "QLinearSoftmax", list(inputs), ["out"], name="node", domain="com.microsoft", axis=0, opset=11
+    )
+    with pytest.raises(UnsupportedError, match="opset 13"):
+        imported(model([node], inputs, ["out"], domains={"com.microsoft": 1}))
