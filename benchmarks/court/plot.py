@@ -17,7 +17,8 @@ COLOURS = {
     "tfjs": "#e39b21",
     "jax-js": "#7d5ba6",
 }
-LEFT, WIDTH, HEIGHT, TOP = 150, 720, 30, 64
+LEFT, WIDTH, RIGHT, HEIGHT, TOP = 140, 640, 190, 34, 64
+APART = 4  # px between the marks of two engines, so that equal times are seen
 FONT = 'font-family="system-ui, sans-serif"'
 TICKS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 
@@ -40,7 +41,7 @@ def plot(rows: Sequence[Row]) -> str:
 
     bottom = TOP + HEIGHT * max(1, len(groups))
     parts = [
-        *_frame(LEFT + WIDTH + 40, bottom + 44),
+        *_frame(LEFT + WIDTH + RIGHT, bottom + 44),
         *_legend(),
         *_axis(x, least, most, bottom),
     ]
@@ -51,7 +52,9 @@ def plot(rows: Sequence[Row]) -> str:
             f"{escape(benchmark)}</text>"
         )
         for row in group:
-            parts += _mark(row, x, y)
+            parts += _mark(row, x, y + APART * _place(row["engine"]))
+            if row["engine"] == OURS:
+                parts.append(_own(row, y))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -92,6 +95,21 @@ def _axis(x: Any, least: float, most: float, bottom: float) -> list[str]:
         "slower than pyruntime →</text>"
     )
     return parts
+
+
+def _place(engine: str) -> int:
+    """-2 to 2: where an engine's marks lie, ours in the middle."""
+    others = [name for name in COLOURS if name != OURS]
+    return 0 if engine not in others else (-2, -1, 1, 2)[others.index(engine)]
+
+
+def _own(row: Row, y: float) -> str:
+    """Our time, and how much of the limit that is."""
+    share = f", {row['share_of_fma']:.0%} of the limit" if "share_of_fma" in row else ""
+    return (
+        f'<text x="{LEFT + WIDTH + 14}" y="{y + 4:.0f}" {FONT} font-size="12" fill="#0b7a4b">'
+        f"{row['median_ms']:.3g} ms{share}</text>"
+    )
 
 
 def _mark(row: Row, x: Any, y: float) -> list[str]:

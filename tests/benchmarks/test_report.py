@@ -20,6 +20,10 @@ def row(benchmark: str, engine: str = "pyruntime", **more: Any) -> dict[str, Any
     return {**made, **more}
 
 
+def failed(made: dict[str, Any]) -> dict[str, Any]:
+    return {**made, "error": "out of memory"}
+
+
 def ratio(median: float, low: float, high: float) -> dict[str, float]:
     return {"ratio": median, "ratio_low": low, "ratio_high": high}
 
@@ -61,10 +65,31 @@ def test_the_mean_needs_every_model() -> None:
     assert line("geometric mean", *five(3)[:-2]).passed is None
 
 
-def test_a_failed_peer_counts_for_nothing() -> None:
+def test_a_failed_peer_leaves_the_mean_open_and_a_failed_row_of_ours_decides_it() -> None:
     rows = five(3)
-    rows[-1] = {**rows[-1], "error": "out of memory"}
-    assert line("geometric mean", *rows).passed is None
+    assert line("geometric mean", *rows[:-1], failed(rows[-1])).passed is None
+    ours = rows.index(row("lstm"))
+    for target in ("geometric mean", "none of them below", "the same against the best peer"):
+        verdict = line(target, *rows[:ours], failed(rows[ours]))
+        assert verdict.passed is False
+        assert "failed" in verdict.measured
+
+
+def test_failed_rows_of_ours_fall_short() -> None:
+    ours = failed(row("minilm-128", dtype="int8-dynamic"))
+    assert [v.passed for v in verdicts(results(ours)) if "own quantisation" in v.target] == [False, None]
+    assert line("its cosine", ours).passed is False
+    assert "minilm-128 own failed" in line("the best peer's over ours", ours).measured
+
+
+def test_int8_is_compared_by_kind() -> None:
+    theirs = ratio(1.5, 1.4, 1.6) | {f"ratio_own{end}": 1.2 for end in ("", "_low", "_high")}
+    rows = [row("minilm-128", dtype="int8"), row("minilm-128", "litert", dtype="int8", **theirs)]
+    verdict = line("the best peer's over ours", *rows)
+    assert verdict.passed is False
+    assert verdict.measured.startswith(
+        "minilm-128 own (litert) 1.20, mobilenetv2 own none, minilm-128 (litert) 1.40"
+    )
 
 
 def test_the_best_peer_is_the_fastest_of_each_model() -> None:
