@@ -61,6 +61,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def _benchmarks(options: argparse.Namespace) -> list[Benchmark]:
     """The benchmarks asked for, made where they are missing."""
     if options.model:
+        options.engines = options.engines or ["onnxruntime-web"]  # the one that reads all such files
         symbols = (text.split("=") for text in options.symbol)
         return [own(options.model, options.feeds, {name: int(size) for name, size in symbols})]
     only = ["--only", ",".join(options.only)] if options.only else []

@@ -1,17 +1,19 @@
-"""An ONNX file of the user's as a benchmark, beside those that the project has."""
+"""An ONNX file of the user's as a benchmark, for the engines that read such files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 
 from benchmarks.court.benchmark import BUILD, Benchmark
-from benchmarks.models.source import Feeds, Source
-from benchmarks.models.write import write
+from benchmarks.court.tensors import write
+from benchmarks.models.source import Feeds
+from benchmarks.models.trace import run, trace
 
 OWN = BUILD / "own"
 
@@ -46,5 +48,12 @@ def own(model: Path, feeds: Path | None, symbols: Mapping[str, int]) -> Benchmar
     proto.ir_version = max(4, proto.ir_version)
     given = dict(np.load(feeds)) if feeds else random_feeds(proto, symbols)
     folder = OWN / model.stem
-    write(model.stem, Source(proto, given, "dynamic"), folder, "its own")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(proto.SerializeToString())
+    write(folder / "feeds.safetensors", given)
+    write(folder / "outputs.safetensors", run(proto, given))
+    weight_bytes = sum(numpy_helper.to_array(i).nbytes for i in proto.graph.initializer)
+    about = {"name": model.stem, "operations": trace(proto, given).operations, "weight_bytes": weight_bytes}
+    about["formats"] = {"onnx-int8": {"missing": "a model of your own is raced as it is"}}
+    (folder / "benchmark.json").write_text(json.dumps(about))
     return Benchmark(folder)

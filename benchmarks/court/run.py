@@ -16,6 +16,7 @@ from benchmarks.court.rows import Row, race_rows
 from benchmarks.court.schedule import Race
 
 Tell = Callable[[str], None]
+SLOW_MS = 10_000.0  # an engine that takes longer from navigation to the first result is visited once
 
 
 class Run:
@@ -50,7 +51,7 @@ class Run:
         return race_rows(benchmark, planned, outcomes, rates, cold, agreements, self.name)
 
     def _cold(self, benchmark: Benchmark, planned: Race, tell: Tell) -> dict[Contestant, list[Cold]]:
-        """Visits in turns; an engine that fails is visited no more, and fails again where it is opened."""
+        """Visits in turns, of slow engines fewer; one that fails is visited no more."""
         visits: dict[Contestant, list[Cold]] = {
             c: [] for c in planned.contestants if c.host == "chromium" and benchmark.missing(c) is None
         }
@@ -58,7 +59,8 @@ class Run:
             for contestant in list(visits) if number % 2 == 0 else list(reversed(visits)):
                 tell(f"visit {number + 1} of {self.visits}, {contestant}")
                 try:
-                    visits[contestant].append(self.arena.cold(benchmark, contestant))
+                    if number == 0 or visits[contestant][0].milliseconds < SLOW_MS:
+                        visits[contestant].append(self.arena.cold(benchmark, contestant))
                 except ContestError:
                     del visits[contestant]
         return visits

@@ -1,10 +1,10 @@
 // jax-js: an ONNX model through @jax-js/onnx, compiled by `jit`, on its Wasm backend.
+import { pretend } from "../processors.js";
 
 export async function open({ model, device, threads, feeds }) {
   // it takes a thread for each processor where memory can be shared, and has no option for that
   if (threads === 1) globalThis.SharedArrayBuffer = undefined;
-  else if (navigator.hardwareConcurrency !== threads)
-    Object.defineProperty(navigator, "hardwareConcurrency", { value: threads });
+  else pretend(threads);
   const { defaultDevice, init, jit, numpy } = await import("@jax-js/jax");
   const { ONNXModel } = await import("@jax-js/onnx");
   await init(device);

@@ -2,12 +2,17 @@
 import { loadGraphModel } from "@tensorflow/tfjs-converter";
 import * as tf from "@tensorflow/tfjs-core";
 import { getThreadsCount, setThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import { pretend } from "../processors.js";
 
 export async function open({ model, files, device, threads, feeds, outputs: outputNames }) {
   setWasmPaths(files);
-  if (threads > 1) setThreadsCount(threads);
-  // the build without threads is the faster one on one thread
-  else tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+  if (threads > 1) {
+    pretend(2 * threads); // it takes half of the processors at most
+    setThreadsCount(threads);
+  } else {
+    // the build without threads is the faster one on one thread
+    tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+  }
   if (!(await tf.setBackend(device))) throw new Error(`no backend ${device}`);
   await tf.ready();
   const graph = await loadGraphModel(model);
