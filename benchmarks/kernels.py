@@ -213,21 +213,23 @@ def _entry(kernel_call: MatMul | Conv | Recurrence, placement: Placement) -> dic
     return entry
 
 
-def _node(arguments: str) -> list[dict[str, Any]]:
+def _node(arguments: str, script: str = "") -> list[dict[str, Any]]:
     node = shutil.which("node")
     assert node is not None, "node is not on PATH"
-    script = f"({SCRIPT.read_text()})({arguments}).then((r) => console.log(JSON.stringify(r)));"
+    script = f"({script or SCRIPT.read_text()})({arguments}).then((r) => console.log(JSON.stringify(r)));"
     done = subprocess.run([node, "-"], input=script, capture_output=True, text=True, check=True)
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
 
 
-def _chromium(arguments: str) -> list[dict[str, Any]]:
+def _chromium(arguments: str, script: str = "") -> list[dict[str, Any]]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS])
-        rows: list[dict[str, Any]] = browser.new_page().evaluate(f"({SCRIPT.read_text()})({arguments})")
+        rows: list[dict[str, Any]] = browser.new_page().evaluate(
+            f"({script or SCRIPT.read_text()})({arguments})"
+        )
         browser.close()
     return rows
 

@@ -40,7 +40,8 @@ class Tensor:
     data: NDArray[Any] | Callable[[], NDArray[Any]] | None = None
     layout: str = "plain"  # how weight data was rearranged for the kernels: "plain", "panels8", ...
     original_shape: tuple[int, ...] = ()
-    interval: tuple[int, int] | None = None  # what integers that kernels wrote lie in, where that is known
+    interval: tuple[int, int] | None = None  # what integers of a weight or from kernels lie in, where known
+    octets: tuple[int, int] | None = None  # of a weight in quads, where known: see `ops.octets`
 
     @property
     def array(self) -> NDArray[Any] | None:
@@ -179,7 +180,8 @@ class MatMul(KernelCall):
     Iteration space: the batch axes, m, n; `inputs` and `output` are over it. `a` has strides
     (batch axes..., m, k), `b` (batch axes..., k, n). A weight b with `panels` is stored as
     [n / panels rounded up][k][panels], zero-filled at the end; then its batch strides are zero and
-    its k and n strides are not used.
+    its k and n strides are not used. Of an `exact` product panels have four k together, [n / panels
+    rounded up][k / 4 rounded up][panels][4], then the sum of each column, as int32 (`quads8`).
     """
 
     template: ClassVar[str] = "matmul"
@@ -269,9 +271,10 @@ class Conv(KernelCall):
 
     `x` has strides (n, h, w, c); reads outside [0, h) x [0, w) give its `fill`, which is 0 for floats. Acc
     is of `product_dtype`. For `groups` > 1 input channel block g feeds output channel block g. `weight`
-    holds, per group, [oc_g / panels rounded up][kh * kw * c_g][panels] (`panels8`), or with panels = 0
-    (depthwise: groups == c, one output channel per input channel) [kh * kw][c]. `inputs` and `output` are
-    over the iteration space.
+    holds, per group, [oc_g / panels rounded up][kh * kw * c_g][panels] (`conv8`), or if `exact` [oc_g /
+    panels rounded up][kh * kw][c_g / 4 rounded up][panels][4] and the sums of the columns (`convquads8`),
+    or with panels = 0 (depthwise: groups == c, one output channel per input channel) [kh * kw][c]. `inputs`
+    and `output` are over the iteration space.
     """
 
     template: ClassVar[str] = "conv"

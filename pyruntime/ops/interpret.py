@@ -35,7 +35,7 @@ from pyruntime.ir.kernel import (
 from pyruntime.ir.program import Jump, Program, Read, Set
 from pyruntime.ir.scalar import Load, Scalar, walk
 from pyruntime.ops.evaluate import convert, evaluate
-from pyruntime.ops.layouts import panel_elements, unpack_panels
+from pyruntime.ops.layouts import panel_elements, quad_elements, unpack_panels, unpack_tap_quads
 
 Array = NDArray[Any]
 Memory = MutableMapping[Tensor, Array]
@@ -222,7 +222,11 @@ def _matmul(run: _Run, call: MatMul) -> None:
     a = run.load(call.a, (*batch, m, k))
     if call.panels:
         flat = run.memory[call.b.tensor][run.dim(call.b.offset) :]
-        b = unpack_panels(flat, k, n, call.panels)
+        b = (
+            unpack_tap_quads(flat, 1, k, n, call.panels)[0]
+            if call.exact
+            else unpack_panels(flat, k, n, call.panels)
+        )
     else:
         b = run.load(call.b, (*batch, k, n))
     with np.errstate(all="ignore"):
@@ -294,9 +298,18 @@ def _conv(run: _Run, call: Conv) -> None:
                 acc += tap(i, j) * weight[i, j]
         else:
             c, oc = call.in_channels // call.groups, call.out_channels // call.groups
-            elements = panel_elements(kh * kw * c, oc, call.panels)
+            taps = kh * kw
+            elements = (
+                quad_elements(taps, c, oc, call.panels)
+                if call.exact
+                else panel_elements(taps * c, oc, call.panels)
+            )
             for g in range(call.groups):
-                block = unpack_panels(flat[g * elements :], kh * kw * c, oc, call.panels)
+                block = (
+                    unpack_tap_quads(flat[g * elements :], taps, c, oc, call.panels)
+                    if call.exact
+                    else unpack_panels(flat[g * elements :], taps * c, oc, call.panels)
+                )
                 matrices = _wide(block).reshape(kh, kw, c, oc)
                 for i, j in np.ndindex(kh, kw):
                     acc[..., g * oc : (g + 1) * oc] += tap(i, j)[..., g * c : (g + 1) * c] @ matrices[i, j]

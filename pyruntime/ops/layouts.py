@@ -33,6 +33,36 @@ def panel_elements(k: int, n: int, panels: int) -> int:
     return -(-n // panels) * panels * k
 
 
+def pack_quads(weight: Array, panels: int) -> Array:
+    """A matrix [K, N] of 8-bit integers as `pack_tap_quads` with one tap."""
+    return pack_tap_quads(weight[None], panels)
+
+
+def pack_tap_quads(weight: Array, panels: int) -> Array:
+    """Matrices [T, K, N] of 8-bit integers as [N / panels rounded up][T][K / 4 rounded up][panels][4].
+
+    Zero-filled; then, for each column, its sum over all T and K as little-endian int32.
+    """
+    taps, k, n = weight.shape
+    whole = np.zeros((taps, -(-k // 4) * 4, -(-n // panels) * panels), weight.dtype)
+    whole[:, :k, :n] = weight
+    quads = whole.reshape(taps, whole.shape[1] // 4, 4, whole.shape[2] // panels, panels)
+    sums = whole.astype(np.int32).sum(axis=(0, 1), dtype="<i4")
+    return np.concatenate([quads.transpose(3, 0, 1, 4, 2).ravel(), sums.view(weight.dtype)])
+
+
+def unpack_tap_quads(flat: Array, taps: int, k: int, n: int, panels: int) -> Array:
+    """The matrices [T, K, N] that `pack_tap_quads` was given; flat may be longer."""
+    count, quads = -(-n // panels), -(-k // 4)
+    blocks = flat[: count * panels * taps * quads * 4].reshape(count, taps, quads, panels, 4)
+    return blocks.transpose(1, 2, 4, 0, 3).reshape(taps, quads * 4, count * panels)[:, :k, :n]
+
+
+def quad_elements(taps: int, k: int, n: int, panels: int) -> int:
+    """Elements that matrices [T, K, N] take in quads, with the sums of their columns."""
+    return -(-n // panels) * panels * (taps * -(-k // 4) * 4 + 4)
+
+
 def pack_gates(weight: Array, panels: int) -> Array:
     """Recurrent weights [D, gates, units, K] as, per direction, panels of the matrix [K * gates, units]."""
     d, gates, units, k = weight.shape
@@ -45,6 +75,13 @@ def pack_conv(weight: Array, groups: int, panels: int) -> Array:
     oc, c, kh, kw = weight.shape
     per_group = weight.reshape(groups, oc // groups, c, kh, kw).transpose(0, 3, 4, 2, 1)
     return np.concatenate([pack_panels(g.reshape(kh * kw * c, oc // groups), panels) for g in per_group])
+
+
+def pack_conv_quads(weight: Array, groups: int, panels: int) -> Array:
+    """A filter [OC, C/groups, KH, KW] as, per group, quads of [C/groups, OC/groups] for each tap."""
+    oc, c, kh, kw = weight.shape
+    per_group = weight.reshape(groups, oc // groups, c, kh, kw).transpose(0, 3, 4, 2, 1)
+    return np.concatenate([pack_tap_quads(g.reshape(kh * kw, c, oc // groups), panels) for g in per_group])
 
 
 def pack_depthwise(weight: Array) -> Array:

@@ -158,6 +158,56 @@ def panels(
     )
 
 
+def quad_panels(
+    module: Module,
+    view: View,
+    parameters: tuple[str, ...],
+    group: tuple[str, Dim] | None,
+    tap: tuple[str, str, Dim] | None,
+    k: Dim,
+) -> Source:
+    """A weight of 8-bit integers in quads (see `ops.layouts`), in panels of 8 columns, as operand b.
+
+    Args:
+        module: of the call.
+        view: the weight.
+        parameters: of the function.
+        group: the group's number, and how many panels each has, after which come the sums of its columns.
+        tap: for a convolution the words for channels and taps, and the number of channels; k counts both.
+        k: of a product.
+    """
+    panel, skipped = "(column >> 3u)", ""
+    if group is not None:
+        number, count = group
+        words = module.word("group_panels", count)
+        panel, skipped = f"({number} * {words} + (column >> 3u))", f" + {number} * {words} * 32"
+    lines: tuple[str, ...] = ()
+    if tap is None:
+        row, inner = f"{panel} * {module.word('k_quads', ceildiv(k, 4))}", "k"
+    else:
+        channels, taps, depth = tap
+        lines = (f"let tap = k / {channels};", f"let channel = k - tap * {channels};")
+        row, inner = (
+            f"({panel} * {taps} + tap) * {module.word('channel_quads', ceildiv(depth, 4))}",
+            "channel",
+        )
+    position = f"({row} + ({inner} >> 2u)) * 32 + (column & 7) * 4 + ({inner} & 3){skipped}"
+    if view.offset != 0:
+        position = f"{module.word('b_offset', view.offset)} + {position}"
+    held = accumulator(view.tensor.dtype)
+    return Source(
+        "b",
+        parameters,
+        "column",
+        lines,
+        Address((), (), position),
+        module.literal(0, held),
+        module.buffer(view.tensor),
+        False,
+        value_type(held),
+    )
+
+
 def sum_range(module: Module, call: MatMul | Conv, a: View, b: View, k: Dim) -> Interval | None:
     """Bounds of a sum of k integer products; None for floats and for sums that wrap.
 

@@ -11,7 +11,8 @@ from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, MatMul, Tensor, View, Window
 from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call, cast
-from pyruntime.ops.layouts import pack_conv, pack_depthwise, pack_panels
+from pyruntime.ops.layouts import pack_conv_quads, pack_depthwise, pack_quads
+from pyruntime.ops.octets import limit_octets, octet_range
 from tests.kernels.case import Array, Case, Maker
 from tests.kernels.cases_conv import Shape, same
 
@@ -88,6 +89,14 @@ def plain(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...],
 EPILOGUES = (plain, dequantised, requantised, requantised_unsigned)
 
 
+def _weight(maker: Maker, matrices: Array, data: Array, layout: str, run: int = 1) -> Tensor:
+    """A weight of which is known what lowering finds out."""
+    tensor = maker.weight(data, layout)
+    tensor.interval = min(int(matrices.min(initial=0)), 0), max(int(matrices.max(initial=0)), 0)
+    tensor.octets = octet_range(matrices, run)
+    return tensor
+
+
 def _along(maker: Maker, sizes: Sequence[Dim], axis: int, dtype: DType = F32) -> View:
     strides = tuple(1 if a == axis % len(sizes) else 0 for a in range(len(sizes)))
     return View(maker.tensor(sizes[axis], dtype), 0, strides)
@@ -101,24 +110,28 @@ def _matmul(
     *,
     dtypes: tuple[DType, DType] = (I8, I8),
     batch: tuple[Dim, ...] = (),
-    weight: bool = True,
+    constant: bool = True,
+    octets: bool = False,
     span: tuple[int, int] | None = None,
     a_span: tuple[int, int] | None = None,
     order: Sequence[int] = (),
     epilogue: Build = plain,
     symbols: dict[str, int] | None = None,
 ) -> Case:
-    """One product; with `weight` b is constant, and lies as lowering stores it."""
+    """One product; a `constant` b lies as lowering stores it, and with `octets` its quads fit 16 bits."""
     maker = FullRange(symbols or {}, seed=len(name))
     sizes, rank = (*batch, m, n), len(batch)
     maker.span = a_span
     a = maker.permuted((*batch, m, k), order or range(rank + 2), dtypes[0])
     panels = 0
-    if weight:
+    if constant:
         depth, columns = value_of(k, maker.symbols), value_of(n, maker.symbols)
         maker.span = span
         matrix = maker.values(depth * columns, dtypes[1]).reshape(depth, columns)
-        panels, b = 8, View(maker.weight(pack_panels(matrix, 8), "panels8"), 0, (0,) * (rank + 2))
+        if octets:
+            matrix = limit_octets(matrix[None], 1)[0]
+        weight = _weight(maker, matrix[None], pack_quads(matrix, 8), "quads8")
+        panels, b = 8, View(weight, 0, (0,) * (rank + 2))
     else:
         maker.span = span
         b = maker.permuted((*batch, k, n), order or range(rank + 2), dtypes[1])
@@ -145,6 +158,7 @@ def _conv(
     *,
     dtypes: tuple[DType, DType] = (I8, I8),
     fill: int = 0,
+    octets: bool = False,
     span: tuple[int, int] | None = None,
     layout: Sequence[int] = (0, 1, 2, 3),
     epilogue: Build = plain,
@@ -158,11 +172,17 @@ def _conv(
     count = shape.out_channels * per_group * shape.kernel[0] * shape.kernel[1]
     filters = maker.values(count, dtypes[1]).reshape(shape.out_channels, per_group, *shape.kernel)
     maker.span = None
+    run = shape.kernel[1] if shape.dilations[1] == 1 else 1
+    matrices = filters.transpose(2, 3, 1, 0).reshape(-1, per_group, shape.out_channels)
+    if octets:
+        matrices = limit_octets(matrices, run)
+        filters = matrices.reshape(*shape.kernel, *matrices.shape[1:]).transpose(3, 2, 0, 1)
     weight: Tensor
     if shape.depthwise:
-        panels, weight = 0, maker.weight(pack_depthwise(filters))
+        panels, weight = 0, _weight(maker, matrices, pack_depthwise(filters), "depthwise")
     else:
-        panels, weight = 8, maker.weight(pack_conv(filters, shape.groups, 8), "panels8")
+        data = pack_conv_quads(filters, shape.groups, 8)
+        panels, weight = 8, _weight(maker, matrices, data, "convquads8", run)
     out = (shape.batch, *shape.out_size, shape.out_channels)
     body, inputs, dtype = epilogue(maker, out)
     kernel = Conv(
@@ -215,8 +235,9 @@ SEVEN_BITS = (-64, 63)
 def cases() -> Iterator[Case]:
     """All cases; names are unique."""
     for m, n, k in SIZES:
-        for note, span in (("", None), (", 7 bits", SEVEN_BITS)):
-            yield _matmul(f"{m}x{n}x{k}{note}", m, n, k, span=span)
+        yield _matmul(f"{m}x{n}x{k}", m, n, k)
+        yield _matmul(f"{m}x{n}x{k}, 7 bits", m, n, k, span=SEVEN_BITS)
+        yield _matmul(f"{m}x{n}x{k}, octets", m, n, k, span=SEVEN_BITS, octets=True)
     for dtypes in DTYPES:
         name = f"{dtypes[0]!r} {dtypes[1]!r}"
         for k in (23, 64):
@@ -224,7 +245,7 @@ def cases() -> Iterator[Case]:
             yield _matmul(
                 f"{name} {k}, 7 bits", 9, 19, k, dtypes=dtypes, span=(limits(dtypes[1])[0] and -64, 63)
             )
-            yield _matmul(f"{name} {k}, dynamic", 9, 19, k, dtypes=dtypes, weight=False)
+            yield _matmul(f"{name} {k}, dynamic", 9, 19, k, dtypes=dtypes, constant=False)
         yield _matmul(f"{name} long", 3, 9, 5000, dtypes=dtypes)
         for high_a in (0, 1):
             for high_b in (0, 1):
@@ -232,29 +253,35 @@ def cases() -> Iterator[Case]:
                 note = f"{name} all {ends[0][0]} by {ends[1][0]}"
                 yield _matmul(note, 5, 9, 2051, dtypes=dtypes, a_span=ends[0], span=ends[1])
                 yield _matmul(
-                    f"{note}, dynamic", 5, 9, 70, dtypes=dtypes, a_span=ends[0], span=ends[1], weight=False
+                    f"{note}, dynamic", 5, 9, 70, dtypes=dtypes, a_span=ends[0], span=ends[1], constant=False
                 )
         for corner in SEVEN_BITS:
             if limits(dtypes[1])[0] <= corner:
                 note = f"{name} all largest by {corner}"
                 a_span = (limits(dtypes[0])[1],) * 2
                 yield _matmul(note, 7, 9, 301, dtypes=dtypes, a_span=a_span, span=(corner, corner))
+                half = (corner // 2, corner // 2)
+                yield _matmul(
+                    f"{note} halved", 7, 9, 301, dtypes=dtypes, a_span=a_span, span=half, octets=True
+                )
     for epilogue in EPILOGUES:
         for span in (None, SEVEN_BITS):
             for m, n in ((9, 11), (5, 1), (13, 40)):
                 yield _matmul(f"{epilogue.__name__} {m}x{n} {span}", m, n, 6, epilogue=epilogue, span=span)
     for batch in ((3,), (2, 3)):
         yield _matmul(f"batch {batch}", 6, 10, 12, batch=batch, epilogue=dequantised)
-        yield _matmul(f"batch {batch}, dynamic", 6, 10, 12, batch=batch, weight=False, epilogue=dequantised)
+        yield _matmul(f"batch {batch}, dynamic", 6, 10, 12, batch=batch, constant=False, epilogue=dequantised)
     yield _matmul("a transposed", 7, 13, 29, order=(1, 0), span=SEVEN_BITS)
-    yield _matmul("both transposed", 7, 13, 29, order=(1, 0), weight=False)
+    yield _matmul("both transposed", 7, 13, 29, order=(1, 0), constant=False)
     for value in (1, 5, 64):
         symbols = {"rows": value}
         yield _matmul(f"symbols {value}", symbol("rows"), 10, 12, symbols=symbols, span=SEVEN_BITS)
-        yield _matmul(f"symbols {value}, inner", 4, 10, symbol("rows"), symbols=symbols, weight=False)
+        yield _matmul(f"symbols {value}, inner", 4, 10, symbol("rows"), symbols=symbols, constant=False)
     for shape in (*CONVOLUTIONS, *DEPTHWISE):
         yield _conv(shape, span=SEVEN_BITS, note="7 bits")
         yield _conv(shape, dtypes=(U8, I8), fill=131)
+        if not shape.depthwise:
+            yield _conv(shape, span=SEVEN_BITS, octets=True, note="octets")
     for shape in (CONVOLUTIONS[3], CONVOLUTIONS[8], DEPTHWISE[4], DEPTHWISE[10]):
         for dtypes in DTYPES:
             yield _conv(shape, dtypes=dtypes, fill=5, note="filled")

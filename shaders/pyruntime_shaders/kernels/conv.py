@@ -6,7 +6,16 @@ from pyruntime.ir.dims import Dim, ceildiv, divides, minimum, product
 from pyruntime.ir.kernel import Conv, View
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
-from pyruntime_shaders.tiling import Source, accumulator, alone, choose, panels, source, sum_range
+from pyruntime_shaders.tiling import (
+    Source,
+    accumulator,
+    alone,
+    choose,
+    panels,
+    quad_panels,
+    source,
+    sum_range,
+)
 from pyruntime_shaders.windows import channel_quads, finish_window, outside_input, window_lines
 
 AXES = ("n", "y", "x", "c")
@@ -25,7 +34,7 @@ def _tiled(call: Conv) -> Kernel:
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     k, rows = call.window.kernel[0] * call.window.kernel[1] * depth, product((call.n, *call.out_size))
     by_fours = channel_quads(call, depth)
-    vector_b = alone(call, call.weight.tensor) and divides(4, call.weight.offset)
+    vector_b = not call.exact and alone(call, call.weight.tensor) and divides(4, call.weight.offset)
     module = Module(
         call,
         AXES,
@@ -39,7 +48,14 @@ def _tiled(call: Conv) -> Kernel:
     tiles_across = ceildiv(width, tile.width)
     tiles = ceildiv(rows, tile.height) * tiles_across
     base = f"group * (({width_word} + 7) >> 3u)" if outer else ""
-    b = panels(module, call.weight, (*outer, "k", "column"), base, k, vector_b)
+    over = (*outer, "k", "column")
+    if call.exact:
+        taps = module.word("taps", call.window.kernel[0] * call.window.kernel[1])
+        tap = (module.word("group_depth", depth), taps, depth)
+        group = ("group", ceildiv(width, 8)) if outer else None
+        b = quad_panels(module, call.weight, over, group, tap, k)
+    else:
+        b = panels(module, call.weight, over, base, k, vector_b)
     x, y = fold(tiles)
     return module.finish(
         "conv",

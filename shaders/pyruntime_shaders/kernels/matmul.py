@@ -8,7 +8,16 @@ from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum,
 from pyruntime.ir.kernel import MatMul
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
-from pyruntime_shaders.tiling import accumulator, alone, choose, panels, quads, source, sum_range
+from pyruntime_shaders.tiling import (
+    accumulator,
+    alone,
+    choose,
+    panels,
+    quad_panels,
+    quads,
+    source,
+    sum_range,
+)
 
 FEW = 4  # rows that are not worth a tile
 
@@ -64,8 +73,10 @@ def _kernel(
     """The kernel of one template. tiles: their count, and how many lie across; on: 1, or 0 to skip it."""
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
     vector_a = vector_a and alone(call, call.a.tensor)
-    vector_b = alone(call, call.b.tensor) and (
-        divides(4, call.b.offset) if call.panels else quads(call.b, -1, call.n)
+    vector_b = (
+        alone(call, call.b.tensor)
+        and not (call.panels and call.exact)
+        and (divides(4, call.b.offset) if call.panels else quads(call.b, -1, call.n))
     )
     module = Module(
         call,
@@ -76,13 +87,13 @@ def _kernel(
     held, k = accumulator(call.a.tensor.dtype), module.word("k", call.k)
     module.accumulates(0, held, sum_range(module, call, call.a, call.b, call.k))
     a = source(module, "a", call.a, (*outer, "m", "k"), (*call.batch, call.m, call.k), "k", vector_a)
-    b = (
-        panels(module, call.b, (*outer, "k", "column"), "", call.k, vector_b)
-        if call.panels
-        else source(
-            module, "b", call.b, (*outer, "k", "column"), (*call.batch, call.k, call.n), "column", vector_b
-        )
-    )
+    over = (*outer, "k", "column")
+    if call.panels and call.exact:
+        b = quad_panels(module, call.b, over, None, None, call.k)
+    elif call.panels:
+        b = panels(module, call.b, over, "", call.k, vector_b)
+    else:
+        b = source(module, "b", call.b, over, (*call.batch, call.k, call.n), "column", vector_b)
     x, y = fold(tiles[0])
     return module.finish(
         template,

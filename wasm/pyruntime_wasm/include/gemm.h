@@ -8,8 +8,6 @@
 #pragma once
 #include "simd.h"
 
-// one copy per module, whichever units use it
-#define SHARED __attribute__((weak, noinline))
 #define GEMM_DEPTH 512  // products that a tile sums in one call: its panel's part, 16 KiB, stays in L1
 
 // Rows of a whole tile. With fused multiply-adds the sums of 6 rows, two vectors of b and one of a take 15 of

@@ -11,6 +11,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline, unused))
+// One copy per module, whichever units use it.
+#define SHARED __attribute__((weak, noinline))
+// Nothing may be moved across, and V is not known.
+#define OPAQUE(V) __asm__ volatile("" : "+r"(V))
 // Loops whose bodies are vectors already gain nothing from copies of themselves.
 #define COMPACT_LOOP _Pragma("clang loop unroll(disable) vectorize(disable)")
 #define UNROLLED _Pragma("clang loop unroll(full)")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from pyruntime.ir.dims import Dim, ceildiv, product
+from pyruntime.ir.dims import Dim, align, ceildiv, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import MatMul
 from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
 from pyruntime_wasm.kernels._epilogue import Epilogue
+from pyruntime_wasm.kernels._gemm8 import SLACK, gemm8_form
 from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
-from pyruntime_wasm.kernels._share import SCALAR_WORK, best_cut, typical
+from pyruntime_wasm.kernels._share import best_cut, typical
 from pyruntime_wasm.printer import SCALAR
 
 _CUT_ROWS, _CUT_COLUMNS = 12, 8
@@ -50,7 +51,7 @@ def _cut(call: MatMul) -> Share:
     axes = list(enumerate(call.batch))
     rows, columns = (len(axes), ceildiv(call.m, _CUT_ROWS)), (len(axes) + 1, ceildiv(call.n, _CUT_COLUMNS))
     sides = [columns, rows] if typical(call.n) >= typical(call.m) else [rows, columns]
-    return best_cut([*axes, *sides], product((*call.batch, call.m, call.n, call.k)) * SCALAR_WORK)
+    return best_cut([*axes, *sides], product((*call.batch, call.m, call.n, call.k)))
 
 
 class MatMulIntegerKernel:
@@ -71,13 +72,15 @@ class MatMulIntegerKernel:
             signature=s.parameters.signature,
             epilogue=s.epilogue,
             batch=s.batch,
-            panels=call.panels,
+            panels=bool(call.panels),
+            form=gemm8_form(call.a.tensor, call.b.tensor),
+            a=SCALAR.classes[call.a.tensor.dtype].name,
+            slack=SLACK,
             rows=ROWS,
             columns=COLUMNS,
             cut_rows=_CUT_ROWS,
             cut_columns=_CUT_COLUMNS,
-            a_stored=SCALAR.classes[call.a.tensor.dtype].stored,
-            b_stored=SCALAR.classes[call.b.tensor.dtype].stored,
+            b_unsigned=int(call.b.tensor.dtype.is_unsigned),
             left=s.a.at(*indices, "m0"),
             right="b" if call.panels else s.b.at(*indices),
             a_m=s.a.strides[-2],
@@ -88,8 +91,11 @@ class MatMulIntegerKernel:
         )
 
     def scratch(self, call: MatMul) -> Dim:
-        """Sums of a block."""
-        return ROWS * COLUMNS * DType.I32.bytes
+        """Sums of a block and what they begin with, rows of a and a panel of b as words, b's panels."""
+        depth = align(call.k, 4)
+        words = minimum(call.m, ROWS) * depth + SLACK + 8 * depth
+        panels = 0 if call.panels else COLUMNS * DType.I32.bytes + minimum(align(call.n, 8), COLUMNS) * depth
+        return (ROWS + 1) * COLUMNS * DType.I32.bytes + 2 * words + panels
 
     def arguments(self, call: MatMul) -> Sequence[Argument]:
         """Sizes, factors, output, operands, scratch."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from numpy.typing import NDArray
 from pyruntime_converter.lowering.hosts import ConvHost, MatMulHost, PoolHost
 from pyruntime_converter.lowering.lazy import Host, Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
-from pyruntime_converter.lowering.rules.matmul import PANELS, packed
+from pyruntime_converter.lowering.rules.matmul import PANELS, integer_weight, packed
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import sums_exactly
 from pyruntime.ir.graph import Node, Value
-from pyruntime.ir.kernel import View, Window
+from pyruntime.ir.kernel import Tensor, View, Window
 from pyruntime.ir.scalar import Acc, Scalar, call
-from pyruntime.ops.layouts import pack_conv, pack_depthwise
+from pyruntime.ops.layouts import pack_conv, pack_conv_quads, pack_depthwise
+from pyruntime.ops.octets import octet_range
 
 
 @lowers("Conv")
@@ -30,6 +34,7 @@ def conv(low: Lowering, node: Node) -> Lazy:
     out_channels, per_group, kh, kw = filters.shape
     groups = node.attrs["group"]
     depthwise = groups > 1 and per_group == 1 and groups == out_channels
+    exact = sums_exactly(x.dtype, weight.dtype)
     window = _window(node, (kh, kw), spatial)
     view, n, in_size = channels_last(low, x, dense=depthwise)
     view = replace(view, fill=node.attrs["pad_value"])
@@ -45,18 +50,13 @@ def conv(low: Lowering, node: Node) -> Lazy:
     ) and in_size == out_size
     host: Host
     if pointwise:
-        b = packed(low, weight, filters.reshape(out_channels, per_group).T)
+        b = packed(low, weight, filters.reshape(out_channels, per_group).T, exact=exact)
         batch = (n, in_size[0])
         host = MatMulHost(
             batch, in_size[1], out_channels, per_group, view, replace(b, strides=(0, 0, 0, 0)), PANELS
         )
     else:
-        layout, data = (
-            ("depthwise", pack_depthwise(filters))
-            if depthwise
-            else ("conv8", pack_conv(filters, groups, PANELS))
-        )
-        tensor = low.weight(weight, layout, data)
+        tensor = _filter(low, weight, filters, groups, window, depthwise=depthwise, exact=exact)
         host = ConvHost(
             n,
             in_size,
@@ -71,6 +71,34 @@ def conv(low: Lowering, node: Node) -> Lazy:
         )
     space = (n, *out_size, out_channels)
     return _with_bias(low, node, Lazy(space, Acc(node.output.dtype), host=host, origins=(node.origin,)))
+
+
+def _filter(
+    low: Lowering,
+    weight: Value,
+    filters: NDArray[Any],
+    groups: int,
+    window: Window,
+    *,
+    depthwise: bool,
+    exact: bool,
+) -> Tensor:
+    """The filter [oc, c, kh, kw] as the kernels read it."""
+    if depthwise:
+        layout, data = "depthwise", pack_depthwise(filters)
+    elif exact:
+        layout, data = f"convquads{PANELS}", pack_conv_quads(filters, groups, PANELS)
+    else:
+        layout, data = f"conv{PANELS}", pack_conv(filters, groups, PANELS)
+    if exact:
+        tensor = integer_weight(low, weight, layout, lambda: data, data.size)
+        if tensor.interval is not None and not depthwise:
+            # the pixels of a filter row follow one another unless they are dilated
+            run = window.kernel[1] if window.dilations[1] == 1 else 1
+            oc, c = filters.shape[:2]
+            tensor.octets = octet_range(filters.transpose(2, 3, 1, 0).reshape(-1, c, oc), run)
+        return tensor
+    return low.weight(weight, layout, data)
 
 
 def _check(node: Node, weight: Value, spatial: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,11 +13,13 @@ from pyruntime_converter.lowering.hosts import MatMulHost
 from pyruntime_converter.lowering.lazy import Lazy
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
+from pyruntime.ir.dtypes import sums_exactly
 from pyruntime.ir.graph import Node, Shape, Value
-from pyruntime.ir.kernel import View
+from pyruntime.ir.kernel import Tensor, View
 from pyruntime.ir.scalar import Acc
 from pyruntime.ops.definition import broadcast
-from pyruntime.ops.layouts import pack_panels, panel_elements
+from pyruntime.ops.layouts import pack_panels, pack_quads, panel_elements, quad_elements
+from pyruntime.ops.octets import octet_range
 
 PANELS = 8
 
@@ -30,8 +33,9 @@ def matmul(low: Lowering, node: Node) -> Lazy:
     batch = broadcast([a_shape[:-2], b_shape[:-2]])
     m, k, n = a_shape[-2], a_shape[-1], b_shape[-1]
     a_view = _matrix(low.view(a), a.shape, a_shape, (*batch, m, k))
-    if b.data is not None and b.rank <= 2 and b.dtype.is_float:
-        b_view, panels = packed(low, b, b.data if b.rank == 2 else b.data[:, None]), PANELS
+    exact = sums_exactly(a.dtype, b.dtype)
+    if b.data is not None and b.rank <= 2 and (b.dtype.is_float or exact):
+        b_view, panels = packed(low, b, b.data if b.rank == 2 else b.data[:, None], exact=exact), PANELS
         b_view = replace(b_view, strides=(*(0 for _ in batch), 0, 0))
     else:
         b_view, panels = _matrix(low.view(b), b.shape, b_shape, (*batch, k, n)), 0
@@ -45,11 +49,28 @@ def matmul(low: Lowering, node: Node) -> Lazy:
     return squeezed
 
 
-def packed(low: Lowering, value: Value, matrix: NDArray[Any]) -> View:
-    """A [k, n] weight in panels of eight columns."""
-    elements = panel_elements(matrix.shape[0], matrix.shape[1], PANELS)
-    tensor = low.weight(value, f"panels{PANELS}", partial(pack_panels, matrix, PANELS), elements)
+def packed(low: Lowering, value: Value, matrix: NDArray[Any], *, exact: bool = False) -> View:
+    """A [k, n] weight in panels of eight columns, which have four k together for an `exact` product."""
+    k, n = matrix.shape
+    if exact:
+        pack, elements = partial(pack_quads, matrix, PANELS), quad_elements(1, k, n, PANELS)
+        tensor = integer_weight(low, value, f"quads{PANELS}", pack, elements)
+        if tensor.interval is not None:
+            tensor.octets = octet_range(matrix[None], 1)
+    else:
+        pack, elements = partial(pack_panels, matrix, PANELS), panel_elements(k, n, PANELS)
+        tensor = low.weight(value, f"panels{PANELS}", pack, elements)
     return View(tensor, 0, (0, 0))
+
+
+def integer_weight(
+    low: Lowering, value: Value, layout: str, data: Callable[[], NDArray[Any]], elements: int
+) -> Tensor:
+    """`Lowering.weight` for integers: kernels may want to know how large they are."""
+    tensor = low.weight(value, layout, data, elements)
+    if value.data is not None and value.data.size:
+        tensor.interval = min(int(value.data.min()), 0), max(int(value.data.max()), 0)
+    return tensor
 
 
 def _matrix(view: View, shape: Shape, matrix: Shape, target: Shape) -> View:

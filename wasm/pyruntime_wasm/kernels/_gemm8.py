@@ -1,0 +1,22 @@
+"""How products of short integers use include/gemm8.h."""
+
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Tensor
+
+SLACK = 16  # elements that vector copies may write past what they fill
+# pairs of weights whose products with bytes, and two such pairs, add up within int16
+_PAIR = (-64, 63)
+_OCTET = (-128, 128)
+
+
+def gemm8_form(a: Tensor, b: Tensor) -> str:
+    """The C expression of the form in which a is packed to meet b."""
+    if a.dtype is DType.I16 or b.dtype is not DType.I8:
+        return "GEMM8_WORDS"
+    known = b.kind == "weight"  # what kernels write is found out by another target
+    pairs, octets = known and _within(b.interval, _PAIR), known and _within(b.octets, _OCTET)
+    return f"gemm8_form({int(pairs)}, {int(octets)})"
+
+
+def _within(interval: tuple[int, int] | None, limits: tuple[int, int]) -> bool:
+    return interval is not None and limits[0] <= interval[0] and interval[1] <= limits[1]
