@@ -52,6 +52,7 @@ _CHROMIUM = (
     "--disable-extensions",
     "--disable-sync",
     "--enable-unsafe-webgpu",  # on Linux WebGPU is behind this flag
+    "--enable-webgpu-developer-features",  # timestamps that are not rounded to 0.1 ms
 )
 _GECKO = {
     "browser.aboutwelcome.enabled": "false",

@@ -129,7 +129,8 @@ def summary(profile: Profile) -> list[str]:
 def notes(profile: Profile) -> list[str]:
     """What a reader of the numbers should know."""
     made = list(profile.notes)
-    if profile.steps and profile.total and profile.seconds > BUSY * profile.total + TRIFLE:
+    slow = profile.seconds > BUSY * profile.total + TRIFLE
+    if profile.device == "wasm" and profile.total and slow:  # on a GPU a run has uploads and waits, too
         made.append(
             f"a whole run takes {profile.seconds / profile.total:.1f} times as long as its steps: something"
             " else is using the processors (each time is the mean of the middle half of all rounds)"

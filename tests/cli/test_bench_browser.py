@@ -82,6 +82,28 @@ def test_threads(invoke: Invoke, packs: Path) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("name", ["if-data", "loop-while", "cell"])
+def test_webgpu(invoke: Invoke, tmp_path: Path, name: str) -> None:
+    if name in MODELS:
+        proto, every = MODELS[name]
+        (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+        source, options, feeds = tmp_path / "m.onnx", {}, every[0]
+    else:
+        stream = next(s for s in (make() for make in STREAMS) if s.name == name)
+        source, options = stream.save(tmp_path), {"state": stream.state, **stream.options}
+        feeds = stream.steps(1)[0]
+    pyruntime.convert(source, tmp_path / "m.pack", targets=("webgpu",), **options)
+    np.savez(tmp_path / "x.npz", **dict(feeds))  # type: ignore[arg-type]  # names of inputs
+    found = told(invoke, tmp_path / "m.pack", "-i", tmp_path / "x.npz", *QUICK, "-d", "webgpu")
+    assert (found["device"], found["rounds"]) == ("webgpu", 5)
+    assert found["limits"]["multiply_adds_per_second"] > 1e6
+    assert found["steps"]
+    assert all(s["seconds"] >= 0 and s["bytes"] is not None for s in found["steps"])
+    assert (max(s["calls"] for s in found["steps"]) > 1) is (name == "loop-while")
+
+
+@pytest.mark.browser
 def test_what_fails_there_is_told_here(invoke: Invoke, packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browser, "PROBES", {})  # the page then takes a variant of no features
     assert told(invoke, packs / "affine", *QUICK)["variant"] == []

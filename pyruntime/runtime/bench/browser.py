@@ -17,6 +17,7 @@ from pyruntime.pack.program import size
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import WEIGHTS_BASE, Entry, Wasm
 from pyruntime.runtime.bench import loops
+from pyruntime.runtime.bench.gpu_loops import GPU_KIND, UNTIMED
 from pyruntime.runtime.bench.profile import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
@@ -27,7 +28,7 @@ from pyruntime.runtime.bench.profile import (
     limits_of,
     profile_of,
 )
-from pyruntime.runtime.bench.serving import Content, Site, serving
+from pyruntime.runtime.bench.serving import Answer, Content, Site, serving
 from pyruntime.runtime.bench.states import grown
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.state import KeptState
@@ -82,17 +83,36 @@ def profile(
         DeviceError: no browser answers, or it lacks what the pack needs.
         MemoryLimitError, PackError, RunError: as a session raises them.
     """
-    target = subject.pack.manifest.targets.wasm
-    if target is None:
-        raise DeviceError(f"{subject.pack.path} was not converted for wasm")
-    job, content = _wasm_job(subject, target, threads)
+    targets = subject.pack.manifest.targets
+    if device == "auto":
+        device = "webgpu" if targets.wasm is None else "wasm"
+    content: dict[str, Content] = {}
+    answers: dict[str, Answer] = {}
+    if device == "wasm" and targets.wasm is not None:
+        job, files = _wasm_job(subject, targets.wasm, threads)
+        content |= files
+    elif device == "webgpu" and targets.webgpu is not None:
+        from pyruntime.runtime.bench.gpu_job import GpuJob
+
+        gpu = GpuJob(subject.pack, targets.webgpu, subject.entry, subject.bound, subject.kept)
+        job = gpu.job()
+        content |= gpu.weights()
+
+        def variant(asked: Any) -> Any:
+            details, files = gpu.variant(asked["number"])
+            site.content.update(files)
+            return details
+
+        answers = {"variant": variant, "segment": lambda asked: gpu.segment(**asked)}
+    else:
+        raise DeviceError(f"{subject.pack.path} was not converted for {device}")
     job["budget"] = {
         "seconds": budget.seconds,
         "rounds": budget.rounds,
         "least": LEAST_ROUNDS,
         "most": MOST_ROUNDS,
     }
-    with serving({**content, "job": json.dumps(job).encode()}, {}) as site, open_page(site.url):
+    with serving({**content, "job": json.dumps(job).encode()}, answers) as site, open_page(site.url):
         told = _awaited(site, progress)
     if "error" in told:
         kind = _KINDS.get(str(told.get("kind")), RunError)
@@ -182,17 +202,22 @@ def _profile(subject: Subject, device: str, told: dict[str, Any]) -> Profile:
     found = told["samples"]
     samples = Samples(**{**found, "copies": {int(k): v for k, v in found["copies"].items()}})
     name, requires = name_of(told["agent"]), tuple(told["requires"])
-    kind = loops.kind(relaxed="relaxed-simd" in requires)
+    engine, kind = name, loops.kind(relaxed="relaxed-simd" in requires)
+    notes: tuple[str, ...] = ()
+    if device == "webgpu":
+        engine, kind = f"{told['gpu']}, {name}", GPU_KIND
+        notes = () if told["timed"] else (UNTIMED,)
     return profile_of(
         samples,
         subject.entry,
-        limits_of(samples, kind),
+        None if notes else limits_of(samples, kind),
         device=device,
         place=name,
-        engine=name,
+        engine=engine,
         threads=int(told["threads"]),
         variant=requires,
         symbols=subject.bound.symbols,
+        notes=notes,
     )
 
 

@@ -7,6 +7,9 @@ additions.
 
 from __future__ import annotations
 
+UNTIMED = "this device has no timestamp queries: its steps cannot be timed apart"
+GPU_KIND = "the GPU's multiply-adds"
+
 CHAINS = 8
 GROUP = 64  # invocations of a workgroup
 ROUNDS = 256  # enough that loading and storing do not count

@@ -19,7 +19,6 @@ from pyruntime.runtime.webgpu import Call, ComputePass, Plan, WebGpuSession
 
 WARM_UP = 2  # rounds that count for nothing: caches, clock rates
 QUERIES = 4096  # of a set, by WebGPU's rules; two for each dispatch
-UNTIMED = "this device has no timestamp queries: its steps cannot be timed apart"
 
 
 def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, progress: Progress) -> Profile:
@@ -54,14 +53,14 @@ def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, pr
     return profile_of(
         samples,
         entry,
-        limits_of(samples, "the GPU's multiply-adds") if timer is not None else None,
+        limits_of(samples, gpu_loops.GPU_KIND) if timer is not None else None,
         device="webgpu",
         place="native",
         engine=session.report.engine,
         threads=1,
         variant=session.report.variant,
         symbols=bound.symbols,
-        notes=() if timer is not None else (UNTIMED,),
+        notes=() if timer is not None else (gpu_loops.UNTIMED,),
     )
 
 

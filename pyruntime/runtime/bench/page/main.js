@@ -34,8 +34,8 @@ function onWasm(job) {
 }
 
 async function onGpu(job) {
-  const { measure } = await import("./gpu.js");
-  return measure(job, progress, (start, symbols) => tell("segment", { start, symbols }));
+  const { run } = await import("./gpu.js");
+  return run(job, progress, tell);
 }
 
 try {

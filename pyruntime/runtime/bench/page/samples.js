@@ -1,6 +1,6 @@
 // What is measured, in the form that the command line expects, and how long to go on.
 
-const WARM_UP = { rounds: 3, seconds: 0.4 }; // engines replace code only after it has run for a while
+const WARM_UP = { rounds: 3, seconds: 0.4, most: 3 }; // engines replace code only after it has run for a while
 
 /** Times of rounds. Where a loop comes by a step again, its times add up. */
 export class Samples {
@@ -31,9 +31,11 @@ export class Samples {
 /** Calls `round` with samples until the budget is spent; the first rounds count for nothing. */
 export async function measure({ seconds, rounds, least, most }, round, progress) {
   const begun = performance.now();
-  for (let i = 0; i < WARM_UP.rounds || performance.now() - begun < WARM_UP.seconds * 1000; i++) {
+  for (let i = 0, warm = false; !warm; ) {
     await round(new Samples());
     progress(0);
+    const spent = (performance.now() - begun) / 1000;
+    warm = (++i >= WARM_UP.rounds && spent >= WARM_UP.seconds) || spent >= WARM_UP.most;
   }
   const samples = new Samples();
   const start = performance.now();
