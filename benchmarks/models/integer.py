@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +61,19 @@ def _without_gemm(proto: ModelProto) -> ModelProto:
     return made
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without advice to optimise the model before: that would make another model than the f32 one."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def quantised(source: Source) -> ModelProto:
     """static: QDQ with 8-bit activations; dynamic: products of integers. Weights int8 per channel in both."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         before, after = Path(folder) / "f32.onnx", Path(folder) / "int8.onnx"
         if source.quantisation == "static":
             before.write_bytes(source.proto.SerializeToString())

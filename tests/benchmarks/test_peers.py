@@ -21,6 +21,7 @@ from benchmarks.models.images import detector, mobilenetv2, resnet50
 from benchmarks.models.minilm import encoder
 from benchmarks.models.peers.graph import Graph, Operator
 from benchmarks.models.peers.ports import described, given, returned
+from benchmarks.models.peers.recurrent import unrolled
 from benchmarks.models.peers.static import NotTakenError, static
 from benchmarks.models.peers.tfjs import tfjs
 from benchmarks.models.peers.translate import CannotTranslateError, translate
@@ -112,7 +113,7 @@ def computed(o: Operator, x: list[Array]) -> Array:
 def test_translated(name: str) -> None:
     """The graph computes what the ONNX model computes, from feeds in its own order."""
     source = SMALL[name]()
-    graph = graph_of(source)
+    graph = unrolled(graph_of(source))
     fed = given(graph, source.feeds)
     held = {t: fed[n] for n, t in graph.inputs.items()}
     for operator in graph.operators:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,8 @@ class Operator:
     gather: table, indices of its rows
     slice: x; begin
     cast: x, to float32
+    lstm: sums [steps * batch, 4 units] of inputs and biases, weights [units, 4 units] of the state, which
+        begins as zeros; steps. Gives the state after each step, [steps * batch, units]; gates in ONNX's order
 
     An activation is "relu", "relu6" or None.
     """
@@ -70,6 +73,22 @@ class Graph:
     outputs: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
 
+    def append(
+        self,
+        kind: str,
+        name: str,
+        inputs: Sequence[Tensor],
+        shape: tuple[int, ...],
+        *,
+        maps: bool = False,
+        dtype: Any = np.float32,
+        **attributes: Any,
+    ) -> Tensor:
+        """Add an operator at the end; gives its output."""
+        output = Tensor(name, shape, np.dtype(dtype), maps=maps)
+        self.operators.append(Operator(kind, list(inputs), output, attributes))
+        return output
+
     def producers(self) -> dict[Tensor, Operator]:
         """The operator of each value that one gives."""
         return {o.output: o for o in self.operators}
@@ -77,12 +96,6 @@ class Graph:
     def uses(self) -> Counter[Tensor]:
         """How often each value is read; outputs are read once more."""
         return Counter([*(i for o in self.operators for i in o.inputs), *self.outputs.values()])
-
-    def replace(self, old: Tensor, new: Tensor) -> None:
-        """Let all readers of one value read another."""
-        for operator in self.operators:
-            operator.inputs = [new if i is old else i for i in operator.inputs]
-        self.outputs = {n: new if o is old else o for n, o in self.outputs.items()}
 
     def prune(self) -> None:
         """Remove operators whose results nobody reads."""

@@ -223,35 +223,18 @@ def _layer_norm(t: Translator, node: NodeProto) -> Tensor:
 
 @on("LSTM")
 def _lstm(t: Translator, node: NodeProto) -> Tensor:
-    """Unrolled: one product for all steps, then one of the state with its weights for each."""
+    """One product for the inputs of all steps, then the recurrence."""
     x = t.value(node.input[0])
-    weights, recurrent, biases = (t.data(i)[0] for i in node.input[1:4])
-    if any(node.input[4:]) or t.is_read(*node.output[1:]) or t.data(node.input[1]).shape[0] != 1:
+    weights, recurrent, biases = (t.data(i) for i in node.input[1:4])
+    if any(node.input[4:]) or t.is_read(*node.output[1:]) or len(weights) != 1:
         raise t.refused("with lengths, two directions, given states or final ones")
     steps, batch, width = x.shape
-    units = recurrent.shape[1]
-
-    def part(of: Tensor, first: int, count: int, row: int = 0) -> Tensor:
-        return t.emit("slice", of, shape=(batch, count * units), begin=(row, first * units))
-
-    both = t.constant(biases[: 4 * units] + biases[4 * units :])
+    units = recurrent.shape[2]
     rows = t.emit("reshape", x, shape=(steps * batch, width))
-    every = t.dense(rows, t.constant(weights.T), both)
-    state = t.constant(recurrent.T)
-    hidden: Tensor | None = None
-    cell: Tensor | None = None
-    made = []
-    for step in range(steps):
-        sums = part(every, 0, 4, step * batch)
-        if hidden is not None:
-            sums = t.like("add", t.dense(hidden, state), sums)
-        gates = t.like("sigmoid", part(sums, 0, 3))  # in ONNX's order: input, output, forget, cell
-        fresh = t.like("mul", part(gates, 0, 1), t.like("tanh", part(sums, 3, 1)))
-        cell = fresh if cell is None else t.like("add", t.like("mul", part(gates, 2, 1), cell), fresh)
-        hidden = t.like("mul", part(gates, 1, 1), t.like("tanh", cell))
-        made.append(hidden)
-    joined = t.emit("concat", *made, shape=(steps * batch, units), axis=0)
-    return t.emit("reshape", joined, shape=t.shape(node.output[0]))
+    both = t.constant(biases[0, : 4 * units] + biases[0, 4 * units :])
+    sums = t.dense(rows, t.constant(weights[0].T), both)
+    made = t.emit("lstm", sums, t.constant(recurrent[0].T), shape=(steps * batch, units), steps=steps)
+    return t.emit("reshape", made, shape=t.shape(node.output[0]))
 
 
 def _pads(pads: list[int]) -> tuple[tuple[int, int], tuple[int, int]]:

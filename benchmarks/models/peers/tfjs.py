@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models.peers.graph import Graph, Operator, Tensor
+from benchmarks.models.peers.recurrent import unrolled
 from benchmarks.models.peers.windows import padding
 from benchmarks.models.source import Array
 
@@ -236,8 +237,8 @@ class Writer:
 
 
 def tfjs(graph: Graph, folder: Path) -> None:
-    """Write the folder of a graph."""
-    Writer(graph).save(folder)
+    """Write the folder of a graph; LSTMs are unrolled, since the format has none."""
+    Writer(unrolled(graph)).save(folder)
 
 
 def _text(value: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from benchmarks.models.peers.graph import Graph, Operator, Tensor
+from benchmarks.models.peers.tflite_loop import write_lstm
 from benchmarks.models.peers.windows import padding
 from benchmarks.models.source import Array
 
@@ -45,10 +48,8 @@ class Writer:
         self.model.description = b"pyruntime benchmarks"
         self.model.buffers = [schema.BufferT()]
         self.model.operatorCodes = []
-        self.part = schema.SubGraphT()
-        self.part.tensors, self.part.operators = [], []
-        self.part.name = b"main"
-        self.model.subgraphs = [self.part]
+        self.model.subgraphs = []
+        self.part = self.begun("main")
         self.indices: dict[Tensor, int] = {}
         self.buffers: dict[bytes, int] = {}
         self.codes: dict[int, int] = {}
@@ -74,6 +75,21 @@ class Writer:
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+    def begun(self, name: str) -> Any:
+        """A new part of the model, without anything in it."""
+        part = self.schema.SubGraphT()
+        part.name, part.tensors, part.operators = name.encode(), [], []
+        self.model.subgraphs.append(part)
+        return part
+
+    @contextmanager
+    def subgraph(self, name: str) -> Iterator[int]:
+        """Write to another part meanwhile; gives its number."""
+        outer = self.part, self.indices
+        self.part, self.indices = self.begun(name), {}
+        yield len(self.model.subgraphs) - 1
+        self.part, self.indices = outer
 
     def ports(self, tensors: dict[str, Tensor]) -> list[Any]:
         """Names of a signature, in the order of the names, as readers expect them."""
@@ -123,7 +139,7 @@ class Writer:
         """Sizes, axes and the like."""
         return self.constant(np.asarray(values, np.int32), name)
 
-    def append(self, code: str, options: str | None, inputs: list[int], output: int, **fields: Any) -> None:
+    def append(self, code: str, options: str | None, inputs: list[int], *outputs: int, **fields: Any) -> None:
         """An operator."""
         number = getattr(self.schema.BuiltinOperator, code)
         if number not in self.codes:
@@ -133,7 +149,7 @@ class Writer:
             self.model.operatorCodes.append(made)
             self.codes[number] = len(self.model.operatorCodes) - 1
         operator = self.schema.OperatorT()
-        operator.opcodeIndex, operator.inputs, operator.outputs = self.codes[number], inputs, [output]
+        operator.opcodeIndex, operator.inputs, operator.outputs = self.codes[number], inputs, list(outputs)
         if options:
             operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(self.schema, options + "T")()
@@ -257,6 +273,8 @@ class Writer:
                 begin = self.ints(operator["begin"], name + "_begin")
                 size = self.ints(operator.output.shape, name + "_size")
                 self.append("SLICE", "SliceOptions", [self.index(inputs[0]), begin, size], output)
+            case "lstm":
+                write_lstm(self, operator)
             case "cast":
                 kinds = self.schema.TensorType
                 source = getattr(kinds, str(inputs[0].dtype).upper())

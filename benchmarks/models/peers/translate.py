@@ -8,7 +8,7 @@ import numpy as np
 from onnx import NodeProto
 
 from benchmarks.models.peers.fuse import fuse
-from benchmarks.models.peers.graph import Graph, Operator, Tensor, channels_last
+from benchmarks.models.peers.graph import Graph, Tensor, channels_last
 from benchmarks.models.peers.handlers import HANDLERS
 from benchmarks.models.source import Array
 from benchmarks.models.trace import Trace
@@ -92,20 +92,10 @@ class Translator:
         read = {i for n in graph.node for i in n.input} | {o.name for o in graph.output}
         return any(n and n in read for n in names)
 
-    def emit(
-        self,
-        kind: str,
-        *inputs: Tensor,
-        shape: tuple[int, ...],
-        maps: bool = False,
-        dtype: Any = np.float32,
-        **attrs: Any,
-    ) -> Tensor:
-        """Append an operator."""
+    def emit(self, kind: str, *inputs: Tensor, shape: tuple[int, ...], **attributes: Any) -> Tensor:
+        """Append an operator, as `Graph.append`."""
         name = f"{self.node.name}_{len(self.graph.operators)}_{kind}"
-        output = Tensor(name, shape, np.dtype(dtype), maps=maps)
-        self.graph.operators.append(Operator(kind, list(inputs), output, attrs))
-        return output
+        return self.graph.append(kind, name, inputs, shape, **attributes)
 
     def like(self, kind: str, *inputs: Tensor) -> Tensor:
         """An elementwise operator."""
