@@ -141,6 +141,16 @@ GENERAL = (
     Shape((2, 2), 3, 4, (3, 3)),  # nothing fits: no output
 )
 
+# few channels, of which tiles read planes on Wasm: rows in runs, outputs at edges, more than a block
+PLANAR = (
+    same(Shape((5, 107), 3, 16, (3, 3), (2, 2))),
+    same(Shape((6, 65), 3, 72, (6, 6), (2, 2), batch=2)),
+    same(Shape((4, 60), 1, 12, (3, 3))),
+    same(Shape((9, 23), 4, 8, (3, 5), dilations=(2, 1))),
+    Shape((5, 9), 2, 9, (4, 2), (3, 2), before=(-1, 4), after=(2, -3)),
+    Shape((2, 3), 3, 8, (5, 5), before=(2, 2), after=(2, 2)),
+)
+
 # computed by transformed tiles on Wasm: channels by fours, enough outputs
 WINOGRAD = (
     *(same(Shape((h, w), 16, 16, (3, 3))) for h, w in ((5, 5), (8, 8), (9, 7), (6, 30))),
@@ -176,6 +186,8 @@ def cases() -> Iterator[Case]:
     for shape in GENERAL:
         yield _case(shape, epilogue=bias_relu)
         yield _case(shape, layout=NCHW, note="from NCHW")
+    for shape in PLANAR:
+        yield _case(shape, epilogue=bias_relu, layout=NCHW, note="planes")
     for shape in WINOGRAD:
         yield _case(shape, epilogue=bias_relu)
     for shape in DEPTHWISE:
@@ -185,6 +197,7 @@ def cases() -> Iterator[Case]:
         same(Shape((5, 6), 4, 7, (3, 3), batch=2)),
         same(Shape((5, 6), 8, 8, (3, 3), groups=4)),
         same(Shape((5, 9), 16, 18, (3, 3))),
+        same(Shape((5, 14), 3, 8, (3, 3))),
         same(Shape((5, 10), 7, 7, (3, 3), groups=7)),
         same(Shape((5, 10), 7, 7, (3, 3), (2, 2), groups=7)),
     ):

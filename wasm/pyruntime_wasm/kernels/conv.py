@@ -6,14 +6,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
+from pyruntime.ir.dims import Dim, align, ceildiv, floordiv, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
 from pyruntime_wasm.kernels import Argument, Share, _winograd, render_template
 from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
 from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
-from pyruntime_wasm.kernels._share import SCALAR_WORK, VECTOR_WORK, best_cut
+from pyruntime_wasm.kernels._share import SCALAR_WORK, VECTOR_WORK, best_cut, typical
 from pyruntime_wasm.kernels._window import Cuts, declare_sizes, declare_window
 from pyruntime_wasm.printer import SCALAR, VECTOR
 
@@ -23,6 +23,10 @@ _ROW_AXIS = 2  # of (n, oh, ow, oc)
 _BLOCKS = (8, 4, 2, 1)
 _WIDEST_UNROLLED = 5
 _RUN = 32  # outputs of a row whose input is copied at once
+# channels that a tile reads from planes of their own; products and strides up to which that is faster
+_PLANES, _PLANAR_DEPTH, _PLANAR_STRIDE = 4, 128, 2
+_WHOLE = 12  # whole tiles of gemm.h, of 4 rows or of 6
+_PLANAR_RUN, _PLANAR_COLUMNS = 48, 64
 
 
 @dataclass
@@ -47,7 +51,7 @@ def _signature(call: Conv) -> _Signature:
         parameters.dim("channels", call.in_channels // call.groups)
         parameters.dim("out_channels", call.out_channels // call.groups)
         parameters.dim("groups", call.groups)
-        window = declare_window(parameters, call.window)
+        window = declare_window(parameters, call.window, static_columns=_planar(call))
     x = parameters.view("x", call.x)
     parameters.view("weight", replace(call.weight, strides=()))
     epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, call.x.tensor.dtype)
@@ -57,10 +61,23 @@ def _signature(call: Conv) -> _Signature:
     return _Signature(parameters, x, window, epilogue)
 
 
+def _planar(call: Conv) -> bool:
+    """Whether tiles read the input in place though the channels of a pixel are apart: few, as in images."""
+    return (
+        call.x.tensor.dtype is DType.F32
+        and (call.panels, call.groups) == (8, 1)
+        and call.in_channels <= _PLANES
+        and call.x.strides[2] == 1
+        and call.window.strides[1] <= _PLANAR_STRIDE
+        and typical(product(call.window.kernel)) * call.in_channels <= _PLANAR_DEPTH
+    )
+
+
 def _cut(call: Conv) -> Share:
-    rows = call.out_size[0] if call.depthwise else ceildiv(call.out_size[0], _block(call)[0])
+    by_row = call.depthwise or _planar(call)
+    rows = call.out_size[0] if by_row else ceildiv(call.out_size[0], _block(call)[0])
     axes: list[tuple[int, Dim]] = [(Cuts.IMAGES, call.n), (Cuts.ROWS, rows)]
-    if not call.depthwise:
+    if not by_row:
         axes.append((Cuts.GROUPS, call.groups))
         axes.append((Cuts.CHANNELS, ceildiv(call.out_channels // call.groups, Cuts.WIDTH)))
     each = SCALAR_WORK
@@ -102,7 +119,25 @@ class ConvKernel:
         }
         if call.depthwise:
             return self._depthwise(call, s, common)
-        return self._winograd(call, s, common) if _winograd.pays(call) else self._general(call, s, common)
+        if _winograd.pays(call):
+            return self._winograd(call, s, common)
+        return self._planar(s, common) if _planar(call) else self._general(call, s, common)
+
+    def _planar(self, s: _Signature, common: Mapping[str, Any]) -> str:
+        x_h, _, x_c = s.x.strides[1:]
+        return render_template(
+            "planar",
+            **common,
+            run=_PLANAR_RUN,
+            columns=_PLANAR_COLUMNS,
+            step=s.window["stride_w"],
+            cuts=Cuts,
+            x_h=x_h,
+            x_c=x_c,
+            image=s.x.at("i0"),
+            store_arguments=s.epilogue.block_arguments("i0", "oh", "ow", "n0"),
+            tile_arguments=s.epilogue.block_arguments("i0", "oh", "ow + q", "n0 + j"),
+        )
 
     def _winograd(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
         x_h, x_w = s.x.strides[1:3]
@@ -181,6 +216,11 @@ class ConvKernel:
             return BYTES
         if _winograd.pays(call):
             return _winograd.scratch(call)
+        if _planar(call):
+            outputs = minimum(align(maximum(call.out_size[1], 1), _WHOLE), _PLANAR_RUN)
+            plane = ((kh - 1) * dh + 1) * ((outputs - 1) * sw + (kw - 1) * dw + 1)
+            products = kh * kw * call.in_channels
+            return (_PLANAR_RUN * _PLANAR_COLUMNS + 2 * products + plane * call.in_channels) * 4 + SLACK
         height, width = _block(call)
         height = minimum(call.out_size[0], height)
         pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
