@@ -57,6 +57,8 @@ _EXPORTS = {
 }
 # of variants with threads, too
 _TEAM_EXPORTS = {"threads": (("i32",), "i32"), "worker": (("i32",), "i32"), "stop": ((), "")}
+# that older packs lack
+_LATER_EXPORTS = {"tune": (("i32",), "")}
 _STOPPED = -6  # what `run` gives after a helper has failed
 _ENDLESS = -8  # what `run` gives after more jumps than any loop needs
 _MODULES_KEPT = 8
@@ -183,6 +185,8 @@ class WasmSession(Session):
             instance = wasmtime.Instance(self._store, self._module, [self._memory.extern])
             self._exports = instance.exports(self._store)
             abi = self._call("abi")
+            if any(e.name == "tune" for e in self._module.exports):
+                self._call("tune", 1)  # Cranelift splats what it loads in three instructions
             if isinstance(self._memory, SharedMemory):
                 from pyruntime.runtime.wasm_team import Team
 
@@ -430,7 +434,8 @@ def _check_module(module: wasmtime.Module, file: str, target: Wasm, *, shared: b
     if least > target.initial_pages:
         raise PackError(f"{file} wants {least} pages at first; pack.json says {target.initial_pages}")
     exports = {e.name: e.type for e in module.exports}
-    for name, (parameters, result) in {**_EXPORTS, **(_TEAM_EXPORTS if shared else {})}.items():
+    later = {name: kind for name, kind in _LATER_EXPORTS.items() if name in exports}
+    for name, (parameters, result) in {**_EXPORTS, **(_TEAM_EXPORTS if shared else {}), **later}.items():
         kind = exports.get(name)
         if not isinstance(kind, wasmtime.FuncType):
             raise PackError(f"{file} does not export the function {name!r}")

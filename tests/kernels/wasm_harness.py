@@ -59,6 +59,10 @@ class Suite:
         engine = _engine()  # of sessions: it has what threads need
         return {variant: _Instance(engine, data) for variant, data in self.modules.items()}
 
+    def tune(self, variant: str, *, slow_splats: bool) -> None:
+        """Tell a module of what its engine is slow at, for the runs that follow."""
+        self._instances[variant].tune(slow_splats)
+
     def run(self, case: Case, variant: str, threads: int = 1) -> tuple[Array, Array]:
         """What the case's call writes: by this variant, cut for so many threads, and by the reference."""
         entry = next(i for i, c in enumerate(self.cases) if c is case)
@@ -104,6 +108,14 @@ class _Instance:
         function = self.exports[name]
         assert isinstance(function, wasmtime.Func)
         return int(function(self.store, *arguments))
+
+    def tune(self, slow_splats: bool) -> None:
+        """Call the export `tune`, which gives nothing."""
+        import wasmtime
+
+        function = self.exports["tune"]
+        assert isinstance(function, wasmtime.Func)
+        function(self.store, int(slow_splats))
 
     def _write(self, address: int, array: Array) -> None:
         self.memory.view()[address : address + array.nbytes] = array.tobytes()

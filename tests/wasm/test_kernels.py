@@ -43,9 +43,29 @@ def _parameters() -> Iterator[ParameterSet]:
                 yield pytest.param(kind, case, variant, id=f"{kind}: {case.name}: {variant}")
 
 
-@pytest.mark.parametrize(("kind", "case", "variant"), list(_parameters()))
-def test_case(suites: dict[str, wasm_harness.Suite], kind: str, case: Case, variant: str) -> None:
+def _suite(suites: dict[str, wasm_harness.Suite], kind: str) -> wasm_harness.Suite:
     if kind not in suites:
         suites[kind] = wasm_harness.build(cases(kind))
-    actual, expected = suites[kind].run(case, variant)
+    return suites[kind]
+
+
+@pytest.mark.parametrize(("kind", "case", "variant"), list(_parameters()))
+def test_case(suites: dict[str, wasm_harness.Suite], kind: str, case: Case, variant: str) -> None:
+    actual, expected = _suite(suites, kind).run(case, variant)
     wasm_harness.compare(case.call, actual, expected)
+
+
+@pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
+@pytest.mark.parametrize("kind", ["attention", "conv", "matmul", "recurrence"])
+def test_where_splats_are_slow(suites: dict[str, wasm_harness.Suite], kind: str, variant: str) -> None:
+    """The tiles that native sessions take. Other tiles for the last rows show in the rounding."""
+    suite, tuned = _suite(suites, kind), 0
+    for case in cases(kind):
+        plain, expected = suite.run(case, variant)
+        suite.tune(variant, slow_splats=True)
+        actual, _ = suite.run(case, variant)
+        suite.tune(variant, slow_splats=False)
+        wasm_harness.compare(case.call, actual, expected)
+        tuned += actual.tobytes() != plain.tobytes()
+    if kind == "matmul" and variant == "relaxed":
+        assert tuned, "nothing shows that there are other tiles"

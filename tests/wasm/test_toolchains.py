@@ -29,6 +29,7 @@ EXPORTS = (
     "steps: (i32) -> (i32)",
     "stop: () -> ()",
     "threads: (i32) -> (i32)",
+    "tune: (i32) -> ()",
     "worker: (i32) -> (i32)",
 )
 COMPILERS = ("clang", "zig", "emcc")
