@@ -187,3 +187,46 @@ def test_what_is_not_supported_is_told() -> None:
     )
     with pytest.raises(UnsupportedError, match="opset 13"):
         imported(model([node], inputs, ["out"], domains={"com.microsoft": 1}))
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("by_row", [False, True])
+def test_dynamic_lstm(by_row: bool, direction: str) -> None:
+    """ONNX Runtime quantises the state too, at each step; ours stays in floats, near what floats give."""
+    directions, units, features = (2 if direction == "bidirectional" else 1), 16, 24
+    shape: tuple[int, ...] = (directions, 4 * units) if by_row else (directions,)
+    steps = np.random.default_rng(3).uniform(0.004, 0.006, shape).astype(np.float32)
+    zeros = np.zeros(shape, np.int8)
+    w, r = (
+        integers(np.int8, directions, k, 4 * units, seed=i, low=-63, high=63)
+        for i, k in enumerate((features, units))
+    )
+    bias = random(directions, 8 * units, seed=4, low=-0.3, high=0.3)
+    weights = {
+        "w": w,
+        "r": r,
+        "b": bias,
+        "w_scale": steps,
+        "w_zero": zeros,
+        "r_scale": steps,
+        "r_zero": zeros,
+    }
+    names = ["x", "w", "r", "b", "", "", "", "", "w_scale", "w_zero", "r_scale", "r_zero"]
+    node = helper.make_node(
+        "DynamicQuantizeLSTM",
+        names,
+        ["y", "h"],
+        name="node",
+        domain="com.microsoft",
+        hidden_size=units,
+        direction=direction,
+    )
+    feeds = {"x": random(7, 2, features)}
+    proto = model([node], feeds, ["y", "h"], weights=weights, domains={"com.microsoft": 1}, ir_version=9)
+    wanted = runtime(proto, feeds)
+    graph = imported(proto)
+    optimise(graph)
+    for name, found in run_graph(graph, feeds).items():
+        assert found.shape == wanted[name].shape
+        assert np.abs(found - wanted[name]).max() <= 0.02
+    assert [n.input(0).dtype.bits for n in graph.nodes if n.op == "MatMul"] == [8]

@@ -19,6 +19,7 @@ from pyruntime_converter.passes.integer_products import integer_products
 from pyruntime_converter.passes.normalizations import recognise_normalizations
 from pyruntime_converter.passes.products import merge_products
 from pyruntime_converter.passes.quantize import Quantized, quantize_weights
+from pyruntime_converter.passes.requantize import fold_scales
 from pyruntime_converter.passes.rotary import recognise_rotary
 
 Pass = Callable[[Graph], None]
@@ -43,6 +44,7 @@ RECOGNISE: tuple[Pass, ...] = (
 )
 FINISH: tuple[Pass, ...] = (
     sink_dequantize,
+    fold_scales,
     expand_attention,
     simplify,
     eliminate_common,

@@ -149,7 +149,7 @@ def _pooled(node: Node, source: Node, builder: Builder) -> Value | None:
 
 
 _MOVES: dict[str, Move] = {
-    **dict.fromkeys(("Reshape", "Transpose", "Slice", "Gather"), _moved),
+    **dict.fromkeys(("Reshape", "Transpose", "Slice", "Gather", "Expand"), _moved),
     "Embedding": _embedding,
     "MaxPool": _pooled,
 }

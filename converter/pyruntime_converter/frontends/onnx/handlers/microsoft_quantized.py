@@ -19,6 +19,7 @@ from pyruntime_converter.frontends.onnx.handlers.quantization import (
     integer_matmul,
     quantized,
 )
+from pyruntime_converter.frontends.onnx.handlers.recurrent import layer
 
 
 def _unary(ctx: NodeContext, apply: Callable[[Value], Value]) -> Value:
@@ -155,3 +156,39 @@ def dynamic_quantize_matmul(ctx: NodeContext) -> Value:
     a, own, zero = dynamic(ctx, x)
     sums = integer_matmul(ctx, a, b, zero, ctx.optional(3))
     return _float_product(ctx, sums, [own, scale], ctx.optional(4))
+
+
+@handles("DynamicQuantizeLSTM", domain=MICROSOFT)
+def dynamic_quantize_lstm(ctx: NodeContext) -> list[Value]:
+    """An LSTM with 8-bit weights: products with the input in integers, those with the state in floats."""
+    x, w, r = (ctx.input(i) for i in range(3))
+    others = [ctx.optional(i) for i in range(3, 8)]
+    if w.rank != 3 or r.rank != 3:
+        ctx.invalid(f"W and R of rank {w.rank} and {r.rank}, not 3")
+    directions, _, rows = w.shape
+
+    def parameter(index: int) -> Value | None:
+        """A scale or zero point, of each direction or each of its rows, as [directions, 1, 1 or rows]."""
+        value = ctx.optional(index)
+        if value is None:
+            return None
+        return ctx.reshape(value, (directions, 1, rows if value.rank == 2 else 1))
+
+    def flat(value: Value) -> Value:
+        """[directions, k, rows] as [k, directions * rows]."""
+        spread = ctx.one("Expand", value, shape=(directions, value.shape[1], rows))
+        moved = ctx.one("Transpose", spread, perm=(1, 0, 2))
+        return ctx.reshape(moved, (value.shape[1], directions * rows))
+
+    scale, zero = parameter(8), parameter(9)
+    recurrent = [p for p in (r, parameter(10), parameter(11)) if p is not None]
+    if scale is None or len(recurrent) < 2:
+        ctx.invalid("a scale of its weights is missing")
+
+    def project(x: Value) -> Value:
+        levels, step, place = dynamic(ctx, x)
+        sums = integer_matmul(ctx, levels, flat(w), place, None if zero is None else flat(zero))
+        return _float_product(ctx, sums, [step, flat(scale)], None)
+
+    weights = ctx.one("Transpose", ctx.one("Dequantize", *recurrent), perm=(0, 2, 1))
+    return layer(ctx, "LSTM", x, project, weights, others)

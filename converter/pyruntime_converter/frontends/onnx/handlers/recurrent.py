@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
@@ -22,15 +24,47 @@ def recurrent(ctx: NodeContext) -> list[Value]:
     op = definition(ctx.op)
     assert isinstance(op, Recurrent)
     x, w, r = (ctx.input(i) for i in range(3))
-    bias, lengths, *states = (ctx.optional(i) for i in range(3, 5 + op.states))
-    further = ctx.optional(5 + op.states) if ctx.op == "LSTM" else None
+    others = [ctx.optional(i) for i in range(3, 5 + op.states + (ctx.op == "LSTM"))]
+    if w.rank != 3:
+        ctx.invalid(f"W of rank {w.rank}, not 3")
+
+    def project(x: Value) -> Value:
+        directions, rows, inputs = w.shape
+        flat = ctx.reshape(ctx.cast(w, DType.F32), (directions * rows, inputs))
+        return ctx.one("MatMul", x, ctx.one("Transpose", flat, perm=(1, 0)))
+
+    return layer(ctx, ctx.op, x, project, r, others)
+
+
+def layer(
+    ctx: NodeContext,
+    name: str,
+    x: Value,
+    project: Callable[[Value], Value],
+    r: Value,
+    others: Sequence[Value | None],
+) -> list[Value]:
+    """The outputs of a recurrent layer.
+
+    Args:
+        ctx: the node, whose attributes say the rest.
+        name: of the canonical op.
+        x: the input, as the node has it.
+        project: from [steps, batch, inputs] in float32 to products with W, [steps, batch, directions * rows].
+        r: recurrent weights [directions, rows, units].
+        others: bias, lengths, initial states and, for an LSTM, peepholes; None where absent.
+    """
+    op = definition(name)
+    assert isinstance(op, Recurrent)
+    bias, lengths, *given = others
     dtype = x.dtype
     if dtype is DType.F64:
         ctx.fail("it computes in float64", "Convert the model to float32.")
-    x, w, r = (ctx.cast(v, DType.F32) for v in (x, w, r))
-    bias, further, *states = (v if v is None else ctx.cast(v, DType.F32) for v in (bias, further, *states))
-    if x.rank != 3 or w.rank != 3 or r.rank != 3:
-        ctx.invalid(f"X, W and R of rank {x.rank}, {w.rank} and {r.rank}, not 3")
+    x, r = ctx.cast(x, DType.F32), ctx.cast(r, DType.F32)
+    bias, *given = (v if v is None else ctx.cast(v, DType.F32) for v in (bias, *given))
+    states, further = given[: op.states], given[op.states] if len(given) > op.states else None
+    if x.rank != 3 or r.rank != 3:
+        ctx.invalid(f"X and R of rank {x.rank} and {r.rank}, not 3")
     attrs = _attributes(ctx, op, r)
     batch_first = bool(ctx.attr("layout"))
     if batch_first:
@@ -40,10 +74,12 @@ def recurrent(ctx: NodeContext) -> list[Value]:
         known = dims_of(lengths)
         if known is not None and all(length == x.shape[0] for length in known):
             lengths = None
-    gates, recurrent_bias = _projected(ctx, x, w, bias, apart=attrs.get("linear_before_reset", False))
+    directions, rows, _ = r.shape
+    apart = attrs.get("linear_before_reset", False)
+    gates, recurrent_bias = _biased(ctx, project(x), bias, (directions, rows), apart=apart)
     if recurrent_bias is not None:
         further = recurrent_bias
-    results = ctx.builder.emit(ctx.op, [gates, r, lengths, *states, *_given(further)], attrs)
+    results = ctx.builder.emit(name, [gates, r, lengths, *states, *_given(further)], attrs)
     results = [ctx.cast(v, dtype) for v in results]
     if not batch_first:
         return results
@@ -101,20 +137,19 @@ def _activations(ctx: NodeContext, op: Recurrent, directions: int) -> tuple[tupl
     return tuple(tuple(found[d * count : (d + 1) * count]) for d in range(directions))
 
 
-def _projected(
-    ctx: NodeContext, x: Value, w: Value, bias: Value | None, *, apart: bool
+def _biased(
+    ctx: NodeContext, gates: Value, bias: Value | None, shape: tuple[Dim, Dim], *, apart: bool
 ) -> tuple[Value, Value | None]:
-    """x [steps, batch, inputs] times w [directions, rows, inputs], plus both biases [directions, 2 * rows].
+    """Products plus both biases [directions, 2 * rows], for `shape` (directions, rows).
 
     With `apart` (GRU) the recurrent bias of the last of three gates comes second, not added.
     """
-    directions, rows, inputs = w.shape
-    matrix = ctx.one("Transpose", ctx.reshape(w, (directions * rows, inputs)), perm=(1, 0))
-    gates = ctx.one("MatMul", x, matrix)
     if bias is None:
         return gates, None
+    directions, rows = shape
     if bias.shape != (directions, 2 * rows):
         ctx.invalid(f"B of shape {bias.shape}, not {(directions, 2 * rows)}")
+    assert isinstance(rows, int)
     own, recurrent = slice_axis(ctx, bias, 1, 0, rows), slice_axis(ctx, bias, 1, rows, rows)
     kept = None
     if apart:
