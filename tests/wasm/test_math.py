@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pyruntime_wasm.printer import VECTOR, Printer
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Map, Tensor, View
-from pyruntime.ir.scalar import Load, call
-from pyruntime.ops.trees import sigmoid
+from pyruntime.ir.scalar import Load, Scalar, call
+from pyruntime.ops.trees import mul, sigmoid
 from tests.kernels import wasm_harness
 from tests.kernels.case import Case
 
@@ -104,14 +105,19 @@ def _case(name: str, dtype: DType, operands: list[Array]) -> Case:
     tensors = [Tensor(f"x{i}", dtype, count, "input") for i in range(len(operands))]
     loads = [Load(dtype, i) for i in range(len(operands))]
     body = sigmoid(*loads) if name == "sigmoid" else call(name, *loads)
+    return _elementwise(f"{name} {dtype!r}", body, dict(zip(tensors, operands, strict=True)))
+
+
+def _elementwise(name: str, body: Scalar, operands: dict[Tensor, Array]) -> Case:
+    count = next(iter(operands.values())).size
     made = Map(
-        name=f"{name} {dtype!r}",
+        name=name,
         sizes=(count,),
         body=body,
-        inputs=tuple(View(t, 0, (1,)) for t in tensors),
-        output=View(Tensor("y", dtype, count), 0, (1,)),
+        inputs=tuple(View(t, 0, (1,)) for t in operands),
+        output=View(Tensor("y", body.dtype, count), 0, (1,)),
     )
-    return Case(made.name, made, dict(zip(tensors, operands, strict=True)))
+    return Case(name, made, operands)
 
 
 def _operands(name: str, dtype: DType) -> list[Array]:
@@ -166,12 +172,15 @@ def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
     _check(name, *_run(suite, name, DType.F32, variant))
 
 
-@pytest.fixture(scope="module")
-def dense() -> wasm_harness.Suite:
+def _floats() -> Array:
     """Every STRIDEth float: all exponents of both signs, subnormals and NaN."""
     floats = np.arange(0, 2**32, STRIDE, dtype=np.uint32).view(np.float32)
-    floats = np.append(floats, np.array([math.inf, -math.inf], np.float32))
-    return wasm_harness.build([_case(name, DType.F32, [floats]) for name in EVERYWHERE])
+    return np.append(floats, np.array([math.inf, -math.inf], np.float32))
+
+
+@pytest.fixture(scope="module")
+def dense() -> wasm_harness.Suite:
+    return wasm_harness.build([_case(name, DType.F32, [_floats()]) for name in EVERYWHERE])
 
 
 @pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
@@ -182,6 +191,44 @@ def test_all_magnitudes(dense: wasm_harness.Suite, name: str, variant: str) -> N
     low, high = {"exp": (0, math.inf), "sigmoid": (0, 1)}.get(name, (-1, 1))
     np.testing.assert_array_equal(actual[operands[0] < -200], low)
     np.testing.assert_array_equal(actual[operands[0] > 200], high)
+
+
+@pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
+def test_silu(variant: str) -> None:
+    """x * sigmoid(x), however it is written, is one function, with the bound that vmath.h states."""
+    x = Load(DType.F32, 0)
+    floats = _floats()
+    first, second = (mul(x, sigmoid(x)), mul(sigmoid(x), x))
+    cases = [
+        _elementwise(f"silu {i}", body, {Tensor("x", DType.F32, floats.size, "input"): floats})
+        for i, body in enumerate((first, second))
+    ]
+    suite = wasm_harness.build(cases, [variant])
+    with np.errstate(all="ignore"):
+        actual = [suite.run(case, variant)[0] for case in cases]
+        exact = floats.astype(np.float64) * expit(floats.astype(np.float64))
+        unit = np.spacing(np.abs(exact.astype(np.float32))).astype(np.float64)
+        off = np.abs(actual[0] - exact)
+    np.testing.assert_array_equal(actual[0], actual[1])
+    np.testing.assert_array_equal(np.isnan(actual[0]), np.isnan(exact))
+    finite = np.isfinite(floats)
+    usual, low = finite & (floats >= -87), finite & (floats < -87)
+    assert (off[usual] / unit[usual]).max() <= 4
+    assert off[low].max() <= 4e-37
+    assert actual[0][floats == math.inf] == math.inf
+
+
+def test_only_a_gate_by_itself_is_silu() -> None:
+    x, y = Load(DType.F32, 0), Load(DType.F32, 1)
+
+    def printed(tree: Scalar) -> str:
+        printer = Printer(VECTOR, lambda leaf: "xy"[leaf.operand] if isinstance(leaf, Load) else "?")
+        printer.value(tree)
+        return " ".join(printer.statements)
+
+    assert "f32x4_silu(t0)" in printed(mul(x, sigmoid(x)))
+    assert "silu" not in printed(mul(y, sigmoid(x)))
+    assert "silu" not in printed(mul(x, call("div", call("select", call("lt", x, y), x, y), y)))
 
 
 @pytest.mark.parametrize("variant", wasm_harness.VARIANTS)

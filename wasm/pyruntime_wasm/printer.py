@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Scalar, walk
+from pyruntime.ops.trees import sigmoid
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,8 @@ class Printer:
         if not isinstance(node, Call):
             return self.bind(class_.type, self.leaf(node))
         args = [self._by_node[id(a)][1] for a in node.args]
+        if (gated := self._gated(node)) is not None:
+            return self.bind(class_.type, f"f32x4_silu({gated})")
         if node.function == "cast":
             text = convert(self.mode, args[0], node.args[0].dtype, node.dtype)
         else:
@@ -197,6 +200,18 @@ class Printer:
             if class_.wrap and node.function in _WRAPPING:
                 text = f"{class_.wrap}({text})"
         return self.bind(class_.type, text)
+
+    def _gated(self, node: Call) -> str | None:
+        """What x * sigmoid(x) is of, for which vectors have one shorter function."""
+        if self.mode is not VECTOR or node.dtype is not DType.F32 or node.function != "mul":
+            return None
+        for x, gate in (node.args, node.args[::-1]):
+            if not isinstance(gate, Call) or gate.function != "div" or not isinstance(gate.args[0], Call):
+                continue
+            # equal nodes share one temporary; what is printed for a select of another kind stays unused
+            if gate.args[0].function == "select" and self.value(sigmoid(x)) == self._by_node[id(gate)][1]:
+                return self._by_node[id(x)][1]
+        return None
 
 
 def convert(mode: Mode, text: str, source: DType, target: DType) -> str:

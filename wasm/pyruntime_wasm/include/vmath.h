@@ -1,6 +1,7 @@
 // Elementary functions on f32x4. Bounds in units in the last place (ulp), checked by tests/wasm/test_math.py:
 //   pow, exp, log 1; asin, tan 3; erf, tanh 6; sin, cos, acos, atan, atan2, the hyperbolic ones and their inverses 2.
 // NaN gives NaN, infinities and signed zeros follow C's Annex F, and results overflow and underflow gradually.
+// silu 4, or 4e-37 below -87: what is smaller is zero.
 
 #pragma once
 #include "simd.h"
@@ -61,6 +62,23 @@ INLINE f32x4 f32x4_exp_reduced(f32x4 x, f32x4 base, i32x4 *bits) {
   }
 EXP_SCALED(f32x4_exp, 0)
 EXP_SCALED(f32x4_exp_half, -1)
+
+// x / (1 + exp(-x)). The exponential is 1 or rounds to it, and infinite, where its exponent ends.
+static inline f32x4 f32x4_silu(f32x4 x) {
+  f32x4 t = wasm_f32x4_pmin(wasm_f32x4_pmax(x, K(-89.0f)), K(87.0f)), base = K(12582912.0f + 127);
+  i32x4 bits = f32x4_fma(t, K(-1.44269504f), base);
+  f32x4 n = wasm_f32x4_sub(bits, base);
+  // t + n ln 2, which is -r of f32x4_exp_reduced
+  f32x4 s = f32x4_fma(n, K(0.693359375f), t);
+  s = f32x4_fnma(n, K(2.12194440e-4f), s);
+  f32x4 p = f32x4_fnma(s, K(1.381314476e-03f), K(8.369418792e-03f));
+  p = f32x4_fnma(s, p, K(4.166845605e-02f));
+  p = f32x4_fnma(s, p, K(1.666651517e-01f));
+  p = f32x4_fnma(s, p, K(4.999999404e-01f));
+  f32x4 one = K(1.0f);
+  p = f32x4_fma(wasm_f32x4_mul(s, s), p, wasm_f32x4_sub(one, s));
+  return wasm_f32x4_div(x, f32x4_fma(p, wasm_i32x4_shl(bits, 23), one));
+}
 
 static inline f32x4 f32x4_log(f32x4 x) {
   b32x4 subnormal = wasm_f32x4_lt(x, F(1.17549435e-38f));
