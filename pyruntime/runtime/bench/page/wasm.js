@@ -100,7 +100,8 @@ async function run(job, progress) {
     samples.addSteps(taken);
     loops.sample(samples);
   };
-  return { samples: await measure(job.budget, round, progress), threads, requires };
+  const samples = await measure(job.budget, round, progress, (found) => loops.stretch(found));
+  return { samples, threads, requires };
 }
 
 onmessage = async ({ data: job }) => {
