@@ -19,6 +19,15 @@ from pyruntime_wasm.kernels._window import Cuts, declare_sizes, declare_window
 from pyruntime_wasm.printer import SCALAR
 
 _ROW_AXIS = 2  # of (n, oh, ow, oc)
+_CHANNELS = 32  # of a depthwise convolution that are computed together: two slots stay in L1
+_OUTPUTS = 4  # adjacent ones
+_WIDEST, _FARTHEST = 7, 3  # kernels and strides along a row whose steps are unrolled
+# eight elements at p, as words
+_LOAD = {
+    DType.I8: "wasm_i16x8_load8x8(p)",
+    DType.U8: "wasm_u16x8_load8x8(p)",
+    DType.I16: "wasm_v128_load(p)",
+}
 
 
 @dataclass
@@ -42,7 +51,10 @@ def _signature(call: Conv) -> _Signature:
         parameters.dim("channels", call.in_channels // call.groups)
         parameters.dim("out_channels", call.out_channels // call.groups)
         parameters.dim("groups", call.groups)
-    window = declare_window(parameters, call.window)
+    fast = call.depthwise and _pairs_rows(call)
+    window = declare_window(parameters, call.window, static_columns=fast)
+    if fast:
+        window["kernel_h"] = str(call.window.kernel[0])
     x = parameters.view("x", call.x)
     parameters.view("weight", replace(call.weight, strides=()))
     epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, DType.I32)
@@ -58,6 +70,18 @@ def _cut(call: Conv) -> Share:
         axes.append((Cuts.GROUPS, call.groups))
         axes.append((Cuts.CHANNELS, ceildiv(call.out_channels // call.groups, Cuts.WIDTH)))
     return best_cut(axes, floordiv(call.operations, 2) * (VECTOR_WORK if call.depthwise else 1))
+
+
+def _pairs(call: Conv) -> int:
+    """Pairs of rows, each of which begins with an even one, that a window meets wherever it begins."""
+    return call.window.kernel[0] // 2 + 1
+
+
+def _pairs_rows(call: Conv) -> bool:
+    """Whether a depthwise convolution multiplies pairs of rows: adjacent channels, a dense window."""
+    width, stride = call.window.kernel[1], call.window.strides[1]
+    dense = call.window.dilations == (1, 1) and width <= _WIDEST and stride <= _FARTHEST
+    return dense and call.x.strides[-1] == 1
 
 
 def _block(call: Conv) -> tuple[Dim, Dim]:
@@ -89,13 +113,22 @@ class ConvIntegerKernel:
             **s.window,
         }
         if call.depthwise:
+            x, weight = call.x.tensor.dtype, call.weight.tensor.dtype
+            fast = _pairs_rows(call)
             return render_template(
-                "depthwise_integer",
+                "depthwise_integer" if fast else "depthwise_integer_plain",
                 **common,
-                x_stored=SCALAR.classes[call.x.tensor.dtype].stored,
-                w_stored=SCALAR.classes[call.weight.tensor.dtype].stored,
-                image=s.x.at("i0", "0", "0", "0"),
-                store_arguments=s.epilogue.block_arguments("i0", "oh", "ow", "0"),
+                x_stored=SCALAR.classes[x].stored,
+                w_stored=SCALAR.classes[weight].stored,
+                load_x=_LOAD[x],
+                load_w=_LOAD[weight],
+                pairs=_pairs(call),
+                channels=_CHANNELS,
+                outputs=_OUTPUTS,
+                image=s.x.at("i0", "0", "0", "c0" if fast else "0"),
+                store_arguments=s.epilogue.block_arguments(
+                    "i0", "oh", "0" if fast else "ow", "c0" if fast else "0"
+                ),
             )
         return render_template(
             "conv_integer",
@@ -112,7 +145,7 @@ class ConvIntegerKernel:
     def scratch(self, call: Conv) -> Dim:
         """Sums of a block and what they begin with, taps, a panel as words, the input under a block."""
         if call.depthwise:
-            return call.out_channels * DType.I32.bytes
+            return self._depthwise_scratch(call)
         (kh, kw), (sh, sw), (dh, dw) = call.window.kernel, call.window.strides, call.window.dilations
         height, width = _block(call)
         height = minimum(call.out_size[0], height)
@@ -121,6 +154,16 @@ class ConvIntegerKernel:
         words = 8 * kh * kw * channels + maximum(pixels, 0) * channels + SLACK
         integers = ROWS * COLUMNS + align(call.out_channels // call.groups, 8) + kh * kw
         return integers * DType.I32.bytes + words * 2
+
+    def _depthwise_scratch(self, call: Conv) -> Dim:
+        """Sums of an output row, weights for both parities, slots for pairs of rows."""
+        if not _pairs_rows(call):
+            return call.out_channels * DType.I32.bytes
+        channels = min(align(call.out_channels, 8), _CHANNELS)
+        width, taps, pairs = align(call.out_size[1], _OUTPUTS), call.window.kernel[1], _pairs(call)
+        slot = maximum((width - 1) * call.window.strides[1] + taps, 0)
+        words = (2 * taps + slot) * (2 * pairs * channels)
+        return width * channels * DType.I32.bytes + words * 2
 
     def arguments(self, call: Conv) -> Sequence[Argument]:
         """Sizes, window, input, filter, output, operands, scratch."""
