@@ -10,7 +10,7 @@ from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, MatMul, Tensor, View, Window
-from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call, cast
+from pyruntime.ir.scalar import Acc, Call, Const, Load, Scalar, call, cast
 from pyruntime.ops.layouts import pack_conv_quads, pack_depthwise, pack_quads
 from pyruntime.ops.octets import limit_octets, octet_range
 from tests.kernels.case import Array, Case, Maker
@@ -81,12 +81,42 @@ def requantised_unsigned(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tu
     return body, (_along(maker, sizes, -1),), U8
 
 
+def extremes(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """int8(float(acc) * scale[column]), where scales are huge, infinite or NaN."""
+    scale = _along(maker, sizes, -1)
+    values = maker.inputs[scale.tensor]
+    values[:] = np.resize(
+        np.float32([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e7, 5e6, -1e9, 0.0, 0.3]), len(values)
+    )
+    return cast(call("mul", _float(Acc(I32)), Load(F32, 0)), I8), (scale,), I8
+
+
+def extremes_unsigned(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """The same as uint8."""
+    body, inputs, _ = extremes(maker, sizes)
+    assert isinstance(body, Call)
+    return cast(body.args[0], U8), inputs, U8
+
+
+def added(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """uint8(acc mod 256) + 200, which wraps."""
+    return call("add", cast(Acc(I32), U8), Const(U8, 200)), (), U8
+
+
 def plain(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
     """The sum itself."""
     return Acc(I32), (), I32
 
 
-EPILOGUES = (plain, dequantised, requantised, requantised_unsigned)
+EPILOGUES = (
+    plain,
+    dequantised,
+    requantised,
+    requantised_unsigned,
+    extremes,
+    extremes_unsigned,
+    added,
+)
 
 
 def _weight(maker: Maker, matrices: Array, data: Array, layout: str, run: int = 1) -> Tensor:

@@ -164,6 +164,16 @@ INLINE f32x4 f32x4_from_i32x4(i32x4 a) { return wasm_f32x4_convert_i32x4(a); }
 INLINE f32x4 f32x4_from_u32x4(u32x4 a) { return wasm_f32x4_convert_u32x4(a); }
 INLINE f32x4 f32x4_from_b32x4(b32x4 a) { return wasm_v128_and(a, wasm_f32x4_splat(1.0f)); }
 INLINE i32x4 i32x4_from_f32x4(f32x4 a) { return wasm_i32x4_trunc_sat_f32x4(a); }
+// The same for what is saturated to 16 bits or fewer afterwards.
+INLINE i32x4 i32x4_short_from_f32x4(f32x4 a) {
+#ifdef __wasm_relaxed_simd__
+  // what lies too low becomes INT32_MIN in any case
+  a = wasm_f32x4_pmin(wasm_v128_and(a, wasm_f32x4_eq(a, a)), wasm_f32x4_splat(32767.0f));
+  return wasm_i32x4_relaxed_trunc_f32x4(a);
+#else
+  return wasm_i32x4_trunc_sat_f32x4(a);
+#endif
+}
 INLINE u32x4 u32x4_from_f32x4(f32x4 a) { return wasm_u32x4_trunc_sat_f32x4(a); }
 INLINE i32x4 i32x4_from_b32x4(b32x4 a) { return wasm_v128_and(a, wasm_i32x4_splat(1)); }
 INLINE u32x4 u32x4_from_b32x4(b32x4 a) { return wasm_v128_and(a, wasm_i32x4_splat(1)); }
@@ -217,6 +227,15 @@ INLINE v128_t i16x4_load(const void *p) { return wasm_i32x4_load16x4(p); }
 INLINE v128_t b8x4_load(const void *p) { return wasm_i32x4_ne(u8x4_load(p), wasm_i32x4_splat(0)); }
 INLINE v128_t f16x4_load(const void *p) { return f32x4_from_f16_bits(wasm_u32x4_load16x4(p)); }
 
+// Sixteen elements from four vectors of i32x4.
+INLINE void i8x16_store_saturated(void *p, const v128_t *v) {
+  v128_t low = wasm_i16x8_narrow_i32x4(v[0], v[1]), high = wasm_i16x8_narrow_i32x4(v[2], v[3]);
+  wasm_v128_store(p, wasm_i8x16_narrow_i16x8(low, high));
+}
+INLINE void u8x16_store_saturated(void *p, const v128_t *v) {
+  v128_t low = wasm_i16x8_narrow_i32x4(v[0], v[1]), high = wasm_i16x8_narrow_i32x4(v[2], v[3]);
+  wasm_v128_store(p, wasm_u8x16_narrow_i16x8(low, high));
+}
 INLINE void u8x4_store(void *p, v128_t v) {
   v = wasm_i8x16_shuffle(v, v, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
   wasm_v128_store32_lane(p, v, 0);

@@ -20,8 +20,8 @@ from pyruntime_wasm.printer import SCALAR
 
 _ROW_AXIS = 2  # of (n, oh, ow, oc)
 _CHANNELS = 32  # of a depthwise convolution that are computed together: two slots stay in L1
-_OUTPUTS = 4  # adjacent ones
 _WIDEST, _FARTHEST = 7, 3  # kernels and strides along a row whose steps are unrolled
+_NARROW = 5  # kernels that leave registers for eight sums
 # eight elements at p, as words
 _LOAD = {
     DType.I8: "wasm_i16x8_load8x8(p)",
@@ -77,6 +77,11 @@ def _pairs(call: Conv) -> int:
     return call.window.kernel[0] // 2 + 1
 
 
+def _outputs(call: Conv) -> int:
+    """Adjacent outputs of a depthwise convolution that are computed together: as registers suffice."""
+    return 8 if call.window.strides[1] == 1 and call.window.kernel[1] <= _NARROW else 4
+
+
 def _pairs_rows(call: Conv) -> bool:
     """Whether a depthwise convolution multiplies pairs of rows: adjacent channels, a dense window."""
     width, stride = call.window.kernel[1], call.window.strides[1]
@@ -124,7 +129,7 @@ class ConvIntegerKernel:
                 load_w=_LOAD[weight],
                 pairs=_pairs(call),
                 channels=_CHANNELS,
-                outputs=_OUTPUTS,
+                outputs=_outputs(call),
                 image=s.x.at("i0", "0", "0", "c0" if fast else "0"),
                 store_arguments=s.epilogue.block_arguments(
                     "i0", "oh", "0" if fast else "ow", "c0" if fast else "0"
@@ -160,7 +165,7 @@ class ConvIntegerKernel:
         if not _pairs_rows(call):
             return call.out_channels * DType.I32.bytes
         channels = min(align(call.out_channels, 8), _CHANNELS)
-        width, taps, pairs = align(call.out_size[1], _OUTPUTS), call.window.kernel[1], _pairs(call)
+        width, taps, pairs = align(call.out_size[1], _outputs(call)), call.window.kernel[1], _pairs(call)
         slot = maximum((width - 1) * call.window.strides[1] + taps, 0)
         words = (2 * taps + slot) * (2 * pairs * channels)
         return width * channels * DType.I32.bytes + words * 2
