@@ -24,7 +24,7 @@ class DType(Enum):
     @property
     def bits(self) -> int:
         """Bits that one element takes in memory; 8 for bool."""
-        return 8 if self is DType.BOOL else int("".join(c for c in self.value if c.isdigit()))
+        return _BITS[self]
 
     @property
     def bytes(self) -> int:
@@ -48,6 +48,9 @@ class DType(Enum):
 
     def __repr__(self) -> str:
         return self.value
+
+
+_BITS = {d: 8 if d is DType.BOOL else int("".join(filter(str.isdigit, d.value))) for d in DType}
 
 
 def sums_exactly(a: DType, b: DType) -> bool:

@@ -108,7 +108,7 @@ class _Plan:
 
     symbols: dict[str, int]
     inputs: list[int]
-    outputs: list[tuple[int, tuple[int, ...]]]
+    outputs: list[tuple[int, int, tuple[int, ...]]]  # address, bytes, shape
     verified: bool = False  # the module told the same output shapes
 
 
@@ -249,7 +249,10 @@ class WasmSession(Session):
         plan = _Plan(
             dict(bound.symbols),
             [self._address("input", number, i) for i in range(len(entry.inputs))],
-            [(self._address("output", number, i), shape) for i, shape in enumerate(shapes)],
+            [
+                (self._address("output", number, i), math.prod(shape) * spec.dtype.bytes, shape)
+                for i, (shape, spec) in enumerate(zip(shapes, entry.outputs, strict=True))
+            ],
         )
         self._plans[number] = plan
         return plan
@@ -271,10 +274,8 @@ class WasmSession(Session):
             plan = self._start(number, entry, bound)
             code = self._run(number)
             outputs = [
-                Tensor(
-                    memoryview(bytearray(self._span(a, math.prod(s) * spec.dtype.bytes))), s, spec.dtype.value
-                )
-                for (a, s), spec in zip(plan.outputs, entry.outputs, strict=True)
+                Tensor(memoryview(bytearray(self._span(address, size))), shape, spec.dtype.value)
+                for (address, size, shape), spec in zip(plan.outputs, entry.outputs, strict=True)
             ]
             if code >= 0 and not plan.verified:
                 self._verify(number, plan)
@@ -289,7 +290,7 @@ class WasmSession(Session):
             raise RunError(f"entry {entry.name!r}: a loop does not end")
         if code < 0:
             raise RunError(f"{self._failing_step(number, entry, bound)}: code {code}")
-        self.report.memory_bytes = self._memory.size
+        self.report.memory_bytes = len(self._bytes())
         return outputs
 
     def _run(self, number: int) -> int:
@@ -314,7 +315,7 @@ class WasmSession(Session):
         return plan
 
     def _verify(self, number: int, plan: _Plan) -> None:
-        for i, (_, shape) in enumerate(plan.outputs):
+        for i, (*_, shape) in enumerate(plan.outputs):
             made = tuple(self._call("output_dim", number, i, axis) for axis in range(len(shape)))
             if made != shape:
                 raise PackError(f"the Wasm module made output {i} of shape {made}; pack.json says {shape}")

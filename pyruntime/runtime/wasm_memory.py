@@ -21,6 +21,7 @@ class PrivateMemory:
         limits = wasmtime.Limits(pages, ADDRESSES // PAGE)
         self._store = store
         self.extern = wasmtime.Memory(store, wasmtime.MemoryType(limits))
+        self._view: memoryview | None = None  # modules never grow their memory themselves
 
     @property
     def size(self) -> int:
@@ -29,11 +30,14 @@ class PrivateMemory:
 
     def grow(self, pages: int) -> None:
         """Add pages."""
+        self._view = None
         self.extern.grow(self._store, pages)
 
     def view(self) -> memoryview:
         """All bytes, writable; growth makes this stale."""
-        return memoryview(self.extern.get_buffer_ptr(self._store)).cast("B")
+        if self._view is None:
+            self._view = memoryview(self.extern.get_buffer_ptr(self._store)).cast("B")
+        return self._view
 
 
 class SharedMemory:

@@ -17,7 +17,7 @@ typedef struct {
   int32_t sum_row;
 } Softmax;
 
-// exp(x) for x <= 0 to 1 ulp; zero where the result would be subnormal
+// exp(x) for x <= 0, as f32x4_exp; zero where the result would be subnormal
 INLINE f32x4 attention_exp(f32x4 x) {
   i32x4 power;
   f32x4 p = f32x4_exp_reduced(wasm_f32x4_pmax(x, K(-87.3f)), K(12582912.0f + 127), &power);
