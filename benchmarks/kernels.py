@@ -188,6 +188,7 @@ CALLS: tuple[MatMul | Conv | Recurrence, ...] = (
     conv((8, 10), 256, 256, 3, depthwise=True),
     *(recurrence(op, 64, 1, 128) for op in ("LSTM", "GRU", "RNN")),
     recurrence("LSTM", 32, 16, 128),
+    recurrence("LSTM", 64, 1, 256),
     recurrence("LSTM", 16, 1, 512),
 )
 

@@ -7,17 +7,26 @@
 #include "gemm.h"
 
 // sums[g][j] = sum over k of state[k] * panel[k][g][j] for 8 units j.
-// PHASES sums over alternate k keep the pipeline of the multiplier full where there are few gates.
+// PHASES sums over alternate k, 1, 2 or 4, keep the pipeline of the multiplier full where there are few gates.
+// Cranelift does all loads of a basic block before it multiplies: branches end blocks before registers do.
 #define RECURRENCE_ROW(NAME, GATES, PHASES)                                                           \
   NOINLINE void NAME(const float *state, const float *panel, int32_t depth, float *sums) {            \
     f32x4 sum[PHASES][2 * GATES];                                                                     \
+    int32_t never = 0;                                                                                \
+    __asm__("" : "+r"(never)); /* the compiler must not know */                                       \
     for (int p = 0; p < PHASES; p++)                                                                  \
       for (int v = 0; v < 2 * GATES; v++) sum[p][v] = f32x4_splat(0);                                 \
-    int32_t k = depth;                                                                                \
-    enum { STEP = PHASES > 2 ? PHASES : 2 };                                                          \
-    for (; k >= STEP; k -= STEP, state += STEP, panel += STEP * GATES * 8)                            \
-      for (int u = 0; u < STEP; u++) RECURRENCE_STEP(u % PHASES, GATES, u)                            \
-    COMPACT_LOOP for (; k > 0; k--, state++, panel += GATES * 8) RECURRENCE_STEP(0, GATES, 0)         \
+    if (depth > 0)                                                                                    \
+      for (int32_t k = depth;; state += 4, panel += 4 * GATES * 8) {                                  \
+        RECURRENCE_STEP(0, GATES, 0)                                                                  \
+        if (k == 1) break;                                                                            \
+        RECURRENCE_STEP(1 % PHASES, GATES, 1)                                                         \
+        if (k == 2) break;                                                                            \
+        RECURRENCE_STEP(2 % PHASES, GATES, 2)                                                         \
+        if (k == 3) break;                                                                            \
+        RECURRENCE_STEP(3 % PHASES, GATES, 3)                                                         \
+        if ((k -= 4) == 0) break;                                                                     \
+      }                                                                                               \
     for (int v = 0; v < 2 * GATES; v++) {                                                             \
       for (int p = 1; p < PHASES; p++) sum[0][v] = f32x4_add(sum[0][v], sum[p][v]);                   \
       f32x4_store(sums + 4 * v, sum[0][v]);                                                           \
@@ -26,8 +35,10 @@
 #define RECURRENCE_STEP(PHASE, GATES, K)                                                              \
   {                                                                                                   \
     const f32x4 s = f32x4_load_splat(state + K);                                                      \
-    for (int v = 0; v < 2 * GATES; v++)                                                               \
+    for (int v = 0; v < 2 * GATES; v++) {                                                             \
+      if (v && v % 4 == 0 && never) break;                                                            \
       sum[PHASE][v] = f32x4_fma(s, f32x4_load(panel + K * GATES * 8 + 4 * v), sum[PHASE][v]);         \
+    }                                                                                                 \
   }
 
 #define RECURRENCE_BLOCK 48  // rows of a block: whole tiles of 4 and of 6 rows
