@@ -133,7 +133,7 @@ def notes(profile: Profile) -> list[str]:
     if profile.device == "wasm" and profile.total and slow:  # on a GPU a run has uploads and waits, too
         made.append(
             f"a whole run takes {profile.seconds / profile.total:.1f} times as long as its steps: something"
-            " else is using the processors (each time is the mean of the middle half of all rounds)"
+            " else is using the processors (what is at best is the first quarter of all rounds)"
         )
     if profile.steps and all(s.operations is None for s in profile.steps):
         made.append("the pack does not tell what its steps compute: convert the model anew to compare them")
@@ -180,16 +180,16 @@ def _templates(profile: Profile) -> Table:
 
 
 def _table(first: str) -> Table:
-    return look.table(
-        first, "time", "part", "GFLOP/s", "of limit", "", right=("time", "part", "GFLOP/s", "of limit")
-    )
+    numbers = ("time", "part", "at best", "GFLOP/s", "of limit")
+    return look.table(first, *numbers, "", right=numbers)
 
 
-def _numbers(step: StepTime, profile: Profile) -> tuple[str, str, str, str]:
-    """Time, its part of all steps, speed, and share of the limit."""
+def _numbers(step: StepTime, profile: Profile) -> tuple[str, ...]:
+    """Time, its part of all steps, the least time, and speed and share of the limit at that."""
     return (
         look.seconds_text(step.seconds),
         percent(step.seconds / profile.total) if profile.total else "",
+        look.seconds_text(step.least),
         f"{step.speed / 1e9:.1f}" if step.speed else "",
         percent(step.share) if step.share is not None else "",
     )

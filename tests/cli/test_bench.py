@@ -38,7 +38,7 @@ def test_as_json(invoke: Invoke, model: Path) -> None:
     (step,) = told["steps"]
     assert (step["template"], step["operations"], step["calls"]) == ("matmul", 3 * 4 * 2 * 2, 1)
     assert step["bytes"] == 4 * (12 + 32 + 6), "x, w in panels of 8 columns, y; b is one number"
-    assert step["share"] == pytest.approx(step["floor"] / step["seconds"])
+    assert step["share"] == pytest.approx(step["floor"] / step["least"])
     assert told["sum_of_steps"] == step["seconds"]
     assert told["limits"]["multiply_adds_per_second"] > 1e8
 

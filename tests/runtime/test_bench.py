@@ -16,6 +16,8 @@ from pyruntime.runtime.bench.profile import (
     Limits,
     Profile,
     Samples,
+    at_best,
+    limits_of,
     midmean,
     steps_of,
     to_dict,
@@ -88,6 +90,16 @@ def test_the_middle_half() -> None:
     assert midmean([9.0, 1.0, 2.0, 3.0, 2.5, 2.5, 50.0, 0.0]) == 2.5
 
 
+def test_at_best() -> None:
+    times = [4.0, 1.0, 2.0, 3.0, 9.0, 9.0, 9.0, 9.0]
+    assert at_best(times) == 1.5
+    assert at_best([t * 1e-5 for t in times]) == midmean([t * 1e-5 for t in times]), (
+        "within the clock's ticks"
+    )
+    found = limits_of(Samples(multiply_adds=times, dots=[2.0], copies={8: times}), "by hand")
+    assert (found.multiply_adds, found.dots, found.copies) == (9, 2, ((8, 9.0),))
+
+
 def test_the_longer_of_operations_and_bytes() -> None:
     assert LIMITS.floor(1e9, 1024) == 1
     assert LIMITS.floor(4e9, 1024, integers=True) == 1
@@ -102,12 +114,13 @@ def test_steps_beside_their_costs() -> None:
         "main", [], [], [], costs=(Cost("a", "matmul", [2, "n", "*"], 1024), Cost("b", "map", 0, 1024))
     )
     samples = Samples(
-        steps={"a": [3.0, 3.0], "b": [5.0, 7.0], "jump 0": [0.5, 0.5], "strange": [2.0, 4.0]},
+        steps={"a": [3.0, 3.0], "b": [7.0, 5.0], "jump 0": [0.5, 0.5], "strange": [2.0, 4.0]},
         calls={"a": 1, "b": 4, "jump 0": 4, "strange": 1},
         empty=[1.0, 1.0],
     )
     a, b, jump, strange = steps_of(samples, entry, {"n": 5 * 10**8}, LIMITS)
     assert (a.seconds, a.operations, a.floor, a.share, a.speed) == (2, 10**9, 1, 0.5, 5e8)
+    assert b.share == pytest.approx(b.floor / 1), "of the least time"  # type: ignore[operator]  # there is one
     assert (b.seconds, b.least, b.calls, b.bytes, b.operations) == (2, 1, 4, 4096, 0)
     assert b.floor == pytest.approx(4 * 1024 / 1e10), "each call has its own caches"
     assert (jump.template, jump.seconds, jump.floor) == ("control", 0, None)

@@ -14,6 +14,7 @@ from pyruntime.pack.schema import Entry
 
 Progress = Callable[[float], None]  # told the part that is done, 0 to 1
 
+SHORT = 1e-4  # seconds: 20 ticks of the clock in a page
 LEAST_ROUNDS = 5
 MOST_ROUNDS = 2000
 
@@ -78,9 +79,21 @@ def midmean(samples: Sequence[float]) -> float:
     return math.fsum(middle) / len(middle)
 
 
+def quarter(ordered: Sequence[float]) -> float:
+    """The mean of the first quarter of sorted samples: the best, and not one strange reading."""
+    first = ordered[: max(len(ordered) // 4, 1)]
+    return math.fsum(first) / len(first)
+
+
+def at_best(times: Sequence[float]) -> float:
+    """A time without what else the machine did; short ones are hardly interrupted, and count ticks."""
+    usual = midmean(times)
+    return usual if usual < SHORT else quarter(sorted(times))
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What the engine did at most, in the same minutes, on as many threads.
+    """What the engine did at best, in the same minutes, on as many threads.
 
     Attributes:
         multiply_adds: multiplications and additions of float32 a second.
@@ -134,13 +147,13 @@ class StepTime:
 
     @property
     def share(self) -> float | None:
-        """The part of the limit that is reached, 0 to about 1."""
-        return None if self.floor is None or self.seconds <= 0 else self.floor / self.seconds
+        """The part of the limit that is reached at best, 0 to about 1."""
+        return None if self.floor is None or self.least <= 0 else self.floor / self.least
 
     @property
     def speed(self) -> float | None:
-        """Operations a second; None for a step that does not count them."""
-        return self.operations / self.seconds if self.operations and self.seconds > 0 else None
+        """Operations a second at best; None for a step that does not count them."""
+        return self.operations / self.least if self.operations and self.least > 0 else None
 
 
 @dataclass(frozen=True)
@@ -169,7 +182,7 @@ class Profile:
     def share(self) -> float | None:
         """The part of the limit that the whole run reaches: what its steps could take, by its time."""
         floors = [s.floor for s in self.steps if s.floor is not None]
-        return math.fsum(floors) / self.seconds if floors and self.seconds > 0 else None
+        return math.fsum(floors) / self.least if floors and self.least > 0 else None
 
     @property
     def templates(self) -> list[StepTime]:
@@ -206,7 +219,7 @@ def profile_of(samples: Samples, entry: Entry, limits: Limits | None, **facts: A
     return Profile(
         rounds=len(samples.whole),
         seconds=midmean(samples.whole),
-        least=min(samples.whole),
+        least=at_best(samples.whole),
         steps=steps_of(samples, entry, facts["symbols"], limits),
         limits=limits,
         **facts,
@@ -215,8 +228,12 @@ def profile_of(samples: Samples, entry: Entry, limits: Limits | None, **facts: A
 
 def limits_of(samples: Samples, kind: str) -> Limits:
     """The limits that the loops showed."""
-    copies = tuple((moved, midmean(rates)) for moved, rates in sorted(samples.copies.items()))
-    return Limits(midmean(samples.multiply_adds), midmean(samples.dots), copies, kind)
+
+    def best(rates: Sequence[float]) -> float:
+        return quarter(sorted(rates, reverse=True))
+
+    copies = tuple((moved, best(rates)) for moved, rates in sorted(samples.copies.items()))
+    return Limits(best(samples.multiply_adds), best(samples.dots), copies, kind)
 
 
 def steps_of(
@@ -228,7 +245,7 @@ def steps_of(
     made = []
     for name, times in samples.steps.items():
         calls, cost = samples.calls[name], costs.get(name)
-        usual, least = (max(t - empty * calls, 0.0) for t in (midmean(times), min(times)))
+        usual, least = (max(t - empty * calls, 0.0) for t in (midmean(times), at_best(times)))
         if cost is None:
             template = "control" if name.split(" ")[0] in ("set", "read", "jump") else ""
             made.append(StepTime(name, template, calls, usual, least))
