@@ -44,7 +44,7 @@ class Arena:
         self.server = server
         self.browser = browser
         self._compressed: dict[Path, int] = {}
-        server.common = {**ISOLATED, "Cache-Control": "no-store"}
+        server.common = ISOLATED
         server.pages = {"/page.html": PAGE}
         server.folders = {
             "/court/": HERE / "js",
@@ -109,7 +109,7 @@ class Arena:
         return LimitsOf(Page(self.browser, self.server.url, job, watched=False))
 
     def cold(self, benchmark: Benchmark, contestant: Contestant) -> Cold:
-        """Visit once, with a fresh profile and no cache. Raises ContestError."""
+        """Visit once, with a fresh profile and so an empty cache. Raises ContestError."""
         before = len(self.server.sent)
         page = Page(self.browser, self.server.url, self.job(benchmark, contestant), watched=False)
         milliseconds = page.facts["since_navigation_ms"]

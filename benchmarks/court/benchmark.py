@@ -53,6 +53,10 @@ class Benchmark:
         self.name: str = self.about["name"]
         self.operations: float = self.about["operations"]  # floating-point operations of a run
         self.weight_bytes: float = self.about["weight_bytes"]  # in f32
+        int8 = self.about["formats"].get("onnx-int8", {})
+        self.quantisation: str | None = int8.get(
+            "quantisation"
+        )  # of the int8 models: static (QDQ) or dynamic
         self.feeds = tensors.read(folder / "feeds.safetensors")
         self.reference = tensors.read(folder / "outputs.safetensors")
 

@@ -85,6 +85,8 @@ def row(
         "host": c.host,
         "run": run,
     }
+    if c.dtype == "int8":
+        made["quantisation"] = benchmark.quantisation
     if agreement is not None and agreement.problem is None:
         made |= {"max_difference": _short(agreement.difference), "cosine": _short(agreement.cosine)}
     if outcome.error is not None:

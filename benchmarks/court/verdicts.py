@@ -175,7 +175,8 @@ def _inverse(value: float | None) -> float | None:
 
 def _int8(rows: Rows) -> list[Verdict]:
     gain = "gain_over_f32_low"
-    comes = list(dict.fromkeys(r["benchmark"] for r in rows.all if r["dtype"] == "int8"))
+    quantised = (r["benchmark"] for r in rows.all if r.get("quantisation") == "static")
+    comes = list(dict.fromkeys(quantised))
     own = rows.find("minilm-128", dtype=OWN_INT8)
     return [
         _least("MiniLM-128 by our own quantisation, over our f32", 2.0, [("", _get(own, gain))]),
@@ -186,7 +187,7 @@ def _int8(rows: Rows) -> list[Verdict]:
             [("", _get(rows.find("mobilenetv2", dtype=OWN_INT8), gain))],
         ),
         _least(
-            "models that come quantised, over our f32",
+            "models that come quantised (QDQ), over our f32",
             1.3,
             [(n, _get(rows.find(n, dtype="int8"), gain)) for n in comes],
         ),

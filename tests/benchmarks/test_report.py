@@ -84,12 +84,15 @@ def test_failed_rows_of_ours_fall_short() -> None:
 
 def test_int8_is_compared_by_kind() -> None:
     theirs = ratio(1.5, 1.4, 1.6) | {f"ratio_own{end}": 1.2 for end in ("", "_low", "_high")}
-    rows = [row("minilm-128", dtype="int8"), row("minilm-128", "litert", dtype="int8", **theirs)]
+    kinds: dict[str, Any] = {"dtype": "int8", "quantisation": "static"}
+    rows = [row("resnet50", **kinds, gain_over_f32_low=1.2), row("mobilenetv2", "litert", **kinds, **theirs)]
+    rows.append(row("lstm", dtype="int8", quantisation="dynamic", gain_over_f32_low=1.0))
     verdict = line("the best peer's over ours", *rows)
     assert verdict.passed is False
-    assert verdict.measured.startswith(
-        "minilm-128 own (litert) 1.20, mobilenetv2 own none, minilm-128 (litert) 1.40"
+    assert verdict.measured == (
+        "minilm-128 own none, mobilenetv2 own (litert) 1.20, resnet50 none, mobilenetv2 (litert) 1.40"
     )
+    assert line("that come quantised", *rows).measured == "resnet50 1.20, mobilenetv2 none"
 
 
 def test_the_best_peer_is_the_fastest_of_each_model() -> None:
