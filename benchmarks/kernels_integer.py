@@ -19,9 +19,9 @@ from pyruntime_wasm.module import render_module
 from pyruntime_wasm.toolchain import build
 
 from benchmarks import kernels
-from benchmarks.kernels import PEAK, conv, matmul, program_of
+from benchmarks.kernels import PEAK, _dense, conv, matmul, program_of
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, MatMul, Tensor, View
+from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Reduction, Row, Tensor, View
 from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call, cast
 from pyruntime.ops.octets import LANE
 
@@ -117,6 +117,28 @@ FLOATS: tuple[MatMul | Conv, ...] = (
 )
 
 
+def _quantiser(rows: int, width: int, dynamic: bool, dtype: DType) -> Map | Row:
+    """x times a scale, given or found for each row, as 8-bit integers, or as floats for comparison."""
+    x, y = _dense("x", (rows, width)), _of(_dense("y", (rows, width)), dtype)
+    name = f"quantise {rows}x{width}{' by rows' if dynamic else ''} to {dtype!r}"
+    scale = call("div", Const(F32, 127.0), Acc(F32)) if dynamic else Const(F32, 0.1)
+    rounded = call("round", call("mul", Load(F32, 0), scale))
+    body = cast(rounded, dtype)
+    if not dynamic:
+        return Map(name=name, inputs=(x,), output=y, sizes=(rows, width), body=body)
+    most = Reduction("max", call("abs", Load(F32, 0)))
+    return Row(
+        name=name,
+        inputs=(x,),
+        output=y,
+        sizes=(rows, width),
+        reduced=1,
+        reductions=(most,),
+        body=body,
+        elementwise=True,
+    )
+
+
 def main() -> None:
     """Print tables: the limits, then each shape's times and speeds."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -127,7 +149,10 @@ def main() -> None:
     options = parser.parse_args()
     chosen = [c for c in FLOATS if options.only in c.name]
     forms: tuple[dict[str, Any], ...] = ({"octets": False}, {"bits": 8}, {"requantised": True})
-    groups = [[c, integer(c), *(integer(c, **form) for form in forms)] for c in chosen]
+    groups: list[list[KernelCall]] = [[c, integer(c), *(integer(c, **f) for f in forms)] for c in chosen]
+    for dynamic in (False, True):
+        group: list[KernelCall] = [_quantiser(128, 384, dynamic, dtype) for dtype in (F32, I8, DType.U8)]
+        groups += [group] if options.only in group[0].name else []
     calls = [c for group in groups for c in group]
     sources = render_module([program_of(c) for c in calls])
     module = build({**sources, "peak": PEAK + LOOPS}, [options.variant])[options.variant]
@@ -144,10 +169,15 @@ def main() -> None:
         for group in groups:
             for c in group:
                 time = times[c.name]
-                speed = c.operations / time / 1e6
-                peak = speeds["multiply_adds"] if c is group[0] else most
                 gain = times[group[0].name] / time
-                print(f"  {c.name:52} {time:8.4f} ms {speed:6.1f} {speed / peak:4.0%} x{gain:.2f}")
+                text = f"  {c.name:52} {time:8.4f} ms x{gain:.2f}"
+                if isinstance(c, MatMul | Conv):
+                    speed, peak = (
+                        c.operations / time / 1e6,
+                        speeds["multiply_adds"] if c is group[0] else most,
+                    )
+                    text += f" {speed:6.1f} {speed / peak:4.0%}"
+                print(text)
 
 
 if __name__ == "__main__":

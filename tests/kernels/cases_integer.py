@@ -9,7 +9,7 @@ import numpy as np
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, MatMul, Tensor, View, Window
+from pyruntime.ir.kernel import Conv, Map, MatMul, Reduction, Row, Tensor, View, Window
 from pyruntime.ir.scalar import Acc, Call, Const, Load, Scalar, call, cast
 from pyruntime.ops.layouts import pack_conv_quads, pack_depthwise, pack_quads
 from pyruntime.ops.octets import limit_octets, octet_range
@@ -85,9 +85,7 @@ def extremes(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ..
     """int8(float(acc) * scale[column]), where scales are huge, infinite or NaN."""
     scale = _along(maker, sizes, -1)
     values = maker.inputs[scale.tensor]
-    values[:] = np.resize(
-        np.float32([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e7, 5e6, -1e9, 0.0, 0.3]), len(values)
-    )
+    values[:] = np.resize([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e7, 5e6, -1e9, 0.0, 0.3], len(values))
     return cast(call("mul", _float(Acc(I32)), Load(F32, 0)), I8), (scale,), I8
 
 
@@ -234,6 +232,46 @@ def _conv(
     return Case(kernel.name, kernel, maker.inputs, maker.symbols)
 
 
+def _quantised(value: Scalar, dtype: DType) -> Scalar:
+    """round(value) saturated, without a clip of its own."""
+    return cast(call("round", value), dtype)
+
+
+def _map(width: int, dtype: DType) -> Case:
+    """x * scale[row] as 8-bit integers, among which are infinite and NaN."""
+    maker = FullRange(seed=width)
+    x = maker.dense((3, width))
+    values = maker.inputs[x.tensor]
+    values *= 300
+    values[::7] = np.resize([np.nan, np.inf, -np.inf, 3e38, -3e38, 127.5, -128.5, 0.5], len(values[::7]))
+    scale = View(maker.tensor(3), 0, (1, 0))
+    body = _quantised(call("mul", Load(F32, 0), Load(F32, 1)), dtype)
+    name = f"quantise {width} to {dtype!r}"
+    kernel = Map(
+        name=name, inputs=(x, scale), output=maker.output((3, width), dtype), sizes=(3, width), body=body
+    )
+    return Case(name, kernel, maker.inputs)
+
+
+def _row(width: int, dtype: DType) -> Case:
+    """x / max |x| * 127 over each row, as 8-bit integers."""
+    maker = FullRange(seed=width)
+    x = maker.dense((4, width))
+    ratio = call("div", Load(F32, 0), call("max", Acc(F32, 0), Const(F32, 1e-6)))
+    name = f"quantise rows of {width} to {dtype!r}"
+    kernel = Row(
+        name=name,
+        inputs=(x,),
+        output=maker.output((4, width), dtype),
+        sizes=(4, width),
+        reduced=1,
+        reductions=(Reduction("max", call("abs", Load(F32, 0))),),
+        body=_quantised(call("mul", ratio, Const(F32, 127.0)), dtype),
+        elementwise=True,
+    )
+    return Case(name, kernel, maker.inputs)
+
+
 CONVOLUTIONS = (
     *(Shape((6, 7), 5, 9, (1, 1)), Shape((5, 5), 16, 24, (1, 1), (2, 2)), Shape((3, 3), 1, 1, (3, 3))),
     same(Shape((7, 9), 3, 16, (3, 3))),
@@ -264,6 +302,10 @@ SEVEN_BITS = (-64, 63)
 
 def cases() -> Iterator[Case]:
     """All cases; names are unique."""
+    for dtype in (I8, U8):
+        for width in (1, 15, 16, 35, 200):
+            yield _map(width, dtype)
+            yield _row(width, dtype)
     for m, n, k in SIZES:
         yield _matmul(f"{m}x{n}x{k}", m, n, k)
         yield _matmul(f"{m}x{n}x{k}, 7 bits", m, n, k, span=SEVEN_BITS)

@@ -97,6 +97,8 @@ VECTOR = Mode(
         }
     ),
 )
+# what stores sixteen adjacent elements, from four vectors of int32 that it saturates
+SATURATING = {DType.I8: "i8x16_store_saturated", DType.U8: "u8x16_store_saturated"}
 _WRAPPING = frozenset({"add", "sub", "mul", "neg", "abs", "bit_not"})  # may leave a narrow type's range
 
 
@@ -172,6 +174,12 @@ class Printer:
             if id(node) not in self._by_node:
                 self._by_node[id(node)] = (node, self._print(node))
         return self._by_node[id(tree)][1]
+
+    def saturated(self, tree: Scalar) -> str:
+        """An i32x4 expression of a tree's value for a store that saturates it: see SATURATING."""
+        if isinstance(tree, Call) and tree.function == "cast" and tree.args[0].dtype is DType.F32:
+            return f"i32x4_short_from_f32x4({self.value(tree.args[0])})"
+        return self.value(tree)
 
     def bind(self, type_: str, expression: str) -> str:
         """A temporary that holds the expression, shared with equal ones."""

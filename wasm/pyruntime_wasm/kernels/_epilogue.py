@@ -16,11 +16,10 @@ from dataclasses import dataclass
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, View
-from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cost
+from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, cost
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
-from pyruntime_wasm.printer import SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
+from pyruntime_wasm.printer import SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
 
-_NARROW = {DType.I8: "i8x16_store_saturated", DType.U8: "u8x16_store_saturated"}
 _LIGHT = 8  # operations that are worth printing for each vector of a tile
 
 
@@ -180,7 +179,7 @@ class Epilogue:
         """What stores sixteen adjacent columns of 8 bits from four vectors, which it saturates; or none."""
         if not self.stores or not self.vector or self.output.strides[-1] != "1":
             return ""
-        return _NARROW.get(self.output.dtype, "")
+        return SATURATING.get(self.output.dtype, "")
 
     @property
     def row_address(self) -> str:
@@ -189,12 +188,9 @@ class Epilogue:
 
     def unclamped(self) -> tuple[list[str], str]:
         """As `value`, but for a value that is saturated to the output's 8 bits when it is stored."""
-        body = self.body
-        if not (isinstance(body, Call) and body.function == "cast" and body.args[0].dtype is DType.F32):
-            return self.value()
         printer = Printer(self.mode, self._vector_leaf)
-        value = printer.value(body.args[0])
-        return printer.statements, f"i32x4_short_from_f32x4({value})"
+        value = printer.saturated(self.body)
+        return printer.statements, value
 
     def _vector_leaf(self, node: Scalar) -> str:
         match node:

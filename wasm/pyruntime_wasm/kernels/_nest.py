@@ -19,7 +19,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Indirect, KernelCall, View
 from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
-from pyruntime_wasm.printer import SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
+from pyruntime_wasm.printer import SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
 
 
 class Nest:
@@ -87,6 +87,15 @@ class Nest:
         """Whether the output can be written four elements at a time."""
         view = self.views["out"]
         return VECTOR.has(dtype) and not view.guards and not view.indirect
+
+
+@dataclass(frozen=True)
+class Sixteen:
+    """Sixteen points at once: statements and value of four of them, and what stores four such values."""
+
+    lines: tuple[str, ...]
+    value: str
+    store: str
 
 
 @dataclass
@@ -276,6 +285,16 @@ class Site:
         text = self.printer.value(tree)
         lines, self.printer.statements = self.printer.statements, []
         return lines, text
+
+    def sixteen(self, tree: Scalar) -> Sixteen | None:
+        """How sixteen points along the innermost loop are computed and written, if the output has 8 bits."""
+        store_all = SATURATING.get(self.nest.operands["out"].dtype)
+        along = self.mode is VECTOR and self.loop == self.lanes and self._stride("out", self.lanes) == "1"
+        if not along or store_all is None:
+            return None
+        text = self.printer.saturated(tree)
+        lines, self.printer.statements = self.printer.statements, []
+        return Sixteen(tuple(lines), text, store_all)
 
     def finish(self, tree: Scalar) -> list[str]:
         """Statements that compute a tree and write it to the output."""

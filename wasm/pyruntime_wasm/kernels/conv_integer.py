@@ -164,7 +164,7 @@ class ConvIntegerKernel:
         """Sums of an output row, weights for both parities, slots for pairs of rows."""
         if not _pairs_rows(call):
             return call.out_channels * DType.I32.bytes
-        channels = min(align(call.out_channels, 8), _CHANNELS)
+        channels = minimum(align(call.out_channels, 8), _CHANNELS)
         width, taps, pairs = align(call.out_size[1], _outputs(call)), call.window.kernel[1], _pairs(call)
         slot = maximum((width - 1) * call.window.strides[1] + taps, 0)
         words = (2 * taps + slot) * (2 * pairs * channels)

@@ -32,7 +32,7 @@ class MapKernel:
         """One function."""
         plan = _Plan(call)
         nest, inner, vector = plan.nest, plan.inner, plan.vector
-        site = Site(nest, VECTOR if vector else SCALAR, inner, inner if vector else None)
+        site = _site(plan)
         return render_template(
             "map",
             name=name,
@@ -44,6 +44,7 @@ class MapKernel:
             points=POINTS,
             prologue=site.prologue([call.body], stored=True),
             body=site.finish(call.body),
+            sixteen=_site(plan).sixteen(call.body),
         )
 
 
@@ -64,6 +65,12 @@ class _Plan:
             units = [ceildiv(n, POINTS) if axis == inner else n for axis, n in enumerate(call.sizes)]
             each = (cost(call.body) + len(nest.operands)) * (VECTOR_WORK if self.vector else SCALAR_WORK)
             nest.parameters.share(best_cut(list(enumerate(units)), product(call.sizes) * each))
+
+
+def _site(plan: _Plan) -> Site:
+    """The body's place in the innermost loop."""
+    vector = plan.vector
+    return Site(plan.nest, VECTOR if vector else SCALAR, plan.inner, plan.inner if vector else None)
 
 
 def _inner_axis(call: Map, nest: Nest) -> int | None:

@@ -15,7 +15,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Combine, Reduction, Row
 from pyruntime.ir.scalar import Acc, Scalar, cost
 from pyruntime_wasm.kernels import Argument, render_template
-from pyruntime_wasm.kernels._nest import Nest, Site
+from pyruntime_wasm.kernels._nest import Nest, Site, Sixteen
 from pyruntime_wasm.kernels._share import SCALAR_WORK, VECTOR_WORK, best_cut
 from pyruntime_wasm.printer import SCALAR, VECTOR, convert, literal
 
@@ -67,6 +67,7 @@ class Pass:
             takes a running value to the result.
         select: in vectors along rows, what keeps the points beyond the end out.
         copies: how many running values there are.
+        sixteen: of a body that stores 8-bit integers, sixteen points at once.
     """
 
     vector: bool
@@ -80,6 +81,7 @@ class Pass:
     finish: str = ""
     select: str = ""
     copies: int = 1
+    sixteen: Sixteen | None = None
 
 
 class _Plan:
@@ -190,7 +192,11 @@ class _Plan:
         """The body, which stores."""
         site = self.site([self.call.body], row=self.call.elementwise)
         prologue = tuple(site.prologue([self.call.body], stored=True))
-        return Pass(site.mode is VECTOR and self.lanes is None, prologue, tuple(site.finish(self.call.body)))
+        vector = site.mode is VECTOR and self.lanes is None
+        sixteen = None
+        if vector and self.call.elementwise:
+            sixteen = self.site([self.call.body], row=True).sixteen(self.call.body)
+        return Pass(vector, prologue, tuple(site.finish(self.call.body)), sixteen=sixteen)
 
 
 def _vector_accumulator(dtype: DType) -> bool:
