@@ -127,12 +127,6 @@ def test_steps_beside_their_costs() -> None:
     assert (strange.template, strange.seconds, strange.share) == ("", 2, None)
 
 
-def test_a_typical_call() -> None:
-    samples = Samples(steps={"a": [3.0, 2.0], "b": [8.0, 9.0]}, calls={"a": 2, "b": 1})
-    assert samples.typical() == pytest.approx((2 * 1 + 64) / (2 + 8))
-    assert Samples().typical() == 0
-
-
 def test_a_budget() -> None:
     assert Budget(2.0).spent(0, 0) == 0
     assert Budget(2.0).spent(3, 10) < 1, "a few rounds in any case"

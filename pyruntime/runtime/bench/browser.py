@@ -188,7 +188,6 @@ def _wasm_job(
             "relaxedOperations": _operations(relaxed=True),
             "plainOperations": _operations(relaxed=False),
             "rounds": loops.ROUNDS,
-            "mostTimes": loops.MOST_TIMES,
             "copies": list(loops.COPIES.items()),
         },
     }

@@ -21,9 +21,6 @@ PAGE = 65536
 ROUNDS = {"multiply_adds": 200_000, "dots": 100_000}
 COPIES = {16 << 10: 256, 256 << 10: 16, 4 << 20: 1, 64 << 20: 1}
 PAGES = max(COPIES) // PAGE
-# how many times as many rounds there may be: multiply-adds take as long as the steps that they are compared
-# with, so that what else the processors do hits both alike
-MOST_TIMES = 60
 
 _I32, _F32, _V128 = b"\x7f", b"\x7d", b"\x7b"
 _ADD, _SUB, _F32_ONE = b"\x6a", b"\x6b", b"\x43\x00\x00\x80\x3f"

@@ -54,12 +54,6 @@ class Samples:
     dots: list[float] = field(default_factory=list)
     copies: dict[int, list[float]] = field(default_factory=dict)
 
-    def typical(self) -> float:
-        """Seconds of a call in which the program typically is: the mean weighted by the time itself."""
-        each = [(min(times) / self.calls[name], self.calls[name]) for name, times in self.steps.items()]
-        total = math.fsum(seconds * calls for seconds, calls in each)
-        return math.fsum(seconds**2 * calls for seconds, calls in each) / total if total > 0 else 0.0
-
     def add_steps(self, taken: Iterable[tuple[str, float]]) -> None:
         """Note one run: each step that it came by, as often as it did, and the seconds there."""
         seconds: dict[str, float] = {}

@@ -45,7 +45,6 @@ def profile(session: WasmSession, feeds: Mapping[str, Any], budget: Budget, prog
         samples, rounds, began = Samples(), -WARM_UP, 0.0
         while rounds < 0 or budget.spent(rounds, time.perf_counter() - began) < 1:
             if rounds == 0:
-                measured.stretch(samples)
                 samples, began = Samples(), time.perf_counter()
             prepare()
             empty = _empty(call)
@@ -134,7 +133,7 @@ class _Loops:
     """The limits' loops, an instance for each thread."""
 
     def __init__(self, threads: int, relaxed: bool) -> None:
-        self._relaxed, self._times = relaxed, 1
+        self._relaxed = relaxed
         self._pool = ThreadPoolExecutor(threads)
         engine = wasmtime.Engine()
         module = wasmtime.Module(engine, loops.module(loops.PAGES, relaxed=relaxed))
@@ -151,16 +150,10 @@ class _Loops:
         for store, _ in self._members:
             store.close()
 
-    def stretch(self, samples: Samples) -> None:
-        """Let the multiply-adds take about as long as a step."""
-        work = loops.ROUNDS["multiply_adds"] * loops.operations("multiply_adds", relaxed=self._relaxed)
-        once = work * len(self._members) / max(samples.multiply_adds)
-        self._times = min(max(round(samples.typical() / once), 1), loops.MOST_TIMES)
-
     def sample(self, samples: Samples) -> None:
         """One measurement of each loop."""
         for name, rates in (("multiply_adds", samples.multiply_adds), ("dots", samples.dots)):
-            rounds = loops.ROUNDS[name] * self._times
+            rounds = loops.ROUNDS[name]
             work = rounds * loops.operations(name, relaxed=self._relaxed)
             rates.append(self._rate(name, (rounds, 0.5 if name == "multiply_adds" else 1), work))
         for moved, times in loops.COPIES.items():

@@ -24,7 +24,6 @@ export class Loops {
     loops.job = { ...job, ...(relaxed ? job.relaxedOperations : job.plainOperations) };
     loops.exports = (await WebAssembly.instantiate(module)).exports;
     loops.others = threads - 1;
-    loops.times = 1;
     if (!loops.others) return loops;
     loops.shared = new SharedArrayBuffer(WORDS * 4 + loops.others * 8);
     loops.words = new Int32Array(loops.shared, 0, WORDS);
@@ -41,19 +40,11 @@ export class Loops {
     return loops;
   }
 
-  /** Lets the multiply-adds take about as long as a step. */
-  stretch(samples) {
-    const { rounds, multiply_adds, mostTimes } = this.job;
-    const once = (rounds.multiply_adds * multiply_adds * (this.others + 1)) / Math.max(...samples.multiply_adds);
-    this.times = Math.min(Math.max(Math.round(samples.typical() / once), 1), mostTimes);
-  }
-
   /** One measurement of each loop. */
   sample(samples) {
     const { rounds, multiply_adds, dots, copies } = this.job;
-    const [adds, products] = [rounds.multiply_adds * this.times, rounds.dots * this.times];
-    samples.multiply_adds.push(this.#rate(0, [adds, 0.5], adds * multiply_adds));
-    samples.dots.push(this.#rate(1, [products, 1], products * dots));
+    samples.multiply_adds.push(this.#rate(0, [rounds.multiply_adds, 0.5], rounds.multiply_adds * multiply_adds));
+    samples.dots.push(this.#rate(1, [rounds.dots, 1], rounds.dots * dots));
     for (const [moved, times] of copies) samples.addCopy(moved, this.#rate(2, [moved / 2, times], moved * times));
   }
 

@@ -23,35 +23,19 @@ export class Samples {
     for (const [name, spent] of seconds) (this.steps[name] ??= []).push(spent);
   }
 
-  /** Seconds of a call in which the program typically is: the mean weighted by the time itself. */
-  typical() {
-    let [total, squares] = [0, 0];
-    for (const [name, times] of Object.entries(this.steps)) {
-      const each = Math.min(...times) / this.calls[name];
-      total += each * this.calls[name];
-      squares += each * each * this.calls[name];
-    }
-    return total && squares / total;
-  }
-
   addCopy(moved, rate) {
     (this.copies[moved] ??= []).push(rate);
   }
 }
 
-/**
- * Calls `round` with samples until the budget is spent. The first rounds count for nothing; `warmed` is given the
- * samples of the last of them.
- */
-export async function measure({ seconds, rounds, least, most }, round, progress, warmed) {
+/** Calls `round` with samples until the budget is spent; the first rounds count for nothing. */
+export async function measure({ seconds, rounds, least, most }, round, progress) {
   const begun = performance.now();
   for (let i = 0, warm = false; !warm; ) {
-    const found = new Samples();
-    await round(found);
+    await round(new Samples());
     progress(0);
     const spent = (performance.now() - begun) / 1000;
     warm = (++i >= WARM_UP.rounds && spent >= WARM_UP.seconds) || spent >= WARM_UP.most;
-    if (warm) warmed?.(found);
   }
   const samples = new Samples();
   const start = performance.now();

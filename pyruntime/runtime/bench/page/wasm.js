@@ -100,7 +100,7 @@ async function run(job, progress) {
     samples.addSteps(taken);
     loops.sample(samples);
   };
-  const samples = await measure(job.budget, round, progress, (found) => loops.stretch(found));
+  const samples = await measure(job.budget, round, progress);
   return { samples, threads, requires };
 }
 
