@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +59,29 @@ def test_concat_of_pending_kernels_needs_no_copy() -> None:
     graph.outputs, graph.output_names = [builder.one("Concat", *products, axis=1)], ["y"]
     program = lower(graph)
     assert [c.template for c in program.calls] == ["matmul", "matmul"]
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_convolution_stores_an_output_of_the_model_where_it_is_wanted(kernel: int) -> None:
+    """Channels first, by its own kernel; what another node reads too stays channels last, and is copied."""
+    rng, pad = np.random.default_rng(0), kernel // 2
+    window: dict[str, Any] = {"kernel": (2, 2), "strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0)}
+    for read in (False, True):
+        graph = Graph("heads")
+        builder = Builder(graph)
+        x = builder.input("x", DType.F32, (1, 4, 5, 6))
+        w = builder.constant(rng.standard_normal((3, 4, kernel, kernel)).astype(np.float32))
+        y = builder.one("Conv", x, w, strides=(1, 1), dilations=(1, 1), pads=(pad, pad, pad, pad), group=1)
+        graph.outputs = [y, builder.one("MaxPool", y, **window)] if read else [y]
+        graph.output_names = [f"y{i}" for i in range(len(graph.outputs))]
+        feed = rng.standard_normal((1, 4, 5, 6)).astype(np.float32)
+        expected = run_graph(graph, {"x": feed}).values()
+        program = lower(graph)
+        made = [c.template for c in program.calls]
+        first = "matmul" if kernel == 1 else "conv"
+        assert made == ([first, "pool", "map", "map"] if read else [first])
+        for result, wanted in zip(run_program(program, [feed], {}), expected, strict=True):
+            np.testing.assert_allclose(result.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_small_concats_within_one_another_are_one_kernel() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 from pyruntime_converter.lowering import views
-from pyruntime_converter.lowering.hosts import dense, emit_map
+from pyruntime_converter.lowering.hosts import ConvHost, MatMulHost, dense, emit_map
 from pyruntime_converter.lowering.lazy import Lazy, combine, scalar_constant
 from pyruntime_converter.lowering.sharing import reconverging
 from pyruntime_converter.lowering.space import storage_order
@@ -30,6 +30,8 @@ Rule = Callable[["Lowering", Node], Lazy | Sequence[Lazy]]
 _RULES: dict[str, Rule] = {}
 
 # a tree that costs no more than this is computed again by each reader rather than stored
+# what stores blocks of sums, as well across them as along them
+SCATTERING = (ConvHost, MatMulHost)
 RECOMPUTE_COST = 2
 
 
@@ -77,6 +79,7 @@ class Lowering:
         self.uses = graph.uses()
         once = {v for v, nodes in self.uses.items() if len(set(nodes)) == 1} - set(graph.outputs)
         self._stays = once | reconverging(graph)
+        self._ends = {v for v in graph.outputs if v not in self.uses}
 
     def run(self) -> Program:
         """Lower all nodes, then store the outputs."""
@@ -237,9 +240,10 @@ class Lowering:
         for move in reversed(lazy.moves):
             output = move.backward(output) if output is not None else None
         if output is not None and lazy.host:
-            # a kernel stores well only along its last axis
+            # other kernels store well only along their last axis
             order = list(lazy.host.order())
-            if output.strides and output.strides[order[-1]] not in (0, 1) and lazy.space[order[-1]] != 1:
+            across = output.strides and output.strides[order[-1]] not in (0, 1) and lazy.space[order[-1]] != 1
+            if across and not isinstance(lazy.host, SCATTERING):
                 output = None
         if output is None:
             self.emit(self.store(lazy), target)
@@ -278,6 +282,10 @@ class Lowering:
             lazy = replace(lazy, origins=(self._origin,))
         if value not in self._stays and lazy.view is None:
             cheap = not lazy.host and cost(lazy.tree) <= RECOMPUTE_COST and len(lazy.leaves) <= 1
+            if value in self._ends and isinstance(lazy.host, SCATTERING):
+                self._values[value] = lazy
+                self.contiguous(value)
+                return
             if not cheap or value in self.graph.outputs:
                 lazy = self.store(lazy)
         self._values[value] = lazy
