@@ -1,4 +1,4 @@
-"""Golden cases that are whole ONNX models, with what onnxruntime gives: control flow is more than an op."""
+"""Golden cases that are whole ONNX models: control flow and quantisation are more than an op."""
 
 from __future__ import annotations
 
@@ -7,28 +7,40 @@ from dataclasses import dataclass
 
 from onnx import ModelProto
 from pyruntime_converter.frontends.onnx import read
+from pyruntime_converter.passes import optimise
+from pyruntime_converter.passes.quantize import Quantized
 
 from pyruntime.ir.graph import Graph
+from pyruntime.ops.run_graph import run_graph
 from tests.frontends.control_models import MODELS, Feeds
 from tests.frontends.onnx_models import runtime
 from tests.golden.cases import Run
+from tests.golden.quantized import QUANTIZED, TO_QUANTIZE
+
+ROUNDED = 1e-2  # an integer that is rounded the other way is a step of a quantised model away
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A model, and inputs for each way through it."""
+    """A model, and inputs for each way through it; one to `quantize` is a float model."""
 
     name: str
     proto: ModelProto
     feeds: Sequence[Feeds]
     tolerance: float = 1e-5
+    quantize: bool = False
 
     def graph(self) -> Graph:
         """A fresh graph."""
-        return read(self.proto.SerializeToString(), self.name)
+        graph = read(self.proto.SerializeToString(), self.name)
+        if self.quantize:
+            optimise(graph, Quantized())
+        return graph
 
     def runs(self) -> list[Run]:
-        """Every set of inputs with onnxruntime's outputs."""
+        """Every set of inputs with onnxruntime's outputs, or what the quantised graph gives on NumPy."""
+        if self.quantize:
+            return [Run(feeds, run_graph(self.graph(), feeds)) for feeds in self.feeds]
         return [Run(feeds, runtime(self.proto, feeds)) for feeds in self.feeds]
 
 
@@ -36,3 +48,7 @@ def wholes() -> Iterator[Whole]:
     """All models, in a fixed order."""
     for name, (proto, feeds) in MODELS.items():
         yield Whole(name, proto, feeds)
+    for name, (proto, feeds) in QUANTIZED.items():
+        yield Whole(name, proto, feeds, ROUNDED)
+    for name, (proto, feeds) in TO_QUANTIZE.items():
+        yield Whole(name, proto, feeds, ROUNDED, quantize=True)
