@@ -15,7 +15,9 @@ from pyruntime.errors import CompilerError, UnsupportedError
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.report import KernelStep, Report
 from tests.cli.conftest import Invoke
+from tests.frontends.onnx_models import random
 from tests.garden.folders import Model
+from tests.passes.net import Net
 
 
 def test_a_model_becomes_a_pack(invoke: Invoke, model: Path) -> None:
@@ -51,6 +53,18 @@ def test_a_folder_becomes_a_pack_with_its_tokenizer(invoke: Invoke) -> None:
             "words.txt",
         ]
         assert pack.read(pack.manifest.assets[-1]) == b"a small boat"
+
+
+def test_quantising(invoke: Invoke) -> None:
+    """The report counts what became integers, and what did not for each reason."""
+    net = Net({"x": random(2, 48)})
+    out = net("MatMul", net("Relu", net("MatMul", "x", net.weight(48, 64))), net.weight(64, 3))
+    Path("layers.onnx").write_bytes(net.proto(out).SerializeToString())
+    result = invoke("convert", "layers.onnx", "-t", "webgpu", "--quantize", "int8")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "in 8-bit integers 1" in lines
+    assert "not: too small: 64 terms, 3 outputs 1" in lines
 
 
 def test_an_asset_that_is_not_there(invoke: Invoke, model: Path) -> None:
@@ -105,7 +119,7 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pyruntime, "convert", convert)
     arguments = ("-t", "wasm", "-t", "webgpu", "-t", "wasm", "--compiler", "zig", "--weights", "f16")
     kept = ("--state", "a=b", "--state", "c = d", "--capacity", "past=8", "--symbol", "batch=1")
-    result = invoke("convert", "sub/m.onnx", *arguments, *kept)
+    result = invoke("convert", "sub/m.onnx", *arguments, *kept, "--quantize", "int8")
     assert (result.exit_code, "none here" in result.stderr) == (4, True)
     del asked["progress"]
     assert asked == {
@@ -119,6 +133,7 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
         "state": {"a": "b", "c": "d"},
         "capacity": {"past": 8},
         "symbols": {"batch": 1},
+        "quantize": "int8",
     }
 
 

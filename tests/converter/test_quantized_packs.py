@@ -1,0 +1,72 @@
+"""Packs of `quantize="int8"`: what their weights take, what the report tells, which options go together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from pyruntime_converter.build import convert
+from pyruntime_converter.options import OptionError
+
+import pyruntime
+from pyruntime.pack.reader import Pack
+from tests.frontends.onnx_models import random, runtime
+from tests.passes.net import Net
+
+ELEMENTS = 100 * 64 + 64 * 80
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A table, a product and a depthwise convolution."""
+    net = Net({"ids": np.array([[3, 0, 99, 7]])})
+    x = net("Gather", random(100, 64), "ids", axis=0)
+    y = net("Add", net("MatMul", x, random(64, 80) * np.float32(1e-5)), random(80))
+    image = net("Reshape", y, np.array([1, 20, 4, 4]))
+    out = net("Conv", image, random(20, 1, 3, 3), group=20, pads=[1, 1, 1, 1])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(net.proto(out).SerializeToString())
+    return path
+
+
+def stored(pack: Path) -> Counter[str]:
+    """Bytes of weights by dtype."""
+    with Pack(pack) as opened:
+        found: Counter[str] = Counter()
+        for tensor in opened.manifest.weights.tensors:
+            found[tensor.dtype.value] += tensor.bytes
+        return found
+
+
+def test_weights_take_a_byte_each(model: Path, tmp_path: Path) -> None:
+    report = convert(model, tmp_path / "pack", targets=("webgpu",), quantize="int8")
+    assert ELEMENTS <= stored(tmp_path / "pack")["int8"] <= 1.1 * ELEMENTS  # with sums for the kernels
+    assert [name.split()[0] for name in report.quantized] == ["Gather", "MatMul"]
+    assert list(report.unquantized.values()) == ["a depthwise convolution is bound by memory"]
+    plain = convert(model, tmp_path / "plain", targets=("webgpu",))
+    assert not plain.quantized
+    assert not plain.unquantized
+    assert "int8" not in stored(tmp_path / "plain")
+
+
+@pytest.mark.webgpu
+def test_with_half_precision(model: Path, tmp_path: Path) -> None:
+    """Scales too small for float16's normal range keep float32; the result is as near as with float32."""
+    convert(model, tmp_path / "pack", targets=("webgpu",), quantize="int8", weights="f16")
+    found = stored(tmp_path / "pack")
+    assert ELEMENTS <= found["int8"] <= 1.1 * ELEMENTS
+    assert found["float16"] > 0
+    assert found["float32"] == 80 * 4  # steps of about 3e-7
+    feeds = {"ids": np.array([[3, 0, 99, 7]])}
+    (wanted,) = runtime(onnx.load(model), feeds).values()
+    with pyruntime.load(tmp_path / "pack", device="webgpu") as session:
+        (result,) = session.run(feeds).values()
+    assert np.abs(np.asarray(result) - wanted).max() <= 2e-3 * np.abs(wanted).max()
+
+
+def test_unknown_values_are_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="int4"):
+        convert(model, tmp_path / "pack", quantize="int4")  # type: ignore[arg-type]

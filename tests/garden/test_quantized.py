@@ -1,0 +1,28 @@
+"""all-MiniLM-L6-v2 in 8-bit integers: a quarter of the bytes, and vectors that keep their directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pyruntime
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.wasm
+def test_minilm(minilm: Path, shared_models: Path, tmp_path: Path) -> None:
+    report = pyruntime.convert(minilm, tmp_path / "pack", targets=("wasm",), quantize="int8")
+    assert len(report.quantized) == 26  # four products a layer, of which one is three, and two tables
+    assert not report.unquantized
+    weights = (minilm / "model.safetensors").stat().st_size
+    assert sum(report.files.values()) <= 0.27 * weights
+    with np.load(shared_models / "minilm_reference.npz") as data:
+        feeds = {name: data[name] for name in ("input_ids", "attention_mask")}
+        recorded = data["embedding"]
+    with pyruntime.load(tmp_path / "pack", device="wasm") as session:
+        found = np.asarray(session.run(feeds)["sentence_embedding"])
+    cosines = (found * recorded).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(recorded, axis=1)
+    assert cosines.min() >= 0.99
