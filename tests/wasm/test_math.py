@@ -22,6 +22,16 @@ pytestmark = pytest.mark.wasm
 
 Array = NDArray[Any]
 COUNT = 60_000
+# where exp, sigmoid, tanh (relaxed, simd) and erf (relaxed, simd) are off most, of all floats: by 1.0086, 2.402,
+# 5.25, 6.08, 5.48 and 7.63 ulp
+WORST = (
+    float.fromhex("-0x1.b610f0p+4"),
+    float.fromhex("-0x1.0a111ap+2"),
+    float.fromhex("0x1.0eba34p+2"),
+    float.fromhex("0x1.7a5b78p+2"),
+    float.fromhex("0x1.db5dbap+1"),
+    float.fromhex("0x1.c6716cp+1"),
+)
 STRIDE = 4099  # of the bits of floats; a prime, so that all mantissas have their turn
 
 
@@ -34,10 +44,10 @@ def expit(x: Array) -> Array:
 
 # function -> NumPy's, and the bound in units in the last place that vmath.h states
 EVERYWHERE: dict[str, tuple[Callable[[Array], Array], float]] = {
-    "exp": (np.exp, 1.01),  # the worst of all floats: 1.0086
-    "tanh": (np.tanh, 6),
-    "erf": (np.vectorize(math.erf, otypes=[np.float64]), 6),
-    "sigmoid": (expit, 3),
+    "exp": (np.exp, 1.01),
+    "tanh": (np.tanh, 6.1),
+    "erf": (np.vectorize(math.erf, otypes=[np.float64]), 7.7),
+    "sigmoid": (expit, 2.5),
 }
 UNARY: dict[str, tuple[Callable[[Array], Array], float]] = {
     **EVERYWHERE,
@@ -175,7 +185,7 @@ def test_single(suite: wasm_harness.Suite, name: str, variant: str) -> None:
 def _floats() -> Array:
     """Every STRIDEth float: all exponents of both signs, subnormals and NaN."""
     floats = np.arange(0, 2**32, STRIDE, dtype=np.uint32).view(np.float32)
-    return np.append(floats, np.array([math.inf, -math.inf], np.float32))
+    return np.append(floats, np.array([math.inf, -math.inf, *WORST], np.float32))
 
 
 @pytest.fixture(scope="module")
