@@ -22,8 +22,8 @@ pytestmark = pytest.mark.wasm
 
 Array = NDArray[Any]
 COUNT = 60_000
-# where exp, sigmoid, tanh (relaxed, simd) and erf (relaxed, simd) are off most, of all floats: by 1.0086, 2.402,
-# 5.25, 6.08, 5.48 and 7.63 ulp
+# where exp, sigmoid, tanh (relaxed, simd) and erf (relaxed, simd) are off most, of all floats:
+# by 1.0086, 2.402, 5.25, 6.08, 5.48 and 7.63 ulp
 WORST = (
     float.fromhex("-0x1.b610f0p+4"),
     float.fromhex("-0x1.0a111ap+2"),
