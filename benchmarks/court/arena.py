@@ -20,7 +20,7 @@ from tests.browser.server import ISOLATED, Server, serving
 from tests.chromium import FLAGS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 PAGE = '<!doctype html><title>court</title><body><script type="module" src="/court/page.js"></script></body>'
 CODE = (".js", ".mjs", ".wasm", ".wgsl")
@@ -40,9 +40,10 @@ class Cold:
 class Arena:
     """Opens contestants."""
 
-    def __init__(self, server: Server, browser: Browser) -> None:
+    def __init__(self, server: Server, playwright: Playwright) -> None:
         self.server = server
-        self.browser = browser
+        self._playwright = playwright
+        self._browser: Browser | None = None
         self._compressed: dict[Path, int] = {}
         server.common = ISOLATED
         server.pages = {"/page.html": PAGE}
@@ -53,6 +54,19 @@ class Arena:
             "/bench/": BUILD,
             **{f"/files/{e.name}/": e.files for e in ENGINES.values()},
         }
+
+    @property
+    def browser(self) -> Browser:
+        """The browser; another one if it has died."""
+        if self._browser is None or not self._browser.is_connected():
+            chromium = shutil.which("chromium")
+            self._browser = self._playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
+        return self._browser
+
+    def close(self) -> None:
+        """Stop the browser."""
+        if self._browser is not None:
+            self._browser.close()
 
     def job(self, benchmark: Benchmark, contestant: Contestant) -> Job:
         """What contest.js takes."""
@@ -154,8 +168,8 @@ def arena() -> Iterator[Arena]:
     from playwright.sync_api import sync_playwright
 
     with serving() as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS])
+        made = Arena(server, playwright)
         try:
-            yield Arena(server, browser)
+            yield made
         finally:
-            browser.close()
+            made.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +29,13 @@ class ContestError(Exception):
     """An engine refused, threw, or never answered; the message is the row's error."""
 
 
+def _told(error: BaseException) -> BaseException:
+    """What went wrong in a page, crashes and timeouts too, as a ContestError; anything else as it is."""
+    from playwright.sync_api import Error
+
+    return ContestError(str(error).splitlines()[0]) if isinstance(error, Error) else error
+
+
 class Entered(Protocol):
     """A contestant that is open and has given its first result."""
 
@@ -49,37 +57,36 @@ class Page:
 
     def __init__(self, browser: Browser, url: str, job: Job, *, watched: bool = True) -> None:
         self.context = browser.new_context()
-        self.outputs: Tensors = {}
         try:
             if watched:
                 self.context.add_init_script(path=HERE / "js" / "memory.js")
             self.page = self.context.new_page()
-            crashes: list[str] = []
-            self.page.on("crash", lambda _: crashes.append("the page crashed"))
             self.page.goto(f"{url}/page.html#{quote(json.dumps(job))}")
-            try:
-                self.page.wait_for_function("globalThis.court", timeout=PATIENCE * 1000)
-            except Exception as error:
-                raise ContestError(crashes[0] if crashes else f"no result in {PATIENCE:.0f} s") from error
+            self.page.wait_for_function("globalThis.court", timeout=PATIENCE * 1000)
             found = self.page.evaluate("court.error ? { error: court.error } : court.facts")
             if "error" in found:
                 raise ContestError(found["error"])
-        except BaseException:
+        except BaseException as error:
             self.context.close()
-            raise
+            raise _told(error) from error
         self.outputs = tensors.received(found.pop("outputs", []))
         self.facts = found
 
+    def _evaluate(self, script: str, value: Any = None) -> Any:
+        """What a promise comes to. Raises ContestError for one that fails or keeps us waiting too long."""
+        late = f"new Promise((_, no) => setTimeout(() => no(new Error('no answer')), {PATIENCE * 1000}))"
+        try:
+            return self.page.evaluate(f"(value) => Promise.race([{script}, {late}])", value)
+        except Exception as error:
+            raise _told(error) from error
+
     def round(self, runs: int) -> Any:
         """Milliseconds per run; what limits.js gives, there."""
-        try:
-            return self.page.evaluate("(runs) => court.round(runs)", runs)
-        except Exception as error:
-            raise ContestError(str(error).splitlines()[0]) from error
+        return self._evaluate("court.round(value)", runs)
 
     def memory(self) -> int | None:
         """Bytes of all Wasm memories of the page and its Workers."""
-        return int(self.page.evaluate("courtMemory()"))
+        return int(self._evaluate("courtMemory()"))
 
     def close(self) -> None:
         """Close the page and forget its profile."""
@@ -109,7 +116,10 @@ class Node:
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
+        patience = threading.Timer(PATIENCE, self.process.kill)
+        patience.start()
         line = self.process.stdout.readline()
+        patience.cancel()
         if not line:
             raise ContestError(f"Node ended with status {self.process.wait()}")
         found: dict[str, Any] = json.loads(line)
@@ -119,8 +129,11 @@ class Node:
 
     def _ask(self, message: Job) -> dict[str, Any]:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(message) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise ContestError(f"Node ended with status {self.process.wait()}") from error
         return self._answer()
 
     def round(self, runs: int) -> Any:

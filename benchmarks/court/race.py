@@ -66,6 +66,14 @@ def enter(contestants: Sequence[Contestant], opener: Opener, tell: Callable[[str
     return outcomes
 
 
+def guarded(outcome: Outcome, action: Callable[[], None]) -> None:
+    """Do something with a contestant; what goes wrong is its error."""
+    try:
+        action()
+    except ContestError as error:
+        outcome.error = str(error)
+
+
 def warm(outcome: Outcome, rounds: int) -> None:
     """Run until fast code has replaced slow, and find how many runs make a turn."""
     assert outcome.entered is not None
@@ -85,13 +93,6 @@ def race(
     tell: Callable[[str], None],
 ) -> dict[str, list[Rates]]:
     """Give each that is alive its turns, in alternating order; fills `times` and gives the limits by host."""
-
-    def guarded(outcome: Outcome, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except ContestError as error:
-            outcome.error = str(error)
-
     for outcome in outcomes:
         if outcome.error is None:
             tell(f"warm up {outcome.contestant}")

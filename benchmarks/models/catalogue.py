@@ -11,7 +11,7 @@ from benchmarks.models.source import Source
 from demo_site.search.model import fetch
 
 MATMULS = (64, 127, 128, 256, 333, 511, 512, 1023, 1024, 2048)
-FEW_ROWS = (1, 8)  # with weights 1024x1024
+FEW_ROWS = (1, 8, 64)  # with weights 1024x1024
 SENTENCES = (16, 128, 256)
 
 Build = Callable[[], Source]
