@@ -67,6 +67,8 @@ def not_a_number() -> Case:
 SHAPES = (
     *(Shape((6, 8), c, c, (2, 2), (2, 2)) for c in (1, 3, 4, 8, 13)),
     *(same(Shape((7, 7), 6, 6, (3, 3), (s, s))) for s in (1, 2)),
+    same(Shape((9, 14), 6, 6, (5, 5))),
+    same(Shape((7, 23), 5, 5, (3, 3), (2, 2))),
     same(Shape((9, 10), 5, 5, (3, 2), (2, 3), (2, 2))),
     Shape((6, 6), 4, 4, (3, 3), (2, 2), before=(0, 0), after=(1, 1)),
     Shape((5, 7), 4, 4, (3, 3), (2, 2), before=(1, 0), after=(2, 2), batch=2),

@@ -17,6 +17,8 @@ from pyruntime_wasm.kernels._window import AXES, Cuts, declare_sizes, declare_wi
 from pyruntime_wasm.printer import SCALAR, VECTOR, literal
 
 _ROW_AXIS = 2  # of (n, oh, ow, c)
+# adjacent outputs that are computed together; windows and strides for which their columns fit registers
+_OUTPUTS, _WIDEST, _STRIDES = 4, 5, 2
 
 
 @dataclass
@@ -34,7 +36,7 @@ def _signature(call: Pool) -> _Signature:
     parameters = Parameters()
     declare_sizes(parameters, call.n, call.in_size, call.out_size)
     parameters.dim("columns", call.channels)
-    window = declare_window(parameters, call.window)
+    window = declare_window(parameters, call.window, static_columns=_shares(call))
     if call.count_include_pad:
         for axis, size in zip(AXES, call.padded, strict=True):
             parameters.dim(f"padded_{axis}", size)
@@ -44,6 +46,13 @@ def _signature(call: Pool) -> _Signature:
     work = product((call.n, *call.out_size, call.channels, *call.window.kernel)) * VECTOR_WORK
     parameters.share(best_cut(axes, work))
     return _Signature(parameters, x, window, epilogue)
+
+
+def _shares(call: Pool) -> bool:
+    """Whether adjacent outputs share the maxima of columns of their windows."""
+    window, first = call.window, call.x.strides[-1] == 1 and call.x.tensor.dtype is DType.F32
+    small = 1 < window.kernel[1] <= _WIDEST and window.strides[1] <= _STRIDES and window.dilations[1] == 1
+    return call.mode == "max" and first and small
 
 
 def lowest(dtype: DType) -> float | int | bool:
@@ -84,6 +93,8 @@ class PoolKernel:
             stored=SCALAR.classes[dtype].stored,
             class_name=class_.name,
             cuts=Cuts,
+            outputs=_OUTPUTS if s.epilogue.vector and _shares(call) else 0,
+            **s.window,
             start=start,
             element=element,
             count="f32x4_splat(count)" if s.epilogue.vector else "count",
