@@ -19,11 +19,14 @@ def test_parts_change_no_bit(kind: str) -> None:
     """There are more parts than many cases have rows; the lead runs them all, and then a team does."""
     together = {v: f"{v}-threads" for v in wasm_harness.VARIANTS}
     suite = wasm_harness.build(cases(kind), (*together, *together.values()), grain=1)
-    for case, variant in itertools.product(cases(kind), together):
-        whole, _ = suite.run(case, variant)
-        parts, _ = suite.run(case, variant, wasm_harness.TEAM)
-        shared, _ = suite.run(case, together[variant])
-        assert whole.tobytes() == parts.tobytes() == shared.tobytes(), f"{case.name}, {variant}"
+    for slow_splats in (False, True):  # other tiles
+        for variant in suite.modules:
+            suite.tune(variant, slow_splats=slow_splats)
+        for case, variant in itertools.product(cases(kind), together):
+            whole, _ = suite.run(case, variant)
+            parts, _ = suite.run(case, variant, wasm_harness.TEAM)
+            shared, _ = suite.run(case, together[variant])
+            assert whole.tobytes() == parts.tobytes() == shared.tobytes(), f"{case.name}, {variant}"
 
 
 @pytest.mark.parametrize(
