@@ -22,11 +22,11 @@ async (base64, entries, loops, seconds) => {
       job.run();
       const start = performance.now();
       for (let i = 0; i < job.count; i++) job.run();
-      const time = (performance.now() - start) / job.count;
-      job.least = Math.min(job.least, time);
-      // enough runs at a time that a coarse clock does not matter
-      if (time * job.count < 2) job.count *= 2;
+      const elapsed = performance.now() - start;
+      // so many runs at a time that a coarse clock does not matter
+      if (elapsed < 4) job.count *= 2;
+      else job.least = Math.min(job.least, elapsed / job.count);
     }
-  } while (performance.now() < until);
+  } while (performance.now() < until || jobs.some((job) => job.least === Infinity));
   return jobs.map(({ name, least }) => ({ name, time: least }));
 };

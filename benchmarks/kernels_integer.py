@@ -48,12 +48,13 @@ LOOPS = """
 CHAINS(words, wasm_i32x4_add(a[i], wasm_i32x4_dot_i16x8(y, wasm_v128_load(p + i))))
 #ifdef __wasm_relaxed_simd__
 CHAINS(fused, wasm_i32x4_relaxed_dot_i8x16_i7x16_add(y, wasm_v128_load(p + i), a[i]))
-#define PAIR wasm_i16x8_relaxed_dot_i8x16_i7x16(y, wasm_v128_load(p + i))
-CHAINS(paired, wasm_i32x4_add(a[i], wasm_i32x4_dot_i16x8(PAIR, one)))
+#define PAIR(I) wasm_i16x8_relaxed_dot_i8x16_i7x16(y, wasm_v128_load(p + (I)))
+CHAINS(paired, wasm_i32x4_add(a[i], wasm_i32x4_dot_i16x8(PAIR(i), one)))
+CHAINS(octets, wasm_i32x4_add(a[i], wasm_i32x4_dot_i16x8(wasm_i16x8_add(PAIR(i), PAIR(i ^ 1)), one)))
 #endif
 """
 # operations of a loop's iteration
-LIMITS = {"multiply_adds": 12 * 8, "words": 8 * 16, "paired": 8 * 32, "fused": 8 * 32}
+LIMITS = {"multiply_adds": 12 * 8, "words": 8 * 16, "paired": 8 * 32, "octets": 8 * 64, "fused": 8 * 32}
 
 
 def _of(view: View, dtype: DType, elements: int | None = None) -> View:

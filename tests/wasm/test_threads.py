@@ -30,7 +30,7 @@ def test_parts_change_no_bit(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["attention", "conv", "cumulate", "map", "matmul", "pool", "recurrence", "row"]
+    "kind", ["attention", "conv", "cumulate", "integer", "map", "matmul", "pool", "recurrence", "row"]
 )
 def test_most_calls_can_be_shared(kind: str) -> None:
     shared = [any(isinstance(a, Share) for a in kernel_for(c.call).arguments(c.call)) for c in cases(kind)]
