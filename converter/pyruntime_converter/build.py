@@ -30,6 +30,7 @@ from pyruntime.pack.shards import Deferred
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.interface import entry, kept
+from pyruntime_converter.lowering.constants import lift_constants
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.options import OptionError
 from pyruntime_converter.passes import optimise
@@ -150,15 +151,16 @@ def build_pack(
         optimise(graph, quantized)
     tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
     programs = [lower(g) for g in graphs]
+    constants = lift_constants(programs)
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)
-    initial = {s.initial for s in states.states}
+    exact = {constants, *(s.initial for s in states.states)}
     with PackWriter(out) as pack:
         tensors = dict.fromkeys(t for p in programs for t in p.weights())
         stored = []
         for done, tensor in enumerate(tensors):
             tell("weights", done, len(tensors), tensor.name)
-            stored.append(_store(tensor, pack, "f32" if tensor in initial else weights))
+            stored.append(_store(tensor, pack, "f32" if tensor in exact else weights))
         described = pack.weights.finish()
         built = Targets(
             webgpu=webgpu.build(programs, stored, states, pack) if "webgpu" in targets else None,

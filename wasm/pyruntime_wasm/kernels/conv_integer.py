@@ -55,6 +55,7 @@ def _signature(call: Conv) -> _Signature:
     window = declare_window(parameters, call.window, static_columns=fast)
     if fast:
         window["kernel_h"] = str(call.window.kernel[0])
+    parameters.dim("outside", int(call.x.fill))  # no literal: zero points differ from layer to layer
     x = parameters.view("x", call.x)
     parameters.view("weight", replace(call.weight, strides=()))
     epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, DType.I32)
@@ -111,7 +112,6 @@ class ConvIntegerKernel:
             "signature": s.parameters.signature,
             "epilogue": s.epilogue,
             "cuts": Cuts,
-            "fill": int(call.x.fill),
             "x_h": x_h,
             "x_w": x_w,
             "x_c": x_c,
