@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -56,7 +59,10 @@ class Page:
     """A page in a browser context of its own, so with a fresh profile."""
 
     def __init__(self, browser: Browser, url: str, job: Job, *, watched: bool = True) -> None:
-        self.context = browser.new_context()
+        try:
+            self.context = browser.new_context()
+        except Exception as error:
+            raise _told(error) from error
         try:
             if watched:
                 self.context.add_init_script(path=HERE / "js" / "memory.js")
@@ -67,7 +73,7 @@ class Page:
             if "error" in found:
                 raise ContestError(found["error"])
         except BaseException as error:
-            self.context.close()
+            self.close()
             raise _told(error) from error
         self.outputs = tensors.received(found.pop("outputs", []))
         self.facts = found
@@ -90,7 +96,10 @@ class Page:
 
     def close(self) -> None:
         """Close the page and forget its profile."""
-        self.context.close()
+        from playwright.sync_api import Error
+
+        with contextlib.suppress(Error):  # it may have died
+            self.context.close()
 
 
 class Node:
@@ -106,6 +115,7 @@ class Node:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,  # pip's node is a script that starts the real one: both end together
         )
         try:
             self.facts = self._answer()
@@ -116,7 +126,7 @@ class Node:
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        patience = threading.Timer(PATIENCE, self.process.kill)
+        patience = threading.Timer(PATIENCE, self.kill)
         patience.start()
         line = self.process.stdout.readline()
         patience.cancel()
@@ -146,8 +156,13 @@ class Node:
 
     def close(self) -> None:
         """End the process."""
-        self.process.kill()
+        self.kill()
         self.process.communicate()
+
+    def kill(self) -> None:
+        """End Node, and what started it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class Native:
