@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from pyruntime.ir.dims import Dim, align, ceildiv, floordiv, maximum, minimum, product
@@ -11,13 +10,12 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
 from pyruntime_wasm.kernels import Argument, Share, _winograd, render_template
 from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
-from pyruntime_wasm.kernels._epilogue import Epilogue
-from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
+from pyruntime_wasm.kernels._convolution import Signature, block, declare
+from pyruntime_wasm.kernels._operands import load
 from pyruntime_wasm.kernels._share import SCALAR_WORK, VECTOR_WORK, best_cut, typical
-from pyruntime_wasm.kernels._window import Cuts, declare_sizes, declare_window
+from pyruntime_wasm.kernels._window import Cuts
 from pyruntime_wasm.printer import SCALAR, VECTOR
 
-_ROW_AXIS = 2  # of (n, oh, ow, oc)
 # Adjacent outputs that a depthwise step computes together: with eight sums no multiplier waits for another;
 # they, a row of taps and an input take 12 to 14 of the 16 registers that x86 has.
 _BLOCKS = (8, 4, 2, 1)
@@ -29,36 +27,12 @@ _WHOLE = 12  # whole tiles of gemm.h, of 4 rows or of 6
 _PLANAR_RUN, _PLANAR_COLUMNS = 48, 64
 
 
-@dataclass
-class _Signature:
-    """A call's parameters, with the operands that they declare."""
-
-    parameters: Parameters
-    x: Operand
-    window: Mapping[str, str]
-    epilogue: Epilogue
-
-
-def _signature(call: Conv) -> _Signature:
-    for view in (call.x, call.weight):
-        require_plain(call, view)
-    parameters = Parameters()
-    declare_sizes(parameters, call.n, call.in_size, call.out_size)
-    if call.depthwise:
-        parameters.dim("columns", call.out_channels)
-        window = declare_window(parameters, call.window, static_columns=_unrolls(call))
-    else:
-        parameters.dim("channels", call.in_channels // call.groups)
-        parameters.dim("out_channels", call.out_channels // call.groups)
-        parameters.dim("groups", call.groups)
-        window = declare_window(parameters, call.window, static_columns=_planar(call))
-    x = parameters.view("x", call.x)
-    parameters.view("weight", replace(call.weight, strides=()))
-    epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, call.x.tensor.dtype)
+def _signature(call: Conv) -> Signature:
+    s = declare(call, call.x.tensor.dtype, static_columns=_unrolls(call) if call.depthwise else _planar(call))
     if not call.depthwise or _unrolls(call):
-        parameters.scratch()
-    parameters.share(_winograd.cut(call) if _winograd.pays(call) else _cut(call))
-    return _Signature(parameters, x, window, epilogue)
+        s.parameters.scratch()
+    s.parameters.share(_winograd.cut(call) if _winograd.pays(call) else _cut(call))
+    return s
 
 
 def _planar(call: Conv) -> bool:
@@ -75,7 +49,7 @@ def _planar(call: Conv) -> bool:
 
 def _cut(call: Conv) -> Share:
     by_row = call.depthwise or _planar(call)
-    rows = call.out_size[0] if by_row else ceildiv(call.out_size[0], _block(call)[0])
+    rows = call.out_size[0] if by_row else ceildiv(call.out_size[0], block(call)[0])
     axes: list[tuple[int, Dim]] = [(Cuts.IMAGES, call.n), (Cuts.ROWS, rows)]
     if not by_row:
         axes.append((Cuts.GROUPS, call.groups))
@@ -84,12 +58,6 @@ def _cut(call: Conv) -> Share:
     if call.x.tensor.dtype is DType.F32:
         each = VECTOR_WORK if call.depthwise else 1
     return best_cut(axes, floordiv(call.operations, 2) * each)
-
-
-def _block(call: Conv) -> tuple[Dim, Dim]:
-    """Rows and columns of output pixels that are computed together, at the most."""
-    width = maximum(minimum(call.out_size[1], ROWS), 1)
-    return floordiv(ROWS, width), width
 
 
 def _unrolls(call: Conv) -> bool:
@@ -123,7 +91,7 @@ class ConvKernel:
             return self._winograd(call, s, common)
         return self._planar(s, common) if _planar(call) else self._general(call, s, common)
 
-    def _planar(self, s: _Signature, common: Mapping[str, Any]) -> str:
+    def _planar(self, s: Signature, common: Mapping[str, Any]) -> str:
         x_h, _, x_c = s.x.strides[1:]
         return render_template(
             "planar",
@@ -139,7 +107,7 @@ class ConvKernel:
             tile_arguments=s.epilogue.block_arguments("i0", "oh", "ow + q", "n0 + j"),
         )
 
-    def _winograd(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
+    def _winograd(self, call: Conv, s: Signature, common: Mapping[str, Any]) -> str:
         x_h, x_w = s.x.strides[1:3]
         return render_template(
             "winograd",
@@ -154,7 +122,7 @@ class ConvKernel:
             store_arguments=s.epilogue.block_arguments("i0", "oh + i", "ow", "n0"),
         )
 
-    def _general(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
+    def _general(self, call: Conv, s: Signature, common: Mapping[str, Any]) -> str:
         dtype = call.x.tensor.dtype
         x_h, x_w, x_c = s.x.strides[1:]
         fast = dtype is DType.F32 and call.panels == 8
@@ -179,7 +147,7 @@ class ConvKernel:
             ),
         )
 
-    def _depthwise(self, call: Conv, s: _Signature, common: Mapping[str, Any]) -> str:
+    def _depthwise(self, call: Conv, s: Signature, common: Mapping[str, Any]) -> str:
         dtype = call.x.tensor.dtype
         x_h, x_w, x_c = s.x.strides[1:]
         vector = s.epilogue.vector and x_c == "1" and dtype.is_float
@@ -221,7 +189,7 @@ class ConvKernel:
             plane = ((kh - 1) * dh + 1) * ((outputs - 1) * sw + (kw - 1) * dw + 1)
             products = kh * kw * call.in_channels
             return (_PLANAR_RUN * _PLANAR_COLUMNS + 2 * products + plane * call.in_channels) * 4 + SLACK
-        height, width = _block(call)
+        height, width = block(call)
         height = minimum(call.out_size[0], height)
         pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
         patch = maximum(pixels, 0) * (call.in_channels // call.groups)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from pyruntime.ir.dims import Dim, align, ceildiv, floordiv, maximum, minimum
@@ -11,14 +10,12 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
 from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
-from pyruntime_wasm.kernels._epilogue import Epilogue
+from pyruntime_wasm.kernels._convolution import Signature, block, declare
 from pyruntime_wasm.kernels._gemm8 import SLACK, gemm8_form
-from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
 from pyruntime_wasm.kernels._share import VECTOR_WORK, best_cut
-from pyruntime_wasm.kernels._window import Cuts, declare_sizes, declare_window
+from pyruntime_wasm.kernels._window import Cuts
 from pyruntime_wasm.printer import SCALAR
 
-_ROW_AXIS = 2  # of (n, oh, ow, oc)
 _CHANNELS = 32  # of a depthwise convolution that are computed together: two slots stay in L1
 _WIDEST, _FARTHEST = 7, 3  # kernels and strides along a row whose steps are unrolled
 _NARROW = 5  # kernels that leave registers for eight sums
@@ -30,42 +27,19 @@ _LOAD = {
 }
 
 
-@dataclass
-class _Signature:
-    """A call's parameters, with the operands that they declare."""
-
-    parameters: Parameters
-    x: Operand
-    window: Mapping[str, str]
-    epilogue: Epilogue
-
-
-def _signature(call: Conv) -> _Signature:
-    for view in (call.x, call.weight):
-        require_plain(call, view)
-    parameters = Parameters()
-    declare_sizes(parameters, call.n, call.in_size, call.out_size)
-    if call.depthwise:
-        parameters.dim("columns", call.out_channels)
-    else:
-        parameters.dim("channels", call.in_channels // call.groups)
-        parameters.dim("out_channels", call.out_channels // call.groups)
-        parameters.dim("groups", call.groups)
+def _signature(call: Conv) -> Signature:
     fast = call.depthwise and _pairs_rows(call)
-    window = declare_window(parameters, call.window, static_columns=fast)
+    s = declare(call, DType.I32, static_columns=fast)
     if fast:
-        window["kernel_h"] = str(call.window.kernel[0])
-    parameters.dim("outside", int(call.x.fill))  # no literal: zero points differ from layer to layer
-    x = parameters.view("x", call.x)
-    parameters.view("weight", replace(call.weight, strides=()))
-    epilogue = Epilogue(call, call.body, parameters, 4, _ROW_AXIS, DType.I32)
-    parameters.scratch()
-    parameters.share(_cut(call))
-    return _Signature(parameters, x, window, epilogue)
+        s.window["kernel_h"] = str(call.window.kernel[0])
+    s.parameters.dim("outside", int(call.x.fill))  # no literal: zero points differ from layer to layer
+    s.parameters.scratch()
+    s.parameters.share(_cut(call))
+    return s
 
 
 def _cut(call: Conv) -> Share:
-    rows = call.out_size[0] if call.depthwise else ceildiv(call.out_size[0], _block(call)[0])
+    rows = call.out_size[0] if call.depthwise else ceildiv(call.out_size[0], block(call)[0])
     axes: list[tuple[int, Dim]] = [(Cuts.IMAGES, call.n), (Cuts.ROWS, rows)]
     if not call.depthwise:
         axes.append((Cuts.GROUPS, call.groups))
@@ -88,12 +62,6 @@ def _pairs_rows(call: Conv) -> bool:
     width, stride = call.window.kernel[1], call.window.strides[1]
     dense = call.window.dilations == (1, 1) and width <= _WIDEST and stride <= _FARTHEST
     return dense and call.x.strides[-1] == 1
-
-
-def _block(call: Conv) -> tuple[Dim, Dim]:
-    """Rows and columns of output pixels that are computed together, at the most."""
-    width = maximum(minimum(call.out_size[1], ROWS), 1)
-    return floordiv(ROWS, width), width
 
 
 class ConvIntegerKernel:
@@ -152,7 +120,7 @@ class ConvIntegerKernel:
         if call.depthwise:
             return self._depthwise_scratch(call)
         (kh, kw), (sh, sw), (dh, dw) = call.window.kernel, call.window.strides, call.window.dilations
-        height, width = _block(call)
+        height, width = block(call)
         height = minimum(call.out_size[0], height)
         pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
         channels = align(call.in_channels // call.groups, 4)

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
 
 from pyruntime.ir.dims import Dim, align, ceildiv, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import MatMul
 from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
-from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._gemm8 import SLACK, gemm8_form
-from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
+from pyruntime_wasm.kernels._product import Signature, declare
 from pyruntime_wasm.kernels._share import best_cut, typical
 from pyruntime_wasm.printer import SCALAR
 
 _CUT_ROWS, _CUT_COLUMNS = 12, 8
 
 
-@dataclass
-class _Signature:
-    """A call's parameters, with the names and operands that they declare."""
-
-    parameters: Parameters
-    batch: list[str]
-    a: Operand
-    b: Operand
-    epilogue: Epilogue
-
-
-def _signature(call: MatMul) -> _Signature:
-    for view in (call.a, call.b):
-        require_plain(call, view)
-    parameters = Parameters()
-    batch = [parameters.dim(f"batch{i}", size) for i, size in enumerate(call.batch)]
-    for name, size in {"m": call.m, "n": call.n, "k": call.k}.items():
-        parameters.dim(name, size)
-    a = parameters.view("a", call.a)
-    b = parameters.view("b", replace(call.b, strides=()) if call.panels else call.b)
-    rank = len(batch) + 2
-    epilogue = Epilogue(call, call.body, parameters, rank, rank - 2, DType.I32)
-    parameters.scratch()
-    parameters.share(_cut(call))
-    return _Signature(parameters, batch, a, b, epilogue)
+def _signature(call: MatMul) -> Signature:
+    s = declare(call, DType.I32)
+    s.parameters.share(_cut(call))
+    return s
 
 
 def _cut(call: MatMul) -> Share:
