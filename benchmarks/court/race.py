@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -66,10 +67,11 @@ def enter(contestants: Sequence[Contestant], opener: Opener, tell: Callable[[str
     return outcomes
 
 
-def guarded(outcome: Outcome, action: Callable[[], None]) -> None:
-    """Do something with a contestant; what goes wrong is its error."""
+@contextmanager
+def guarded(outcome: Outcome) -> Iterator[None]:
+    """Around what is done with a contestant; what goes wrong is its error."""
     try:
-        action()
+        yield
     except ContestError as error:
         outcome.error = str(error)
 
@@ -96,7 +98,8 @@ def race(
     for outcome in outcomes:
         if outcome.error is None:
             tell(f"warm up {outcome.contestant}")
-            guarded(outcome, lambda o=outcome: warm(o, rounds))  # type: ignore[misc]  # bound now
+            with guarded(outcome):
+                warm(outcome, rounds)
     measured: dict[str, list[Rates]] = {host: [] for host in limits}
     for limit in limits.values():
         limit()
@@ -108,5 +111,6 @@ def race(
         for outcome in outcomes if number % 2 == 0 else reversed(outcomes):
             entered = outcome.entered
             if outcome.error is None and entered is not None and number < outcome.rounds:
-                guarded(outcome, lambda o=outcome, e=entered: o.times.append(e.round(o.runs)))  # type: ignore[misc]
+                with guarded(outcome):
+                    outcome.times.append(entered.round(outcome.runs))
     return measured

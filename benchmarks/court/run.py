@@ -9,7 +9,7 @@ from benchmarks.court.agreement import Agreement, compare
 from benchmarks.court.arena import Arena, Cold
 from benchmarks.court.benchmark import Benchmark
 from benchmarks.court.engines import ENGINES, Contestant
-from benchmarks.court.hosts import ContestError, Entered
+from benchmarks.court.hosts import ContestError
 from benchmarks.court.limits import Rates
 from benchmarks.court.race import Outcome, enter, guarded, race
 from benchmarks.court.rows import Row, race_rows
@@ -45,7 +45,8 @@ class Run:
             rates = race(outcomes, limits, self.rounds, tell)
             for outcome in outcomes:
                 if outcome.error is None and outcome.entered is not None:
-                    guarded(outcome, lambda o=outcome, e=outcome.entered: _weigh(o, e))  # type: ignore[misc]
+                    with guarded(outcome):
+                        outcome.memory = outcome.entered.memory()
         for host, rounds in rates.items():
             self.limits.setdefault(host, []).extend(rounds)
         return race_rows(benchmark, planned, outcomes, rates, cold, agreements, self.name)
@@ -64,10 +65,6 @@ class Run:
                 except ContestError:
                     del visits[contestant]
         return visits
-
-
-def _weigh(outcome: Outcome, entered: Entered) -> None:
-    outcome.memory = entered.memory()
 
 
 def _agreement(benchmark: Benchmark, outcome: Outcome) -> Agreement | None:
