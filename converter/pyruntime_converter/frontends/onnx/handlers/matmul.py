@@ -27,19 +27,24 @@ def matmul(ctx: NodeContext) -> Value:
     return product(ctx, ctx.input(0), ctx.input(1))
 
 
-@handles("Gemm")
-def gemm(ctx: NodeContext) -> Value:
-    """alpha * A @ B + beta * C, with A and B transposed where it says so."""
-    a, b, c = ctx.input(0), ctx.input(1), ctx.optional(2)
-    alpha, beta = ctx.attr("alpha"), ctx.attr("beta")
-    ctx.attr("broadcast")  # of C, in the first opsets: it is broadcast the same way without
+def oriented_product(ctx: NodeContext, a: Value, b: Value) -> Value:
+    """A @ B of two matrices, transposed where the attributes say so."""
     if a.rank != 2 or b.rank != 2:
         ctx.invalid(f"operands of rank {a.rank} and {b.rank}, not 2")
     if ctx.attr("transA"):
         a = ctx.one("Transpose", a, perm=(1, 0))
     if ctx.attr("transB"):
         b = ctx.one("Transpose", b, perm=(1, 0))
-    result = ctx.one("MatMul", a, b)
+    return ctx.one("MatMul", a, b)
+
+
+@handles("Gemm")
+def gemm(ctx: NodeContext) -> Value:
+    """alpha * A @ B + beta * C, with A and B transposed where it says so."""
+    a, b, c = ctx.input(0), ctx.input(1), ctx.optional(2)
+    alpha, beta = ctx.attr("alpha"), ctx.attr("beta")
+    ctx.attr("broadcast")  # of C, in the first opsets: it is broadcast the same way without
+    result = oriented_product(ctx, a, b)
     if alpha != 1:
         result = ctx.one("Mul", result, ctx.like(alpha, result))
     if c is None or beta == 0:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.matmul import oriented_product
 from pyruntime_converter.frontends.onnx.handlers.pooling import window
 from pyruntime_converter.frontends.onnx.handlers.quantization import (
     MICROSOFT,
@@ -114,13 +115,7 @@ def gemm(ctx: NodeContext) -> Value:
     """alpha * A @ B + C, C in steps of alpha and both scales; in floats where the result has no scale."""
     a, b, c = dequantized(ctx, 0), dequantized(ctx, 3, 0 if ctx.attr("transB") else 1), ctx.optional(6)
     alpha = ctx.attr("alpha")
-    if a.rank != 2 or b.rank != 2:
-        ctx.invalid(f"operands of rank {a.rank} and {b.rank}, not 2")
-    if ctx.attr("transA"):
-        a = ctx.one("Transpose", a, perm=(1, 0))
-    if ctx.attr("transB"):
-        b = ctx.one("Transpose", b, perm=(1, 0))
-    result = ctx.one("MatMul", a, b)
+    result = oriented_product(ctx, a, b)
     unit = ctx.one("Mul", ctx.reshape(ctx.input(1), ()), aligned(ctx, ctx.input(4), result, 1))
     if alpha is not None and alpha != 1:
         factor = ctx.like(alpha, result)
