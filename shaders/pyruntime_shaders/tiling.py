@@ -142,20 +142,7 @@ def panels(
     """A weight in panels of 8 columns as operand b over k and column; `base` is the panel to start from."""
     panel = f"({base} + (column >> 3u))" if base else "(column >> 3u)"
     position = f"({panel} * {module.word('k', k)} + k) * 8 + (column & 7)"
-    if view.offset != 0:
-        position = f"{module.word('b_offset', view.offset)} + {position}"
-    held = accumulator(view.tensor.dtype)
-    return Source(
-        "b",
-        parameters,
-        "column",
-        (),
-        Address((), (), position),
-        module.literal(0, held),
-        module.buffer(view.tensor),
-        vector,
-        value_type(held),
-    )
+    return _rearranged(module, view, parameters, (), position, vector=vector)
 
 
 def quad_panels(
@@ -192,6 +179,19 @@ def quad_panels(
             "channel",
         )
     position = f"({row} + ({inner} >> 2u)) * 32 + (column & 7) * 4 + ({inner} & 3){skipped}"
+    return _rearranged(module, view, parameters, lines, position, vector=False)
+
+
+def _rearranged(
+    module: Module,
+    view: View,
+    parameters: tuple[str, ...],
+    lines: tuple[str, ...],
+    position: str,
+    *,
+    vector: bool,
+) -> Source:
+    """A weight as operand b over columns, whose element is at `position` of its own layout."""
     if view.offset != 0:
         position = f"{module.word('b_offset', view.offset)} + {position}"
     held = accumulator(view.tensor.dtype)
@@ -203,7 +203,7 @@ def quad_panels(
         Address((), (), position),
         module.literal(0, held),
         module.buffer(view.tensor),
-        False,
+        vector,
         value_type(held),
     )
 
