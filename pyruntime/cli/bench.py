@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Json
+from pyruntime.cli.options import Debug, Device, Json, Threads
 
 
 def bench(
@@ -35,15 +35,8 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[
-        Literal["auto", "webgpu", "wasm"], typer.Option("--device", "-d", help="Where to run.")
-    ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads", "-t", help="Threads on Wasm; by default one a processor, up to 4.", min=1, max=64
-        ),
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     seconds: Annotated[
         float, typer.Option(help="How long to measure; a few rounds are run in any case.", min=0.0)
     ] = 3.0,

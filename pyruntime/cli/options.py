@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -35,5 +35,12 @@ def _set_debug(context: typer.Context, value: bool) -> bool:
 Json = Annotated[
     bool,
     typer.Option("--json", callback=_set_json, help="Print one JSON document, errors included."),
+]
+Device = Annotated[Literal["auto", "webgpu", "wasm"], typer.Option("--device", "-d", help="Where to run.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", "-t", help="Threads on Wasm; by default one a processor, up to 4.", min=1, max=64
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -12,7 +13,22 @@ from rich.table import Column
 from pyruntime.cli import look
 
 
-class ConversionProgress:
+class _Shown:
+    """Progress that is on the screen while it is entered."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class ConversionProgress(_Shown):
     """What `pyruntime.convert` is given as `progress`; shows nothing where `console` is no terminal."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
@@ -30,15 +46,6 @@ class ConversionProgress:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> ConversionProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
     def __call__(self, stage: str, done: int, total: int, detail: str) -> None:
         """`done` of `total` pieces of a stage are there, and `detail` is under way."""
         if stage not in self._tasks:
@@ -53,7 +60,7 @@ class ConversionProgress:
                 self._progress.update(task.id, completed=task.total or 1, total=task.total or 1, detail="")
 
 
-class MeasuringProgress:
+class MeasuringProgress(_Shown):
     """A bar for the part of a measurement that is done; shows nothing where `console` is no terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -67,15 +74,6 @@ class MeasuringProgress:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("measure", total=1.0)
-
-    def __enter__(self) -> MeasuringProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def __call__(self, done: float) -> None:
         """The part that is done, 0 to 1."""
