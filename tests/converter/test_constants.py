@@ -13,7 +13,7 @@ from pyruntime_wasm.kernels import kernel_for
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import KernelCall, Map
+from pyruntime.ir.kernel import KernelCall, Map, MatMul
 from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Const, walk
 from pyruntime.ops.builder import Builder
@@ -51,7 +51,8 @@ def codes(program: Program) -> set[object]:
 
 def literals(call: KernelCall) -> set[float]:
     """The numbers in a call's body."""
-    return {n.value for n in walk(call.body) if isinstance(n, Const)}  # type: ignore[attr-defined]
+    assert isinstance(call, (Map, MatMul))
+    return {n.value for n in walk(call.body) if isinstance(n, Const)}
 
 
 def test_layers_share_a_kernel() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import numpy as np
 
@@ -59,10 +60,10 @@ def _uses(programs: Iterable[Program]) -> Iterator[_Use]:
     for program in programs:
         for step, call in enumerate(program.steps):
             if isinstance(call, _TEMPLATES) and len(call.tensors()) < _MOST_TENSORS:
-                yield _Use(program, step, call, [n for n in walk(call.body) if _liftable(n)])  # type: ignore[misc]
+                yield _Use(program, step, call, [n for n in walk(call.body) if _liftable(n)])
 
 
-def _liftable(node: Scalar) -> bool:
+def _liftable(node: Scalar) -> TypeGuard[Const]:
     if not isinstance(node, Const) or node.dtype is DType.BOOL or node.dtype.bits > 32:
         return False
     if node.dtype is DType.F32:

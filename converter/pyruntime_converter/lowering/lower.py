@@ -30,9 +30,9 @@ Rule = Callable[["Lowering", Node], Lazy | Sequence[Lazy]]
 _RULES: dict[str, Rule] = {}
 
 # a tree that costs no more than this is computed again by each reader rather than stored
+RECOMPUTE_COST = 2
 # what stores blocks of sums, as well across them as along them
 SCATTERING = (ConvHost, MatMulHost)
-RECOMPUTE_COST = 2
 
 
 def lowers(*ops: str) -> Callable[[Rule], Rule]:
