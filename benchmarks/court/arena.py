@@ -15,14 +15,15 @@ from benchmarks.court.engines import ENGINES, HERE, OURS, Contestant
 from benchmarks.court.hosts import ContestError, Entered, Job, Native, Node, Page
 from benchmarks.court.limits import Native as NativeLimits
 from benchmarks.court.limits import Rates
-from benchmarks.court.prepare import BUNDLES, LIMITS
+from benchmarks.court.prepare import BUNDLES, LIMITS, SCRIPT
 from tests.browser.server import ISOLATED, Server, serving
 from tests.chromium import FLAGS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
 
-PAGE = '<!doctype html><title>court</title><body><script type="module" src="/court/page.js"></script></body>'
+PAGE = """<!doctype html><title>court</title><link rel="icon" href="data:,"><body></body>
+<script type="module">{script}</script>"""
 CODE = (".js", ".mjs", ".wasm", ".wgsl")
 OVERHEAD = ("/page.html", "/court/", "/bench/feeds/")  # the court's own
 
@@ -46,7 +47,8 @@ class Arena:
         self._browser: Browser | None = None
         self._compressed: dict[Path, int] = {}
         server.common = ISOLATED
-        server.pages = {"/page.html": PAGE}
+        # nothing of the court's own is left to fetch when the page is there
+        server.pages = {"/page.html": PAGE.format(script=SCRIPT.read_text())}
         server.folders = {
             "/court/": HERE / "js",
             "/engines/": BUNDLES,

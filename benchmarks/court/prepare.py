@@ -12,6 +12,7 @@ from benchmarks.court.engines import ENGINES, HERE, OURS, OWN_INT8, PEERS, ROOT,
 from benchmarks.court.limits import write_module
 
 BUNDLES = BUILD / "engines"
+SCRIPT = BUILD / "page.js"
 LIMITS = BUILD / "limits.wasm"
 
 
@@ -24,11 +25,12 @@ def install_peers() -> None:
 
 
 def bundle() -> None:
-    """Each engine as one minified file, as a page's bundler would make it."""
+    """Each engine as one minified file, as a page's bundler would make it, and the court's own script."""
     esbuild = ROOT / "js_bindings" / "node_modules" / ".bin" / "esbuild"
-    sources = sorted((HERE / "js" / "engines").glob("*.js"))
-    options = ("--bundle", "--minify", "--format=esm", "--log-level=error", f"--outdir={BUNDLES}")
-    subprocess.run([esbuild, *sources, *options], check=True)
+    options = ("--bundle", "--minify", "--format=esm", "--log-level=error", "--external:node:*")
+    engines = sorted((HERE / "js" / "engines").glob("*.js"))
+    for sources, out in ((engines, BUNDLES), ([HERE / "js" / "page.js"], SCRIPT.parent)):
+        subprocess.run([esbuild, *sources, *options, f"--outdir={out}"], check=True)
 
 
 def convert(benchmark: Benchmark, contestant: Contestant) -> None:
