@@ -1,7 +1,7 @@
 """How Chromium is started where a page is tested, measured or shown: headless, quiet, WebGPU in software."""
 
-# Each window loads the lists under its address bar as pages, for a second of two processors. This list replaces
-# Playwright's own, so what that one switches off stands here as well.
+# Each window loads the lists under its address bar as pages, for a second of two processors. This list
+# replaces Playwright's own, so what that one switches off stands here as well.
 _OFF = (
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
