@@ -100,7 +100,7 @@ class _Entry:
             case Share():
                 units = self.value(argument.units, "parameter")
                 return [
-                    str(argument.axis),
+                    self.value(argument.axis, "parameter"),
                     *(f"team_share({units}, {part}, parts)" for part in ("part", "part + 1")),
                 ]
         return [self.value(argument, "parameter")]

@@ -45,12 +45,12 @@ class Share:
     time as others of its call; it has scratch memory of its own.
 
     Attributes:
-        axis: the value of `cut`; what it numbers is the kernel's.
+        axis: the value of `cut`; what it numbers is the kernel's, and may depend on sizes.
         units: how many there are.
         work: what the whole call takes, in multiplications and additions of a tile: about 16 a nanosecond.
     """
 
-    axis: int
+    axis: Dim
     units: Dim
     work: Dim
 

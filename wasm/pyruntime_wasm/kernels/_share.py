@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyruntime.ir.dims import Dim, evaluate, symbols_of
+from pyruntime.ir.dims import Dim, evaluate, maximum, minimum, symbols_of
 from pyruntime_wasm.kernels import Share
 
 # work of one operation for one element, where that of a tile of matrix products is 1
@@ -19,11 +19,23 @@ _TYPICAL = 64  # what symbols are taken for
 
 
 def best_cut(candidates: Sequence[tuple[int, Dim]], work: Dim) -> Share:
-    """The first (axis, units) with many units, else the one with most; `work` as in Share."""
+    """The first (axis, units) with many units, else the one with most; `work` as in Share.
 
+    Symbols are taken for typical. Where they turn out smaller, as a batch of one, the next best axis is cut.
+    """
+    axis, units = _first_long(candidates)
+    others = [c for c in candidates if c[0] != axis]
+    if isinstance(units, int) or not others:
+        return Share(axis, units, work)
+    other, count = _first_long(others)
+    # 1 or 0
+    better = minimum(1, maximum(0, units - minimum(count, _ENOUGH) + 1))
+    return Share(other + better * (axis - other), count + better * (units - count), work)
+
+
+def _first_long(candidates: Sequence[tuple[int, Dim]]) -> tuple[int, Dim]:
     many = [c for c in candidates if typical(c[1]) >= _ENOUGH]
-    axis, units = many[0] if many else max(candidates, key=lambda c: typical(c[1]))
-    return Share(axis, units, work)
+    return many[0] if many else max(candidates, key=lambda c: typical(c[1]))
 
 
 def typical(size: Dim) -> int:
