@@ -96,6 +96,38 @@ def extremes_unsigned(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple
     return cast(body.args[0], U8), inputs, U8
 
 
+def levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """Quantize of float(acc) * scale[column] to uint8, where scales are huge or make halves."""
+    return _quantize(Const(F32, 0.0), U8), (_scales(maker, sizes),), U8
+
+
+def moved_levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """The same to int8 with a zero point."""
+    return _quantize(Const(F32, -7.0), I8), (_scales(maker, sizes),), I8
+
+
+def loaded_levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """The same with a zero point that is an operand."""
+    zero = maker.tensor(1)
+    maker.inputs[zero][:] = 5
+    scale = _scales(maker, sizes)
+    return _quantize(Load(F32, 1), I8), (scale, View(zero, 0, (0,) * len(sizes))), I8
+
+
+def _scales(maker: Maker, sizes: Sequence[Dim]) -> View:
+    scale = _along(maker, sizes, -1)
+    values = maker.inputs[scale.tensor]
+    values[:] = np.resize([3e38, -3e38, 1e7, -5e6, 0.5, -0.25, 0.0, 0.01], len(values))
+    return scale
+
+
+def _quantize(zero: Scalar, dtype: DType) -> Scalar:
+    low, high = limits(dtype)
+    rounded = call("round", call("mul", _float(Acc(I32)), Load(F32, 0)))
+    moved = rounded if zero == Const(F32, 0.0) else call("add", rounded, zero)
+    return cast(call("min", call("max", moved, Const(F32, float(low))), Const(F32, float(high))), dtype)
+
+
 def added(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
     """uint8(acc mod 256) + 200, which wraps."""
     return call("add", cast(Acc(I32), U8), Const(U8, 200)), (), U8
@@ -113,6 +145,9 @@ EPILOGUES = (
     requantised_unsigned,
     extremes,
     extremes_unsigned,
+    levels,
+    moved_levels,
+    loaded_levels,
     added,
 )
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Scalar, walk
+from pyruntime.ops.quantization import limits
 from pyruntime.ops.trees import sigmoid
 
 
@@ -97,8 +98,8 @@ VECTOR = Mode(
         }
     ),
 )
-# what stores sixteen adjacent elements, from four vectors of int32 that it saturates
-SATURATING = {DType.I8: "i8x16_store_saturated", DType.U8: "u8x16_store_saturated"}
+# what makes sixteen elements of four vectors of int32, which it saturates
+SATURATING = {DType.I8: "i8x16_saturated", DType.U8: "u8x16_saturated"}
 _WRAPPING = frozenset({"add", "sub", "mul", "neg", "abs", "bit_not"})  # may leave a narrow type's range
 
 
@@ -176,10 +177,19 @@ class Printer:
         return self._by_node[id(tree)][1]
 
     def saturated(self, tree: Scalar) -> str:
-        """An i32x4 expression of a tree's value for a store that saturates it: see SATURATING."""
-        if isinstance(tree, Call) and tree.function == "cast" and tree.args[0].dtype is DType.F32:
-            return f"i32x4_short_from_f32x4({self.value(tree.args[0])})"
-        return self.value(tree)
+        """An i32x4 expression of a tree's value for a vector that saturates it: see SATURATING."""
+        if not isinstance(tree, Call) or tree.function != "cast" or tree.args[0].dtype is not DType.F32:
+            return self.value(tree)
+        clipped = tree.args[0]
+        match _levels(clipped, tree.dtype):
+            case None:
+                return f"i32x4_short_from_f32x4({self.value(clipped)})"
+            case Call(_, "round", (x,)):
+                return f"i32x4_nearest_from_f32x4({self.value(x)})"
+            case Call(_, "add", (Call(_, "round", (x,)), Const(_, zero))) if zero == int(zero):
+                return f"i32x4_add(i32x4_nearest_from_f32x4({self.value(x)}), i32x4_splat({int(zero)}))"
+            case _:
+                return f"i32x4_bounded_from_f32x4({self.value(clipped)})"
 
     def bind(self, type_: str, expression: str) -> str:
         """A temporary that holds the expression, shared with equal ones."""
@@ -220,6 +230,16 @@ class Printer:
             if gate.args[0].function == "select" and self.value(sigmoid(x)) == self._by_node[id(gate)][1]:
                 return self._by_node[id(x)][1]
         return None
+
+
+def _levels(clipped: Scalar, dtype: DType) -> Scalar | None:
+    """What Quantize rounds, moves and clips to the limits of `dtype`; None for other trees."""
+    match clipped:
+        case Call(_, "min", (Call(_, "max", (levels, Const(_, low))), Const(_, high))):
+            rounded = levels.args[0] if isinstance(levels, Call) and levels.function == "add" else levels
+            found = isinstance(rounded, Call) and rounded.function == "round"
+            return levels if found and (low, high) == limits(dtype) else None
+    return None
 
 
 def convert(mode: Mode, text: str, source: DType, target: DType) -> str:

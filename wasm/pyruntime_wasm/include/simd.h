@@ -174,6 +174,20 @@ INLINE i32x4 i32x4_short_from_f32x4(f32x4 a) {
   return wasm_i32x4_trunc_sat_f32x4(a);
 #endif
 }
+// The same for what is known to lie within 16 bits, or is NaN, which gives anything.
+INLINE i32x4 i32x4_bounded_from_f32x4(f32x4 a) {
+#ifdef __wasm_relaxed_simd__
+  return wasm_i32x4_relaxed_trunc_f32x4(a);
+#else
+  return wasm_i32x4_trunc_sat_f32x4(a);
+#endif
+}
+// Rounded to even, for what is saturated to 16 bits or fewer afterwards; NaN gives anything. A sum with 1.5 * 2^23 has
+// the integer in its last bits. Larger numbers keep their order, as bits too where they are not negative.
+INLINE i32x4 i32x4_nearest_from_f32x4(f32x4 a) {
+  const f32x4 shift = wasm_f32x4_splat(12582912.0f);
+  return wasm_i32x4_sub(wasm_f32x4_pmax(wasm_f32x4_splat(0), wasm_f32x4_add(a, shift)), shift);
+}
 INLINE u32x4 u32x4_from_f32x4(f32x4 a) { return wasm_u32x4_trunc_sat_f32x4(a); }
 INLINE i32x4 i32x4_from_b32x4(b32x4 a) { return wasm_v128_and(a, wasm_i32x4_splat(1)); }
 INLINE u32x4 u32x4_from_b32x4(b32x4 a) { return wasm_v128_and(a, wasm_i32x4_splat(1)); }
@@ -228,13 +242,31 @@ INLINE v128_t b8x4_load(const void *p) { return wasm_i32x4_ne(u8x4_load(p), wasm
 INLINE v128_t f16x4_load(const void *p) { return f32x4_from_f16_bits(wasm_u32x4_load16x4(p)); }
 
 // Sixteen elements from four vectors of i32x4.
-INLINE void i8x16_store_saturated(void *p, const v128_t *v) {
-  v128_t low = wasm_i16x8_narrow_i32x4(v[0], v[1]), high = wasm_i16x8_narrow_i32x4(v[2], v[3]);
-  wasm_v128_store(p, wasm_i8x16_narrow_i16x8(low, high));
+INLINE v128_t i8x16_saturated(const v128_t *v) {
+  return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(v[0], v[1]), wasm_i16x8_narrow_i32x4(v[2], v[3]));
 }
-INLINE void u8x16_store_saturated(void *p, const v128_t *v) {
-  v128_t low = wasm_i16x8_narrow_i32x4(v[0], v[1]), high = wasm_i16x8_narrow_i32x4(v[2], v[3]);
-  wasm_v128_store(p, wasm_u8x16_narrow_i16x8(low, high));
+INLINE v128_t u8x16_saturated(const v128_t *v) {
+  return wasm_u8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(v[0], v[1]), wasm_i16x8_narrow_i32x4(v[2], v[3]));
+}
+// The first n bytes, 0 to 15 of them.
+INLINE void v128_store_first(void *to, v128_t v, int32_t n) {
+  uint8_t *p = to;
+  if (n & 8) {
+    wasm_v128_store64_lane(p, v, 0);
+    v = wasm_i64x2_shuffle(v, v, 1, 1);
+    p += 8;
+  }
+  if (n & 4) {
+    wasm_v128_store32_lane(p, v, 0);
+    v = wasm_u64x2_shr(v, 32);
+    p += 4;
+  }
+  if (n & 2) {
+    wasm_v128_store16_lane(p, v, 0);
+    v = wasm_u64x2_shr(v, 16);
+    p += 2;
+  }
+  if (n & 1) wasm_v128_store8_lane(p, v, 0);
 }
 INLINE void u8x4_store(void *p, v128_t v) {
   v = wasm_i8x16_shuffle(v, v, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);

@@ -155,13 +155,12 @@ class Epilogue:
     @property
     def light(self) -> bool:
         """Whether whole tiles can be finished in registers: few operations on adjacent columns."""
-        strides = [o.strides[-1] for o in self.operands.values()]
-        return (
-            self.vector
-            and cost(self.body) <= _LIGHT
-            and self.output.strides[-1] == "1"
-            and all(s in ("0", "1") for s in strides)
-        )
+        return self.vector and cost(self.body) <= _LIGHT and self.output.strides[-1] == "1" and self._adjacent
+
+    @property
+    def _adjacent(self) -> bool:
+        """Whether a vector may be loaded of each operand past its last column."""
+        return all(o.strides[-1] in ("0", "1") for o in self.operands.values())
 
     def statements(self, *, whole: bool = False) -> list[str]:
         """C statements for the point, or the four points, at (r, j); `whole` promises that there are four."""
@@ -176,8 +175,8 @@ class Epilogue:
 
     @property
     def narrow(self) -> str:
-        """What stores sixteen adjacent columns of 8 bits from four vectors, which it saturates; or none."""
-        if not self.stores or not self.vector or self.output.strides[-1] != "1":
+        """What makes sixteen adjacent columns of 8 bits of four vectors, which it saturates; or none."""
+        if not self.stores or not self.vector or self.output.strides[-1] != "1" or not self._adjacent:
             return ""
         return SATURATING.get(self.output.dtype, "")
 

@@ -91,11 +91,11 @@ class Nest:
 
 @dataclass(frozen=True)
 class Sixteen:
-    """Sixteen points at once: statements and value of four of them, and what stores four such values."""
+    """Sixteen points at once: statements and value of four of them, and what makes a vector of four values."""
 
     lines: tuple[str, ...]
     value: str
-    store: str
+    narrow: str
 
 
 @dataclass
@@ -288,13 +288,13 @@ class Site:
 
     def sixteen(self, tree: Scalar) -> Sixteen | None:
         """How sixteen points along the innermost loop are computed and written, if the output has 8 bits."""
-        store_all = SATURATING.get(self.nest.operands["out"].dtype)
+        narrow = SATURATING.get(self.nest.operands["out"].dtype)
         along = self.mode is VECTOR and self.loop == self.lanes and self._stride("out", self.lanes) == "1"
-        if not along or store_all is None:
+        if not along or narrow is None:
             return None
         text = self.printer.saturated(tree)
         lines, self.printer.statements = self.printer.statements, []
-        return Sixteen(tuple(lines), text, store_all)
+        return Sixteen(tuple(lines), text, narrow)
 
     def finish(self, tree: Scalar) -> list[str]:
         """Statements that compute a tree and write it to the output."""

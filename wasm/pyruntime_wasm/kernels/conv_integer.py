@@ -131,7 +131,7 @@ class ConvIntegerKernel:
     def _depthwise_scratch(self, call: Conv) -> Dim:
         """Sums of an output row, weights for both parities, slots for pairs of rows."""
         if not _pairs_rows(call):
-            return call.out_channels * DType.I32.bytes
+            return align(call.out_channels, 16) * DType.I32.bytes
         channels = minimum(align(call.out_channels, 8), _CHANNELS)
         width, taps, pairs = align(call.out_size[1], _outputs(call)), call.window.kernel[1], _pairs(call)
         slot = maximum((width - 1) * call.window.strides[1] + taps, 0)
