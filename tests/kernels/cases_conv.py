@@ -161,7 +161,7 @@ WINOGRAD = (
     Shape((2, 3), 16, 16, (3, 3), before=(4, 5), after=(3, 2)),
     same(Shape((31, 29), 20, 24, (3, 3))),  # several blocks of tiles
     same(Shape((15, 22), 260, 16, (3, 3))),
-    same(Shape((5, 6), 520, 40, (3, 3))),  # sums in two pieces
+    same(Shape((5, 6), 520, 40, (3, 3))),  # sums in several pieces
 )
 
 DEPTHWISE = (

@@ -7,6 +7,7 @@
 
 #pragma once
 #include "gemm.h"
+#include "window.h"
 
 enum { WINOGRAD_TILE = 4, WINOGRAD_PATCH = 6, WINOGRAD_POINTS = 36 };
 #define WINOGRAD_A 0.75f
@@ -17,6 +18,7 @@ enum { WINOGRAD_TILE = 4, WINOGRAD_PATCH = 6, WINOGRAD_POINTS = 36 };
 #define WINOGRAD_AT_0 (WINOGRAD_SQUARE(WINOGRAD_A) * WINOGRAD_SQUARE(WINOGRAD_B))
 #define WINOGRAD_AT_A (2 * WINOGRAD_SQUARE(WINOGRAD_A) * (WINOGRAD_SQUARE(WINOGRAD_A) - WINOGRAD_SQUARE(WINOGRAD_B)))
 #define WINOGRAD_AT_B (2 * WINOGRAD_SQUARE(WINOGRAD_B) * (WINOGRAD_SQUARE(WINOGRAD_B) - WINOGRAD_SQUARE(WINOGRAD_A)))
+#define WINOGRAD_AT(POINT, POWER) WINOGRAD_CONST((POWER) / WINOGRAD_AT_##POINT)
 
 // Six inputs in a row to six points; `to` may be `from`.
 INLINE void winograd_input_row(f32x4 d0, f32x4 d1, f32x4 d2, f32x4 d3, f32x4 d4, f32x4 d5, f32x4 *to, int32_t step) {
@@ -52,49 +54,57 @@ SHARED void winograd_input(const float *x, int32_t x_h, int32_t x_w, int32_t cha
   }
 }
 
-// Three taps in a row to six points.
-INLINE void winograd_filter_row(f32x4 g0, f32x4 g1, f32x4 g2, f32x4 *to, int32_t step) {
-  const f32x4 aa = WINOGRAD_CONST(WINOGRAD_SQUARE(WINOGRAD_A)), bb = WINOGRAD_CONST(WINOGRAD_SQUARE(WINOGRAD_B));
-  const f32x4 at_a = WINOGRAD_CONST(1 / WINOGRAD_AT_A), at_b = WINOGRAD_CONST(1 / WINOGRAD_AT_B);
-  const f32x4 even_a = f32x4_mul(f32x4_fma(aa, g2, g0), at_a), even_b = f32x4_mul(f32x4_fma(bb, g2, g0), at_b);
-  const f32x4 odd_a = WINOGRAD_CONST(WINOGRAD_A / WINOGRAD_AT_A), odd_b = WINOGRAD_CONST(WINOGRAD_B / WINOGRAD_AT_B);
-  to[0] = f32x4_mul(g0, WINOGRAD_CONST(1 / WINOGRAD_AT_0));
-  to[step] = f32x4_fma(odd_a, g1, even_a);
-  to[2 * step] = f32x4_fnma(odd_a, g1, even_a);
-  to[3 * step] = f32x4_fma(odd_b, g1, even_b);
-  to[4 * step] = f32x4_fnma(odd_b, g1, even_b);
-  to[5 * step] = g2;
+// Three taps in a row to the values at six points, which winograd_output_row scales: to[step * point].
+INLINE void winograd_filter_row(f32x4 g0, f32x4 g1, f32x4 g2, float *to, int32_t step) {
+  const f32x4 a = WINOGRAD_CONST(WINOGRAD_A), b = WINOGRAD_CONST(WINOGRAD_B);
+  const f32x4 even_a = f32x4_fma(WINOGRAD_CONST(WINOGRAD_SQUARE(WINOGRAD_A)), g2, g0);
+  const f32x4 even_b = f32x4_fma(WINOGRAD_CONST(WINOGRAD_SQUARE(WINOGRAD_B)), g2, g0);
+  f32x4_store(to, g0);
+  f32x4_store(to + step, f32x4_fma(a, g1, even_a));
+  f32x4_store(to + 2 * step, f32x4_fnma(a, g1, even_a));
+  f32x4_store(to + 3 * step, f32x4_fma(b, g1, even_b));
+  f32x4_store(to + 4 * step, f32x4_fnma(b, g1, even_b));
+  f32x4_store(to + 5 * step, g2);
 }
 
-// to[point * step + c * 8 + n] = the points of a panel of 8 filters, [3][3][channels][8].
-SHARED void winograd_filter(const float *panel, int32_t channels, float *to, int32_t step) {
-  const int32_t tap = 8 * channels;
-  COMPACT_LOOP for (int32_t c = 0; c < tap; c += 4) {
-    f32x4 points[WINOGRAD_PATCH][3], row[WINOGRAD_PATCH];
-    COMPACT_LOOP for (int32_t j = 0; j < 3; j++) {
-      const float *g = panel + j * tap + c;
-      winograd_filter_row(f32x4_load(g), f32x4_load(g + 3 * tap), f32x4_load(g + 6 * tap), &points[0][j], 3);
-    }
-    COMPACT_LOOP for (int32_t i = 0; i < WINOGRAD_PATCH; i++) {
-      winograd_filter_row(points[i][0], points[i][1], points[i][2], row, 1);
-      float *q = to + i * WINOGRAD_PATCH * step + c;
-      UNROLLED for (int32_t j = 0; j < WINOGRAD_PATCH; j++) f32x4_store(q + j * step, row[j]);
-    }
+// The two rows of points at x and -x. Taps are loaded anew for each pair of rows: all nine, the constants and what is
+// made of them are more than x86 has registers.
+INLINE void winograd_filter_rows(const float *g, int32_t tap, float x, float *to, int32_t step) {
+  f32x4 plus[3], minus[3];
+  UNROLLED for (int32_t j = 0; j < 3; j++) {
+    const f32x4 g1 = f32x4_load(g + (3 + j) * tap);
+    const f32x4 even = f32x4_fma(f32x4_splat(x * x), f32x4_load(g + (6 + j) * tap), f32x4_load(g + j * tap));
+    plus[j] = f32x4_fma(f32x4_splat(x), g1, even);
+    minus[j] = f32x4_fnma(f32x4_splat(x), g1, even);
+  }
+  winograd_filter_row(plus[0], plus[1], plus[2], to, step);
+  winograd_filter_row(minus[0], minus[1], minus[2], to + WINOGRAD_PATCH * step, step);
+  IN_ORDER;
+}
+
+// to[point * step + c * 8 + n] = the points of `depth` channels of a panel of 8 filters, [3][3][channels][8], with `tap`
+// from one of the nine to the next.
+SHARED void winograd_filter(const float *g, int32_t tap, int32_t depth, float *to, int32_t step) {
+  const int32_t row = WINOGRAD_PATCH * step;
+  COMPACT_LOOP for (int32_t c = 0; c < 8 * depth; c += 4, g += 4, to += 4) {
+    winograd_filter_row(f32x4_load(g), f32x4_load(g + tap), f32x4_load(g + 2 * tap), to, step);
+    winograd_filter_rows(g, tap, WINOGRAD_A, to + row, step);
+    winograd_filter_rows(g, tap, WINOGRAD_B, to + 3 * row, step);
+    winograd_filter_row(f32x4_load(g + 6 * tap), f32x4_load(g + 7 * tap), f32x4_load(g + 8 * tap), to + 5 * row, step);
   }
 }
 
-// The sums at six points to four outputs in a row.
+// The sums at six points to four outputs in a row; divides by the derivatives, which filters are not.
 INLINE void winograd_output_row(f32x4 m0, f32x4 m1, f32x4 m2, f32x4 m3, f32x4 m4, f32x4 m5, f32x4 *to, int32_t step) {
-  const f32x4 a = WINOGRAD_CONST(WINOGRAD_A), b = WINOGRAD_CONST(WINOGRAD_B);
-  const f32x4 aa = WINOGRAD_CONST(WINOGRAD_SQUARE(WINOGRAD_A)), bb = WINOGRAD_CONST(WINOGRAD_SQUARE(WINOGRAD_B));
-  const f32x4 aaa = WINOGRAD_CONST(WINOGRAD_A * WINOGRAD_SQUARE(WINOGRAD_A));
-  const f32x4 bbb = WINOGRAD_CONST(WINOGRAD_B * WINOGRAD_SQUARE(WINOGRAD_B));
   const f32x4 even_a = f32x4_add(m1, m2), odd_a = f32x4_sub(m1, m2);
   const f32x4 even_b = f32x4_add(m3, m4), odd_b = f32x4_sub(m3, m4);
-  to[0] = f32x4_add(m0, f32x4_add(even_a, even_b));
-  to[step] = f32x4_fma(b, odd_b, f32x4_mul(a, odd_a));
-  to[2 * step] = f32x4_fma(bb, even_b, f32x4_mul(aa, even_a));
-  to[3 * step] = f32x4_fma(bbb, odd_b, f32x4_fma(aaa, odd_a, m5));
+  const f32x4 first = f32x4_fma(WINOGRAD_AT(A, 1), even_a, f32x4_mul(WINOGRAD_CONST(1 / WINOGRAD_AT_0), m0));
+  to[0] = f32x4_fma(WINOGRAD_AT(B, 1), even_b, first);
+  to[step] = f32x4_fma(WINOGRAD_AT(B, WINOGRAD_B), odd_b, f32x4_mul(WINOGRAD_AT(A, WINOGRAD_A), odd_a));
+  to[2 * step] = f32x4_fma(WINOGRAD_AT(B, WINOGRAD_SQUARE(WINOGRAD_B)), even_b,
+                           f32x4_mul(WINOGRAD_AT(A, WINOGRAD_SQUARE(WINOGRAD_A)), even_a));
+  to[3 * step] = f32x4_fma(WINOGRAD_AT(B, WINOGRAD_B * WINOGRAD_SQUARE(WINOGRAD_B)), odd_b,
+                           f32x4_fma(WINOGRAD_AT(A, WINOGRAD_A * WINOGRAD_SQUARE(WINOGRAD_A)), odd_a, m5));
 }
 
 // block[(i * 4 + j) * block_row + n] = output (i, j) of a tile whose sums are at m[point * step + n], for n < columns,

@@ -15,6 +15,7 @@ from pyruntime_wasm.kernels._share import best_cut, typical
 from pyruntime_wasm.kernels._window import Cuts
 
 COLUMNS = 16  # output channels at a time
+DEPTH = 128  # input channels at a time: their transformed filters stay in L2
 GAP = 16  # floats, a line of a cache
 _POINTS, _PATCH, _OUTPUTS = 36, 36, 16
 _TILES = 48
@@ -47,7 +48,7 @@ def tiles(call: Conv) -> int:
 def scratch(call: Conv) -> Dim:
     """Bytes for the transformed input and filters, the sums, a tile of outputs, and a patch of the input."""
     count = minimum(_all_tiles(call), tiles(call))
-    each = count * call.in_channels + call.in_channels * COLUMNS + count * COLUMNS + 3 * GAP
+    each = count * call.in_channels + min(call.in_channels, DEPTH) * COLUMNS + count * COLUMNS + 3 * GAP
     return (each * _POINTS + _OUTPUTS * COLUMNS + _PATCH * call.in_channels) * 4 + SLACK
 
 

@@ -114,6 +114,7 @@ class ConvKernel:
             **common,
             tiles=_winograd.tiles(call),
             columns=_winograd.COLUMNS,
+            depth=_winograd.DEPTH,
             gap=_winograd.GAP,
             cuts=Cuts,
             x_h=x_h,
