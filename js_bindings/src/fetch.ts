@@ -1,8 +1,11 @@
 // Reads a pack's files, from the web or from a disk, in chunks whose SHA-256 is checked before they are used.
 
 import { FileCache } from "./cache.ts";
-import { HashError, messageOf, MissingFileError, PackError } from "./errors.ts";
+import { HashError, MissingFileError } from "./errors.ts";
 import { sha256 } from "./sha256.ts";
+import { fromBody, node, openSource, type Source } from "./source.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Bytes of a shard that one digest covers. */
 export const CHUNK = 4 << 20;
@@ -21,14 +24,13 @@ export type Progress = (loaded: number, total: number, file?: string) => void;
 /** A file to read, and who gets its checked chunks in order; `bytes` is only valid during the call. */
 export interface Download {
   readonly stored: StoredFile;
-  readonly accept: (bytes: Uint8Array<ArrayBuffer>, position: number) => void;
+  readonly accept: (bytes: Bytes, position: number) => void;
 }
 
+/** Bytes of a text that are read at once. */
+const TEXT = 1 << 16;
 /** How many files are read at once; browsers open six connections to a host. */
 const PARALLEL = 6;
-
-// in a page there is a document, whatever a bundler says about `process`
-const node = typeof document === "undefined" ? globalThis.process?.getBuiltinModule : undefined;
 
 /** The address of a pack's folder; relative ones count from the page, or from the working folder. */
 export function folderUrl(url: string | URL): string {
@@ -52,116 +54,105 @@ function fileUrl(folder: string, file: string): URL {
   return url;
 }
 
-type Parts = AsyncGenerator<Uint8Array, void, undefined>;
-
-async function* overHttp(url: URL, cache: RequestCache, signal?: AbortSignal): Parts {
-  let response: Response;
-  try {
-    response = await fetch(url, { cache, ...(signal && { signal }) });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw new MissingFileError(`${url.href} cannot be fetched (offline, or refused by CORS?): ${messageOf(error)}`);
-  }
-  if (!response.ok || !response.body) {
-    const problem = `${url.href}: HTTP ${response.status} ${response.statusText}`;
-    throw response.status === 404 || response.status === 410 ? new MissingFileError(problem) : new PackError(problem);
-  }
-  yield* partsOf(response.body, (why) => new PackError(`${url.href}: the connection broke: ${why}`), signal);
-}
-
-/** The parts of a body; `failure` makes the error when it ends early. */
-async function* partsOf(
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  failure: (why: string) => Error,
-  signal?: AbortSignal,
-): Parts {
-  const reader = body.getReader();
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw failure(messageOf(error));
-  } finally {
-    await reader.cancel().catch(() => undefined);
-  }
-}
-
-async function* fromDisk(url: URL, signal?: AbortSignal): Parts {
-  const { createReadStream } = node!("node:fs");
-  try {
-    yield* createReadStream(url, { highWaterMark: 1 << 20, ...(signal && { signal }) });
-  } catch (error) {
-    signal?.throwIfAborted();
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    throw new (missing ? MissingFileError : PackError)(messageOf(error));
-  }
-}
-
-function read(folder: string, file: string, cache: RequestCache, signal?: AbortSignal): Parts {
-  const url = fileUrl(folder, file);
-  return node && url.protocol === "file:" ? fromDisk(url, signal) : overHttp(url, cache, signal);
-}
-
 /** The whole text of a file that no digest covers. */
 export async function readText(folder: string, file: string, signal?: AbortSignal): Promise<string> {
+  const source = await openSource(fileUrl(folder, file), "no-cache", signal);
   const decoder = new TextDecoder();
   let text = "";
-  for await (const part of read(folder, file, "no-cache", signal)) text += decoder.decode(part, { stream: true });
-  return text + decoder.decode();
+  try {
+    for (;;) {
+      const part = await source.read(new Uint8Array(TEXT));
+      if (!part.length) return text + decoder.decode();
+      text += decoder.decode(part, { stream: true });
+    }
+  } finally {
+    await source.close();
+  }
 }
 
-/** Cuts a file into the chunks that its digests cover, and hands on each that is right. */
+/** Reads a file by the chunks that its digests cover, and hands on each that is right. */
 class Chunks {
   /** How many bytes were handed on. */
   position = 0;
   readonly #next: Download;
   readonly #size: number;
-  readonly #buffer: Uint8Array<ArrayBuffer>;
+  readonly #advance: (bytes: number) => void;
+  /** Memory of a chunk that was handed on. */
+  #spare: ArrayBuffer | undefined;
 
-  constructor(next: Download) {
-    const { bytes, chunk = CHUNK } = next.stored;
+  /** `advance` hears of bytes that arrived. */
+  constructor(next: Download, advance: (bytes: number) => void) {
     this.#next = next;
-    this.#size = chunk;
-    this.#buffer = new Uint8Array(Math.min(chunk, bytes));
+    this.#size = next.stored.chunk ?? CHUNK;
+    this.#advance = advance;
   }
 
-  /** Takes what comes after `position`, and yields chunks that were handed on; the buffer is then used again. */
-  async *take(parts: Parts, signal: AbortSignal): Parts {
+  /**
+   * Takes a file from `position` to its end, and closes it. A chunk is checked while the next one arrives.
+   *
+   * @param store gets chunks that were handed on, before their memory is used again.
+   */
+  async take(source: Source, signal: AbortSignal, store?: (whole: Bytes) => Promise<void>): Promise<void> {
     const { file, bytes } = this.#next.stored;
-    let filled = 0;
-    for await (let part of parts) {
-      while (part.length) {
-        const taken = part.subarray(0, Math.min(this.#size, bytes - this.position) - filled);
-        this.#buffer.set(taken, filled);
-        filled += taken.length;
-        part = part.subarray(taken.length);
-        const end = this.position + filled;
-        if (end === bytes && part.length) throw new HashError(`${file} has more than its ${bytes} bytes`);
-        if (filled < this.#size && end < bytes) continue;
-        const whole = this.#buffer.subarray(0, filled);
-        await this.#check(whole);
-        signal.throwIfAborted();
-        this.#next.accept(whole, this.position);
-        this.position = end;
-        filled = 0;
-        yield whole;
+    let handing: Promise<void> | undefined;
+    try {
+      for (let begin = this.position; begin < bytes; begin += this.#size) {
+        const size = Math.min(this.#size, bytes - begin);
+        const whole = await this.#fill(source, size, this.#advance);
+        await handing;
+        if (whole.length < size)
+          throw new HashError(`${file} should have ${bytes} bytes and has ${begin + whole.length}`);
+        handing = this.#hand(whole, signal, store);
+        handing.catch(() => undefined); // awaited above and below
       }
+      if ((await source.read(new Uint8Array(1))).length)
+        throw new HashError(`${file} has more than its ${bytes} bytes`);
+      await handing;
+    } finally {
+      await Promise.allSettled([handing, source.close()]);
     }
-    if (this.position !== bytes)
-      throw new HashError(`${file} should have ${bytes} bytes and has ${this.position + filled}`);
   }
 
-  async #check(whole: Uint8Array<ArrayBuffer>): Promise<void> {
+  /** Reads over what was handed on already. */
+  async skip(source: Source): Promise<void> {
+    for (let left = this.position; left > 0; left -= this.#size) {
+      const { buffer } = await this.#fill(source, Math.min(this.#size, left));
+      this.#spare = buffer;
+    }
+  }
+
+  /** The next bytes, so many unless the file ends. */
+  async #fill(source: Source, size: number, advance?: (bytes: number) => void): Promise<Bytes> {
+    let buffer = this.#spare ?? new ArrayBuffer(Math.min(this.#size, this.#next.stored.bytes));
+    this.#spare = undefined;
+    let filled = 0;
+    for (let part: Bytes | undefined; filled < size && part?.length !== 0; ) {
+      part = await source.read(new Uint8Array(buffer, filled, size - filled));
+      buffer = part.buffer;
+      filled += part.length;
+      advance?.(part.length);
+    }
+    return new Uint8Array(buffer, 0, filled);
+  }
+
+  async #hand(whole: Bytes, signal: AbortSignal, store?: (whole: Bytes) => Promise<void>): Promise<void> {
     const { file, chunks } = this.#next.stored;
     const index = this.position / this.#size;
-    if ((await sha256(whole)) === chunks[index]) return;
-    const range = `bytes ${this.position} to ${this.position + whole.length}`;
-    throw new HashError(`${file}, chunk ${index} (${range}) is damaged: its SHA-256 differs`);
+    const digest = await sha256(whole);
+    signal.throwIfAborted();
+    if (digest !== chunks[index]) {
+      const range = `bytes ${this.position} to ${this.position + whole.length}`;
+      throw new HashError(`${file}, chunk ${index} (${range}) is damaged: its SHA-256 differs`);
+    }
+    this.#next.accept(whole, this.position);
+    this.position += whole.length;
+    await store?.(whole);
+    this.#spare = whole.buffer;
   }
 }
 
 /** Reads one file, from the cache if it is there; `advance` hears of arrived bytes. Gives the bytes that were cached. */
-async function readChunks(
+async function readFile(
   folder: string,
   next: Download,
   advance: (bytes: number) => void,
@@ -169,20 +160,16 @@ async function readChunks(
   cache: FileCache | undefined,
 ): Promise<number> {
   const { stored } = next;
-  const chunks = new Chunks(next);
   let arrived = 0;
-  async function* counted(parts: Parts): Parts {
-    for await (const part of parts) {
-      advance(part.length);
-      arrived += part.length;
-      yield part;
-    }
-  }
+  const chunks = new Chunks(next, (bytes) => {
+    arrived += bytes;
+    advance(bytes);
+  });
   const kept = await cache?.read(stored);
   if (kept) {
     const failure = (why: string): Error => new HashError(`${stored.file} cannot be read from the cache: ${why}`);
     try {
-      for await (const _ of chunks.take(counted(partsOf(kept, failure, signal)), signal));
+      await chunks.take(fromBody(kept, failure, signal), signal);
       return stored.bytes;
     } catch (error) {
       if (!(error instanceof HashError)) throw error;
@@ -191,26 +178,19 @@ async function readChunks(
     }
   }
   const cached = chunks.position;
+  // names of shards are content hashes; other files may have changed behind the HTTP cache's back
+  const mode = stored.chunk === undefined ? "default" : "no-cache";
+  const source = await openSource(fileUrl(folder, stored.file), mode, signal);
   const storing = cached ? undefined : await cache?.store(stored);
   try {
-    // names of shards are content hashes; other files may have changed behind the HTTP cache's back
-    const parts = read(folder, stored.file, stored.chunk === undefined ? "default" : "no-cache", signal);
-    for await (const whole of chunks.take(counted(behind(parts, cached)), signal)) await storing?.write(whole);
+    await chunks.skip(source);
+    await chunks.take(source, signal, storing && ((whole) => storing.write(whole)));
   } catch (error) {
     await storing?.abort(error);
     throw error;
   }
   await storing?.end();
   return cached;
-}
-
-/** The parts of a file after its first `skipped` bytes. */
-async function* behind(parts: Parts, skipped: number): Parts {
-  for await (const part of parts) {
-    const rest = part.subarray(Math.min(skipped, part.length));
-    skipped -= part.length - rest.length;
-    if (rest.length) yield rest;
-  }
 }
 
 /**
@@ -240,7 +220,7 @@ export async function download(
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const { file } = next.stored;
       const advance = (bytes: number): void => onProgress?.((loaded += bytes), total, file);
-      const kept = await readChunks(folder, next, advance, stop.signal, cache);
+      const kept = await readFile(folder, next, advance, stop.signal, cache);
       cached += kept; // in a line of its own: other files end while this one is awaited
     }
   };

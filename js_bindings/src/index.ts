@@ -4,7 +4,7 @@ import { choose, type Device, findEntry, openBackend, openPack } from "./backend
 import { DEFAULT_CACHE } from "./cache.ts";
 import { DeviceError } from "./errors.ts";
 import type { Progress } from "./fetch.ts";
-import { openRemote } from "./remote.ts";
+import { RemoteBackend } from "./remote.ts";
 import { type LongIntegers, Session } from "./session.ts";
 import { MOST_THREADS } from "./threads.ts";
 
@@ -68,18 +68,33 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS))
     throw new DeviceError(`there can be 1 to ${MOST_THREADS} threads, not ${threads}`);
   if (worker && gpuDevice) throw new DeviceError("a GPUDevice cannot be handed to a worker: load with worker: false");
-  const pack = await openPack(url, signal, (cache === true ? DEFAULT_CACHE : cache) || undefined);
-  const { entry, index } = findEntry(pack, options.entry);
-  const loading = { pack, entry, index, threads, workerUrl, ...(onProgress && { onProgress }), ...(signal && { signal }) };
+  signal?.throwIfAborted();
+  // a Worker that will be needed, whatever the pack holds, starts while pack.json arrives
+  const early = surelyRemote(options) ? new RemoteBackend(workerUrl, onProgress) : undefined;
+  try {
+    const pack = await openPack(url, signal, (cache === true ? DEFAULT_CACHE : cache) || undefined);
+    const { entry, index } = findEntry(pack, options.entry);
+    const loading = { pack, entry, index, threads, workerUrl, ...(onProgress && { onProgress }), ...(signal && { signal }) };
 
-  // asked for a worker, the choice is made there, so that the GPU is asked for once
-  const choice = worker ? undefined : await choose(pack, device, gpuDevice);
-  if (!choice || (worker === undefined && choice.device === "wasm" && typeof Worker !== "undefined")) {
-    const backend = await openRemote(loading, device, choice, workerUrl);
-    return new Session(pack, entry, backend, backend.report, int64);
+    // asked for a worker, the choice is made there, so that the GPU is asked for once
+    const choice = worker ? undefined : await choose(pack, device, gpuDevice);
+    if (!choice || (worker === undefined && choice.device === "wasm" && typeof Worker !== "undefined")) {
+      const backend = await (early ?? new RemoteBackend(workerUrl, onProgress)).open(loading, device, choice);
+      return new Session(pack, entry, backend, backend.report, int64);
+    }
+    const backend = await openBackend(loading, choice);
+    const { reason } = choice;
+    const report = { device: choice.device, reason, ...backend.report };
+    return new Session(pack, entry, backend, report, int64);
+  } catch (error) {
+    early?.dispose();
+    throw error;
   }
-  const backend = await openBackend(loading, choice);
-  const { reason } = choice;
-  const report = { device: choice.device, reason, ...backend.report };
-  return new Session(pack, entry, backend, report, int64);
+}
+
+/** Whether the options and this page decide, without the pack, that it runs in a Worker. */
+function surelyRemote({ device = "auto", worker, gpuDevice }: LoadOptions): boolean {
+  if (worker !== undefined) return worker;
+  const wasm = device === "wasm" || (device === "auto" && !gpuDevice && !globalThis.navigator?.gpu);
+  return wasm && typeof Worker !== "undefined";
 }

@@ -16,6 +16,8 @@ export type Request =
       readonly choice: Pick<Choice, "device" | "reason"> | undefined;
       readonly asked: Device | "auto";
       readonly threads: number | undefined;
+      /** Whether anyone wants to hear of progress. */
+      readonly progress: boolean;
     }
   | {
       readonly op: "run";
@@ -52,17 +54,26 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-class RemoteBackend implements Backend {
+/** A Worker, from when it starts: what it is asked meanwhile, and an error in starting, wait for `open`. */
+export class RemoteBackend implements Backend {
   report!: Report;
   memoryBytes = 0;
   committed = false;
-  readonly #worker: Worker;
+  readonly #worker: Worker | undefined;
+  readonly #onProgress: Loading["onProgress"];
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   #stopped: unknown;
 
-  constructor(worker: Worker, onProgress: Loading["onProgress"]) {
-    this.#worker = worker;
+  constructor(workerUrl: Loading["workerUrl"], onProgress: Loading["onProgress"]) {
+    this.#onProgress = onProgress;
+    let worker: Worker;
+    try {
+      worker = this.#worker = startWorker(workerUrl);
+    } catch (error) {
+      this.#stopped = error;
+      return;
+    }
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ("progress" in data) return onProgress?.(...data.progress);
       const waiting = this.#waiting.get(data.id);
@@ -85,28 +96,31 @@ class RemoteBackend implements Backend {
     if (this.#stopped) throw this.#stopped;
     const id = ++this.#last;
     const request = make(id);
-    const abort = (): void => this.#worker.postMessage({ op: "abort", id } satisfies Request);
+    const abort = (): void => this.#worker!.postMessage({ op: "abort", id } satisfies Request);
     signal?.addEventListener("abort", abort);
     try {
       return (await new Promise<Reply>((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject });
-        this.#worker.postMessage(request, transfersOf(request));
+        this.#worker!.postMessage(request, transfersOf(request));
       })) as Extract<Reply, Record<K, unknown>>;
     } finally {
       signal?.removeEventListener("abort", abort);
     }
   }
 
-  async open(loading: Loading, asked: Device | "auto", choice?: Choice): Promise<void> {
+  /** Loads an entry; without a choice, the worker decides where it runs. Gives this, which has its report then. */
+  async open(loading: Loading, asked: Device | "auto", choice?: Choice): Promise<this> {
     const { pack, index, threads, signal } = loading;
+    signal?.throwIfAborted();
     const stop = (): void => this.#stop(signal?.reason);
     signal?.addEventListener("abort", stop);
     try {
       const decided = choice && { device: choice.device, reason: choice.reason };
-      this.report = (
-        await this.#ask<"report">((id) => ({ op: "open", id, pack, index, asked, threads, choice: decided }))
-      ).report;
+      const progress = this.#onProgress !== undefined;
+      const request = { op: "open", pack, index, asked, threads, choice: decided, progress } as const;
+      this.report = (await this.#ask<"report">((id) => ({ ...request, id }))).report;
       this.memoryBytes = this.report.memoryBytes;
+      return this;
     } catch (error) {
       this.dispose();
       throw error;
@@ -146,10 +160,10 @@ class RemoteBackend implements Backend {
     const worker = this.#worker;
     if (this.report?.threads > 1) {
       // it has threads to end first
-      worker.postMessage({ op: "end" } satisfies Request);
-      setTimeout(() => worker.terminate(), END_LIMIT);
+      worker?.postMessage({ op: "end" } satisfies Request);
+      setTimeout(() => worker?.terminate(), END_LIMIT);
     } else {
-      worker.terminate();
+      worker?.terminate();
     }
     for (const { reject } of this.#waiting.values()) reject(reason);
     this.#waiting.clear();
@@ -164,17 +178,4 @@ class RemoteBackend implements Backend {
 function transfersOf(request: Request): ArrayBuffer[] {
   if (request.op === "run") return [...request.inputs];
   return request.op === "writeStates" ? [...request.states.values()].map(({ buffer }) => buffer) : [];
-}
-
-/** Loads an entry in a worker; without a choice, the worker decides where it runs. */
-export async function openRemote(
-  loading: Loading,
-  asked: Device | "auto",
-  choice: Choice | undefined,
-  workerUrl: string | URL | undefined,
-): Promise<Backend & { readonly report: Report }> {
-  loading.signal?.throwIfAborted();
-  const backend = new RemoteBackend(startWorker(workerUrl), loading.onProgress);
-  await backend.open(loading, asked, choice);
-  return backend;
 }

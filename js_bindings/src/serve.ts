@@ -20,11 +20,13 @@ const scope = globalThis as unknown as Scope;
 const aborts = new Map<number, AbortController>();
 let backend: Backend;
 
-async function open({ id, pack, index, choice, asked, threads }: Extract<Request, { op: "open" }>): Promise<void> {
+async function open(request: Extract<Request, { op: "open" }>): Promise<void> {
+  const { id, pack, index, choice, asked, threads } = request;
   const entry = pack.manifest.entries[index]!;
   const chosen = choice ?? (await choose(pack, asked));
   const onProgress = (...progress: [number, number, string?]): void => scope.postMessage({ id, progress });
-  backend = await openBackend({ pack, entry, index, threads, workerUrl: scope.location.href, onProgress }, chosen);
+  const loading = { pack, entry, index, threads, workerUrl: scope.location.href };
+  backend = await openBackend({ ...loading, ...(request.progress && { onProgress }) }, chosen);
   const { device, reason } = chosen;
   scope.postMessage({ id, report: { device, reason, ...backend.report, memoryBytes: backend.memoryBytes } });
 }

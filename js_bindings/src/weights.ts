@@ -36,23 +36,29 @@ class Stream<P extends Placement> {
   }
 
   accept(piece: Uint8Array<ArrayBuffer>): void {
-    const available = this.#waiting + piece.length;
-    const whole = available - (available % this.#element);
-    if (!whole) {
-      this.#rest.set(piece, this.#waiting);
-      this.#waiting = available;
-      return;
+    if (this.#waiting) {
+      const missing = piece.subarray(0, this.#element - this.#waiting);
+      this.#rest.set(missing, this.#waiting);
+      this.#waiting += missing.length;
+      piece = piece.subarray(missing.length);
+      if (this.#waiting < this.#element) return;
+      this.#place(this.#rest.slice(0, this.#element));
     }
-    // a new buffer, so that typed arrays over it are aligned
-    const aligned = new Uint8Array(whole);
-    aligned.set(this.#rest.subarray(0, this.#waiting));
-    const used = whole - this.#waiting;
-    aligned.set(piece.subarray(0, used), this.#waiting);
-    this.#rest.set(piece.subarray(used));
-    this.#waiting = available - whole;
-    const made = widen(this.#dtype, this.#placement.dtype, aligned, this.#refuse);
-    this.#write(this.#placement, this.#written, made);
-    this.#written += made.length;
+    this.#waiting = piece.length % this.#element;
+    const whole = piece.length - this.#waiting;
+    this.#rest.set(piece.subarray(whole));
+    if (whole) this.#place(piece.subarray(0, whole));
+  }
+
+  /** Writes whole elements; only what is converted needs to be aligned. */
+  #place(bytes: Uint8Array<ArrayBuffer>): void {
+    const { dtype } = this.#placement;
+    if (dtype !== this.#dtype) {
+      const aligned = bytes.byteOffset % this.#element ? bytes.slice() : bytes;
+      bytes = widen(this.#dtype, dtype, aligned, this.#refuse);
+    }
+    this.#write(this.#placement, this.#written, bytes);
+    this.#written += bytes.length;
   }
 }
 

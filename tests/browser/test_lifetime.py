@@ -164,6 +164,29 @@ def test_fifty_sessions_leave_nothing(page: Page, packs: Path, options: dict[str
     assert len(page.workers) == 0
 
 
+@pytest.mark.parametrize("options", [{"device": "wasm"}, {"device": "webgpu", "worker": True}])
+def test_workers_end_where_loading_fails(page: Page, packs: Path, options: dict[str, Any]) -> None:
+    """They start before it is known whether there is a pack."""
+    names = page.evaluate(
+        """async (options) => {
+            const load = (url, more) => harness.caught(() => harness.load(url, { ...options, ...more }));
+            const stop = new AbortController();
+            const failing = [
+                load("/missing/"),
+                load("/missing/", { workerUrl: "/missing.js" }),
+                load("/packs/affine/", { entry: "missing" }),
+                load("/packs/affine/", { signal: stop.signal }),
+            ];
+            stop.abort();
+            return (await Promise.all(failing)).map(({ name }) => name);
+        }""",
+        options,
+    )
+    assert names == ["MissingFileError", "MissingFileError", "InputError", "AbortError"]
+    page.wait_for_timeout(200)
+    assert len(page.workers) == 0
+
+
 def test_disposed_sessions_hold_no_memory(page: Page, packs: Path) -> None:
     """Even where the sessions themselves are kept."""
     page.evaluate(
