@@ -86,10 +86,7 @@ class Arena:
             "outputs": [p.name for p in benchmark.ports(engine.layout, "outputs")],
             "threads": contestant.threads,
             "device": contestant.device,
-            # Node's engines find their own by path
-            "files": (f"{engine.files.as_uri()}/" if engine.name == OURS else f"{engine.files}/")
-            if node
-            else files,
+            "files": f"{engine.files}/" if node else files,  # Node's engines find their own by path
         }
 
     def open(self, benchmark: Benchmark, contestant: Contestant) -> Entered:

@@ -24,6 +24,7 @@ from benchmarks.court.tensors import Tensors
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+READY = "court: ready"  # what page.js writes to the console, whether its engine was entered or has failed
 PATIENCE = 180.0  # seconds for an engine to load a model and give its first result
 Job = dict[str, Any]
 
@@ -67,8 +68,9 @@ class Page:
             if watched:
                 self.context.add_init_script(path=HERE / "js" / "memory.js")
             self.page = self.context.new_page()
-            self.page.goto(f"{url}/page.html#{quote(json.dumps(job))}")
-            self.page.wait_for_function("globalThis.court", timeout=PATIENCE * 1000)
+            # told by the page itself: scripts that ask would take time from the engine
+            with self.page.expect_console_message(lambda m: m.text == READY, timeout=PATIENCE * 1000):
+                self.page.goto(f"{url}/page.html#{quote(json.dumps(job))}")
             found = self.page.evaluate("court.error ? { error: court.error } : court.facts")
             if "error" in found:
                 raise ContestError(found["error"])
