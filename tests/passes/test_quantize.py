@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
-from pyruntime_converter.passes.levels import levels_of, lower_bound
+from pyruntime_converter.passes.levels import levels_of, lower_bound, octet_levels_of
 from pyruntime_converter.passes.quantize import Quantized
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ops.interpret import run_program
+from pyruntime.ops.octets import LANE, octet_range
 from pyruntime.ops.run_graph import bind_symbols, run_graph
 from tests.frontends.onnx_models import imported, random, runtime
 from tests.passes.net import Net
@@ -61,6 +62,21 @@ def test_levels_of_weights() -> None:
     assert np.abs(integers).max(0).tolist() == [63, 0, 63]
     assert np.isfinite(steps).all()
     assert (np.abs(integers * steps - weight) <= steps * 0.5001).all()
+
+
+@pytest.mark.parametrize("spread", ["normal", "uniform", "one sign", "zero"])
+def test_levels_by_octets(spread: str) -> None:
+    """What four neighbours come to fits 16 bits; a matrix that would lose much by that gets coarser steps."""
+    normal = random(131, 24)
+    uniform = np.random.default_rng(3).uniform(-1, 1, (131, 24)).astype(np.float32)
+    weight = {"normal": normal, "uniform": uniform, "one sign": np.abs(uniform), "zero": 0 * normal}[spread]
+    levels, steps = octet_levels_of(weight, 63)
+    low, high = octet_range(levels[None], 1)
+    assert -LANE <= low <= high <= LANE
+    assert levels.dtype == np.int8
+    assert steps.dtype == np.float32
+    off = np.linalg.norm(levels * steps - weight, axis=0)
+    assert (off <= 0.05 * np.linalg.norm(weight, axis=0)).all()
 
 
 def test_products_by_rows() -> None:

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Value
 from pyruntime.ops.builder import Builder
+from pyruntime.ops.octets import limit_octets
 from pyruntime_converter.passes.patterns import number
 
 MOST = 127  # levels are -127 to 127
 LEAST = 1e-20  # smaller ranges count as this: numbers over it are finite
+COARSER = (1.125, 1.25, 1.5, 2)  # steps that are tried for columns whose error grows by more than this:
+TOLERABLE = 1.1
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,33 @@ def levels_of(
     step = np.maximum(np.abs(wide).max(axes, keepdims=True, initial=0), LEAST) / most
     single = step.astype(np.float32)
     return np.clip(np.rint(wide / single), -most, most).astype(np.int8), single
+
+
+def octet_levels_of(weight: NDArray[np.float32], most: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """`levels_of` the columns of a matrix, which kernels may add by octets (see `ops.octets`).
+
+    To fit, large neighbours of one sign become smaller. A column that loses much by that gets a coarser step.
+    """
+    whole, finest = levels_of(weight, (0,), most)
+    levels, steps = limit_octets(whole[None], 1)[0], finest.copy()
+    least, usual = _errors(levels, steps, weight), _errors(whole, steps, weight)
+    for coarser in COARSER:
+        (columns,) = np.nonzero(least > TOLERABLE * usual)
+        part, step = weight[:, columns], finest[:, columns] * np.float32(coarser)
+        tried = limit_octets(np.rint(part / step).astype(np.int8)[None], 1)[0]
+        errors = _errors(tried, step, part)
+        better = errors < least[columns]
+        chosen = columns[better]
+        levels[:, chosen], steps[:, chosen], least[chosen] = tried[:, better], step[:, better], errors[better]
+    return levels, steps
+
+
+def _errors(
+    levels: NDArray[np.int8], steps: NDArray[np.float32], weight: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The sum of squares by which each column is off."""
+    off = levels * steps - weight
+    return np.asarray(np.square(off).sum(0))
 
 
 def of_rows(builder: Builder, x: Value) -> Activation:

@@ -1,8 +1,8 @@
 """convert(quantize="int8"): weights of float models as integers, activations quantised while the model runs.
 
 Weights of products get 7 bits, -63 to 63, with a scale for each output channel, so that kernels may add pairs
-of products in 16 bits. Tables of rows get 8 bits, with a scale for each row. `passes/levels.py` is about what
-weights are multiplied with.
+of products in 16 bits; in matrices, four products. Tables of rows get 8 bits, with a scale for each row.
+`passes/levels.py` is about what weights are multiplied with.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.integers import convolution, product
 from pyruntime_converter.passes.integer_products import with_bias
-from pyruntime_converter.passes.levels import MOST, Activation, levels_of, of_images, of_rows
+from pyruntime_converter.passes.levels import MOST, Activation, levels_of, octet_levels_of, of_images, of_rows
 from pyruntime_converter.passes.rewriter import constant_of, rewrite
 
 WEIGHT_LEVELS = 63
@@ -99,7 +99,7 @@ def _matmul(node: Node, builder: Builder) -> Value:
     weight = node.input(1)
     assert weight.data is not None
     a = of_rows(builder, node.input(0))
-    integers, steps = levels_of(weight.data, (0,), WEIGHT_LEVELS)
+    integers, steps = octet_levels_of(weight.data, WEIGHT_LEVELS)
     sums = product(builder, a.levels, builder.constant(integers, name=weight.name), a.zero, None)
     return _scaled(builder, sums, a, integers.sum(0, np.int32), steps.reshape(-1))
 
