@@ -13,7 +13,7 @@ from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum, symb
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor, View
 from pyruntime.ir.program import Jump, Placement, Program, Read, Set
-from pyruntime_wasm.kernels import Argument, Scratch, Share, kernel_for, render_template
+from pyruntime_wasm.kernels import SHARED, Argument, Scratch, Share, kernel_for, render_template
 from pyruntime_wasm.toolchain import STACK_BYTES, WEIGHTS_BASE, build, find_compiler
 
 ABI = 1
@@ -93,8 +93,8 @@ class _Entry:
         """What the call at `step` passes for one of its arguments."""
         match argument:
             case Scratch():
-                own = self.value(self.placement.scratch[step], "address")
-                return [f"(scratch ? scratch : {own})"]
+                leads = self.value(self.placement.scratch[step], "address")
+                return [leads if argument is SHARED else f"(scratch ? scratch : {leads})"]
             case View():
                 return [self.address(argument.tensor, argument.offset)]
             case Share():
@@ -102,6 +102,7 @@ class _Entry:
                 return [
                     self.value(argument.axis, "parameter"),
                     *(f"team_share({units}, {part}, parts)" for part in ("part", "part + 1")),
+                    *(() if argument.phases is None else ("phase",)),
                 ]
         return [self.value(argument, "parameter")]
 
@@ -134,8 +135,14 @@ class _Entry:
             arguments = kernel_for(step).arguments(step)
             values = [value for a in arguments for value in self.argument(number, a)]
             parts = self.value(shared_parts(step, self.grain), "count")
+            phases = [a.phases for a in arguments if isinstance(a, Share) and a.phases is not None]
             name = kernels.name_of(step, len(values))
-            steps.append(("call", name, values, "" if parts in ("0", "1") else parts))
+            steps.append(
+                (
+                    *("call", name, values, "" if parts in ("0", "1") else parts),
+                    *[self.value(p, "parameter") for p in phases or [1]],
+                )
+            )
         program, own = self.program, set(self.program.own_symbols)
         shapes = program.output_shapes or [(t.elements,) for t in program.outputs]
         assert len(shapes) == len(program.outputs), f"{program.name}: {len(shapes)} output shapes"

@@ -6,8 +6,8 @@ A module holds `KERNEL`, an object of the `Kernel` protocol. A rendered kernel i
     void NAME(T0 *output, const T1 *input, ..., int32_t, ...)
 
 whose parameters are in the order of `arguments(call)`: a View becomes a pointer to its first element (tensor
-address plus offset), SCRATCH the address of the call's scratch memory, a Dim an int32_t, a Share three. What
-has no Share runs on one thread.
+address plus offset), SCRATCH the address of the part's scratch memory, SHARED that of the lead's, which every
+part sees, a Dim an int32_t, a Share three or, with phases, four. What has no Share runs on one thread.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 
 class Scratch(Enum):
-    """Stands in `arguments` for the address of the call's scratch memory."""
+    """Stands in `arguments` for the address of scratch memory: the part's own, or what all parts see."""
 
     SCRATCH = "scratch"
+    SHARED = "shared"
 
 
-SCRATCH = Scratch.SCRATCH
+SCRATCH, SHARED = Scratch
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,14 @@ class Share:
         axis: the value of `cut`; what it numbers is the kernel's, and may depend on sizes.
         units: how many there are.
         work: what the whole call takes, in multiplications and additions of a tile: about 16 a nanosecond.
+        phases: how often the parts are run, each time after all have ended; the kernel is told which time it
+            is by int32_t `phase`. What a phase leaves in SHARED the next ones read.
     """
 
     axis: Dim
     units: Dim
     work: Dim
+    phases: Dim | None = None
 
 
 Argument = View | Dim | Scratch | Share

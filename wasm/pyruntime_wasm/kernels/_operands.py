@@ -10,7 +10,7 @@ from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall, View
-from pyruntime_wasm.kernels import SCRATCH, Argument, Share
+from pyruntime_wasm.kernels import SCRATCH, SHARED, Argument, Share
 from pyruntime_wasm.printer import SCALAR
 
 # strides that decide the code; all others are parameters
@@ -79,9 +79,17 @@ class Parameters:
         self.arguments.append(SCRATCH)
         return "scratch"
 
+    def shared(self) -> str:
+        """Declare the scratch memory that all parts see; gives its name."""
+        self.declarations.append("char *shared")
+        self.arguments.append(SHARED)
+        return "shared"
+
     def share(self, share: Share) -> None:
         """Declare the part that is computed, for the loops of cut.h."""
         self.declarations += [f"int32_t {name}" for name in ("cut", "first", "last")]
+        if share.phases is not None:
+            self.declarations.append("int32_t phase")
         self.arguments.append(share)
 
 

@@ -6,6 +6,8 @@ channels. A NaN or an infinity reaches all outputs of the tiles of 4x4 whose inp
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
@@ -19,7 +21,7 @@ DEPTH = 128  # input channels at a time: their transformed filters stay in L2
 GAP = 16  # floats, a line of a cache
 _POINTS, _PATCH, _OUTPUTS = 36, 36, 16
 _TILES = 48
-_WHOLE = 12  # whole tiles of gemm.h, of 4 rows or of 6
+WHOLE = 12  # whole tiles of gemm.h, of 4 rows or of 6
 _INPUT = 1 << 20  # bytes of a block's transformed input
 _FEWEST = 16  # channels, in and out, and outputs along an axis, that pay for the transformations
 
@@ -42,7 +44,7 @@ def pays(call: Conv) -> bool:
 def tiles(call: Conv) -> int:
     """The most tiles in a block."""
     fit = _INPUT // (_POINTS * 4 * call.in_channels)
-    return max(min(_TILES, fit // _WHOLE * _WHOLE), _WHOLE)
+    return max(min(_TILES, fit // WHOLE * WHOLE), WHOLE)
 
 
 def scratch(call: Conv) -> Dim:
@@ -53,14 +55,20 @@ def scratch(call: Conv) -> Dim:
 
 
 def cut(call: Conv) -> Share:
-    """Between images, blocks of tiles or output channels."""
+    """Between images, tiles or output channels.
+
+    Threads that have channels of their own transform each block's input together, in a phase before that
+    of its products; each transforms its own filters.
+    """
     blocks = ceildiv(_all_tiles(call), tiles(call))
     axes = [
         (Cuts.IMAGES, call.n),
-        (Cuts.ROWS, blocks),
+        (Cuts.ROWS, ceildiv(_all_tiles(call), WHOLE)),
         (Cuts.CHANNELS, ceildiv(call.out_channels, COLUMNS)),
     ]
-    return best_cut(axes, floordiv(call.operations, 8))
+    share = best_cut(axes, floordiv(call.operations, 8))
+    by_channels = floordiv(share.axis, Cuts.CHANNELS)  # the last of the axes: 1, or 0 for others
+    return replace(share, phases=1 + by_channels * (2 * call.n * blocks - 1))
 
 
 def _all_tiles(call: Conv) -> Dim:

@@ -31,7 +31,11 @@ def _signature(call: Conv) -> Signature:
     s = declare(call, call.x.tensor.dtype, static_columns=_unrolls(call) if call.depthwise else _planar(call))
     if not call.depthwise or _unrolls(call):
         s.parameters.scratch()
-    s.parameters.share(_winograd.cut(call) if _winograd.pays(call) else _cut(call))
+    if _winograd.pays(call):
+        s.parameters.shared()
+        s.parameters.share(_winograd.cut(call))
+    else:
+        s.parameters.share(_cut(call))
     return s
 
 
@@ -113,6 +117,7 @@ class ConvKernel:
             "winograd",
             **common,
             tiles=_winograd.tiles(call),
+            whole=_winograd.WHOLE,
             columns=_winograd.COLUMNS,
             depth=_winograd.DEPTH,
             gap=_winograd.GAP,
