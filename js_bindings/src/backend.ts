@@ -55,11 +55,12 @@ export interface Backend {
   readonly report: Omit<Report, "device" | "reason" | "memoryBytes">;
   /** Bytes that the device holds at present. */
   readonly memoryBytes: number;
-  /** Inputs in the entry's order; `outputs` numbers the ones wanted. */
+  /** Inputs in the entry's order; `outputs` numbers the ones wanted, and `spares` is memory that each may take. */
   run(
     inputs: readonly Uint8Array[],
     symbols: Symbols,
     outputs: readonly number[],
+    spares: readonly (ArrayBuffer | undefined)[],
     signal?: AbortSignal,
   ): Promise<RawOutput[]>;
   /** Whether the latest run has begun to overwrite states. */

@@ -3,6 +3,7 @@
 import type { Backend, Choice, Device, Loading, Pack, RawOutput, Report } from "./backend.ts";
 import type { Symbols } from "./dims.ts";
 import { DeviceError, DisposedError, type ErrorMessage, unpackError } from "./errors.ts";
+import { copyInto } from "./memory.ts";
 import { startWorker } from "./workers.ts";
 
 /** What is posted to the worker. */
@@ -22,9 +23,10 @@ export type Request =
   | {
       readonly op: "run";
       readonly id: number;
-      readonly inputs: readonly ArrayBuffer[];
+      readonly inputs: readonly Uint8Array<ArrayBuffer>[];
       readonly symbols: Symbols;
       readonly outputs: readonly number[];
+      readonly spares: readonly (ArrayBuffer | undefined)[];
     }
   | { readonly op: "abort"; readonly id: number }
   | { readonly op: "end" }
@@ -39,7 +41,7 @@ export type Request =
 /** What the worker posts back; `id` says to which request. */
 export type Reply = { readonly id: number } & (
   | { readonly report: Report }
-  | { readonly outputs: RawOutput[]; readonly memoryBytes: number }
+  | { readonly outputs: RawOutput[]; readonly inputs: ArrayBuffer[]; readonly memoryBytes: number }
   | { readonly state: Uint8Array<ArrayBuffer> }
   | { readonly done: true }
   | { readonly error: ErrorMessage; readonly committed: boolean }
@@ -62,6 +64,8 @@ export class RemoteBackend implements Backend {
   readonly #worker: Worker | undefined;
   readonly #onProgress: Loading["onProgress"];
   readonly #waiting = new Map<number, Waiting>();
+  /** The memory in which each input last went to the worker. */
+  #carriers: ArrayBuffer[] = [];
   #last = 0;
   #stopped: unknown;
 
@@ -133,12 +137,16 @@ export class RemoteBackend implements Backend {
     inputs: readonly Uint8Array[],
     symbols: Symbols,
     outputs: readonly number[],
+    spares: readonly (ArrayBuffer | undefined)[],
     signal?: AbortSignal,
   ): Promise<RawOutput[]> {
     // copies, which can be transferred: the user keeps the arrays
-    const copies = inputs.map((bytes) => new Uint8Array(bytes).buffer);
-    const reply = await this.#ask<"outputs">((id) => ({ op: "run", id, inputs: copies, symbols, outputs }), signal);
+    const copies = inputs.map((bytes, i) => copyInto(this.#carriers[i], bytes));
+    this.#carriers = [];
+    const make = (id: number): Request => ({ op: "run", id, inputs: copies, symbols, outputs, spares });
+    const reply = await this.#ask<"outputs">(make, signal);
     this.memoryBytes = reply.memoryBytes;
+    if (!this.#stopped) this.#carriers = reply.inputs;
     return reply.outputs;
   }
 
@@ -157,6 +165,7 @@ export class RemoteBackend implements Backend {
   #stop(reason: unknown): void {
     this.#stopped = reason;
     this.memoryBytes = 0;
+    this.#carriers = [];
     const worker = this.#worker;
     if (this.report?.threads > 1) {
       // it has threads to end first
@@ -176,6 +185,9 @@ export class RemoteBackend implements Backend {
 
 /** What a request hands over rather than copies. */
 function transfersOf(request: Request): ArrayBuffer[] {
-  if (request.op === "run") return [...request.inputs];
+  if (request.op === "run") {
+    const spares = request.spares.filter((spare) => spare !== undefined);
+    return [...request.inputs.map(({ buffer }) => buffer), ...spares];
+  }
   return request.op === "writeStates" ? [...request.states.values()].map(({ buffer }) => buffer) : [];
 }

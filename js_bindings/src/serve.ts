@@ -31,16 +31,14 @@ async function open(request: Extract<Request, { op: "open" }>): Promise<void> {
   scope.postMessage({ id, report: { device, reason, ...backend.report, memoryBytes: backend.memoryBytes } });
 }
 
-async function run({ id, inputs, symbols, outputs }: Extract<Request, { op: "run" }>): Promise<void> {
+async function run({ id, inputs, symbols, outputs, spares }: Extract<Request, { op: "run" }>): Promise<void> {
   const abort = new AbortController();
   aborts.set(id, abort);
   try {
-    const feeds = inputs.map((buffer) => new Uint8Array(buffer));
-    const made = await backend.run(feeds, symbols, outputs, abort.signal);
-    scope.postMessage(
-      { id, outputs: made, memoryBytes: backend.memoryBytes },
-      made.map(({ buffer }) => buffer),
-    );
+    const made = await backend.run(inputs, symbols, outputs, spares, abort.signal);
+    const carriers = inputs.map(({ buffer }) => buffer);
+    const memory = [...carriers, ...made.map(({ buffer }) => buffer)];
+    scope.postMessage({ id, outputs: made, inputs: carriers, memoryBytes: backend.memoryBytes }, memory);
   } finally {
     aborts.delete(id);
   }

@@ -6,6 +6,7 @@ import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, 
 import { download } from "./fetch.ts";
 import { atCapacity } from "./kept.ts";
 import type { Entry, Manifest, WasmEntry, WasmTarget } from "./manifest.ts";
+import { copyOut } from "./memory.ts";
 import { Team } from "./team.ts";
 import { rowOf } from "./tensors.ts";
 import { decideThreads, sharedMemory } from "./threads.ts";
@@ -56,8 +57,16 @@ function knows(...instruction: readonly number[]): boolean {
   return WebAssembly.validate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, ...type, 3, 2, 1, 0, ...code]));
 }
 
-/** A macrotask, so that messages (and with them aborts) arrive. */
-const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
+/** A macrotask, so that messages (and with them aborts) arrive; a timer that follows on timers would take 4 ms. */
+const breathe = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
 
 class WasmBackend implements Backend {
   readonly report: Backend["report"];
@@ -132,6 +141,7 @@ class WasmBackend implements Backend {
     inputs: readonly Uint8Array[],
     symbols: Symbols,
     outputs: readonly number[],
+    spares: readonly (ArrayBuffer | undefined)[],
     signal?: AbortSignal,
   ): Promise<RawOutput[]> {
     this.committed = false;
@@ -140,7 +150,7 @@ class WasmBackend implements Backend {
       this.#plan(exports, symbols);
       inputs.forEach((bytes, i) => this.#view(exports.input(this.#index, i), bytes.length).set(bytes));
       await this.#execute(exports, signal);
-      return outputs.map((i) => this.#output(exports, i));
+      return outputs.map((output, i) => this.#output(exports, output, spares[i]));
     } catch (error) {
       // a trap leaves the module's stack pointer where it was: the next run takes a new instance
       if (error instanceof WebAssembly.RuntimeError) {
@@ -206,11 +216,11 @@ class WasmBackend implements Backend {
     return `step ${step} (${this.#steps[step]})`;
   }
 
-  #output(exports: Exports, i: number): RawOutput {
+  #output(exports: Exports, i: number, spare: ArrayBuffer | undefined): RawOutput {
     const { shape: dims, dtype } = this.#entry.outputs[i]!;
     const shape = dims.map((_, axis) => Number(exports.output_dim(this.#index, i, axis)));
     const bytes = shape.reduce((product, size) => product * size, rowOf(dtype).bytes);
-    return { buffer: this.#view(exports.output(this.#index, i), bytes).slice().buffer, shape };
+    return { buffer: copyOut(this.#view(exports.output(this.#index, i), bytes), spare), shape };
   }
 
   /** A state's bytes in memory. */

@@ -8,6 +8,7 @@ import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
 import { GpuStates } from "./gpu-states.ts";
 import { atCapacity } from "./kept.ts";
+import { copyOut } from "./memory.ts";
 import { makePipelines, type Pipelines } from "./pipelines.ts";
 import { makePlan, type Pause, type Plan } from "./plan.ts";
 import type { Entry, GpuEntry, GpuTarget, State } from "./manifest.ts";
@@ -59,7 +60,12 @@ class WebgpuBackend implements Backend {
     void gpu.device.lost.then(({ message, reason }) => (this.#lost = message || reason));
   }
 
-  async run(inputs: readonly Uint8Array[], symbols: Symbols, outputs: readonly number[]): Promise<RawOutput[]> {
+  async run(
+    inputs: readonly Uint8Array[],
+    symbols: Symbols,
+    outputs: readonly number[],
+    spares: readonly (ArrayBuffer | undefined)[],
+  ): Promise<RawOutput[]> {
     this.committed = false;
     if (this.#lost) throw this.#lostError();
     const { device } = this.#gpu;
@@ -91,7 +97,7 @@ class WebgpuBackend implements Backend {
         }
         return encoder;
       });
-      return this.#read(plan, ranges);
+      return this.#read(plan, ranges, spares);
     } catch (error) {
       throw error instanceof DOMException ? await this.#explained(error) : error;
     }
@@ -241,10 +247,11 @@ class WebgpuBackend implements Backend {
     }
   }
 
-  #read(plan: Plan, ranges: readonly Range[]): RawOutput[] {
+  #read(plan: Plan, ranges: readonly Range[], spares: readonly (ArrayBuffer | undefined)[]): RawOutput[] {
     try {
-      return ranges.map(({ output, at, bytes }) => {
-        const words = bytes ? this.#staging!.getMappedRange(at, bytes).slice(0) : new ArrayBuffer(0);
+      return ranges.map(({ output, at, bytes }, i) => {
+        const mapped = bytes ? this.#staging!.getMappedRange(at, bytes) : new ArrayBuffer(0);
+        const words = copyOut(new Uint8Array(mapped), spares[i]);
         const buffer = narrow(this.#program.outputs[output]!.dtype, this.#entry.outputs[output]!.dtype, words);
         return { buffer, shape: [...plan.outputs[output]!.shape] };
       });

@@ -126,6 +126,28 @@ describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () 
     await assert.rejects(session.run({ x }, { outputs: ["z"] }), { code: "input", message: /outputs: y/ });
   });
 
+  test("memory of outputs that are no longer needed is taken where it fits", async () => {
+    const session = await load(affine);
+    const expected = await session.run({ x });
+    const first = await session.run({ x });
+    const second = await session.run({ x }, { recycle: first });
+    assert.deepEqual(second, expected);
+    assert.equal(first["y"]!.data.length, 0);
+    const part = { y: { ...second["y"]!, data: (second["y"]!.data as Float32Array).subarray(1) } };
+    for (const recycle of [first, part, {}]) assert.deepEqual(await session.run({ x }, { recycle }), expected);
+    const larger = { data: new Float32Array(12).fill(1), shape: [3, 4] };
+    assert.deepEqual((await session.run({ x: larger }, { recycle: second }))["y"]!.shape, [3, 3]);
+    assert.deepEqual(second, expected);
+  });
+
+  test("memory that is taken may be fed to the same run", async () => {
+    const session = await load(join(packs, "dtypes"));
+    const bool_in = { data: new Uint8Array(3), shape: [3] };
+    let made = await session.run({ bool_in });
+    for (let i = 0; i < 3; i++) made = await session.run({ bool_in, int64_in: made["int64_out"]! }, { recycle: made });
+    assert.deepEqual(made["int64_out"]!.data, new BigInt64Array(3).fill(5n));
+  });
+
   test("runs queue, and a failed one does not stop the next", async () => {
     const session = await load(affine);
     const sizes = [3, 1, 700, 2, 3];

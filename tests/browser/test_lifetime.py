@@ -42,6 +42,61 @@ def test_runs_queue(page: Page, packs: Path, options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("options", DEVICES)
+def test_memory_of_outputs_is_taken(page: Page, packs: Path, options: dict[str, Any]) -> None:
+    """Where it fits, from arrays that are empty then; the same run may be fed with them."""
+    made = page.evaluate(
+        """async (options) => {
+            const session = await harness.load("/packs/dtypes/", options);
+            const feeds = (n, more) => ({ bool_in: { data: new Uint8Array(n), shape: [n] }, ...more });
+            const seen = [];
+            let made = await session.run(feeds(3));
+            for (let i = 0; i < 3; i++) {
+                const { float32_out } = made;
+                const given = { ...float32_out };
+                made = await session.run(feeds(3, { float32_in: given }), { recycle: made });
+                seen.push([float32_out.data.length, ...made.float32_out.data]);
+            }
+            const larger = await session.run(feeds(5), { recycle: made });
+            const again = await session.run(feeds(5), { recycle: made });
+            session.dispose();
+            return { seen, sizes: [larger, again].map(({ int8_out }) => int8_out.data.length) };
+        }""",
+        options,
+    )
+    assert made == {"seen": [[0, 3, 3, 3], [0, 4, 4, 4], [0, 5, 5, 5]], "sizes": [5, 5]}
+
+
+@pytest.mark.parametrize("worker", [True, False])
+def test_inputs_of_all_sizes_and_a_failure_between(page: Page, packs: Path, worker: bool) -> None:
+    """What carried inputs to the Worker carries smaller and larger ones, and is made anew after a failure."""
+    made = page.evaluate(
+        """async (worker) => {
+            const options = { device: "wasm", worker, entry: "stretch" };
+            const session = await harness.load("/packs/affine/", options);
+            const feeds = (n) => ({
+                x: { data: Float32Array.from({ length: n }, (_, i) => n + i), shape: [n] },
+                factor: { data: new Float32Array([2]), shape: [] },
+            });
+            const right = [];
+            for (const n of [5, 5, 2, 7, 1]) {
+                const given = feeds(n);
+                const { y } = await session.run(given);
+                const last = given.x.data[n - 1];
+                right.push(y.shape[0] === 2 * n && last === 2 * n - 1 && y.data[n - 1] === 2 * last);
+                const stop = new AbortController();
+                const late = session.run(feeds(3), { signal: stop.signal });
+                stop.abort();
+                await harness.caught(() => late);
+            }
+            session.dispose();
+            return right;
+        }""",
+        worker,
+    )
+    assert made == [True] * 5
+
+
+@pytest.mark.parametrize("options", DEVICES)
 def test_progress(page: Page, packs: Path, options: dict[str, Any]) -> None:
     told = page.evaluate(
         """async (options) => {
