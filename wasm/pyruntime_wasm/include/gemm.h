@@ -216,8 +216,23 @@ SHARED void gemm_copy(float *to, int32_t to_row, const float *from, int32_t from
 // Panels [columns / 8 rounded up][depth][8] of a matrix with any strides, zero beyond its columns.
 SHARED void gemm_pack(float *panels, const float *b, int32_t b_row, int32_t b_column, int32_t depth,
                         int32_t columns) {
+  int32_t done = 0;  // rows of whole panels
+  if (b_column == 1) {
+    // four rows at once through all panels: caches then read and write whole lines
+    for (; done + 4 <= depth; done += 4) {
+      const float *from = b + done * b_row;
+      float *to = panels + 8 * done;
+      COMPACT_LOOP for (int32_t j = 0; j + 8 <= columns; j += 8, from += 8, to += 8 * depth) {
+        UNROLLED for (int r = 0; r < 4; r++) {
+          f32x4_store(to + 8 * r, f32x4_load(from + r * b_row));
+          f32x4_store(to + 8 * r + 4, f32x4_load(from + r * b_row + 4));
+        }
+      }
+    }
+  }
   for (; columns > 0; columns -= 8, b += 8 * b_column, panels += 8 * depth) {
-    if (columns < 8) __builtin_memset(panels, 0, (uint32_t)depth * 32);
-    gemm_copy(panels, 8, b, b_row, b_column, depth, columns < 8 ? columns : 8);
+    int32_t width = columns < 8 ? columns : 8, first = width < 8 ? 0 : done;
+    if (width < 8) __builtin_memset(panels, 0, (uint32_t)depth * 32);
+    gemm_copy(panels + 8 * first, 8, b + first * b_row, b_row, b_column, depth - first, width);
   }
 }
