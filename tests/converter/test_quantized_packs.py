@@ -45,7 +45,7 @@ def test_weights_take_a_byte_each(model: Path, tmp_path: Path) -> None:
     report = convert(model, tmp_path / "pack", targets=("webgpu",), quantize="int8")
     assert ELEMENTS <= stored(tmp_path / "pack")["int8"] <= 1.1 * ELEMENTS  # with sums for the kernels
     assert [name.split()[0] for name in report.quantized] == ["Gather", "MatMul"]
-    assert list(report.unquantized.values()) == ["a depthwise convolution is bound by memory"]
+    assert list(report.unquantized.values()) == ["a depthwise convolution of elements without bounds"]
     plain = convert(model, tmp_path / "plain", targets=("webgpu",))
     assert not plain.quantized
     assert not plain.unquantized

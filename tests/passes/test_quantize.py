@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
-from pyruntime_converter.passes.levels import levels_of, lower_bound, octet_levels_of
+from pyruntime_converter.passes.levels import levels_of, lower_bound, octet_levels_of, upper_bound
 from pyruntime_converter.passes.quantize import Quantized
 
 from pyruntime.ir.dtypes import DType
@@ -143,11 +144,35 @@ def test_convolutions(kernel: int, relu: bool) -> None:
 
 
 def test_clipped_activations() -> None:
-    """Clip to 0 and 6, as mobile networks have it, bounds the range below."""
+    """Clip to 0 and 6, as mobile networks have it, is left to the store of levels that are known before."""
     net = Net(IMAGES)
-    y = net("Conv", net("Clip", "x", 0.0, 6.0), net.weight(32, 24, 3, 3), pads=[1, 1, 1, 1])
-    graph, _ = check(net, y, 1)
-    assert [n.attrs["pad_value"] for n in graph.nodes if n.op == "Conv"] == [-127]
+    x = net("Clip", net("Mul", "x", 3.0), 0.0, 6.0)
+    for channels, group in ((24, 24), (32, 1)):
+        filters = net.weight(channels, 24 // group, 3, 3)
+        y = net("Conv", x, filters, net.weight(channels), pads=[1, 1, 1, 1], group=group)
+        x = net("Clip", y, 0.0, 6.0)
+    graph, found = check(net, x, 2)
+    assert len(found.done) == 2
+    assert [n.attrs["pad_value"] for n in graph.nodes if n.op == "Conv"] == [0, 0]
+    assert Counter(n.op for n in graph.nodes)["Quantize"] == 2
+    assert Counter(n.op for n in graph.nodes)["Max"] == 2  # of what is no product, and of the result
+
+
+@pytest.mark.parametrize(("low", "high"), [(-2.0, 1.0), (0.5, 3.0), (-3.0, -1.0), (0.0, np.inf)])
+def test_levels_of_clipped_activations_hold_zero(low: float, high: float) -> None:
+    """What a convolution is padded with is a level, whatever the bounds are."""
+    net = Net(IMAGES)
+    y = net("Conv", net("Clip", "x", low, high), net.weight(32, 24, 3, 3), pads=[1, 1, 1, 1])
+    check(net, y, 1)
+
+
+def test_scales_go_into_float_weights() -> None:
+    """A float layer before levels that are known gives them without a multiplication."""
+    net = Net({"x": random(1, 3, 9, 7)})
+    y = net("Clip", net("Conv", "x", net.weight(24, 3, 3, 3), net.weight(24)), 0.0, 6.0)
+    graph, found = check(net, net("Conv", y, net.weight(32, 24, 1, 1)), 1)
+    assert len(found.left) == 1
+    assert not {"Mul", "Max", "Min"} & {n.op for n in graph.nodes}
 
 
 def test_what_stays_in_floats_is_told() -> None:
@@ -157,7 +182,7 @@ def test_what_stays_in_floats_is_told() -> None:
     graph, found = quantized(net.proto(y))
     assert not found.done
     assert [reason.split(":")[0] for reason in found.left.values()] == [
-        "a depthwise convolution is bound by memory",
+        "a depthwise convolution of elements without bounds",
         "too small",
     ]
     assert not any(n.output.dtype is DType.I32 for n in graph.nodes)
@@ -181,17 +206,18 @@ def test_tables_have_a_scale_for_each_row() -> None:
 
 
 def test_bounds() -> None:
-    """What ops tell of the least that they give."""
+    """What ops tell of the least and the most that they give."""
     net = Net(FEEDS)
     relu, sigmoid = net("Relu", "x"), net("Sigmoid", "x")
     made = {
-        net("Add", relu, sigmoid): 0.0,
-        net("Mul", relu, "x"): None,
-        net("Clip", "x", -1.5, 3.0): -1.5,
-        net("Transpose", net("Softmax", "x"), perm=[0, 2, 1]): 0.0,
-        net("Tanh", "x"): None,
-        net("HardSwish", "x"): -0.375,
+        net("Add", relu, sigmoid): (0.0, None),
+        net("Mul", relu, "x"): (None, None),
+        net("Clip", "x", -1.5, 3.0): (-1.5, 3.0),
+        net("Transpose", net("Softmax", "x"), perm=[0, 2, 1]): (0.0, 1.0),
+        net("Tanh", "x"): (None, 1.0),
+        net("HardSwish", "x"): (-0.375, None),
+        net("Concat", sigmoid, net("Relu", net("Min", "x", 2.0)), axis=1): (0.0, 2.0),
     }
     graph = imported(net.proto(*made))
     optimise(graph)
-    assert [lower_bound(v) for v in graph.outputs] == list(made.values())
+    assert [(lower_bound(v), upper_bound(v)) for v in graph.outputs] == list(made.values())

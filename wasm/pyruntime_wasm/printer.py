@@ -178,18 +178,25 @@ class Printer:
 
     def saturated(self, tree: Scalar) -> str:
         """An i32x4 expression of a tree's value for a vector that saturates it: see SATURATING."""
+        quantised = self._quantised(tree)
+        if quantised is None and isinstance(tree, Call) and tree.function == "cast":
+            (x,) = tree.args
+            quantised = f"i32x4_short_from_f32x4({self.value(x)})" if x.dtype is DType.F32 else None
+        return quantised or self.value(tree)
+
+    def _quantised(self, tree: Scalar) -> str | None:
+        """What Quantize gives to 8 bits, as i32x4 before it is saturated; None for other trees."""
         if not isinstance(tree, Call) or tree.function != "cast" or tree.args[0].dtype is not DType.F32:
-            return self.value(tree)
-        clipped = tree.args[0]
-        match _levels(clipped, tree.dtype):
+            return None
+        match _levels(tree.args[0], tree.dtype):
             case None:
-                return f"i32x4_short_from_f32x4({self.value(clipped)})"
+                return None
             case Call(_, "round", (x,)):
                 return f"i32x4_nearest_from_f32x4({self.value(x)})"
             case Call(_, "add", (Call(_, "round", (x,)), Const(_, zero))) if zero == int(zero):
                 return f"i32x4_add(i32x4_nearest_from_f32x4({self.value(x)}), i32x4_splat({int(zero)}))"
             case _:
-                return f"i32x4_bounded_from_f32x4({self.value(clipped)})"
+                return f"i32x4_bounded_from_f32x4({self.value(tree.args[0])})"
 
     def bind(self, type_: str, expression: str) -> str:
         """A temporary that holds the expression, shared with equal ones."""
@@ -209,7 +216,10 @@ class Printer:
         args = [self._by_node[id(a)][1] for a in node.args]
         if (gated := self._gated(node)) is not None:
             return self.bind(class_.type, f"f32x4_silu({gated})")
-        if node.function == "cast":
+        if self.mode is VECTOR and (levels := self._quantised(node)) is not None:
+            low, high = limits(node.dtype)
+            text = f"i32x4_min(i32x4_max({levels}, i32x4_splat({low})), i32x4_splat({high}))"
+        elif node.function == "cast":
             text = convert(self.mode, args[0], node.args[0].dtype, node.dtype)
         else:
             assert node.function in FUNCTIONS, node.function

@@ -4,12 +4,15 @@
   rows in which one element is larger than all others together.
 - Of a 1x1 Conv each pixel has one, of another Conv each image: from minus to plus the largest magnitude.
 - Where what comes before (ReLU, GELU, sigmoid, ...) sets a lower bound, the range begins there.
+- Where it sets both bounds (Clip, sigmoid, ...), the levels of a Conv's input are constant, and what makes
+  the elements may store levels at once.
 
 A row that holds NaN or infinity gives nothing finite, since its step is not. A row of zeros gives zeros.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +25,7 @@ from pyruntime.ops.octets import limit_octets
 from pyruntime_converter.passes.patterns import number
 
 MOST = 127  # levels are -127 to 127
+_LARGEST = 255  # of constant levels, which begin at 0
 LEAST = 1e-20  # smaller ranges count as this: numbers over it are finite
 COARSER = (1.125, 1.25, 1.5, 2)  # steps that are tried for columns whose error grows by more than this:
 TOLERABLE = 1.1
@@ -32,9 +36,9 @@ class Activation:
     """x as step * (levels - zero) + middle.
 
     Attributes:
-        levels: in int8, of x's shape.
+        levels: in int8 or uint8, of x's shape.
         step: of float32, with axes of size one where elements share it.
-        zero: an int8 scalar; None for nought.
+        zero: a scalar of the same type; None for nought.
         middle: what nought stands for, of `step`'s shape; None for nought.
     """
 
@@ -85,6 +89,26 @@ def of_rows(builder: Builder, x: Value) -> Activation:
     """Each row of x over its range."""
     axes, low = (x.rank - 1,), lower_bound(x)
     return _between(builder, x, axes) if low is None else _from(builder, x, axes, low)
+
+
+def bounds(x: Value) -> tuple[float, float] | None:
+    """Numbers between which the elements of x lie, where what makes them tells."""
+    low, high = lower_bound(x), upper_bound(x)
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    return low, high
+
+
+def of_bounded(builder: Builder, x: Value) -> Activation | None:
+    """x in uint8 by constant levels, of which zero is one, where its elements have bounds."""
+    found = bounds(x)
+    if found is None:
+        return None
+    low, high = min(*found, 0.0), max(*found, 0.0)
+    step = max(high - low, LEAST) / _LARGEST
+    zero = builder.constant(round(-low / step), DType.U8)
+    scale = builder.constant(step, DType.F32)
+    return Activation(builder.one("Quantize", x, scale, zero), scale, zero)
 
 
 def of_images(builder: Builder, x: Value, *, pointwise: bool, padded: bool) -> Activation:
@@ -171,6 +195,30 @@ def lower_bound(value: Value, depth: int = 8) -> float | None:
         found = [lower_bound(v, depth - 1) for v in node.inputs if v is not None]
         return 0.0 if all(f is not None and f >= 0 for f in found) else None
     return None
+
+
+_TOPS: dict[str, float] = dict.fromkeys(("Sigmoid", "HardSigmoid", "Softmax", "Tanh"), 1.0)
+
+
+def upper_bound(value: Value, depth: int = 8) -> float | None:
+    """A number that no element of value is above, where the ops that make it tell."""
+    if (constant := number(value)) is not None:
+        return constant
+    node = value.producer
+    if node is None or not depth:
+        return None
+    if node.op in _TOPS:
+        return _TOPS[node.op]
+    if node.op in _MOVES or node.op == "Relu":
+        found = upper_bound(node.input(0), depth - 1)
+        return found if found is None or node.op != "Relu" else max(found, 0.0)
+    if node.op not in ("Min", "Max", "Concat"):
+        return None
+    tops = [upper_bound(v, depth - 1) for v in node.inputs if v is not None]
+    known = [t for t in tops if t is not None]
+    if node.op == "Min":
+        return min(known, default=None)
+    return max(known) if known and len(known) == len(tops) else None
 
 
 def _least_of(node: Node, depth: int) -> float | None:

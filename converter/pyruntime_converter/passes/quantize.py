@@ -2,7 +2,8 @@
 
 Weights of products get 7 bits, -63 to 63, with a scale for each output channel, so that kernels may add pairs
 of products in 16 bits; in matrices, four products. Tables of rows get 8 bits, with a scale for each row.
-`passes/levels.py` is about what weights are multiplied with.
+`passes/levels.py` is about what weights are multiplied with. A depthwise convolution adds in 32 bits whatever
+its weights are, so they get 8; it gains nothing unless its input is stored as levels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.integers import convolution, product
 from pyruntime_converter.passes.integer_products import with_bias
-from pyruntime_converter.passes.levels import MOST, Activation, levels_of, octet_levels_of, of_images, of_rows
+from pyruntime_converter.passes.levels import (
+    MOST,
+    Activation,
+    bounds,
+    levels_of,
+    octet_levels_of,
+    of_bounded,
+    of_images,
+    of_rows,
+)
 from pyruntime_converter.passes.rewriter import constant_of, rewrite
 
 WEIGHT_LEVELS = 63
@@ -26,7 +36,7 @@ MIN_TERMS = 16  # of a sum: quantising what is multiplied costs as much as a few
 MIN_OUTPUTS = 16
 MIN_ELEMENTS = 1024
 MIN_TABLE = 4096
-MOST_TERMS = (2**31 - 1) // (2 * MOST * WEIGHT_LEVELS)
+MOST_TERMS = (2**31 - 1) // (255 * WEIGHT_LEVELS)
 TABLES = frozenset({"Gather", "Embedding", "Slice"})
 
 
@@ -86,13 +96,19 @@ def _refused(node: Node) -> str:
         terms, outputs = weight.shape
     else:
         terms, outputs = math.prod(weight.shape[1:]), weight.shape[0] // node.attrs["group"]
-    if node.op == "Conv" and weight.shape[1] == 1 and node.attrs["group"] > 1:
-        return "a depthwise convolution is bound by memory"
-    if terms < MIN_TERMS or outputs < MIN_OUTPUTS or weight.size < MIN_ELEMENTS:
+    bounded = node.op == "Conv" and bounds(node.input(0)) is not None
+    if _depthwise(node):
+        if not bounded:
+            return "a depthwise convolution of elements without bounds"
+    elif terms < MIN_TERMS or outputs < MIN_OUTPUTS or (weight.size < MIN_ELEMENTS and not bounded):
         return f"too small: {terms} terms, {outputs} outputs"
     if terms > MOST_TERMS:
         return f"{terms} terms are too many for 32 bits"
     return "" if np.isfinite(weight).all() else "a weight is not finite"
+
+
+def _depthwise(node: Node) -> bool:
+    return node.op == "Conv" and node.attrs["group"] > 1 and node.input(1).shape[1] == 1
 
 
 def _matmul(node: Node, builder: Builder) -> Value:
@@ -110,9 +126,11 @@ def _conv(node: Node, builder: Builder) -> Value:
     geometry = {k: v for k, v in node.attrs.items() if k != "pad_value"}
     padded = any(not isinstance(p, int) or p for p in geometry["pads"])
     whole = all(d == 1 for d in (*weight.shape[2:], *geometry["strides"], geometry["group"]))
-    x = of_images(builder, node.input(0), pointwise=whole and not padded, padded=padded)
+    x = of_bounded(builder, node.input(0))
+    if x is None:
+        x = of_images(builder, node.input(0), pointwise=whole and not padded, padded=padded)
     inner = tuple(range(1, weight.rank))
-    integers, steps = levels_of(weight.data, inner, WEIGHT_LEVELS)
+    integers, steps = levels_of(weight.data, inner, MOST if _depthwise(node) else WEIGHT_LEVELS)
     sums = convolution(
         builder, x.levels, builder.constant(integers, name=weight.name), x.zero, None, geometry
     )

@@ -1,4 +1,7 @@
-"""Quantize with a constant scale divides nothing: its inverse goes into the constants of what it is given."""
+"""Quantize with a constant scale divides nothing: its inverse goes into the constants of what it is given.
+
+Bounds that saturation sets anyway are left out.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from numpy.typing import NDArray
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ops.builder import Builder
+from pyruntime.ops.quantization import limits
 from pyruntime_converter.passes.cleanup import eliminate_dead
 from pyruntime_converter.passes.dequantized import zero_of
-from pyruntime_converter.passes.patterns import made_by
-from pyruntime_converter.passes.rewriter import constant_of, rewrite
+from pyruntime_converter.passes.patterns import made_by, number
+from pyruntime_converter.passes.rewriter import rewrite
 
 _BOTH = frozenset({"Add", "Sub", "Max", "Min"})  # scaled where both operands are
+_WEIGHTED = frozenset({"Conv", "MatMul"})  # scaled by their weights
 _FIRST = frozenset({"Relu", "LeakyRelu"})  # scaled by a positive number where their operand is
 _DEPTH = 16
 
@@ -29,6 +34,7 @@ def fold_scales(graph: Graph) -> None:
         eliminate_dead(graph)  # what is read by dead nodes alone is not read
         once = {v for v, readers in graph.uses().items() if len(readers) == 1} - set(graph.outputs)
         rewrite(graph, partial(rule, only=once))
+    rewrite(graph, _saturation)
 
 
 def _correction(node: Node, builder: Builder, only: set[Value]) -> Value | None:
@@ -67,20 +73,50 @@ def _division(node: Node, builder: Builder, only: set[Value]) -> Value | None:
     return builder.one("Quantize", moved, builder.constant(1, DType.F32), node.input(2))
 
 
+def _saturation(node: Node, builder: Builder) -> Value | None:
+    """Quantize of Min, Max or Relu with a bound whose level, or one nearer, saturates."""
+    if node.op != "Quantize" or not all(v is not None and v.data is not None for v in node.inputs[1:]):
+        return None
+    scale, zero = node.input(1).data, node.input(2).data
+    assert scale is not None
+    assert zero is not None
+    if scale.size != 1 or zero.size != 1 or scale.item() != 1:
+        return None
+    low, high = (limit - zero.item() for limit in limits(node.output.dtype))
+    x = node.input(0)
+    while (made := made_by(x, "Min", "Max", "Relu")) is not None:
+        bound = 0.0 if made.op == "Relu" else number(made.input(1))
+        level = np.nan if bound is None else np.rint(bound)
+        idle = level >= high if made.op == "Min" else level <= low
+        if not idle or made.input(0).shape != made.output.shape:
+            break
+        x = made.input(0)
+    return None if x is node.input(0) else builder.one("Quantize", x, *node.inputs[1:])
+
+
 def _scaled(
     value: Value, factor: NDArray[np.float64], builder: Builder, only: set[Value], depth: int
 ) -> Value | None:
     """value times a positive factor without a multiplication of its own, or None."""
     if value.data is not None:
-        return builder.constant(value.data * factor, DType.F32, value.name)
+        return _constant_times(value, factor, builder)
     node = value.producer
     if node is None or value not in only or not depth:
         return None
-    if node.op == "Dequantize" and constant_of(node.inputs[1]):
-        scale = node.input(1)
-        assert scale.data is not None
-        product = builder.constant(scale.data * factor, DType.F32, scale.name)
-        return builder.one("Dequantize", node.input(0), product, *node.inputs[2:])
+    if node.op == "Dequantize":
+        scale = _scale_times(node.input(1), factor, builder)
+        return None if scale is None else builder.one("Dequantize", node.input(0), scale, *node.inputs[2:])
+    if node.op in _WEIGHTED and node.output.dtype is DType.F32:
+        weights = [v for v in node.inputs[1:] if v is not None]
+        if not all(v in only for v in weights):
+            return None
+        parts = [_constant_times(v, factor, builder) for v in weights]
+        if any(p is None for p in parts):
+            return None
+        origin, builder.origin = builder.origin, node.origin  # it stays the layer that it is
+        made = builder.one(node.op, node.input(0), *parts, **node.attrs)
+        builder.origin = origin
+        return made
     if node.op in _FIRST:
         below = _scaled(node.input(0), factor, builder, only, depth - 1)
         return None if below is None else builder.one(node.op, below, **node.attrs)
@@ -88,8 +124,25 @@ def _scaled(
         sides = [_scaled(node.input(i), factor, builder, only, depth - 1) for i in range(2)]
         if all(s is None or node.input(i).data is not None for i, s in enumerate(sides)):
             return None
-        made = [s or _multiplied(node.input(i), factor, builder) for i, s in enumerate(sides)]
-        return builder.one(node.op, *made)
+        both = [s or _multiplied(node.input(i), factor, builder) for i, s in enumerate(sides)]
+        return builder.one(node.op, *both)
+    return None
+
+
+def _constant_times(value: Value, factor: NDArray[np.float64], builder: Builder) -> Value | None:
+    """A constant times a factor; None for other values."""
+    return None if value.data is None else builder.constant(value.data * factor, DType.F32, value.name)
+
+
+def _scale_times(scale: Value, factor: NDArray[np.float64], builder: Builder) -> Value | None:
+    """A scale times a factor: a constant, or one of which a constant is a factor; else None."""
+    product = made_by(scale, "Mul")
+    if scale.data is not None or product is None:
+        return _constant_times(scale, factor, builder)
+    for known, other in (product.inputs, product.inputs[::-1]):
+        moved = None if known is None else _constant_times(known, factor, builder)
+        if moved is not None:
+            return builder.one("Mul", other, moved)
     return None
 
 

@@ -91,7 +91,7 @@ class Nest:
 
 @dataclass(frozen=True)
 class Sixteen:
-    """Sixteen points at once: statements and value of four of them, and what makes a vector of four values."""
+    """Sixteen points at once: statements and value of four of them; what makes a vector of four values."""
 
     lines: tuple[str, ...]
     value: str
