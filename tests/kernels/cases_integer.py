@@ -389,6 +389,11 @@ def cases() -> Iterator[Case]:
         yield _conv(shape, dtypes=(U8, I8), fill=131)
         if not shape.depthwise:
             yield _conv(shape, span=SEVEN_BITS, octets=True, note="octets")
+    for shape in (CONVOLUTIONS[2], CONVOLUTIONS[4], CONVOLUTIONS[6]):
+        for dtypes in ((I8, I8), (U8, I8)):
+            for span in (None, SEVEN_BITS):
+                note = f"planes of {dtypes[0]!r} {span}"
+                yield _conv(shape, dtypes=dtypes, span=span, fill=5, layout=(0, 3, 1, 2), note=note)
     for shape in (CONVOLUTIONS[3], CONVOLUTIONS[8], DEPTHWISE[4], DEPTHWISE[10]):
         for dtypes in DTYPES:
             yield _conv(shape, dtypes=dtypes, fill=5, note="filled")

@@ -16,6 +16,7 @@ from pyruntime_wasm.kernels._share import VECTOR_WORK, best_cut
 from pyruntime_wasm.kernels._window import Cuts
 from pyruntime_wasm.printer import SCALAR
 
+_PIXELS_PAST = 16  # of four channels, that copies of planes may write past what they fill
 _CHANNELS = 32  # of a depthwise convolution that are computed together: two slots stay in L1
 _WIDEST, _FARTHEST = 7, 3  # kernels and strides along a row whose steps are unrolled
 _NARROW = 5  # kernels that leave registers for eight sums
@@ -124,7 +125,7 @@ class ConvIntegerKernel:
         height = minimum(call.out_size[0], height)
         pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
         channels = align(call.in_channels // call.groups, 4)
-        words = 8 * kh * kw * channels + maximum(pixels, 0) * channels + SLACK
+        words = 8 * kh * kw * channels + maximum(pixels, 0) * channels + max(SLACK, _PIXELS_PAST * 4)
         integers = ROWS * COLUMNS + align(call.out_channels // call.groups, 8) + kh * kw
         return integers * DType.I32.bytes + words * 2
 
