@@ -1,9 +1,9 @@
 """convert(quantize="int8"): weights of float models as integers, activations quantised while the model runs.
 
 Weights of products get 7 bits, -63 to 63, with a scale for each output channel, so that kernels may add pairs
-of products in 16 bits; in matrices, four products. Tables of rows get 8 bits, with a scale for each row.
-`passes/levels.py` is about what weights are multiplied with. A depthwise convolution adds in 32 bits whatever
-its weights are, so they get 8; it gains nothing unless its input is stored as levels.
+of products in 16 bits; in matrices and filters of one pixel, four products. Tables of rows get 8 bits, with a
+scale for each row. `passes/levels.py` is about what weights are multiplied with. A depthwise convolution adds
+in 32 bits whatever its weights are, so they get 8; it gains nothing unless its input is stored as levels.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _conv(node: Node, builder: Builder) -> Value:
     if x is None:
         x = of_images(builder, node.input(0), pointwise=whole and not padded, padded=padded)
     inner = tuple(range(1, weight.rank))
-    integers, steps = levels_of(weight.data, inner, MOST if _depthwise(node) else WEIGHT_LEVELS)
+    integers, steps = _filter_levels(node, weight.data)
     sums = convolution(
         builder, x.levels, builder.constant(integers, name=weight.name), x.zero, None, geometry
     )
@@ -138,6 +138,15 @@ def _conv(node: Node, builder: Builder) -> Value:
     result = _scaled(builder, sums, x, integers.sum(inner, np.int32).reshape(each.shape), each)
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     return result if bias is None else with_bias(builder, result, bias)
+
+
+def _filter_levels(node: Node, filters: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Filters [oc, c, kernel...] as integers, and a step for each output channel; one pixel is a matrix."""
+    if filters.size == filters.shape[0] * filters.shape[1] and node.attrs["group"] == 1:
+        integers, steps = octet_levels_of(filters.reshape(filters.shape[:2]).T, WEIGHT_LEVELS)
+        each = (-1, *(1 for _ in filters.shape[1:]))
+        return np.ascontiguousarray(integers.T).reshape(filters.shape), steps.reshape(each)
+    return levels_of(filters, tuple(range(1, filters.ndim)), MOST if _depthwise(node) else WEIGHT_LEVELS)
 
 
 def _scaled(
