@@ -19,7 +19,7 @@
 #endif
 
 // Whether the host said, by the export `tune`, that loads to all lanes are slow: Cranelift makes three instructions of
-// one, where V8 and others need no more than the machine's own.
+// one, where V8 and others need no more than the machine's own. Whole tiles are GEMM_TILE_APART then.
 extern int32_t slow_splats;
 
 typedef struct {
@@ -41,7 +41,7 @@ typedef struct {
 // share the additions to pointers, which else take more slots than a processor has left (half of all where a sibling
 // thread is busy). The tests between them end odd depths, and keep compilers from holding the factors of several
 // k's at once, for which registers do not suffice.
-#define GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, B_PANEL, SPLAT)                                         \
+#define GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, B_PANEL)                                                \
   do {                                                                                                \
     const float *a[ROWS], *p[PANELS];                                                                 \
     int32_t tap = first + *taps++, k = depth;                                                         \
@@ -50,22 +50,19 @@ typedef struct {
     b += k * (B_ROW);                                                                                 \
     if (k > 0)                                                                                        \
       for (;;) {                                                                                      \
-        f32x4 four[ROWS];                                                                             \
-        for (int i = 0; i < ROWS; i++) four[i] = f32x4_load(a[i]);                                    \
-        GEMM_STEP(ROWS, PANELS, 0, 0, B_ROW, SPLAT)                                                   \
+        GEMM_STEP(ROWS, PANELS, 0, 0, B_ROW, GEMM_LOADED)                                             \
         if (k == 1) break;                                                                            \
-        GEMM_STEP(ROWS, PANELS, 1 % (PHASES), 1, B_ROW, SPLAT)                                        \
+        GEMM_STEP(ROWS, PANELS, 1 % (PHASES), 1, B_ROW, GEMM_LOADED)                                  \
         if (k == 2) break;                                                                            \
-        GEMM_STEP(ROWS, PANELS, 2 % (PHASES), 2, B_ROW, SPLAT)                                        \
+        GEMM_STEP(ROWS, PANELS, 2 % (PHASES), 2, B_ROW, GEMM_LOADED)                                  \
         if (k == 3) break;                                                                            \
-        GEMM_STEP(ROWS, PANELS, 3 % (PHASES), 3, B_ROW, SPLAT)                                        \
+        GEMM_STEP(ROWS, PANELS, 3 % (PHASES), 3, B_ROW, GEMM_LOADED)                                  \
         if ((k -= 4) == 0) break;                                                                     \
         for (int i = 0; i < ROWS; i++) a[i] += 4;                                                     \
         for (int q = 0; q < PANELS; q++) p[q] += 4 * (B_ROW);                                         \
       }                                                                                               \
   } while (--tap_count)
 #define GEMM_LOADED(I, K) f32x4_load_splat(a[I] + K)
-#define GEMM_SHUFFLED(I, K) wasm_i32x4_shuffle(four[I], four[I], K, K, K, K)
 #define GEMM_STEP(ROWS, PANELS, PHASE, K, B_ROW, SPLAT)                                               \
   for (int q = 0; q < PANELS; q++) {                                                                  \
     f32x4 b0 = f32x4_load(p[q] + K * (B_ROW)), b1 = f32x4_load(p[q] + K * (B_ROW) + 4);               \
@@ -78,7 +75,7 @@ typedef struct {
 
 // c[ROWS][8 * PANELS] = (add ? c : 0) + the products. A tile is a function because engines replace slow code by
 // fast code only where a function is entered.
-#define GEMM_TILE(NAME, ROWS, PANELS, PHASES, B_ROW, SPLAT)                                           \
+#define GEMM_TILE(NAME, ROWS, PANELS, PHASES, B_ROW)                                                  \
   SHARED void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,   \
                    int32_t depth, const float *b, int32_t b_row, int32_t b_panel, float *c,           \
                    int32_t c_row, int32_t add) {                                                      \
@@ -89,7 +86,7 @@ typedef struct {
     if (add)                                                                                          \
       for (int i = 0; i < ROWS; i++)                                                                  \
         for (int h = 0; h < 2 * PANELS; h++) sum[0][i][h] = f32x4_load(c + i * c_row + 4 * h);        \
-    GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, b_panel, SPLAT);                                            \
+    GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, b_panel);                                                   \
     for (int i = 0; i < ROWS; i++)                                                                    \
       for (int h = 0; h < 2 * PANELS; h++) {                                                          \
         for (int p = 1; p < PHASES; p++) sum[0][i][h] = f32x4_add(sum[0][i][h], sum[p][i][h]);        \
@@ -100,18 +97,52 @@ typedef struct {
 // Tiles of one panel and, where rows are so few that it is the right matrix that counts, of a pair. Sums over k are
 // the same in both, so that it does not matter where panels are cut.
 #define GEMM_TILES(NAME, B_ROW)                                                                       \
-  GEMM_TILE(NAME##_1, 1, 1, 2, B_ROW, GEMM_LOADED)                                                    \
-  GEMM_TILE(NAME##_1_pair, 1, 2, 2, B_ROW, GEMM_LOADED)                                               \
-  GEMM_TILE(NAME##_2, 2, 1, 1, B_ROW, GEMM_LOADED)                                                    \
-  GEMM_TILE(NAME##_2_pair, 2, 2, 1, B_ROW, GEMM_LOADED)                                               \
-  GEMM_TILE(NAME##_3, 3, 1, (GEMM_ROWS / 3), B_ROW, GEMM_LOADED)                                      \
-  GEMM_TILE(NAME##_4, 4, 1, 1, B_ROW, GEMM_LOADED)                                                    \
-  GEMM_TILE(NAME##_5, 5, 1, 1, B_ROW, GEMM_LOADED)                                                    \
-  GEMM_TILE(NAME##_whole, GEMM_ROWS, 1, 1, B_ROW, GEMM_LOADED)
+  GEMM_TILE(NAME##_1, 1, 1, 2, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_1_pair, 1, 2, 2, B_ROW)                                                            \
+  GEMM_TILE(NAME##_2, 2, 1, 1, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_2_pair, 2, 2, 1, B_ROW)                                                            \
+  GEMM_TILE(NAME##_3, 3, 1, (GEMM_ROWS / 3), B_ROW)                                                   \
+  GEMM_TILE(NAME##_4, 4, 1, 1, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_5, 5, 1, 1, B_ROW)                                                                 \
+  GEMM_TILE(NAME##_whole, GEMM_ROWS, 1, 1, B_ROW)
 GEMM_TILES(gemm_tile, 8)
 GEMM_TILES(gemm_direct, b_row)
-GEMM_TILE(gemm_tile_shuffled, 4, 1, 1, 8, GEMM_SHUFFLED)  // 4 rows, so that four k's of each stay in registers
-#define gemm_direct_shuffled gemm_direct_4
+
+// Tiles of 4 rows for Cranelift, which does all loads of a basic block before it multiplies, multiplies into new
+// registers only, and gives registers up where values meet from several sides. So here is one k in a block, two in a
+// loop, no other loop around, no start but zeros, and an index that the rows share.
+#define GEMM_TILE_APART(NAME, B_ROW)                                                                  \
+  SHARED void NAME##_tap(const float *const *rows, int32_t tap, int32_t depth, const float *b,        \
+                         int32_t b_row, float *c, int32_t c_row, int32_t add) {                       \
+    const float *a[4], *p[1] = {b};                                                                   \
+    f32x4 sum[1][4][2];                                                                               \
+    for (int i = 0; i < 4; i++) {                                                                     \
+      sum[0][i][0] = sum[0][i][1] = f32x4_splat(0);                                                   \
+      a[i] = rows[i] + tap;                                                                           \
+      OPAQUE(a[i]);                                                                                   \
+    }                                                                                                 \
+    COMPACT_LOOP for (int32_t k = 0;;) {                                                              \
+      GEMM_STEP(4, 1, 0, 0, B_ROW, GEMM_APART)                                                        \
+      if (k + 1 == depth) break;                                                                      \
+      GEMM_STEP(4, 1, 0, 1, B_ROW, GEMM_APART)                                                        \
+      if ((k += 2) == depth) break;                                                                   \
+      p[0] += 2 * (B_ROW);                                                                            \
+    }                                                                                                 \
+    for (int i = 0; i < 4; i++)                                                                       \
+      for (int h = 0; h < 2; h++) {                                                                   \
+        float *to = c + i * c_row + 4 * h;                                                            \
+        f32x4_store(to, add ? f32x4_add(f32x4_load(to), sum[0][i][h]) : sum[0][i][h]);                \
+      }                                                                                               \
+  }                                                                                                   \
+  INLINE void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,   \
+                   int32_t depth, const float *b, int32_t b_row, int32_t b_panel, float *c,           \
+                   int32_t c_row, int32_t add) {                                                      \
+    for (int32_t t = 0; t < tap_count; t++, b += depth * (B_ROW))                                     \
+      NAME##_tap(rows, first + taps[t], depth, b, b_row, c, c_row, add | t);                          \
+  }
+#define GEMM_APART(I, K) f32x4_load_splat_apart(a[I] + k + K)
+GEMM_TILE_APART(gemm_tile_apart, 8)
+GEMM_TILE_APART(gemm_direct_apart, b_row)
 
 // A block: all panels, all rows, the depth in pieces that fit L1.
 #define GEMM_CALL(TILE)                                                                               \
@@ -123,7 +154,7 @@ GEMM_TILE(gemm_tile_shuffled, 4, 1, 1, 8, GEMM_SHUFFLED)  // 4 rows, so that fou
   SHARED void NAME(const Gemm *g) {                                                                   \
     int32_t whole = g->depth, most = g->undivided ? whole : GEMM_DEPTH, taps;                         \
     int32_t together = whole > 0 && whole < GEMM_DEPTH ? GEMM_DEPTH / whole : 1;                      \
-    int32_t each = slow_splats ? 4 : GEMM_ROWS, c_row = g->c_row;                                     \
+    int32_t apart = slow_splats && whole > 0, each = apart ? 4 : GEMM_ROWS, c_row = g->c_row;         \
     int32_t left = g->row_count % each, end = g->row_count - left;                                    \
     for (int32_t t = 0; t < g->tap_count; t += taps) {                                                \
       taps = g->tap_count - t < together ? g->tap_count - t : together;                               \
@@ -138,7 +169,7 @@ GEMM_TILE(gemm_tile_shuffled, 4, 1, 1, 8, GEMM_SHUFFLED)  // 4 rows, so that fou
             rows = g->rows;                                                                           \
             c = g->c + 8 * p;                                                                         \
             for (; rows < g->rows + end; rows += each, c += each * c_row)                             \
-              if (slow_splats) GEMM_CALL(TILE##_shuffled);                                            \
+              if (apart) GEMM_CALL(TILE##_apart);                                                     \
               else GEMM_CALL(TILE##_whole);                                                           \
             if (left == 5) GEMM_CALL(TILE##_5);                                                       \
             else if (left == 4) GEMM_CALL(TILE##_4);                                                  \

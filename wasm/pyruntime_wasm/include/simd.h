@@ -29,6 +29,12 @@ typedef v128_t b32x4;
 INLINE f32x4 f32x4_splat(float x) { return wasm_f32x4_splat(x); }
 INLINE f32x4 f32x4_load(const float *p) { return wasm_v128_load(p); }
 INLINE f32x4 f32x4_load_splat(const float *p) { return wasm_v128_load32_splat(p); }
+// The same in two instructions, for Cranelift, which else makes three: the number is loaded to a vector register.
+INLINE f32x4 f32x4_load_splat_apart(const float *p) {
+  float x = *p;
+  __asm__("" : "+r"(x));
+  return wasm_f32x4_splat(x);
+}
 INLINE void f32x4_store(float *p, f32x4 v) { wasm_v128_store(p, v); }
 INLINE float f32x4_first(f32x4 v) { return wasm_f32x4_extract_lane(v, 0); }
 INLINE f32x4 f32x4_make(float a, float b, float c, float d) { return wasm_f32x4_make(a, b, c, d); }
