@@ -142,6 +142,11 @@ def masks() -> Iterator[Case]:
     large = call("mul", Acc(F32), Const(F32, 1000.0))
     yield attention("large", (2,), 5, 9, 16, score=large)
     yield attention("large, blocks", (2,), 40, 300, 16, score=large)
+    for m, n in ((2, 9), (9, 140)):
+        maker = Maker(seed=n)
+        q = maker.dense((2, m, 8))
+        maker.inputs[q.tensor][[0, 8 + 3]] = float("nan"), float("inf")  # queries 0 and 1
+        yield attention(f"not numbers, {m} x {n}", (2,), m, n, 8, maker=maker, q=q)
     maker = Maker(seed=3)
     keys, queries = maker.dense((2, 9), I64), maker.dense((2, 6), I64)
     segments = (replace(keys, strides=(9, 0, 1)), replace(queries, strides=(6, 1, 0)))

@@ -9,7 +9,7 @@
 #define ATTENTION_LEAST (-3.40282347e38f)
 
 typedef struct {
-  float *score;  // [rows][score_row]: scores, which become weights; columns up to a multiple of 4
+  float *score;  // [rows][score_row]: scores, which become weights; columns up to a multiple of 8
   int32_t score_row, rows, columns;
   const float *block_most;  // the largest score of each row of this block
   float *most, *total;      // of all blocks so far
@@ -17,31 +17,47 @@ typedef struct {
   int32_t sum_row;
 } Softmax;
 
-// exp(x) for x <= 0, as f32x4_exp; zero where the result would be subnormal
+// exp(x) for x <= 0 as 2^n 2^r with |r| <= 1/2, zero where that would be subnormal. Its relative error is at most
+// 2^-22.5 - x 2^-23: exp(x) makes up for the second term, as a row's largest weight is 1.
 INLINE f32x4 attention_exp(f32x4 x) {
-  i32x4 power;
-  f32x4 p = f32x4_exp_reduced(wasm_f32x4_pmax(x, K(-87.3f)), K(12582912.0f + 127), &power);
-  p = wasm_f32x4_mul(p, wasm_i32x4_shl(power, 23));
-  return wasm_v128_andnot(p, wasm_f32x4_lt(x, K(-87.3f)));
+  f32x4 t = wasm_f32x4_pmax(wasm_f32x4_mul(x, K(1.44269504f)), K(-127.0f)), base = K(12582912.0f + 127);
+  i32x4 bits = wasm_f32x4_add(t, base);  // n + 127 at the end of the mantissa; -127 makes 2^n zero
+  f32x4 r = wasm_f32x4_sub(t, wasm_f32x4_sub(bits, base));
+  f32x4 p = f32x4_fma(r, K(1.32647273e-03f), K(9.67151299e-03f));
+  p = f32x4_fma(r, p, K(5.55073358e-02f));
+  p = f32x4_fma(r, p, K(2.40222424e-01f));
+  p = f32x4_fma(r, p, K(6.93147004e-01f));
+  p = f32x4_fma(r, p, K(1.0f));
+  return wasm_f32x4_mul(p, wasm_i32x4_shl(bits, 23));
 }
 
-// Weights of one more block of keys, and what was summed before on the same scale.
-SHARED void attention_softmax(const Softmax *s) {
+// Weights of one more block of keys, and what was summed before, if this is not the first, on the same scale.
+SHARED void attention_softmax(const Softmax *s, int32_t first) {
   for (int32_t i = 0; i < s->rows; i++) {
     float *score = s->score + i * s->score_row, *sum = s->sum + i * s->sum_row;
-    f32x4 before = f32x4_splat(s->most[i]);
-    f32x4 most = f32x4_max(f32x4_max(before, f32x4_splat(s->block_most[i])), f32x4_splat(ATTENTION_LEAST));
-    f32x4 total = f32x4_splat(0);
-    COMPACT_LOOP for (int32_t j = 0; j < s->columns; j += 4) {
-      f32x4 weight = attention_exp(f32x4_sub(f32x4_load(score + j), most));
-      f32x4_store(score + j, weight);
-      total = f32x4_add(total, weight);
+    const float before = s->most[i], now = s->block_most[i] > before ? s->block_most[i] : before;
+    const f32x4 most = wasm_f32x4_pmax(f32x4_splat(now), f32x4_splat(ATTENTION_LEAST));
+    f32x4 total = f32x4_splat(0), other = total;
+    COMPACT_LOOP for (int32_t j = 0; j < s->columns; j += 8) {
+      f32x4 w0 = attention_exp(f32x4_sub(f32x4_load(score + j), most));
+      f32x4 w1 = attention_exp(f32x4_sub(f32x4_load(score + j + 4), most));
+      f32x4_store(score + j, w0);
+      f32x4_store(score + j + 4, w1);
+      total = f32x4_add(total, w0);
+      other = f32x4_add(other, w1);
     }
-    f32x4 scale = attention_exp(f32x4_sub(f32x4_max(before, f32x4_splat(ATTENTION_LEAST)), most));
-    s->most[i] = f32x4_first(most);
-    s->total[i] = f32x4_first(scale) * s->total[i] + f32x4_horizontal_add(total);
-    COMPACT_LOOP for (int32_t j = 0; j < s->sum_row; j += 4)
-      f32x4_store(sum + j, f32x4_mul(f32x4_load(sum + j), scale));
+    const float added = f32x4_horizontal_add(f32x4_add(total, other));
+    s->most[i] = now;
+    if (first) {
+      s->total[i] = added;
+    } else if (now == before) {
+      s->total[i] += added;
+    } else {
+      const f32x4 scale = attention_exp(f32x4_sub(f32x4_splat(before), most));
+      s->total[i] = f32x4_first(scale) * s->total[i] + added;
+      COMPACT_LOOP for (int32_t j = 0; j < s->sum_row; j += 4)
+        f32x4_store(sum + j, f32x4_mul(f32x4_load(sum + j), scale));
+    }
   }
 }
 

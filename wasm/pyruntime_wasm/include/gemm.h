@@ -210,6 +210,16 @@ SHARED void gemm_dots(const Gemm *g, int32_t columns, int32_t b_column) {
   }
 }
 
+// Rows of 4 x 4 elements to columns.
+INLINE void gemm_transpose(f32x4 v[4]) {
+  f32x4 t0 = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), t1 = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5);
+  f32x4 t2 = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7), t3 = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
+  v[0] = wasm_i64x2_shuffle(t0, t1, 0, 2);
+  v[1] = wasm_i64x2_shuffle(t0, t1, 1, 3);
+  v[2] = wasm_i64x2_shuffle(t2, t3, 0, 2);
+  v[3] = wasm_i64x2_shuffle(t2, t3, 1, 3);
+}
+
 // to[i * to_row + j] = from[i * from_row + j * from_column]; may write up to 3 elements past the last row.
 SHARED void gemm_copy(float *to, int32_t to_row, const float *from, int32_t from_row, int32_t from_column,
                         int32_t rows, int32_t columns) {
@@ -228,15 +238,12 @@ SHARED void gemm_copy(float *to, int32_t to_row, const float *from, int32_t from
       for (int32_t j = 0; j < columns; j += 4) {
         int32_t last = columns - 1 - j;
         const float *p = from + j * from_column;
-        f32x4 r0 = f32x4_load(p), r1 = f32x4_load(p + from_column * (last < 1 ? last : 1));
-        f32x4 r2 = f32x4_load(p + from_column * (last < 2 ? last : 2));
-        f32x4 r3 = f32x4_load(p + from_column * (last < 3 ? last : 3));
-        f32x4 t0 = wasm_i32x4_shuffle(r0, r1, 0, 4, 1, 5), t1 = wasm_i32x4_shuffle(r2, r3, 0, 4, 1, 5);
-        f32x4 t2 = wasm_i32x4_shuffle(r0, r1, 2, 6, 3, 7), t3 = wasm_i32x4_shuffle(r2, r3, 2, 6, 3, 7);
-        f32x4 o[4] = {wasm_i64x2_shuffle(t0, t1, 0, 2), wasm_i64x2_shuffle(t0, t1, 1, 3),
-                      wasm_i64x2_shuffle(t2, t3, 0, 2), wasm_i64x2_shuffle(t2, t3, 1, 3)};
+        f32x4 v[4] = {f32x4_load(p), f32x4_load(p + from_column * (last < 1 ? last : 1)),
+                      f32x4_load(p + from_column * (last < 2 ? last : 2)),
+                      f32x4_load(p + from_column * (last < 3 ? last : 3))};
+        gemm_transpose(v);
         int32_t n = columns < 4 ? 4 : last + 1;
-        for (int r = 0; r < 4; r++) f32x4_store_partial(to + r * to_row + j, o[r], n);
+        for (int r = 0; r < 4; r++) f32x4_store_partial(to + r * to_row + j, v[r], n);
       }
     }
   }
@@ -264,6 +271,14 @@ SHARED void gemm_pack(float *panels, const float *b, int32_t b_row, int32_t b_co
   for (; columns > 0; columns -= 8, b += 8 * b_column, panels += 8 * depth) {
     int32_t width = columns < 8 ? columns : 8, first = width < 8 ? 0 : done;
     if (width < 8) __builtin_memset(panels, 0, (uint32_t)depth * 32);
+    else if (b_row == 1)
+      COMPACT_LOOP for (; first + 4 <= depth; first += 4)
+        for (int32_t half = 0; half < 8; half += 4) {
+          f32x4 v[4];
+          for (int32_t i = 0; i < 4; i++) v[i] = f32x4_load(b + first + (half + i) * b_column);
+          gemm_transpose(v);
+          for (int32_t i = 0; i < 4; i++) f32x4_store(panels + 8 * (first + i) + half, v[i]);
+        }
     gemm_copy(panels + 8 * first, 8, b + first * b_row, b_row, b_column, depth - first, width);
   }
 }
