@@ -27,7 +27,7 @@ from pyruntime_wasm.toolchain import build
 from pyruntime.ir.dims import Dim, align, evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Recurrence, Tensor, View, Window
+from pyruntime.ir.kernel import Attention, Conv, KernelCall, MatMul, Recurrence, Tensor, View, Window
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.scalar import Acc, Const, Load, call
 from pyruntime.ops.builder import Builder
@@ -159,7 +159,29 @@ def recurrence(op: str, steps: int, batch: int, units: int) -> Recurrence:
     return replace(found, name=f"{op} {steps} steps, batch {batch}, {units} units")
 
 
-CALLS: tuple[MatMul | Conv | Recurrence, ...] = (
+def attention(heads: int, queries: int, keys: int, width: int, *, masked: bool = False) -> Attention:
+    """Scaled dot products, with `masked` plus a number for each key; heads lie side by side, as projections do."""
+    score = call("mul", Acc(DType.F32), Const(DType.F32, width**-0.5))
+    mask = View(Tensor("mask", DType.F32, keys), 0, (0, 0, 1))
+    rows = {"q": queries, "k": keys, "v": keys, "y": queries}
+    views = {name: _dense(name, (heads, count, width), (1, 0, 2)) for name, count in rows.items()}
+    return Attention(
+        name=f"attention {heads} heads, {queries} x {keys} x {width}{', masked' if masked else ''}",
+        batch=(heads,),
+        m=queries,
+        n=keys,
+        width=width,
+        value_width=width,
+        q=views["q"],
+        k=views["k"],
+        v=views["v"],
+        score=call("add", score, Load(DType.F32, 0)) if masked else score,
+        inputs=(mask,) if masked else (),
+        output=views["y"],
+    )
+
+
+CALLS: tuple[MatMul | Conv | Recurrence | Attention, ...] = (
     *(matmul(size, size, size) for size in (64, 127, 128, 256, 333, 511, 512, 1023, 1024, 2048)),
     *(matmul(rows, 512, 512) for rows in (63, 64, 65)),
     matmul(512, 512, 512, panels=False),
@@ -190,6 +212,11 @@ CALLS: tuple[MatMul | Conv | Recurrence, ...] = (
     recurrence("LSTM", 32, 16, 128),
     recurrence("LSTM", 64, 1, 256),
     recurrence("LSTM", 16, 1, 512),
+    attention(12, 16, 16, 32, masked=True),
+    *(attention(12, n, n, 32, masked=True) for n in (128, 256, 512)),
+    attention(6, 129, 129, 64),
+    attention(8, 1, 1000, 64),
+    attention(8, 4, 1000, 64),
 )
 
 
@@ -205,7 +232,7 @@ def program_of(kernel_call: KernelCall) -> tuple[Program, Placement]:
     return program, Placement(offsets, [end], [arena])
 
 
-def _entry(kernel_call: MatMul | Conv | Recurrence, placement: Placement) -> dict[str, Any]:
+def _entry(kernel_call: MatMul | Conv | Recurrence | Attention, placement: Placement) -> dict[str, Any]:
     """What the script needs of a call; also where its weights lie if reading them may bound it."""
     entry: dict[str, Any] = {"name": kernel_call.name, "operations": kernel_call.operations}
     if isinstance(kernel_call, MatMul) and evaluate(kernel_call.m, {}) <= FEW:
