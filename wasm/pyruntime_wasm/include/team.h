@@ -41,10 +41,11 @@ static __attribute__((noinline, const, unused)) int32_t team_share(int32_t units
   return (int32_t)((int64_t)units * part / parts);
 }
 
-// Parts to run a step in that is worth running in `most`.
+// Parts to run a step in that is worth running in `most`. A few more are not joined: parts of one unit and parts of two
+// would end far apart.
 static inline int32_t team_parts(int32_t most) {
   const int32_t enough = TEAM_PARTS * (team.helpers + 1);
-  return most < enough ? most : enough;
+  return most <= 2 * enough ? most : enough;
 }
 
 static inline int32_t team_left(int64_t job) { return (int32_t)job; }
