@@ -160,7 +160,7 @@ def recurrence(op: str, steps: int, batch: int, units: int) -> Recurrence:
 
 
 def attention(heads: int, queries: int, keys: int, width: int, *, masked: bool = False) -> Attention:
-    """Scaled dot products, with `masked` plus a number for each key; heads lie side by side, as projections do."""
+    """Scaled dot products, with `masked` plus a number for each key; heads lie side by side."""
     score = call("mul", Acc(DType.F32), Const(DType.F32, width**-0.5))
     mask = View(Tensor("mask", DType.F32, keys), 0, (0, 0, 1))
     rows = {"q": queries, "k": keys, "v": keys, "y": queries}
