@@ -18,8 +18,9 @@ export interface Source {
 /** Bytes of a disk that are read at once. */
 const DISK = 1 << 20;
 
-// in a page there is a document, whatever a bundler says about `process`
-export const node = typeof document === "undefined" ? globalThis.process?.getBuiltinModule : undefined;
+/** Gives Node's own modules; undefined in a page, which has a document, whatever a bundler says about `process`. */
+export const node: NodeJS.Process["getBuiltinModule"] | undefined =
+  typeof document === "undefined" ? globalThis.process?.getBuiltinModule : undefined;
 
 /** Begins to read a file. */
 export function openSource(url: URL, cache: RequestCache, signal?: AbortSignal): Promise<Source> {
