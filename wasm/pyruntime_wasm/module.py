@@ -135,14 +135,10 @@ class _Entry:
             arguments = kernel_for(step).arguments(step)
             values = [value for a in arguments for value in self.argument(number, a)]
             parts = self.value(shared_parts(step, self.grain), "count")
-            phases = [a.phases for a in arguments if isinstance(a, Share) and a.phases is not None]
+            phases = next((a.phases for a in arguments if isinstance(a, Share) and a.phases is not None), 1)
+            often = self.value(phases, "parameter")
             name = kernels.name_of(step, len(values))
-            steps.append(
-                (
-                    *("call", name, values, "" if parts in ("0", "1") else parts),
-                    *[self.value(p, "parameter") for p in phases or [1]],
-                )
-            )
+            steps.append(("call", name, values, "" if parts in ("0", "1") else parts, often))
         program, own = self.program, set(self.program.own_symbols)
         shapes = program.output_shapes or [(t.elements,) for t in program.outputs]
         assert len(shapes) == len(program.outputs), f"{program.name}: {len(shapes)} output shapes"
