@@ -1,0 +1,176 @@
+"""Cases compiled to packs, some dozens to a pack with an entry each, and run in sessions on our targets."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pyruntime_converter.build import build_pack
+from pyruntime_converter.frontends.onnx import read
+from pyruntime_converter.lowering.lower import lower
+from pyruntime_converter.passes import optimise
+from pyruntime_shaders.emit import render_programs
+
+import pyruntime
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.graph import Graph
+from pyruntime.pack.reader import Pack
+from pyruntime.pack.schema import Dispatch, Model
+from tests.conformance.engine import Verdict
+from tests.conformance.judge import Outcome, failed, mismatch, skipped
+from tests.conformance.suite import Case
+
+Target = Literal["wasm", "webgpu"]
+TARGETS: tuple[Target, ...] = ("wasm", "webgpu")
+STRICT = "webgpu-strict"  # the same runs; what needed the host does not pass
+# feeds, and the entry's name, to outputs by name
+Run = Callable[[Mapping[str, Any], str], Mapping[str, Any]]
+Open = Callable[[Path, Target], AbstractContextManager[Run]]
+
+
+@contextmanager
+def natively(pack: Path, target: Target) -> Iterator[Run]:
+    """A session in this process."""
+    threads = {"threads": 1} if target == "wasm" else {}
+    with pyruntime.load(pack, device=target, **threads) as session:  # type: ignore[arg-type]
+        yield lambda feeds, entry: session.run(feeds, entry=entry)
+
+
+class Packs:
+    """Our own targets."""
+
+    def __init__(self, asked: Sequence[str], opened: Open = natively) -> None:
+        self.targets = tuple(asked)
+        self._devices = tuple(t for t in TARGETS if t in asked or (t == "webgpu" and STRICT in asked))
+        self._open = opened
+
+    def judge(self, cases: Sequence[Case]) -> Iterator[Verdict | str]:
+        """As `Engine`; each case is imported and lowered alone first, so that what it refuses is its own."""
+        able: dict[tuple[Target, ...], list[Case]] = {}
+        for case in cases:
+            yield case.name
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of NumPy, where constants fold to NaN
+                refused = _refusals(case, self._devices)
+            for device, outcome in refused.items():
+                yield from self._verdicts(case, device, outcome)
+            left = tuple(d for d in self._devices if d not in refused)
+            if left:
+                able.setdefault(left, []).append(case)
+        for devices, members in able.items():
+            yield from self._run(members, devices)
+
+    def _run(self, cases: Sequence[Case], devices: tuple[Target, ...]) -> Iterator[Verdict | str]:
+        """One pack of all, or, where that fails, one of each half."""
+        yield cases[0].name
+        with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+            pack = Path(folder) / "cases.pack"
+            try:
+                build(cases, pack, devices)
+            except Exception as error:  # noqa: BLE001 - whatever a case provokes is a finding about it
+                if len(cases) > 1:
+                    middle = len(cases) // 2
+                    yield from self._run(cases[:middle], devices)
+                    yield from self._run(cases[middle:], devices)
+                elif len(devices) > 1:
+                    for device in devices:
+                        yield from self._run(cases, (device,))
+                else:
+                    yield from self._verdicts(cases[0], devices[0], _outcome(error))
+                return
+            for device in devices:
+                yield from self._run_pack(cases, pack, device)
+
+    def _run_pack(self, cases: Sequence[Case], pack: Path, device: Target) -> Iterator[Verdict | str]:
+        """All cases in one session, or, after one that failed, the others in a new one."""
+        left = list(cases)
+        while left:
+            yield left[0].name
+            try:
+                with self._open(pack, device) as run:
+                    while left:
+                        case = left[0]
+                        yield case.name
+                        found = _ran(case, run, "main" if len(cases) == 1 else case.name)
+                        left.pop(0)
+                        yield from self._verdicts(
+                            case, device, _counted(found, pack, cases.index(case), device)
+                        )
+                        if found.reason.startswith("RunError"):
+                            break  # what a trap leaves behind is not the next case's fault
+            except Exception as error:  # noqa: BLE001 - as above: the session does not open
+                if len(cases) == 1:
+                    yield from self._verdicts(cases[0], device, _outcome(error))
+                    return
+                for case in left:
+                    yield from self._run([case], (device,))
+                return
+
+    def _verdicts(self, case: Case, device: Target, outcome: Outcome) -> Iterator[Verdict]:
+        """On WebGPU also with steps on the host forbidden, which is the same run judged apart."""
+        if device in self.targets:
+            yield Verdict(case.name, device, outcome)
+        if device == "webgpu" and STRICT in self.targets:
+            if outcome.host and outcome.status == "passed":
+                outcome = outcome._replace(status="skipped", reason=f"{outcome.host} steps on the host")
+            yield Verdict(case.name, STRICT, outcome)
+
+
+def build(cases: Sequence[Case], pack: Path, devices: Sequence[str]) -> None:
+    """Compile cases to one pack with an entry each, named as the case; a single one is `main`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build_pack([graph(c) for c in cases], pack, Model("conformance", "onnx", "0" * 64), targets=devices)
+
+
+def graph(case: Case) -> Graph:
+    """A case's model as the front end reads it; everything that the suite feeds is an input."""
+    return read(case.model, case.name)
+
+
+def _refusals(case: Case, devices: Sequence[Target]) -> dict[Target, Outcome]:
+    """The devices for which a case does not lower."""
+    try:
+        imported = graph(case)
+        optimise(imported)
+        program = lower(imported)
+    except Exception as error:  # noqa: BLE001 - whatever a case provokes is a finding about it
+        return dict.fromkeys(devices, _outcome(error))
+    if "webgpu" in devices:
+        try:
+            render_programs([program])
+        except Exception as error:  # noqa: BLE001 - as above
+            return {"webgpu": _outcome(error)}
+    return {}
+
+
+def _outcome(error: Exception) -> Outcome:
+    return skipped(error) if isinstance(error, UnsupportedError) else failed(error)
+
+
+def _ran(case: Case, run: Run, entry: str) -> Outcome:
+    """All data sets of a case."""
+    try:
+        for inputs, wanted in case.data_sets:
+            results = run(case.feeds(inputs), entry)
+            different = mismatch(case, wanted, [results[name] for name in case.outputs])
+            if different:
+                return failed(different)
+    except Exception as error:  # noqa: BLE001 - as above
+        return _outcome(error)
+    return Outcome("passed")
+
+
+def _counted(outcome: Outcome, pack: Path, entry: int, device: Target) -> Outcome:
+    """The outcome with what was executed where."""
+    with Pack(pack) as opened:
+        targets = opened.manifest.targets
+    if device == "wasm" or targets.webgpu is None:
+        return outcome
+    commands = targets.webgpu.variants[0].entries[entry].commands
+    steps = {c.step for c in commands if isinstance(c, Dispatch)}
+    return outcome._replace(nodes=len(steps), dispatched=bool(steps))
