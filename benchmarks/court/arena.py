@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.court.benchmark import BUILD, Benchmark
-from benchmarks.court.engines import ENGINES, HERE, OURS, Contestant
+from benchmarks.court.engines import ENGINES, HERE, Contestant
 from benchmarks.court.hosts import ContestError, Entered, Job, Native, Node, Page
 from benchmarks.court.limits import Native as NativeLimits
 from benchmarks.court.limits import Rates
@@ -80,7 +80,7 @@ class Arena:
             "module": (HERE / "js" / "engines" / contestant.opener).as_uri()
             if node
             else f"/engines/{contestant.opener}",
-            "model": f"{url}/bench/{model.relative_to(BUILD)}{'/' if engine.name == OURS else ''}",
+            "model": f"{url}/bench/{model.relative_to(BUILD)}{'/' if contestant.ours else ''}",
             "feeds": f"{url}/bench/feeds/{benchmark.name}/{engine.layout}.safetensors",
             "order": [p.name for p in benchmark.ports(engine.layout, "inputs")],
             "outputs": [p.name for p in benchmark.ports(engine.layout, "outputs")],

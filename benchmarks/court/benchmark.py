@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.court import tensors
-from benchmarks.court.engines import ENGINES, OURS, ROOT, Contestant
+from benchmarks.court.engines import ENGINES, ROOT, Contestant
 from benchmarks.court.tensors import Tensors
 
 BUILD = ROOT / "build" / "bench"
@@ -67,7 +67,7 @@ class Benchmark:
 
     def model(self, contestant: Contestant) -> Path:
         """The model that a contestant runs."""
-        if contestant.engine == OURS:
+        if contestant.ours:
             return self.packs / contestant.pack
         return self.folder / ENGINES[contestant.engine].models[contestant.dtype]
 
@@ -77,7 +77,7 @@ class Benchmark:
         if not (self.folder / path).is_file():
             return f"there is no {path}{self._why(path)}"
         failure = self.packs / f"{contestant.pack}.error"
-        return failure.read_text() if contestant.engine == OURS and failure.is_file() else None
+        return failure.read_text() if contestant.ours and failure.is_file() else None
 
     def _why(self, path: str) -> str:
         """What benchmark.json says of a file that is not there; formats are onnx-int8, tflite, tfjs, jax."""

@@ -11,6 +11,7 @@ ROOT = HERE.parents[1]
 PEERS = HERE.parent / "node_modules"
 RUNTIME = ROOT / "js_bindings" / "dist"
 OURS = "pyruntime"
+IN_WORKER = "pyruntime-worker"  # ours as it runs by default; OURS is on the page's thread, as all peers are
 OWN_INT8 = "int8-dynamic"  # our own quantisation of the f32 model; `int8` is the model that comes quantised
 
 
@@ -37,6 +38,7 @@ ENGINES = {
             RUNTIME,
             webgpu="pyruntime.js",
         ),
+        Engine(IN_WORKER, "onnx", {"f32": "model.onnx"}, ("chromium",), RUNTIME),
         Engine(
             "onnxruntime-web",
             "onnx",
@@ -79,6 +81,11 @@ class Contestant:
         """The file in js/engines that opens it."""
         engine = ENGINES[self.engine]
         return engine.webgpu if self.device == "webgpu" and engine.webgpu else f"{self.engine}.js"
+
+    @property
+    def ours(self) -> bool:
+        """Whether it runs a pack."""
+        return self.engine in (OURS, IN_WORKER)
 
     @property
     def pack(self) -> str:

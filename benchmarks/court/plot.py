@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from benchmarks.court.engines import OURS
+from benchmarks.court.engines import IN_WORKER, OURS
 
 Row = Mapping[str, Any]
 COLOURS = {
     OURS: "#0b7a4b",
+    IN_WORKER: "#7cc4a0",
     "onnxruntime-web": "#d1495b",
     "litert": "#3d6cb9",
     "tfjs": "#e39b21",
@@ -98,9 +99,9 @@ def _axis(x: Any, least: float, most: float, bottom: float) -> list[str]:
 
 
 def _place(engine: str) -> int:
-    """-2 to 2: where an engine's marks lie, ours in the middle."""
+    """-2 to 3: where an engine's marks lie, ours in the middle."""
     others = [name for name in COLOURS if name != OURS]
-    return 0 if engine not in others else (-2, -1, 1, 2)[others.index(engine)]
+    return 0 if engine not in others else (3, -2, -1, 1, 2)[others.index(engine)]
 
 
 def _own(row: Row, y: float) -> str:

@@ -62,7 +62,7 @@ def prepare(
     for benchmark in benchmarks:
         taking_part = contestants(benchmark)
         tell(f"convert {benchmark.name}")
-        for contestant in {c.pack: c for c in taking_part if c.engine == OURS}.values():
+        for contestant in {c.pack: c for c in taking_part if c.ours}.values():
             convert(benchmark, contestant)
         for layout in sorted({ENGINES[c.engine].layout for c in taking_part}):
             benchmark.write_feeds(layout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.court.engines import ENGINES, OURS, OWN_INT8, Contestant
+from benchmarks.court.engines import ENGINES, IN_WORKER, OURS, OWN_INT8, Contestant
 
 TWO_THREADS = ("matmul-1024", "mobilenetv2", "resnet50", "minilm-256")
 HOSTS = ("chromium", "node")
@@ -84,6 +84,6 @@ def races(benchmark: str, choice: Choice) -> list[Race]:
         Race("node", tuple(filter(choice, node)), False),
     ]
     if benchmark in TWO_THREADS:
-        two = [Contestant(e.name, "f32", "chromium", 2) for e in every]
+        two = [Contestant(e.name, "f32", "chromium", 2) for e in every if e.name != IN_WORKER]
         planned.append(Race("two threads", tuple(filter(choice, two)), False, ALONE))
     return [race for race in planned if race.contestants]

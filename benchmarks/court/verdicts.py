@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.court.engines import OURS, OWN_INT8
+from benchmarks.court.engines import IN_WORKER, OURS, OWN_INT8
 from benchmarks.court.statistics import geometric_mean
 
 MODELS = ("mobilenetv2", "resnet50", "detector", "minilm-128", "lstm")
@@ -50,7 +50,7 @@ class Rows:
 
     def peers(self, benchmark: str, dtype: str) -> list[Row]:
         """All other engines on one thread in Chromium that did not fail."""
-        engines = dict.fromkeys(r["engine"] for r in self.all if r["engine"] != OURS)
+        engines = dict.fromkeys(r["engine"] for r in self.all if r["engine"] not in (OURS, IN_WORKER))
         found = (self.find(benchmark, e, dtype) for e in engines)
         return [r for r in found if r is not None and "error" not in r]
 

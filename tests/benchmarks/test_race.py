@@ -14,7 +14,7 @@ import pytest
 from benchmarks.court import tensors
 from benchmarks.court.agreement import Agreement
 from benchmarks.court.benchmark import Benchmark, Port
-from benchmarks.court.engines import ENGINES, OURS, OWN_INT8, Contestant
+from benchmarks.court.engines import ENGINES, IN_WORKER, OURS, OWN_INT8, Contestant
 from benchmarks.court.hosts import ContestError
 from benchmarks.court.race import FEWEST, MOST_SECONDS, ROUND_MS, Outcome, enter, race, warm
 from benchmarks.court.rows import race_rows
@@ -190,6 +190,15 @@ def test_int8_races_have_our_f32_as_reference_and_two_threads_our_one() -> None:
     assert Contestant(OURS, "f32", "native") in planned["f32"].contestants
     assert {c.threads for c in planned["two threads"].contestants} == {2}
     assert "two threads" not in {r.title for r in races("lstm", Choice())}
+
+
+def test_ours_in_a_worker_runs_the_same_pack_once(benchmark_folder: Benchmark) -> None:
+    worker = Contestant(IN_WORKER, "f32", "chromium")
+    assert [r.title for r in races("resnet50", Choice()) if worker in r.contestants] == ["f32"]
+    assert benchmark_folder.model(worker) == benchmark_folder.model(ALONE)
+    assert IN_WORKER not in {c.engine for r in races("lstm", Choice(device="webgpu")) for c in r.contestants}
+    two = next(r for r in races("resnet50", Choice()) if r.title == "two threads")
+    assert IN_WORKER not in {c.engine for c in two.contestants}
 
 
 def test_choices_narrow_races_and_keep_ours() -> None:

@@ -149,6 +149,12 @@ def test_numbers_have_three_digits_and_no_exponent(value: float | None, text: st
     assert report.number(value) == text
 
 
+def test_ours_in_a_worker_is_no_peer() -> None:
+    rows = [row(m, "litert", **ratio(2, 2, 2)) for m in MODELS]
+    rows += [row(m, "pyruntime-worker", **ratio(1.01, 1.01, 1.01)) for m in MODELS]
+    assert line("none of them below", *rows).passed is True
+
+
 def test_the_plot_is_an_image_with_a_mark_for_each_row() -> None:
     rows = [row("lstm"), row("lstm", "litert", **ratio(1.5, 1.4, 1.6)), row("lstm", "tfjs", error="failed")]
     rows.append(row("lstm", "onnxruntime-web", host="node", **ratio(3, 3, 3)))
