@@ -11,7 +11,7 @@ ROOT = HERE.parents[1]
 PEERS = HERE.parent / "node_modules"
 RUNTIME = ROOT / "js_bindings" / "dist"
 OURS = "pyruntime"
-IN_WORKER = "pyruntime-worker"  # ours as it runs by default; OURS is on the page's thread, as all peers are
+IN_WORKER = "pyruntime-worker"  # ours by its defaults; OURS is on the page's thread, as all peers are
 OWN_INT8 = "int8-dynamic"  # our own quantisation of the f32 model; `int8` is the model that comes quantised
 
 

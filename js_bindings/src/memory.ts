@@ -23,5 +23,7 @@ export function memoryOf(arrays: readonly unknown[]): (ArrayBuffer | undefined)[
 /** The bytes of an output in a buffer of their own, for which spare memory of their size is taken from its holder. */
 export function copyOut(bytes: Uint8Array, spare: ArrayBuffer | undefined): ArrayBuffer {
   if (!bytes.length || spare?.byteLength !== bytes.length) return new Uint8Array(bytes).buffer;
-  return copyInto(structuredClone(spare, { transfer: [spare] }), bytes).buffer;
+  // several times faster than a clone, where the engine knows it
+  const taken = spare.transfer?.() ?? structuredClone(spare, { transfer: [spare] });
+  return copyInto(taken, bytes).buffer;
 }

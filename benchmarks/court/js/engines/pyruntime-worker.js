@@ -1,4 +1,4 @@
-// pyruntime as it runs by default, in a Worker, with messages there and back in each run.
+// pyruntime by its defaults: in a Worker, with messages there and back and new memory for each run's outputs.
 import { opener } from "../pyruntime.js";
 
-export const open = opener(undefined);
+export const open = opener(false);

@@ -1,4 +1,4 @@
-// pyruntime on the page's own thread, where all other engines run.
+// pyruntime as a page sets it for speed; like all other engines it is on the page's own thread.
 import { opener } from "../pyruntime.js";
 
-export const open = opener(false);
+export const open = opener(true);
