@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from pyruntime_converter.frontends.onnx import read
 
 from pyruntime.ir.graph import Graph
@@ -83,6 +84,13 @@ def runtime(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     )
     names = [o.name for o in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+
+def reference(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The same by ONNX's reference evaluator."""
+    evaluator = ReferenceEvaluator(proto)
+    results: list[Any] = list(evaluator.run(None, dict(feeds)))
+    return dict(zip(evaluator.output_names, results, strict=True))
 
 
 def same(actual: Mapping[str, Array], expected: Mapping[str, Array], tolerance: float = 1e-5) -> None:
