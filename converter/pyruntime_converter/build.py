@@ -169,14 +169,16 @@ def build_pack(
         refused = tuple(c.reason for g in graphs for c in g.constraints)
         notes = (*refused, *(webgpu.notes(programs) if "webgpu" in targets else ()))
         tell("write", 0, 1, os.fspath(out))
+        entries = [
+            entry(g, p, states, g.name if len(graphs) > 1 else "main")
+            for g, p in zip(graphs, programs, strict=True)
+        ]
+        needs = {"state": states.states, "sizes": any(e.sizes for e in entries)}
         manifest = Manifest(
-            requires=("state",) if states.states else (),
+            requires=tuple(name for name, needed in needs.items() if needed),
             producer=Producer("pyruntime", __version__),
             model=model,
-            entries=[
-                entry(g, p, states, g.name if len(graphs) > 1 else "main")
-                for g, p in zip(graphs, programs, strict=True)
-            ],
+            entries=entries,
             weights=described,
             targets=built,
             assets=tuple(pack.add_asset(n, data) for n, data in assets.items()),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pyruntime.ir import dims
 from pyruntime.ir.cost import kind, operations, traffic
 from pyruntime.ir.dims import symbols_of, to_rpn
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Program
-from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Spec, State, Symbol
+from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Size, Spec, State, Symbol
 from pyruntime_converter.state import PackStates
 
 
@@ -43,8 +44,16 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
         outputs,
         tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints),
         tuple(carried),
+        _sizes(program),
         _costs(program),
     )
+
+
+def _sizes(program: Program) -> tuple[Size, ...]:
+    """Symbols in the outputs' shapes that only a run binds."""
+    named = [n for shape in program.output_shapes for d in shape for n in sorted(symbols_of(d))]
+    own = dict.fromkeys(n for n in named if n not in program.symbols)
+    return tuple(Size(n, to_rpn(program.bytes_for(dims.symbol(n)))) for n in own)
 
 
 def _costs(program: Program) -> tuple[Cost, ...]:

@@ -26,6 +26,8 @@ export interface Entry {
   readonly symbols: readonly StoredSymbol[];
   readonly inputs: readonly StoredSpec[];
   readonly outputs: readonly StoredSpec[];
+  /** Symbols of the outputs' shapes that only a run tells. */
+  readonly sizes: readonly { readonly name: string }[];
   readonly constraints?: readonly Constraint[] | undefined;
   readonly state: readonly Carried[];
 }

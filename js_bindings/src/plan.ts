@@ -45,6 +45,7 @@ export interface Plan {
   readonly walked: number;
   /** Offsets in the inputs' arenas. */
   readonly inputs: readonly number[];
+  /** None before a pause. */
   readonly outputs: readonly {
     readonly buffer: GPUBuffer;
     readonly offset: number;
@@ -168,7 +169,7 @@ export function makePlan(
     const inputs = program.inputs.map(({ arena, offset }, i) => {
       return range(["arena", arena, offset], 4 * product(entry.inputs[i]!.shape.map(value))).at;
     });
-    const outputs = program.outputs.map(({ arena, offset }, i) => {
+    const outputs = (pause ? [] : program.outputs).map(({ arena, offset }, i) => {
       const shape = entry.outputs[i]!.shape.map(value);
       if (shape.some((size) => size < 0))
         throw new InputError(`output ${i} would have shape [${shape.join(", ")}] for ${shapes}`);

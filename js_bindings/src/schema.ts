@@ -38,7 +38,7 @@ import { type Constraint, type DType, DTYPES, type StoredSpec, type StoredSymbol
 import { validate } from "./validate.ts";
 
 const FORMAT = 0;
-const KNOWN_FEATURES: readonly string[] = ["state"];
+const KNOWN_FEATURES: readonly string[] = ["state", "sizes"];
 
 const digest = expected<string>("a SHA-256 in hex", (v) => typeof v === "string" && /^[0-9a-f]{64}$/.test(v));
 const file = expected<string>(
@@ -72,6 +72,7 @@ const checkEntry = object<Entry>({
   ),
   inputs: list(spec),
   outputs: list(spec),
+  sizes: listOrNone(object({ name: text })),
   constraints: optional(list(object<Constraint>({ value: dim, reason: text }))),
   state: listOrNone(object<Carried>({ state: size, length: optional(dim), next: optional(dim) })),
 });

@@ -93,9 +93,9 @@ export class Session {
     signal?.throwIfAborted();
     const names = this.#entry.outputs.map(({ name }) => name);
     const wanted = [...new Set(outputs ?? names)].map((name) => {
-      if (!names.includes(name))
-        throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
-      return names.indexOf(name);
+      const at = names.indexOf(name);
+      if (at < 0) throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
+      return at;
     });
     const result = this.#enqueue(async () => {
       signal?.throwIfAborted();

@@ -92,11 +92,12 @@ function entryHolds(entry: Entry, states: readonly State[], at: string): void {
     }
   });
   entry.constraints?.forEach(({ value }, i) => dimsAt(`${at}.constraints[${i}].value`, entry, value));
-  distinct(entry.symbols, `${at}.symbols`);
+  const told = { symbols: [...entry.symbols, ...entry.sizes] };
+  distinct(told.symbols, `${at}.symbols`);
   for (const key of ["inputs", "outputs"] as const) {
     distinct(entry[key], `${at}.${key}`);
     entry[key].forEach(({ dtype, shape, default: value, within }, i) => {
-      dimsAt(`${at}.${key}[${i}].shape`, entry, ...shape);
+      dimsAt(`${at}.${key}[${i}].shape`, key === "outputs" ? told : entry, ...shape);
       if (shape.some((dim) => (dim as number) < 0)) fail(`${at}.${key}[${i}].shape`, "a size is negative");
       if (value !== undefined && (key === "outputs" || !holds(dtype, value)))
         fail(`${at}.${key}[${i}].default`, `${value} is no ${dtype} of an input`);
@@ -188,7 +189,7 @@ function initialsHold(manifest: Manifest, weights: readonly Placement[], stored:
   });
 }
 
-/** What is the same for both targets: placements, one program per entry, a last variant for every machine. */
+/** What is the same for both targets: placements, a program per entry, all states, a last variant for every machine. */
 function targetHolds(
   manifest: Manifest,
   at: string,
@@ -196,6 +197,7 @@ function targetHolds(
   fits: (from: DType, to: DType) => boolean,
   requirements: readonly (readonly string[])[],
   programs: readonly (readonly [string, readonly unknown[]])[],
+  state: readonly unknown[],
 ): void {
   const { tensors } = manifest.weights;
   weights.forEach((placement, i) => {
@@ -205,10 +207,9 @@ function targetHolds(
       fail(`${at}.weights[${i}].dtype`, `${from} is never stored as ${placement.dtype}`);
   });
   if (requirements.at(-1)?.length !== 0) fail(`${at}.variants`, "the last one must require nothing");
-  for (const [where, entries] of programs) {
-    const { length } = manifest.entries;
-    if (entries.length !== length)
-      fail(`${at}${where}`, `expected ${length} items, one per entry, got ${entries.length}`);
+  for (const [where, items] of [...programs, [".state", state] as const]) {
+    const { length } = items === state ? manifest.state : manifest.entries;
+    if (items.length !== length) fail(`${at}${where}`, `expected ${length} items, got ${items.length}`);
   }
 }
 
@@ -216,7 +217,7 @@ function wasmHolds(manifest: Manifest, target: WasmTarget): void {
   const at = ".targets.wasm";
   const fits = (from: DType, to: DType): boolean => from === to || (from === "float16" && to === "float32");
   const requirements = target.variants.map(({ requires }) => requires);
-  targetHolds(manifest, at, target.weights, fits, requirements, [[".entries", target.entries]]);
+  targetHolds(manifest, at, target.weights, fits, requirements, [[".entries", target.entries]], target.state);
   const spans = target.weights.map(({ tensor, address, dtype }, i): Span => {
     const where = `${at}.weights[${i}].address`;
     const end = address + manifest.weights.tensors[tensor]!.elements * rowOf(dtype).bytes;
@@ -224,8 +225,6 @@ function wasmHolds(manifest: Manifest, target: WasmTarget): void {
       fail(where, `${dtype} weights cannot be at ${address} to ${end}`);
     return [address, end];
   });
-  if (target.state.length !== manifest.state.length)
-    fail(`${at}.state`, `expected ${manifest.state.length} items, got ${target.state.length}`);
   manifest.state.forEach(({ dtype, shape }, i) => {
     const address = target.state[i]!;
     const end = address + elementsOf(shape) * rowOf(dtype).bytes;
@@ -248,7 +247,8 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
   const at = ".targets.webgpu";
   const programs = target.variants.map(({ entries }, i) => [`.variants[${i}].entries`, entries] as const);
   const requirements = target.variants.map(({ requires, limits }) => [...requires, ...Object.keys(limits)]);
-  targetHolds(manifest, at, target.weights, (from, to) => rowOf(from).gpu === to, requirements, programs);
+  const fits = (from: DType, to: DType): boolean => rowOf(from).gpu === to;
+  targetHolds(manifest, at, target.weights, fits, requirements, programs, target.state);
   const spans = target.buffers.map((): Span[] => []);
   target.weights.forEach(({ tensor, buffer, offset }, i) => {
     const where = `${at}.weights[${i}]`;
@@ -262,8 +262,6 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
     if (bytes < 4 || bytes % 4) fail(`${at}.buffers[${i}]`, `${bytes} is not a multiple of 4`);
     apart(spans[i]!, `${at}.buffers[${i}]`);
   });
-  if (target.state.length !== manifest.state.length)
-    fail(`${at}.state`, `expected ${manifest.state.length} items, got ${target.state.length}`);
   manifest.state.forEach(({ name, dtype, shape }, i) => {
     const bytes = target.state[i]!;
     if (!rowOf(dtype).gpu) fail(`${at}.state[${i}]`, `${dtype} does not exist on the GPU`);
@@ -318,18 +316,8 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
 }
 
 function placesOf(command: Command): readonly (Binding | Place)[] {
-  switch (command.op) {
-    case "dispatch":
-      return command.bindings;
-    case "copy":
-      return [command.from, command.to];
-    case "fill":
-      return [command.to];
-    case "read":
-      return [command.from];
-    default:
-      return [];
-  }
+  const { bindings, from, to }: { op: string; bindings?: readonly Binding[]; from?: Place; to?: Place | number } = command;
+  return bindings ?? [from, to].filter((place) => typeof place === "object"); // where a jump goes is no place
 }
 
 function transferHolds(named: Named, command: Extract<Command, { op: "copy" | "fill" }>, at: string): void {

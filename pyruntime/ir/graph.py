@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyruntime.ir.dims import Dim, product, symbols_of
+from pyruntime.ir.dims import Dim, Expr, product, symbols_of
 from pyruntime.ir.dtypes import DType
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Node:
 
     A Graph among the attributes is a subgraph, of a branch or a loop. It is closed: what it takes from around
     the node is an input of both, and constants are its own. Its dims may name the symbols of the graph around
-    it, and an attribute `counter` names one more.
+    it, and an attribute `counter` names one more. An attribute `measures` names a symbol that the node binds,
+    for all that follows.
     """
 
     op: str
@@ -77,6 +78,20 @@ class Node:
         value = self.inputs[index]
         assert value is not None, f"{self.op} {self.origin.name}: input {index} is absent"
         return value
+
+    @property
+    def measures(self) -> frozenset[str]:
+        """The symbol that a run learns here, if any."""
+        return frozenset({self.attrs["measures"]} if "measures" in self.attrs else ())
+
+    def symbols(self) -> set[str]:
+        """Names of the symbols in attributes, in shapes of outputs, and in subgraphs."""
+        found = _symbols_in([*self.attrs.values(), *(v.shape for v in self.outputs)])
+        for graph in self.subgraphs:
+            for node in graph.nodes:
+                found |= node.symbols()
+            found |= _symbols_in([v.shape for v in (*graph.inputs, *graph.outputs)])
+        return found
 
     @property
     def output(self) -> Value:
@@ -203,6 +218,7 @@ class Graph:
             counter = node.attrs.get("counter")
             for graph in node.subgraphs:
                 graph.verify(symbols | {counter} if counter else symbols)
+            symbols |= node.measures
         for value in self.outputs:
             assert value in known or value.data is not None, f"output {value.name!r} is never made"
         assert len(self.outputs) == len(self.output_names)
@@ -236,3 +252,14 @@ class Graph:
                 lines += [f"    {line}" for line in str(graph).splitlines()]
         lines.append("  return " + ", ".join(f"%{v.name}" for v in self.outputs))
         return "\n".join([*lines, "}"])
+
+
+def _symbols_in(item: Any) -> set[str]:
+    """Names of the symbols in a dim, or in dims however nested."""
+    if isinstance(item, Expr):
+        return set(symbols_of(item))
+    if isinstance(item, Mapping):
+        item = item.values()
+    elif not isinstance(item, (tuple, list)):
+        return set()
+    return {name for each in item for name in _symbols_in(each)}

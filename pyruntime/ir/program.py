@@ -78,10 +78,10 @@ class Program:
     """What runs for one entry: the steps in order, and the tensors that the host fills and reads.
 
     The first `sizes` of the symbols are sizes of inputs, at least 1; the others are lengths of states and
-    elements of inputs. Steps may set further symbols; `ranges` has those that count iterations, where known.
-    `output_shapes` are the outputs' shapes as the user sees them; where there are none, an output counts as
-    one axis of all its elements. `commit` numbers the first step that overwrites what a state held; there
-    is none where states are only appended to.
+    elements of inputs. Steps may set further symbols, which count iterations or are sizes that data decide;
+    `ranges` has what they stay in, where known. `output_shapes` are the outputs' shapes as the user sees
+    them, over all symbols; where there are none, an output counts as one axis of all its elements. `commit`
+    numbers the first step that overwrites what a state held; there is none where states are only appended to.
     """
 
     name: str
@@ -111,13 +111,13 @@ class Program:
         return list(dict.fromkeys(s.symbol for s in self.steps if isinstance(s, (Set, Read))))
 
     def bytes_for(self, size: Dim) -> Dim:
-        """The most that a size becomes in any iteration. Raises UnsupportedError where that is not known."""
+        """The most that a size becomes in any run. Raises UnsupportedError where that is not known."""
         own = symbols_of(size).difference(self.symbols)
         if not own:
             return size
         most = None if own - self.ranges.keys() else largest(size, self.ranges)
         if most is None:
-            reason = f"a size ({size}) changes between iterations, and how far is not known before it runs"
+            reason = f"a size ({size}) depends on iterations or data, and how far is not known before it runs"
             raise UnsupportedError("Loop", self.name, reason, "Export with results of one shape.")
         return most
 

@@ -479,10 +479,10 @@ def run_program(
                 if tensor not in memory or len(memory[tensor]) != value_of(tensor.elements, values):
                     memory[tensor] = allocate(tensor, values)
             run_call(step, memory, values)
-    results = [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
+    results = [memory[t] if t in memory else allocate(t, values) for t in program.outputs]
     if not program.output_shapes:
         return results
     return [
-        array.reshape([value_of(d, symbols) for d in shape])
+        array.reshape([value_of(d, values) for d in shape])
         for array, shape in zip(results, program.output_shapes, strict=True)
     ]

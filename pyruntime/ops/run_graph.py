@@ -67,6 +67,7 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
 def run_body(graph: Graph, inputs: Sequence[Array | None], symbols: Mapping[str, int]) -> list[Array]:
     """The outputs of a graph or subgraph, for its inputs in order. Raises RunError as `run_graph`."""
     values = dict(zip(graph.inputs, inputs, strict=True))
+    symbols = dict(symbols)
     for node in graph.nodes:
         operands = [None if v is None else values[v] if v.data is None else v.data for v in node.inputs]
         op = definition(node.op)
@@ -75,6 +76,7 @@ def run_body(graph: Graph, inputs: Sequence[Array | None], symbols: Mapping[str,
                 results = op.execute(operands, node.attrs, symbols, run_body)
             else:
                 results = op.reference(operands, bind(node.attrs, symbols))
+        symbols |= {name: int(results[0]) for name in node.measures}
         for value, result in zip(node.outputs, results, strict=True):
             _check(node, value, result, symbols)
             values[value] = result

@@ -90,7 +90,7 @@ class BoundRead:
 class BoundProgram:
     """What to do for one set of sizes, up to the end or a read; `executed` counts the commands walked.
 
-    Commands that would do nothing are left out.
+    Commands that would do nothing are left out. Up to a read there are no outputs yet.
     """
 
     arenas: tuple[int, ...]
@@ -156,6 +156,11 @@ class _Binder:
     def set(self, symbol: str, value: int) -> None:
         self.values = Evaluator({**self.values.values, symbol: value})
 
+    def tensors(
+        self, label: str, specs: Sequence[Spec], places: Sequence[GpuTensor]
+    ) -> tuple[BoundTensor, ...]:
+        return tuple(self.tensor(specs[i], place, f"{label}[{i}]") for i, place in enumerate(places))
+
     def tensor(self, spec: Spec, place: GpuTensor, path: str) -> BoundTensor:
         shape = bound_shape(spec, self.values)
         region = Region("arena", place.arena, place.offset)
@@ -217,13 +222,7 @@ def bind(
     program = target.variants[variant].entries[entry]
     where = f"targets.webgpu.variants[{variant}].entries[{entry}]"
     binder = _Binder(target, target.variants[variant], program, Evaluator(symbols), where)
-    tensors = [
-        tuple(binder.tensor(specs[i], place, f"{label}[{i}]") for i, place in enumerate(places))
-        for label, specs, places in (
-            ("inputs", spec.inputs, program.inputs),
-            ("outputs", spec.outputs, program.outputs),
-        )
-    ]
+    inputs = binder.tensors("inputs", spec.inputs, program.inputs)
     commands: list[BoundDispatch | BoundCopy] = []
     read: BoundRead | None = None
     position, executed = start, 0
@@ -246,4 +245,5 @@ def bind(
             case Read():
                 span = binder.span(command.source, 4, f"{path}.from", 4)
                 read = BoundRead(command.symbol, span, command.dtype, binder.values.values, position)
-    return BoundProgram(binder.arenas, tensors[0], tensors[1], tuple(commands), read, executed)
+    outputs = () if read else binder.tensors("outputs", spec.outputs, program.outputs)
+    return BoundProgram(binder.arenas, inputs, outputs, tuple(commands), read, executed)

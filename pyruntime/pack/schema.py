@@ -34,7 +34,7 @@ from pyruntime.pack.decode import (
 from pyruntime.pack.expressions import Expression, ExpressionError, check, is_symbol
 
 FORMAT = 0
-KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state"})
+KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state", "sizes"})
 ABI = 1
 CHUNK = 4 << 20  # bytes of a file that one hash covers
 WEIGHTS_BASE = 131072
@@ -181,6 +181,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Size:
+    """A symbol for a size of outputs that only a run tells; it is never more than `most`."""
+
+    name: str = item(_SYMBOL)
+    most: Expression = item(_expression)
+
+
+@dataclass(frozen=True)
 class Entry:
     """A program that can be run; `costs` tells of its steps, but for those that it cannot be told of."""
 
@@ -190,6 +198,7 @@ class Entry:
     outputs: Sequence[Spec] = item(array(record(Spec)))
     constraints: Sequence[Constraint] = item(array(record(Constraint)), default=())
     state: Sequence[Carried] = item(array(record(Carried)), default=())
+    sizes: Sequence[Size] = item(array(record(Size)), default=())
     costs: Sequence[Cost] = item(array(positional(Cost)), default=())
 
 

@@ -56,6 +56,8 @@ def validate(manifest: Manifest) -> None:
     for i, entry in enumerate(manifest.entries):
         _entry(entry, manifest.state, f"entries[{i}]")
         _carried(entry, manifest.state, f"entries[{i}]")
+    if any(entry.sizes for entry in manifest.entries) and "sizes" not in manifest.requires:
+        raise _wrong("requires", "a pack with sizes that data decide requires 'sizes'")
     _weights(manifest.weights, "weights")
     _distinct((a.name for a in manifest.assets), "assets", "name")
     _state(manifest, "state")
@@ -106,11 +108,16 @@ def _apart(spans: Iterable[tuple[int, int, str]], path: str) -> None:
 def _entry(entry: Entry, states: Sequence[State], path: str) -> None:
     declared = {s.name for s in entry.symbols}
     _distinct((s.name for s in entry.symbols), f"{path}.symbols", "name")
-    for label, specs in (("inputs", entry.inputs), ("outputs", entry.outputs)):
+    for i, found in enumerate(entry.sizes):
+        _known(found.most, declared, f"{path}.sizes[{i}].most")
+    sizes = [s.name for s in entry.sizes]
+    _distinct([*(s.name for s in entry.symbols), *sizes], f"{path}.sizes", "name")
+    told = declared.union(sizes)
+    for label, specs, named in (("inputs", entry.inputs, declared), ("outputs", entry.outputs, told)):
         _distinct((s.name for s in specs), f"{path}.{label}", "name")
         for i, spec in enumerate(specs):
             for axis, dim in enumerate(spec.shape):
-                _known(dim, declared, f"{path}.{label}[{i}].shape[{axis}]")
+                _known(dim, named, f"{path}.{label}[{i}].shape[{axis}]")
                 if isinstance(dim, int) and dim < 0:
                     raise _wrong(f"{path}.{label}[{i}].shape[{axis}]", f"{dim} is negative")
             if spec.default is not None and (label == "outputs" or not _holds(spec.dtype, spec.default)):

@@ -108,7 +108,8 @@ class _Plan:
 
     symbols: dict[str, int]
     inputs: list[int]
-    outputs: list[tuple[int, int, tuple[int, ...]]]  # address, bytes, shape
+    outputs: list[int]
+    shapes: list[tuple[int, ...]] | None  # of the outputs; None where each run has its own
     verified: bool = False  # the module told the same output shapes
 
 
@@ -227,7 +228,7 @@ class WasmSession(Session):
         if known is not None and known.symbols == bound.symbols:
             return known
         values = Evaluator(bound.symbols)
-        shapes = [bound_shape(s, values) for s in entry.outputs]
+        shapes = None if entry.sizes else [bound_shape(s, values) for s in entry.outputs]
         if entry.symbols:
             start = self._address("dims", number)
             packed = b"".join(v.to_bytes(8, "little", signed=True) for v in bound.symbols.values())
@@ -249,10 +250,8 @@ class WasmSession(Session):
         plan = _Plan(
             dict(bound.symbols),
             [self._address("input", number, i) for i in range(len(entry.inputs))],
-            [
-                (self._address("output", number, i), math.prod(shape) * spec.dtype.bytes, shape)
-                for i, (shape, spec) in enumerate(zip(shapes, entry.outputs, strict=True))
-            ],
+            [self._address("output", number, i) for i in range(len(entry.outputs))],
+            shapes,
         )
         self._plans[number] = plan
         return plan
@@ -273,12 +272,7 @@ class WasmSession(Session):
         try:
             plan = self._start(number, entry, bound)
             code = self._run(number)
-            outputs = [
-                Tensor(memoryview(bytearray(self._span(address, size))), shape, spec.dtype.value)
-                for (address, size, shape), spec in zip(plan.outputs, entry.outputs, strict=True)
-            ]
-            if code >= 0 and not plan.verified:
-                self._verify(number, plan)
+            outputs = self._outputs(number, entry, plan) if code >= 0 else []
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             self._broken = True
             raise RunError(f"{self._failing_step(number, entry, bound)}: {_first_line(error)}") from None
@@ -314,12 +308,32 @@ class WasmSession(Session):
             self._span(address, len(tensor.data))[:] = tensor.data
         return plan
 
-    def _verify(self, number: int, plan: _Plan) -> None:
-        for i, (*_, shape) in enumerate(plan.outputs):
-            made = tuple(self._call("output_dim", number, i, axis) for axis in range(len(shape)))
-            if made != shape:
-                raise PackError(f"the Wasm module made output {i} of shape {made}; pack.json says {shape}")
+    def _outputs(self, number: int, entry: Entry, plan: _Plan) -> list[Tensor]:
+        """Copies of what a run has made."""
+        return [
+            Tensor(
+                memoryview(bytearray(self._span(address, math.prod(shape) * spec.dtype.bytes))),
+                shape,
+                spec.dtype.value,
+            )
+            for address, shape, spec in zip(
+                plan.outputs, self._shapes(number, entry, plan), entry.outputs, strict=True
+            )
+        ]
+
+    def _shapes(self, number: int, entry: Entry, plan: _Plan) -> list[tuple[int, ...]]:
+        """The outputs' shapes, as the module tells them too: once, or after each run where data decide."""
+        if plan.shapes is not None and plan.verified:
+            return plan.shapes
+        made = []
+        for i, spec in enumerate(entry.outputs):
+            shape = tuple(self._call("output_dim", number, i, axis) for axis in range(len(spec.shape)))
+            stated = shape if plan.shapes is None else plan.shapes[i]
+            if shape != stated or min(shape, default=0) < 0:
+                raise PackError(f"the Wasm module made output {i} of shape {shape}; pack.json says {stated}")
+            made.append(shape)
         plan.verified = True
+        return made
 
     def _failing_step(self, number: int, entry: Entry, bound: Bound) -> str:
         """Run again step by step, to name the one that fails; states that are whole stay so."""

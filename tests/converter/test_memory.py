@@ -93,7 +93,7 @@ def test_arenas_hold_the_largest_iteration() -> None:
     (size,) = plan_single(program, base=0, fixed={}, scratch=lambda _: 0).arena_bytes
     assert symbols_of(size) == {"n"}
     program.ranges.clear()
-    with pytest.raises(UnsupportedError, match="changes between iterations"):
+    with pytest.raises(UnsupportedError, match="depends on iterations or data"):
         plan_coloured(program)
 
 

@@ -14,6 +14,7 @@ from pyruntime.ir.graph import Graph
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.control_models import MODELS, Feeds
 from tests.frontends.onnx_models import runtime
+from tests.frontends.selection_models import MODELS as SELECTING
 from tests.golden.cases import Run
 from tests.golden.quantized import QUANTIZED, TO_QUANTIZE
 
@@ -46,7 +47,7 @@ class Whole:
 
 def wholes() -> Iterator[Whole]:
     """All models, in a fixed order."""
-    for name, (proto, feeds) in MODELS.items():
+    for name, (proto, feeds) in [*MODELS.items(), *SELECTING.items()]:
         yield Whole(name, proto, feeds)
     for name, (proto, feeds) in QUANTIZED.items():
         yield Whole(name, proto, feeds, ROUNDED)

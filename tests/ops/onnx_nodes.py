@@ -258,6 +258,19 @@ def _quantize(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("QuantizeLinear", _dequantize(inputs, attrs).inputs, _dequantize(inputs, attrs).attrs)
 
 
+def _positions(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """-1 stands for the last of one element more."""
+    (x,) = inputs
+    assert x is not None
+    blank, numbers = np.zeros(attrs["count"] + 1, np.int32), np.arange(x.size, dtype=np.int32)
+    body = [
+        helper.make_node("ScatterElements", ["x0", "x1", "x2"], ["all"]),
+        helper.make_node("Slice", ["all", "x3", "x4"], ["y0"]),
+    ]
+    ends = _ints([0]), _ints([attrs["count"]])
+    return OnnxNode("ScatterElements", [blank, x.astype(np.int64), numbers, *ends], {}, body=body)
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Attention": _attention,
@@ -274,8 +287,10 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Expand": _with("shape", op="Expand"),
     "MatMul": _exact_matmul,
     "MaxPool": _pool("MaxPool"),
+    "Measure": lambda inputs, _: OnnxNode("Reshape", [*inputs, _ints([])], {}),
     "OneHot": _one_hot,
     "Pad": _pad,
+    "Positions": _positions,
     "Quantize": _quantize,
     "Range": _range,
     **{op: _reduce(op) for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")},

@@ -28,6 +28,18 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["entries"][0]["outputs"][0].update(shape=["seq", 3]),
         "entries[0].outputs[0].shape[0]: symbol 'seq' is not one of the entry's",
     ),
+    "size that data decide, of a pack that does not require it": (
+        lambda m: m["entries"][0].update(sizes=[{"name": "found", "most": 9}]),
+        "requires: a pack with sizes that data decide requires 'sizes'",
+    ),
+    "size that data decide, bound by an input": (
+        lambda m: m["entries"][0].update(sizes=[{"name": "batch", "most": 9}]),
+        "entries[0].sizes[1].name: 'batch' is there twice",
+    ),
+    "size that data decide, without a known bound": (
+        lambda m: m["entries"][0].update(sizes=[{"name": "found", "most": ["batch", "seq", "*"]}]),
+        "entries[0].sizes[0].most: symbol 'seq' is not one of the entry's",
+    ),
     "symbol of an input that is not there": (
         lambda m: m["entries"][0]["symbols"][0].update(input=1),
         "entries[0].symbols[0].input: 1 is past the end of 1",

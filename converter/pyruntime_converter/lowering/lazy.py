@@ -147,8 +147,10 @@ class Lazy:
 
     def slice(self, starts: Sequence[Dim], lengths: Shape, steps: Sequence[int]) -> Lazy | None:
         """A strided part, or None where it takes a copy."""
+        if self.host:
+            return None
         leaves = [views.slice_(v, starts, steps) for v in self.leaves]
-        if self.host or any(v is None for v in leaves):
+        if any(v is None for v in leaves):
             return None
         sizes = list(self.sizes)
 

@@ -70,7 +70,7 @@ class Lowering:
         others = len(graph.lengths()) + sum(1 for _ in graph.elements())
         program = Program(graph.name, graph.symbols(), [], [], others=others)
         self.program: Program = around.program if around else program
-        self.symbols: set[str] = around.symbols if around else {*program.symbols, *_counters(graph)}
+        self.symbols: set[str] = around.symbols if around else {*program.symbols, *_bound(graph)}
         self._values: dict[Value, Lazy] = {}
         self._constants: dict[tuple[Any, str], Tensor] = around._constants if around else {}
         self._names: dict[str, int] = around._names if around else {}
@@ -305,12 +305,13 @@ class Lowering:
         return tensor
 
 
-def _counters(graph: Graph) -> Iterator[str]:
-    """Symbols that count the iterations of loops."""
+def _bound(graph: Graph) -> Iterator[str]:
+    """Symbols that nodes bind: those that count iterations, and those that a run learns."""
     for node in graph.nodes:
         yield from (node.attrs["counter"],) if "counter" in node.attrs else ()
+        yield from node.measures
         for inner in node.subgraphs:
-            yield from _counters(inner)
+            yield from _bound(inner)
 
 
 def elementwise(low: Lowering, node: Node) -> Lazy:

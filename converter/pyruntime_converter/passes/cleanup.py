@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.graph import Graph, Value
 
 
 def eliminate_dead(graph: Graph) -> None:
-    """Keep only what the outputs need."""
+    """Keep only what the outputs need, what binds symbols of needed shapes among it."""
     needed: set[Value] = set(graph.outputs)
+    named = {name for value in graph.outputs for dim in value.shape for name in symbols_of(dim)}
     kept = []
     for node in reversed(graph.nodes):
-        if any(v in needed for v in node.outputs):
+        if any(v in needed for v in node.outputs) or not named.isdisjoint(node.measures):
             kept.append(node)
+            named |= node.symbols()
             needed.update(v for v in node.inputs if v is not None)
     graph.nodes = kept[::-1]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyruntime.errors import InputError
 from pyruntime.pack.expressions import Evaluator
-from pyruntime.pack.program import BoundDispatch, BoundProgram, Span, bind
+from pyruntime.pack.program import BoundDispatch, BoundProgram, Span, bind, bound_shape
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import Entry, WebGpu
@@ -94,6 +94,8 @@ class GpuJob:
             except InputError as error:
                 raise InputError(f"input {spec.name!r}: {error}") from None
             inputs.append({"url": f"input-{i}", "arena": at.span.index, "offset": at.span.offset})
+        sizes = {s.name: size_of(s.most, full) for s in self._entry.sizes}
+        most = Evaluator({**self._bound.symbols, **sizes})
         details = {
             "arenas": [*map(max, program.arenas, arenas)],
             "buffers": list(self._target.buffers),
@@ -101,7 +103,7 @@ class GpuJob:
             "initial": initial,
             "inputs": inputs,
             "symbols": dict(self._bound.symbols),
-            "output": sum(o.span.bytes for o in program.outputs),
+            "output": sum(4 * math.prod(bound_shape(spec, most)) for spec in self._entry.outputs),
             "shaders": [
                 {"name": s.name, "offset": s.offset, "bytes": s.bytes, "bindings": list(s.bindings)}
                 for s in chosen.shaders

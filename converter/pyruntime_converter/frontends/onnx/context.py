@@ -15,7 +15,7 @@ from onnx.defs import OpSchema
 
 from pyruntime.errors import ModelError, UnsupportedError
 from pyruntime.ir.conditions import Facts, less, signed
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, bounds
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Value
 from pyruntime.ops.builder import Builder, dims_of
@@ -51,6 +51,7 @@ class NodeContext:
         subgraph: converts one to a graph of its own, whose first inputs a function makes.
         attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
         counter: a new symbol for the iterations of a loop, whose number may be known.
+        selected: positions of elements that are not zero, by tensor, as far as they are in the graph.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class NodeContext:
         subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value]]], Body],
         attempt: Callable[[GraphProto, Facts], Body | None],
         counter: Callable[[Dim | None], Dim],
+        fresh: Callable[[str, int], Dim],
+        selected: dict[Value, Value],
         require: Callable[[Dim, str], None],
-        varies: Callable[[Dim], bool],
+        varies: Callable[[Dim], str],
         openable: Callable[[Value], frozenset[str]],
         assumptions: Assumptions,
     ) -> None:
@@ -78,6 +81,7 @@ class NodeContext:
         self.outputs = tuple(o if o in used else "" for o in outputs)
         self.stated_outputs, self.stated_inputs = sum(map(bool, outputs)), len(inputs)
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
+        self._fresh, self.selected = fresh, selected
         self._require, self._varies = require, varies
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
@@ -119,8 +123,8 @@ class NodeContext:
 
     def require(self, condition: Dim, reason: str) -> None:
         """Let inputs be refused for which a condition (0 or 1) does not hold."""
-        if self._varies(condition):
-            self.fail(f"{reason}, which changes between iterations")
+        if why := self._varies(condition):
+            self.fail(f"{reason}, which {why}")
         self._require(condition, f"{self.op} {self.name!r}: {reason}")
 
     def contents(self, value: Value) -> tuple[Dim, ...] | None:
@@ -136,8 +140,8 @@ class NodeContext:
 
     def undecided(self, condition: Dim) -> NoReturn:
         """Let the whole model be converted under either outcome of a condition."""
-        if self._varies(condition):
-            self.fail("which of its branches runs changes between iterations, and they give unlike results")
+        if why := self._varies(condition):
+            self.fail(f"which of its branches runs {why}, and they give unlike results")
         raise Undecided(condition, Origin(self.op, self.name))
 
     def known_ints(self, value: Value, what: str) -> tuple[int, ...]:
@@ -147,6 +151,19 @@ class NodeContext:
         if len(numbers) != len(dims):
             self.fail(f"{what} depends on the input sizes", FIX_DIMS)
         return numbers
+
+    def measure(self, value: Value, most: Dim) -> Dim:
+        """The only element of an integer tensor, from 0 to `most`, as a dim, though only a run may tell it.
+
+        All that is built from here on may have it in shapes and attributes.
+        """
+        known = self.contents(value)
+        if known is not None:
+            return known[0]
+        _, high = bounds(most)
+        made = self._fresh(self.op.lower(), 2**31 - 1 if high is None else high)
+        self.one("Measure", value, measures=str(made), most=most)
+        return made
 
     def scalar(self, value: Value, what: str) -> float | int | bool:
         """The only element of a constant. Raises UnsupportedError where it is not constant."""

@@ -83,7 +83,8 @@ class _Importer:
         self._dims, self._assumptions = dims, assumptions
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
-        self._counters: set[str] = set()  # symbols that count iterations
+        self._bound_inside: dict[str, str] = {}  # symbols that no input binds, and what is so about them
+        self._selected: dict[Value, Value] = {}
         self._named: set[Value] = set()  # values that already have the name of something in the model
         self._nodes = 0
 
@@ -155,9 +156,17 @@ class _Importer:
     def _counter(self, trip: Dim | None) -> Dim:
         """A new symbol that counts the iterations of a loop, of which there are `trip`."""
         most = max(trip - 1, 0) if isinstance(trip, int) else 2**31 - 1
-        made = self._symbols.fresh("step", (0, most))
-        self._counters |= symbols_of(made)
+        return self._fresh("step", most, "changes between iterations")
+
+    def _fresh(self, name: str, most: int, why: str = "depends on data") -> Dim:
+        """A new symbol that no input binds, from 0 to `most`."""
+        made = self._symbols.fresh(name, (0, most))
+        self._bound_inside[str(made)] = why
         return made
+
+    def _varies(self, dim: Dim) -> str:
+        """Why the inputs do not tell a dim; empty where they do."""
+        return next((why for name, why in self._bound_inside.items() if name in symbols_of(dim)), "")
 
     def _require(self, condition: Dim, reason: str) -> None:
         """Let inputs be refused for which a condition does not hold."""
@@ -265,7 +274,9 @@ class _Importer:
             attempt=lambda graph, facts: self._attempt(graph, frame, facts),
             counter=self._counter,
             require=self._require,
-            varies=lambda dim: not symbols_of(dim).isdisjoint(self._counters),
+            fresh=self._fresh,
+            selected=self._selected,
+            varies=self._varies,
             openable=lambda value: openable(value, self._graph.inputs, self._builder.sources),
             assumptions=self._assumptions,
         )

@@ -86,6 +86,15 @@ def loop(low: Lowering, node: Node) -> list[Lazy]:
     return [_whole(t, v) for t, v in zip([*state, *stacks], node.outputs, strict=True)]
 
 
+@lowers("Measure")
+def measure(low: Lowering, node: Node) -> Lazy:
+    """The program reads the number; what it bounds has memory for the most that it can be."""
+    view, symbol_ = low.view(node.input(0)), node.attrs["measures"]
+    low.program.ranges[symbol_] = (0, node.attrs["most"])
+    low.program.steps.append(Read(symbol_, view.tensor, view.offset))
+    return Lazy.of(replace(view, strides=()), ())
+
+
 def _overwrite(inner: Lowering, state: Sequence[Tensor], values: Sequence[Value]) -> None:
     """Store new carried values, each of which may be computed from all old ones."""
     ready: list[tuple[Tensor, Value, View]] = []

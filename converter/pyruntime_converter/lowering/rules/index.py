@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
+from pyruntime_converter.lowering.views import contiguous
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
-from pyruntime.ir.kernel import Indirect
+from pyruntime.ir.kernel import Indirect, Map, View
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
 
 
@@ -59,6 +60,25 @@ def gather_nd(low: Lowering, node: Node) -> Lazy:
     strides = (*view.strides[:batch], *(0 for _ in range(batch, rank)), *tail)
     read = replace(view, strides=strides, indirect=terms)
     return Lazy(node.output.shape, Load(data.dtype, 0), (read, *coordinates))
+
+
+@lowers("Positions")
+def positions(low: Lowering, node: Node) -> Lazy:
+    """Each index is stored where its element says; -1 is no place at all."""
+    source, (count,) = node.input(0), node.output.shape
+    tensor = low.tensor(node.output.name, DType.I32, (count,))
+    output = View(tensor, 0, (0,), indirect=(Indirect(0, 1, count, wrap=False),))
+    low.program.steps.append(
+        Map(
+            name=low.call_name("map", node.origin),
+            origins=(node.origin,),
+            inputs=(low.view(source),),
+            output=output,
+            sizes=source.shape,
+            body=Index(DType.I32, 0),
+        )
+    )
+    return Lazy.of(contiguous(tensor, (count,)), (count,))
 
 
 @lowers("ReverseSequence")

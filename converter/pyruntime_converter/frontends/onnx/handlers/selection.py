@@ -1,0 +1,77 @@
+"""Operators that select elements by what they are, as many as there are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyruntime.ir.dims import Dim, ceildiv, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+
+# a running count of more elements goes by rows of so many, which GPUs count side by side
+COUNTED_ROW = 256
+_COUNTED_AT_ONCE = 1024
+
+
+def true_positions(ctx: NodeContext, x: Value) -> Value:
+    """The row-major positions (int32) of the elements that are not zero; a NaN is not."""
+    if x in ctx.selected:  # so that selecting by the same again gives the same size
+        return ctx.selected[x]
+    elements = x.elements
+    mask = x if x.dtype is DType.BOOL else ctx.one("Not", ctx.one("Equal", x, ctx.like(0, x)))
+    mask = ctx.reshape(mask, (elements,))
+    before, total = running_count(ctx, ctx.cast(mask, DType.I32), elements)
+    place = ctx.one("Where", mask, before, ctx.like(-1, before))
+    found = ctx.one("Positions", place, count=ctx.measure(total, elements))
+    if x.data is None:  # constants belong to no graph
+        ctx.selected[x] = found
+    return found
+
+
+def running_count(ctx: NodeContext, ones: Value, elements: Dim) -> tuple[Value, Value]:
+    """For each element of an int32 vector the sum of those before it, and the sum of all."""
+    if isinstance(elements, int) and elements <= _COUNTED_AT_ONCE:
+        total = ctx.one("ReduceSum", ones, axes=(0,), keepdims=False)
+        return ctx.one("CumSum", ones, axis=0, exclusive=True), total
+    rows = ceildiv(elements, COUNTED_ROW)
+    whole = rows * COUNTED_ROW
+    padded = ctx.one("Pad", ones, before=(0,), after=(whole - elements,))
+    table = ctx.reshape(padded, (rows, COUNTED_ROW))
+    sums = ctx.one("ReduceSum", table, axes=(1,), keepdims=True)
+    starts = ctx.one("CumSum", sums, axis=0, exclusive=True)
+    before = ctx.one("Add", ctx.one("CumSum", table, axis=1, exclusive=True), starts)
+    return (
+        slice_axis(ctx, ctx.reshape(before, (whole,)), 0, 0, elements),
+        ctx.one("ReduceSum", sums, axes=(0, 1), keepdims=False),
+    )
+
+
+@handles("NonZero")
+def non_zero(ctx: NodeContext) -> Value:
+    """The indices of the elements that are not zero, an axis of them in each row."""
+    x = ctx.input()
+    found = true_positions(ctx, x)
+    if not x.rank:  # without axes, without indices
+        return ctx.one("Expand", ctx.builder.constant(np.zeros((0, 1), np.int64)), shape=(0, *found.shape))
+    rows = []
+    for axis, size in enumerate(x.shape):
+        row = found
+        step = product(x.shape[axis + 1 :])
+        if step != 1:
+            row = ctx.one("Div", row, ctx.builder.dims(step, DType.I32))
+        if axis:
+            row = ctx.one("Mod", row, ctx.builder.dims(size, DType.I32))
+        rows.append(ctx.reshape(ctx.cast(row, DType.I64), (1, *found.shape)))
+    return rows[0] if len(rows) == 1 else ctx.one("Concat", *rows, axis=0)
+
+
+@handles("Compress")
+def compress(ctx: NodeContext) -> Value:
+    """The elements, or the slices along an axis, for which a condition holds."""
+    x, condition, axis = ctx.input(0), ctx.input(1), ctx.attr("axis")
+    if axis is None:
+        x, axis = ctx.reshape(x, (x.elements,)), 0
+    axis = ctx.axis(axis, x.rank)
+    return ctx.one("Gather", x, true_positions(ctx, condition), axis=axis)

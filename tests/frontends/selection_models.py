@@ -1,0 +1,77 @@
+"""Small models whose results are as many as the data say, with inputs that select none, some and all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, helper
+
+from tests.frontends.onnx_models import Array, model
+
+Feeds = Mapping[str, Array]
+Sizes = Sequence[int | str | None]
+node = helper.make_node
+
+
+def sparse(*shape: int, seed: int = 0, share: float = 0.4) -> NDArray[np.float32]:
+    """Elements of which only a share is not zero."""
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) * (rng.random(shape) < share)).astype(np.float32)
+
+
+def _indices() -> tuple[ModelProto, list[Feeds]]:
+    """Of the elements that are not zero; a running count of more than a thousand goes by rows."""
+    shapes = ((2, 3, 5), (1, 1, 5), (7, 31, 5), (8, 32, 5))
+    feeds: list[Feeds] = [{"x": sparse(*shape)} for shape in shapes]
+    feeds += [{"x": np.full((2, 3, 5), value, np.float32)} for value in (0, 1, np.nan)]
+    return model([node("NonZero", ["x"], ["out"])], feeds[0], ["out"], shapes={"x": ["a", "b", 5]}), feeds
+
+
+def _read_back() -> tuple[ModelProto, list[Feeds]]:
+    """What is not zero, its squares, their number and sum, and as many random others."""
+    nodes = [
+        node("NonZero", ["x"], ["rows"]),
+        node("Transpose", ["rows"], ["at"], perm=[1, 0]),
+        node("GatherND", ["x", "at"], ["found"]),
+        node("GatherND", ["y", "at"], ["others"]),
+        node("Mul", ["found", "others"], ["out"]),
+        node("ReduceSum", ["out"], ["sum"], keepdims=0),
+        node("Shape", ["rows"], ["shape"]),
+    ]
+    feeds: list[Feeds] = [{"x": sparse(n, 7, seed=n), "y": sparse(n, 7, share=1)} for n in (3, 1, 50, 200)]
+    feeds.append({"x": np.zeros((3, 7), np.float32), "y": sparse(3, 7)})
+    shapes: dict[str, Sizes] = {"x": ["n", 7], "y": ["n", 7]}
+    return model(nodes, feeds[0], ["out", "sum", "shape"], shapes=shapes), feeds
+
+
+def _masked_twice() -> tuple[ModelProto, list[Feeds]]:
+    """Two tensors by one condition are as long as each other."""
+    nodes = [
+        node("Compress", ["x", "c"], ["a"], axis=0),
+        node("Compress", ["y", "c"], ["b"], axis=0),
+        node("Add", ["a", "b"], ["out"]),
+        node("MatMul", ["out", "w"], ["product"]),
+        node("Compress", ["x", "d"], ["some"]),
+    ]
+    rng = np.random.default_rng(1)
+    feeds: list[Feeds] = [
+        {
+            "x": sparse(n, 3, share=1),
+            "y": sparse(n, 3, seed=2, share=1),
+            "c": rng.random(n) < share,
+            "d": rng.random(many) < share,
+        }
+        for n, many, share in ((5, 4, 0.5), (1, 2, 0.0), (9, 27, 1.0), (40, 3, 0.3))
+    ]
+    shapes: dict[str, Sizes] = {"x": ["n", 3], "y": ["n", 3], "c": ["n"], "d": ["many"]}
+    weights = {"w": sparse(3, 4, share=1)}
+    return model(nodes, feeds[0], ["out", "product", "some"], shapes=shapes, weights=weights), feeds
+
+
+MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
+    "select-indices": _indices(),
+    "select-read-back": _read_back(),
+    "select-masked-twice": _masked_twice(),
+}
