@@ -18,6 +18,7 @@ from pyruntime.ir.kernel import (
     Pool,
     Recurrence,
     Row,
+    Scatter,
     Tensor,
     View,
 )
@@ -50,7 +51,7 @@ def traffic(call: KernelCall) -> Dim:
 def _space(call: KernelCall) -> Sizes:
     """The iteration space of a call: what its operands have a stride for."""
     match call:
-        case Map() | Row() | Cumulate():
+        case Map() | Scatter() | Row() | Cumulate():
             return call.sizes
         case MatMul():
             return (*call.batch, call.m, call.n)

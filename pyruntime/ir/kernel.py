@@ -124,6 +124,20 @@ class Map(KernelCall):
     body: Scalar
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scatter(KernelCall):
+    """As Map, where `output` is indirect, so that points may meet: Acc(0) in the body is what was there.
+
+    Points that meet differ along the first `ordered` axes, and come in row-major order; where no element is
+    valid, nothing is done.
+    """
+
+    template: ClassVar[str] = "scatter"
+    sizes: tuple[Dim, ...]
+    ordered: int
+    body: Scalar
+
+
 @dataclass(frozen=True)
 class Reduction:
     """One pass over the reduced axes: combine(body(i)); the result is Acc(position in the list).

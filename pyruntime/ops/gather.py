@@ -29,14 +29,15 @@ def _indices(array: Array | None) -> Array:
     return array.astype(np.int64)
 
 
-def _inside(indices: Array, size: int) -> Array:
+def inside(indices: Array, size: int) -> Array:
     """Indices with negative ones counted from size. Raises OpError for one outside [-size, size)."""
     if indices.size and not (-size <= indices.min() and indices.max() < size):
         raise OpError(f"indices {indices.min()} to {indices.max()} are outside an axis of {size}")
     return np.where(indices < 0, indices + size, indices)
 
 
-def _check_indices(data: Value, indices: Value, axis: int) -> None:
+def check_indices(data: Value, indices: Value, axis: int) -> None:
+    """Raises OpError for indices along an axis of data that cannot be."""
     require(indices.dtype in (I32, I64), f"indices are int32 or int64, not {indices.dtype!r}")
     size = data.shape[axis]
     if indices.data is not None and indices.data.size:
@@ -71,13 +72,13 @@ class Gather(OpDef):
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
         data, indices = present(inputs, 2)
         axis = normal_axis(attrs["axis"], data.rank)
-        _check_indices(data, indices, axis)
+        check_indices(data, indices, axis)
         return [TensorType(data.dtype, (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]))]
 
     def reference(self, inputs: Arrays, attrs: Attrs) -> list[Array]:
         data, axis = inputs[0], attrs["axis"]
         assert data is not None
-        return [np.asarray(data.take(_inside(_indices(inputs[1]), data.shape[axis]), axis=axis), data.dtype)]
+        return [np.asarray(data.take(inside(_indices(inputs[1]), data.shape[axis]), axis=axis), data.dtype)]
 
 
 class GatherElements(OpDef):
@@ -110,7 +111,7 @@ class GatherElements(OpDef):
         data, indices = present(inputs, 2)
         axis = normal_axis(attrs["axis"], data.rank)
         require(data.rank == indices.rank, f"{data.shape} and {indices.shape} differ in rank")
-        _check_indices(data, indices, axis)
+        check_indices(data, indices, axis)
         for a, (size, taken) in enumerate(zip(data.shape, indices.shape, strict=True)):
             require(a == axis or not at_least(taken, size + 1), f"{indices.shape} does not fit {data.shape}")
         return [TensorType(data.dtype, indices.shape)]
@@ -118,7 +119,7 @@ class GatherElements(OpDef):
     def reference(self, inputs: Arrays, attrs: Attrs) -> list[Array]:
         data, axis = inputs[0], attrs["axis"]
         assert data is not None
-        indices = _inside(_indices(inputs[1]), data.shape[axis])
+        indices = inside(_indices(inputs[1]), data.shape[axis])
         cut = data[tuple(slice(None) if a == axis else slice(n) for a, n in enumerate(indices.shape))]
         return [np.take_along_axis(cut, indices, axis)]
 
@@ -181,7 +182,7 @@ class GatherND(OpDef):
             np.arange(n).reshape([-1 if a == i else 1 for a in range(rank)])
             for i, n in enumerate(data.shape[:batch])
         ]
-        at += [_inside(tuples[..., j], data.shape[batch + j]) for j in range(tuples.shape[-1])]
+        at += [inside(tuples[..., j], data.shape[batch + j]) for j in range(tuples.shape[-1])]
         return [np.asarray(data[tuple(at)], data.dtype)]
 
 

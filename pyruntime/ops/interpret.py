@@ -28,6 +28,7 @@ from pyruntime.ir.kernel import (
     Pool,
     Recurrence,
     Row,
+    Scatter,
     Tensor,
     View,
     Window,
@@ -157,6 +158,18 @@ def _wide(array: Array) -> Array:
 
 def _map(run: _Run, call: Map) -> None:
     run.finish(call.body, run.dims(call.sizes))
+
+
+def _scatter(run: _Run, call: Scatter) -> None:
+    sizes, flat = run.dims(call.sizes), run.memory[call.output.tensor]
+    position, valid = run.positions(call.output, sizes)
+    for point in np.ndindex(sizes[: call.ordered]):
+        reached = position[point], valid[point]
+        acc = np.zeros(sizes, flat.dtype)
+        acc[point] = np.where(reached[1], flat[np.where(reached[1], reached[0], 0)], 0)
+        made = np.broadcast_to(run.tree(call.body, sizes, [acc]), sizes)[point]
+        assert made.dtype == flat.dtype, f"{call.name}: {made.dtype} into {flat.dtype}"
+        flat[reached[0][reached[1]]] = made[reached[1]]
 
 
 def identity(combine: str, dtype: np.dtype[Any]) -> Any:
@@ -406,6 +419,7 @@ def _phase_weight(run: _Run, call: Recurrence, phase: Phase) -> Array:
 _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Map: _map,
     Row: _row,
+    Scatter: _scatter,
     Cumulate: _cumulate,
     MatMul: _matmul,
     Attention: _attention,

@@ -271,6 +271,10 @@ def _positions(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("ScatterElements", [blank, x.astype(np.int64), numbers, *ends], {}, body=body)
 
 
+def _scatter(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
+    return lambda inputs, attrs: OnnxNode(op, inputs, {k: v for k, v in attrs.items() if k != "distinct"})
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Attention": _attention,
@@ -296,6 +300,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     **{op: _reduce(op) for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")},
     "Reshape": _with("shape", op="Reshape", attrs={"allowzero": 1}),
     "RotaryEmbedding": _rotary_embedding,
+    **{op: _scatter(op) for op in ("ScatterElements", "ScatterND")},
     "Slice": _slice,
     "Tile": _with("repeats", op="Tile"),
 }

@@ -259,6 +259,12 @@ class Site:
         element = load(view.tensor.dtype, address)
         return f"{valid} ? {element} : {literal(view.fill, view.tensor.dtype)}" if valid else element
 
+    def present(self) -> str:
+        """What the output holds at this point; 0 where the point has no place."""
+        address, valid = self._place("out")
+        dtype = self.nest.operands["out"].dtype
+        return f"({valid or 1} ? {load(dtype, address)} : {literal(0, dtype)})"
+
     def _vector_load(self, name: str) -> str:
         view = self.nest.views[name]
         dtype = view.tensor.dtype

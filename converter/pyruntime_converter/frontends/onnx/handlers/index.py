@@ -7,6 +7,7 @@ import numpy as np
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
+from pyruntime.ops.scatter import REDUCTIONS
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
 
@@ -46,6 +47,46 @@ def reverse_sequence(ctx: NodeContext) -> Value:
 def gather_nd(ctx: NodeContext) -> Value:
     """Slices at tuples of indices."""
     return ctx.one("GatherND", ctx.input(0), ctx.input(1), batch_dims=ctx.attr("batch_dims") or 0)
+
+
+@handles("Scatter", "ScatterElements")
+def scatter_elements(ctx: NodeContext) -> Value:
+    """Single elements written by index along one axis."""
+    x = ctx.input(0)
+    axis, reduction = ctx.axis(ctx.attr("axis"), x.rank), _reduction(ctx)
+    return ctx.one("ScatterElements", x, ctx.input(1), ctx.input(2), axis=axis, reduction=reduction)
+
+
+@handles("ScatterND")
+def scatter_nd(ctx: NodeContext) -> Value:
+    """Slices written at tuples of indices."""
+    return ctx.one("ScatterND", ctx.input(0), ctx.input(1), ctx.input(2), reduction=_reduction(ctx))
+
+
+def _reduction(ctx: NodeContext) -> str:
+    return ctx.choice("reduction", *REDUCTIONS)
+
+
+@handles("TensorScatter")
+def tensor_scatter(ctx: NodeContext) -> Value:
+    """A part of a cache overwritten from an index on, of which each element of the batch has its own."""
+    cache, update, first = ctx.input(0), ctx.input(1), ctx.optional(2)
+    axis, circular = (
+        ctx.axis(ctx.attr("axis"), cache.rank),
+        ctx.choice("mode", "linear", "circular") != "linear",
+    )
+    if not axis:
+        ctx.invalid("axis 0 is that of the batch")
+    along = [1] * cache.rank
+    steps = ctx.one("Range", start=0, step=1, size=update.shape[axis], dtype=DType.I32)
+    at = ctx.reshape(steps, [update.shape[axis] if a == axis else 1 for a in range(cache.rank)])
+    if first is not None:
+        begin = ctx.reshape(ctx.cast(first, DType.I32), [first.elements, *along[1:]])
+        at = ctx.one("Add", at, begin)
+    if circular:
+        at = ctx.one("Mod", at, ctx.builder.dims(cache.shape[axis], DType.I32))
+    at = ctx.one("Expand", at, shape=update.shape)
+    return ctx.one("ScatterElements", cache, at, update, axis=axis, distinct=True)
 
 
 @handles("OneHot")
