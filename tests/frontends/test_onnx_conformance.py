@@ -22,7 +22,6 @@ Array = NDArray[Any]
 REFUSED: dict[str, int] = {
     "Adagrad": 2,
     "Adam": 2,
-    "ArrayFeatureExtractor": 1,
     "BatchNormalization": 2,
     "BitCast": 10,
     "BitShift": 20,
@@ -50,7 +49,6 @@ REFUSED: dict[str, int] = {
     "SplitToSequence": 3,
     "TfIdfVectorizer": 7,
     "TopK": 7,
-    "TreeEnsemble": 2,
     "Unique": 6,
     "tensor": 20,
 }
