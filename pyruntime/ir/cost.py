@@ -19,6 +19,7 @@ from pyruntime.ir.kernel import (
     Recurrence,
     Row,
     Scatter,
+    Suppression,
     Tensor,
     View,
 )
@@ -61,6 +62,8 @@ def _space(call: KernelCall) -> Sizes:
             return (call.n, *call.out_size, call.out_channels)
         case Pool():
             return (call.n, *call.out_size, call.channels)
+        case Suppression():
+            return (call.batch, call.classes, call.most + call.count)
         case Recurrence():
             return (call.steps, len(call.reverse), call.batch, call.units)
     raise TypeError(f"{type(call).__name__} has no rule for what it reads")
@@ -95,6 +98,10 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
             yield call.weight, call.weight.tensor.elements
         case Pool():
             yield call.x, _extent(call, call.x, (call.n, *_seen(call), call.channels))
+        case Suppression():
+            yield call.boxes, _extent(call, call.boxes, (call.batch, call.count, 4))
+            yield call.scores, _extent(call, call.scores, (call.batch, call.classes, call.count))
+            yield call.thresholds, 2
         case Recurrence():
             for phase in call.phases:
                 yield phase.weight, phase.weight.tensor.elements

@@ -358,6 +358,34 @@ class Pool(KernelCall):
         yield from self.inputs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Suppression(KernelCall):
+    """Greedy non-maximum suppression of boxes, for each image b and class c by itself.
+
+    Again and again the box of the highest score is selected (of equals the first), and all are left out whose
+    intersection with it over their union exceeds a threshold, until none is left or `most` are selected.
+    `boxes` has strides (b, n, 4): two opposite corners (y, x, y, x), or if `centred` centre and size (x, y,
+    width, height). `scores` has strides (b, c, n), `thresholds` has two elements: the overlap, and where
+    `bounded` the score that a box must exceed. `output`, int32 over (b, c, most + n) and contiguous, gets the
+    numbers of the selected boxes in order, and -1 behind them.
+    """
+
+    template: ClassVar[str] = "suppression"
+    batch: Dim
+    classes: Dim
+    count: Dim
+    most: Dim
+    centred: bool
+    bounded: bool
+    boxes: View
+    scores: View
+    thresholds: View
+
+    def reads(self) -> Iterator[View]:
+        """Boxes, scores, thresholds."""
+        yield from (self.boxes, self.scores, self.thresholds)
+
+
 @dataclass(frozen=True)
 class Phase:
     """One product within a step of a recurrence, and what becomes of its sums.

@@ -29,12 +29,14 @@ from pyruntime.ir.kernel import (
     Recurrence,
     Row,
     Scatter,
+    Suppression,
     Tensor,
     View,
     Window,
 )
 from pyruntime.ir.program import Jump, Program, Read, Set
 from pyruntime.ir.scalar import Load, Scalar, walk
+from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.evaluate import convert, evaluate
 from pyruntime.ops.layouts import panel_elements, quad_elements, unpack_panels, unpack_tap_quads
 
@@ -416,6 +418,19 @@ def _phase_weight(run: _Run, call: Recurrence, phase: Phase) -> Array:
     return _wide(np.stack(matrices)).reshape(shape)
 
 
+def _suppression(run: _Run, call: Suppression) -> None:
+    batch, classes, count, most = run.dims((call.batch, call.classes, call.count, call.most))
+    boxes, scores = run.load(call.boxes, (batch, count, 4)), run.load(call.scores, (batch, classes, count))
+    overlap, lowest = run.load(call.thresholds, (2,))
+    selected = np.full((batch, classes, most + count), -1, np.int32)
+    for b in range(batch):
+        sides = corners(boxes[b], call.centred)
+        for c in range(classes):
+            chosen = suppress(sides, scores[b, c], most, overlap, lowest if call.bounded else None)
+            selected[b, c, : len(chosen)] = chosen
+    run.store(call.output, selected.shape, selected)
+
+
 _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Map: _map,
     Row: _row,
@@ -426,6 +441,7 @@ _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Conv: _conv,
     Pool: _pool,
     Recurrence: _recurrence,
+    Suppression: _suppression,
 }
 
 

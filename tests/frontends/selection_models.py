@@ -70,8 +70,68 @@ def _masked_twice() -> tuple[ModelProto, list[Feeds]]:
     return model(nodes, feeds[0], ["out", "product", "some"], shapes=shapes, weights=weights), feeds
 
 
+def _parameters() -> tuple[ModelProto, list[Feeds]]:
+    """Boxes by corners; how many, and the thresholds, are fed."""
+    feeds: list[Feeds] = [
+        {
+            "boxes": np.random.default_rng(n).uniform(0, 9, (b, n, 4)).astype(np.float32),
+            "scores": np.random.default_rng(n + 1).random((b, 3, n)).astype(np.float32),
+            "most": np.array([most]),
+            "overlap": np.array([overlap], np.float32),
+            "lowest": np.array([lowest], np.float32),
+        }
+        for b, n, most, overlap, lowest in ((1, 20, 0, 0.5, 0), (2, 50, 7, 0.1, 0.5), (3, 30, 1000, 1, 0.9))
+    ]
+    shapes: dict[str, Sizes] = {"boxes": ["b", "n", 4], "scores": ["b", 3, "n"]}
+    return model(
+        [node("NonMaxSuppression", list(feeds[0]), ["out"])], feeds[0], ["out"], shapes=shapes
+    ), feeds
+
+
+def _detector() -> tuple[ModelProto, list[Feeds]]:
+    """The end of a YOLO: box, score and class of each detection, from [batch, 4 + classes, anchors]."""
+    given = ["boxes", "scores", "most", "overlap", "lowest"]
+    nodes = [
+        node("Slice", ["x", "zero", "four", "one"], ["sides"]),
+        node("Slice", ["x", "four", "nine", "one"], ["logits"]),
+        node("Sigmoid", ["logits"], ["scores"]),
+        node("Transpose", ["sides"], ["boxes"], perm=[0, 2, 1]),
+        node("NonMaxSuppression", given, ["at"], center_point_box=1),
+        node("Slice", ["at", "one", "two", "one"], ["class"]),
+        node("Gather", ["at", "ends"], ["box"], axis=1),
+        node("GatherND", ["boxes", "box"], ["found"]),
+        node("GatherND", ["scores", "at"], ["score"]),
+        node("Unsqueeze", ["score", "one"], ["column"]),
+        node("Cast", ["class"], ["label"], to=1),
+        node("Concat", ["found", "column", "label"], ["out"], axis=1),
+        node("ReduceSum", ["score"], ["sum"], keepdims=0),
+        node("Shape", ["out"], ["shape"]),
+    ]
+    weights = {name: np.array([n]) for n, name in enumerate(("zero", "one", "two"))}
+    weights |= {
+        "four": np.array([4]),
+        "nine": np.array([9]),
+        "most": np.array([12]),
+        "ends": np.array([0, 2]),
+    }
+    weights |= {"overlap": np.array([0.45], np.float32), "lowest": np.array([0.6], np.float32)}
+    feeds: list[Feeds] = []
+    for batch, anchors, shift in ((1, 840, -2), (2, 210, -2), (3, 35, 3), (1, 50, -99)):
+        rng = np.random.default_rng(anchors)
+        parts = (
+            rng.uniform(0, 320, (batch, 2, anchors)),
+            rng.uniform(10, 80, (batch, 2, anchors)),
+            rng.standard_normal((batch, 5, anchors)) * 2 + shift,
+        )
+        feeds.append({"x": np.concatenate(parts, axis=1).astype(np.float32)})
+    shapes: dict[str, Sizes] = {"x": ["batch", 9, "anchors"]}
+    return model(nodes, feeds[0], ["out", "at", "sum", "shape"], shapes=shapes, weights=weights), feeds
+
+
 MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "select-indices": _indices(),
     "select-read-back": _read_back(),
     "select-masked-twice": _masked_twice(),
+    "select-boxes-fed": _parameters(),
+    "select-detector": _detector(),
 }

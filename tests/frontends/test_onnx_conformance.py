@@ -37,7 +37,6 @@ REFUSED: dict[str, int] = {
     "MaxPool": 2,
     "MaxUnpool": 2,
     "Momentum": 3,
-    "NonMaxSuppression": 10,
     "OptionalGetElement": 2,
     "OptionalHasElement": 6,
     "QuantizeLinear": 2,

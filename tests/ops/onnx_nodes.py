@@ -271,6 +271,23 @@ def _positions(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("ScatterElements", [blank, x.astype(np.int64), numbers, *ends], {}, body=body)
 
 
+def _suppress_boxes(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """The selected boxes, written to their places after those of their image and class."""
+    boxes, scores, thresholds = inputs
+    assert scores is not None
+    assert thresholds is not None
+    lowest = thresholds[1:] if attrs["bounded"] else None
+    given = [boxes, scores, _ints([attrs["most"]]), thresholds[:1], lowest]
+    node = OnnxNode("NonMaxSuppression", given, {"center_point_box": int(attrs["centred"])})
+    made = run_onnxruntime(node, [np.dtype(np.int64)])
+    assert made is not None
+    (rows,) = made
+    blank = np.full((*scores.shape[:2], attrs["most"]), -1, np.int32)
+    before = [int((rows[:i, :2] == row[:2]).all(axis=1).sum()) for i, row in enumerate(rows)]
+    at = np.column_stack([rows[:, :2], np.array(before, np.int64)])
+    return OnnxNode("ScatterND", [blank, at, rows[:, 2].astype(np.int32)], {})
+
+
 def _scatter(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
     return lambda inputs, attrs: OnnxNode(op, inputs, {k: v for k, v in attrs.items() if k != "distinct"})
 
@@ -302,6 +319,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "RotaryEmbedding": _rotary_embedding,
     **{op: _scatter(op) for op in ("ScatterElements", "ScatterND")},
     "Slice": _slice,
+    "SuppressBoxes": _suppress_boxes,
     "Tile": _with("repeats", op="Tile"),
 }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, ceildiv, product
+from pyruntime.ir.dims import Dim, ceildiv, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import clamp, slice_axis
 
 # a running count of more elements goes by rows of so many, which GPUs count side by side
 COUNTED_ROW = 256
@@ -75,3 +75,47 @@ def compress(ctx: NodeContext) -> Value:
         x, axis = ctx.reshape(x, (x.elements,)), 0
     axis = ctx.axis(axis, x.rank)
     return ctx.one("Gather", x, true_positions(ctx, condition), axis=axis)
+
+
+@handles("NonMaxSuppression")
+def non_max_suppression(ctx: NodeContext) -> Value:
+    """Image, class and number of each selected box, in rows."""
+    boxes, scores, lowest = ctx.input(0), ctx.input(1), ctx.optional(4)
+    batch, classes, count = scores.shape
+    most = _most_boxes(ctx, count)
+    if most == 0:
+        ctx.optional(3)
+        return ctx.builder.constant(np.zeros((0, 3), np.int64))
+    zero = ctx.builder.constant(np.zeros(1, np.float32))
+    given = [zero if v is None else ctx.reshape(v, (1,)) for v in (ctx.optional(3), lowest)]
+    selected = ctx.one(
+        "SuppressBoxes",
+        boxes,
+        scores,
+        ctx.one("Concat", *given, axis=0),
+        most=most,
+        centred=bool(ctx.attr("center_point_box")),
+        bounded=lowest is not None,
+    )
+    room = ctx.reshape(selected, (batch * classes * most,))
+    at = true_positions(ctx, ctx.one("GreaterOrEqual", room, ctx.like(0, room)))
+    row = ctx.one("Div", at, ctx.builder.dims(most, DType.I32))
+    columns = [
+        ctx.one("Div", row, ctx.builder.dims(classes, DType.I32)),
+        ctx.one("Mod", row, ctx.builder.dims(classes, DType.I32)),
+        ctx.one("Gather", room, at, axis=0),
+    ]
+    wide = [ctx.reshape(ctx.cast(v, DType.I64), (*at.shape, 1)) for v in columns]
+    return ctx.one("Concat", *wide, axis=1)
+
+
+def _most_boxes(ctx: NodeContext, count: Dim) -> Dim:
+    """How many boxes of a class may be selected, at most."""
+    limit = ctx.optional(2)
+    if limit is None:
+        return 0
+    known = ctx.contents(limit)
+    if known is not None:
+        return clamp(minimum(known[0], 2**31 - 1), 0, count)
+    least, most = ctx.like(0, limit), ctx.builder.dims(count, limit.dtype)
+    return ctx.measure(ctx.one("Min", ctx.one("Max", limit, least), most), count)
