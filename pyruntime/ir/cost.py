@@ -19,6 +19,7 @@ from pyruntime.ir.kernel import (
     Recurrence,
     Row,
     Scatter,
+    Sort,
     Suppression,
     Tensor,
     View,
@@ -62,6 +63,8 @@ def _space(call: KernelCall) -> Sizes:
             return (call.n, *call.out_size, call.out_channels)
         case Pool():
             return (call.n, *call.out_size, call.channels)
+        case Sort():
+            return (call.rows, call.most)
         case Suppression():
             return (call.batch, call.classes, call.most + call.count)
         case Recurrence():
@@ -98,6 +101,8 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
             yield call.weight, call.weight.tensor.elements
         case Pool():
             yield call.x, _extent(call, call.x, (call.n, *_seen(call), call.channels))
+        case Sort():
+            yield call.x, _extent(call, call.x, (call.rows, call.count, call.width))
         case Suppression():
             yield call.boxes, _extent(call, call.boxes, (call.batch, call.count, 4))
             yield call.scores, _extent(call, call.scores, (call.batch, call.classes, call.count))

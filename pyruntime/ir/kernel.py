@@ -386,6 +386,27 @@ class Suppression(KernelCall):
         yield from (self.boxes, self.scores, self.thresholds)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sort(KernelCall):
+    """The first `most` numbers of the items of each row, in order; of equal items the lower is first.
+
+    `x` has strides (row, item, element): of two items the first elements that differ decide. A NaN is equal
+    to a NaN, and greater than all else. `output`, int32, has strides (row, place).
+    """
+
+    template: ClassVar[str] = "sort"
+    rows: Dim
+    count: Dim
+    width: Dim
+    most: Dim
+    descending: bool
+    x: View
+
+    def reads(self) -> Iterator[View]:
+        """The items."""
+        yield self.x
+
+
 @dataclass(frozen=True)
 class Phase:
     """One product within a step of a recurrence, and what becomes of its sums.

@@ -29,6 +29,7 @@ from pyruntime.ir.kernel import (
     Recurrence,
     Row,
     Scatter,
+    Sort,
     Suppression,
     Tensor,
     View,
@@ -39,6 +40,7 @@ from pyruntime.ir.scalar import Load, Scalar, walk
 from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.evaluate import convert, evaluate
 from pyruntime.ops.layouts import panel_elements, quad_elements, unpack_panels, unpack_tap_quads
+from pyruntime.ops.order import argsort
 
 Array = NDArray[Any]
 Memory = MutableMapping[Tensor, Array]
@@ -418,6 +420,12 @@ def _phase_weight(run: _Run, call: Recurrence, phase: Phase) -> Array:
     return _wide(np.stack(matrices)).reshape(shape)
 
 
+def _sort(run: _Run, call: Sort) -> None:
+    rows, count, width, most = run.dims((call.rows, call.count, call.width, call.most))
+    order = argsort(run.load(call.x, (rows, count, width)), call.descending)
+    run.store(call.output, (rows, most), order[:, :most].astype(np.int32))
+
+
 def _suppression(run: _Run, call: Suppression) -> None:
     batch, classes, count, most = run.dims((call.batch, call.classes, call.count, call.most))
     boxes, scores = run.load(call.boxes, (batch, count, 4)), run.load(call.scores, (batch, classes, count))
@@ -441,6 +449,7 @@ _EXECUTE: Mapping[type[KernelCall], Callable[[_Run, Any], None]] = {
     Conv: _conv,
     Pool: _pool,
     Recurrence: _recurrence,
+    Sort: _sort,
     Suppression: _suppression,
 }
 

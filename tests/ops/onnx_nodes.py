@@ -271,6 +271,19 @@ def _positions(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("ScatterElements", [blank, x.astype(np.int64), numbers, *ends], {}, body=body)
 
 
+def _arg_sort(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """By the ranks of the elements, which are one number: of the tuple that an item is."""
+    (x,) = inputs
+    assert x is not None
+    ranks = np.unique(x, return_inverse=True)[1].reshape(x.shape).astype(np.int64)
+    keys = (ranks * (x.size + 1) ** np.arange(x.shape[2])[::-1]).sum(axis=2)
+    body = [
+        helper.make_node("TopK", ["x0", "x1"], ["unused", "all"], largest=int(attrs["descending"])),
+        helper.make_node("Cast", ["all"], ["y0"], to=onnx.TensorProto.INT32),
+    ]
+    return OnnxNode("TopK", [keys, _ints([attrs["count"]])], {}, body=body)
+
+
 def _suppress_boxes(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     """The selected boxes, written to their places after those of their image and class."""
     boxes, scores, thresholds = inputs
@@ -294,6 +307,7 @@ def _scatter(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
 
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
+    "ArgSort": _arg_sort,
     "Attention": _attention,
     "AveragePool": _pool("AveragePool"),
     "Binarizer": lambda inputs, attrs: OnnxNode("Binarizer", inputs, attrs, "ai.onnx.ml"),

@@ -1,0 +1,58 @@
+"""Operators that sort, against ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from tests.frontends.onnx_models import Array, agrees, model, random, run
+
+node = helper.make_node
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -2])
+@pytest.mark.parametrize("largest", [0, 1])
+def test_top_k(axis: int, largest: int) -> None:
+    x = np.round(random(3, 5, 4) * 2)
+    nodes = [node("TopK", ["x", "k"], ["values", "at"], axis=axis, largest=largest)]
+    for k in (0, 1, 3):
+        weights = {"k": np.array([k])}
+        agrees(model(nodes, {"x": x}, ["values", "at"], weights=weights), {"x": x})
+
+
+def test_number_is_fed() -> None:
+    feeds: dict[str, Array] = {"x": random(2, 9), "k": np.array([4])}
+    proto = model(
+        [node("TopK", ["x", "k"], ["values", "at"])], feeds, ["values", "at"], shapes={"x": ["b", "n"]}
+    )
+    for b, n, k in ((2, 9, 4), (1, 3, 3), (5, 7, 0)):
+        agrees(proto, {"x": random(b, n), "k": np.array([k])})
+
+
+def test_number_depends_on_data() -> None:
+    """As many as there are above zero."""
+    nodes = [
+        node("Greater", ["x", "zero"], ["above"]),
+        node("Cast", ["above"], ["ones"], to=7),
+        node("ReduceSum", ["ones"], ["k"]),
+        node("Reshape", ["k", "one"], ["k1"]),
+        node("TopK", ["x", "k1"], ["values", "at"], axis=0),
+    ]
+    weights = {"zero": np.zeros(1, np.float32), "one": np.array([1])}
+    for seed in range(3):
+        x = random(11, seed=seed)
+        agrees(model(nodes, {"x": x}, ["values", "at"], weights=weights), {"x": x})
+
+
+def test_first_opsets_state_the_number() -> None:
+    x = random(3, 7)
+    agrees(model([node("TopK", ["x"], ["values", "at"], k=3)], {"x": x}, ["values", "at"], opset=9), {"x": x})
+
+
+def test_nan_is_greater_than_all_else() -> None:
+    x = np.array([1, np.nan, np.inf, -np.inf, np.nan], np.float32)
+    for largest, expected in ((1, [1, 4, 2]), (0, [3, 0, 2])):
+        nodes = [node("TopK", ["x", "k"], ["values", "at"], largest=largest)]
+        proto = model(nodes, {"x": x}, ["at"], weights={"k": np.array([3])})
+        np.testing.assert_array_equal(run(proto, {"x": x})["at"], expected)
