@@ -128,10 +128,26 @@ def _detector() -> tuple[ModelProto, list[Feeds]]:
     return model(nodes, feeds[0], ["out", "at", "sum", "shape"], shapes=shapes, weights=weights), feeds
 
 
+def _unlike() -> tuple[ModelProto, list[Feeds]]:
+    """Unlike numbers with all that is told of them, and unlike columns in the order of their first."""
+    told = ["found", "first", "which", "often"]
+    nodes = [
+        node("Unique", ["x"], told),
+        node("Unique", ["x"], ["columns", "", "", "times"], axis=1, sorted=0),
+    ]
+    feeds: list[Feeds] = []
+    for rows, columns in ((3, 5), (1, 1), (2, 40), (20, 9)):
+        rng = np.random.default_rng(columns)
+        feeds.append({"x": rng.integers(0, 2, (rows, columns)).astype(np.float32)})
+    outputs = [*told, "columns", "times"]
+    return model(nodes, feeds[0], outputs, shapes={"x": ["rows", "columns"]}), feeds
+
+
 MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "select-indices": _indices(),
     "select-read-back": _read_back(),
     "select-masked-twice": _masked_twice(),
     "select-boxes-fed": _parameters(),
     "select-detector": _detector(),
+    "select-unlike": _unlike(),
 }

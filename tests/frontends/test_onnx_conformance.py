@@ -47,7 +47,6 @@ REFUSED: dict[str, int] = {
     "SpaceToDepth": 1,
     "SplitToSequence": 3,
     "TfIdfVectorizer": 7,
-    "Unique": 6,
     "tensor": 20,
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import helper
@@ -48,6 +50,24 @@ def test_number_depends_on_data() -> None:
 def test_first_opsets_state_the_number() -> None:
     x = random(3, 7)
     agrees(model([node("TopK", ["x"], ["values", "at"], k=3)], {"x": x}, ["values", "at"], opset=9), {"x": x})
+
+
+@pytest.mark.parametrize("by_value", [0, 1])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_unique(by_value: int, axis: int | None) -> None:
+    outputs = ["found", "first", "which", "often"]
+    attrs: dict[str, Any] = {"sorted": by_value} | ({} if axis is None else {"axis": axis})
+    for seed in range(3):
+        x = np.random.default_rng(seed).integers(0, 2, (4, 3, 2)).astype(np.float32)
+        agrees(model([node("Unique", ["x"], outputs, **attrs)], {"x": x}, outputs), {"x": x})
+
+
+def test_nan_is_like_another() -> None:
+    x = np.array([2, np.nan, 1, np.nan, -0.0, 0.0], np.float32)
+    names = ["values", "first", "which", "often"]
+    found = run(model([node("Unique", ["x"], names)], {"x": x}, names), {"x": x})
+    np.testing.assert_array_equal(found["which"], [2, 3, 1, 3, 0, 0])
+    np.testing.assert_array_equal(found["often"], [2, 1, 1, 2])
 
 
 def test_nan_is_greater_than_all_else() -> None:
