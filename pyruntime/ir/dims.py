@@ -354,6 +354,14 @@ def minimum(a: Dim, b: Dim) -> Dim:
     return _operation("min", *sorted((a, b), key=repr))
 
 
+def grouped(dim: Dim) -> Dim:
+    """A dim that is at least 0, as one atom if it is a sum: products of sums grow without bound."""
+    if isinstance(dim, int) or len(dim.terms) == 1:
+        return dim
+    operands: list[Dim] = [0, dim]
+    return _operation("max", *sorted(operands, key=repr))
+
+
 def product(dims: Sequence[Dim]) -> Dim:
     """The product of dims; 1 for none."""
     total: Dim = 1

@@ -1,4 +1,4 @@
-"""Ops that only move elements: Reshape, Transpose, Slice, Expand, Concat, Pad, Tile, and tensors of dims."""
+"""Ops that only move elements: Reshape, Transpose, Slice, Expand, Concat, Pad, Tile; and tensors of dims."""
 
 from __future__ import annotations
 
@@ -102,13 +102,49 @@ class Transpose(OpDef):
         return [only(inputs).transpose(attrs["perm"])]
 
 
+class Permute(OpDef):
+    """As Transpose, in an order that only the run knows.
+
+    Attributes:
+        order: for each output axis one number for each input axis: 1 where it is that one, else 0 (dims).
+        shape: the sizes in that order (dims).
+    """
+
+    name = "Permute"
+    attrs: ClassVar = {"order": REQUIRED, "shape": REQUIRED}
+    cases = (
+        Case(((F32, (3, 5)),), {"order": (0, 1, 1, 0), "shape": (5, 3)}, "matrix"),
+        Case(((I64, (2, 0, 3)),), {"order": (0, 1, 0, 0, 0, 1, 1, 0, 0), "shape": (0, 3, 2)}, "empty"),
+        Case(
+            ((F32, (3, 5)),),
+            {
+                "order": (batch % 2, 1 - batch % 2, 1 - batch % 2, batch % 2),
+                "shape": (5 + (batch % 2) * (batch - 5), batch + (batch % 2) * (5 - batch)),
+            },
+            "dynamic",
+            BATCH,
+        ),
+    )
+
+    def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
+        (x,) = present(inputs, 1)
+        order, shape = attrs["order"], attrs["shape"]
+        require(len(order) == x.rank**2 and len(shape) == x.rank, f"it does not order {x.rank} axes")
+        return [TensorType(x.dtype, tuple(shape))]
+
+    def reference(self, inputs: Arrays, attrs: Attrs) -> list[Array]:
+        x = only(inputs)
+        order = np.array(attrs["order"]).reshape(x.ndim, x.ndim)
+        return [x.transpose(order.argmax(axis=1))]
+
+
 class Slice(OpDef):
     """Element start + i * step along each axis, for i below size.
 
     Attributes:
         starts: for each axis the first position, not negative (a dim).
         sizes: for each axis how many (a dim).
-        steps: for each axis how far from one to the next, not zero (an int).
+        steps: for each axis how far from one to the next, not zero (a dim).
     """
 
     name = "Slice"
@@ -124,6 +160,12 @@ class Slice(OpDef):
         ),
         Case(
             ((I32, (5, 3)),), {"starts": (batch - 1, 0), "sizes": (batch, 3), "steps": (-1, 1)}, "flip", BATCH
+        ),
+        Case(
+            ((F32, (5, 7)),),
+            {"starts": (0, 6), "sizes": (batch, 6 // batch + 1), "steps": (1, batch * -1)},
+            "dynamic-step",
+            BATCH,
         ),
     )
 

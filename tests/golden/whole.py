@@ -1,4 +1,4 @@
-"""Golden cases that are whole ONNX models: control flow and quantisation are more than an op."""
+"""Golden cases that are whole ONNX models: control flow, operands fed at run time and quantisation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pyruntime_converter.passes.quantize import Quantized
 
 from pyruntime.ir.graph import Graph
 from pyruntime.ops.run_graph import run_graph
+from tests.frontends import argument_models
 from tests.frontends.control_models import MODELS, Feeds
 from tests.frontends.onnx_models import runtime
 from tests.frontends.selection_models import MODELS as SELECTING
@@ -49,6 +50,8 @@ def wholes() -> Iterator[Whole]:
     """All models, in a fixed order."""
     for name, (proto, feeds) in [*MODELS.items(), *SELECTING.items()]:
         yield Whole(name, proto, feeds)
+    for name, (proto, each) in argument_models.MODELS.items():
+        yield Whole(f"fed-{name}", proto, each)
     for name, (proto, feeds) in QUANTIZED.items():
         yield Whole(name, proto, feeds, ROUNDED)
     for name, (proto, feeds) in TO_QUANTIZE.items():

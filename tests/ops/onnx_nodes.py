@@ -54,6 +54,11 @@ def _pad(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("Pad", [*inputs, pads, value], {"mode": attrs["mode"]})
 
 
+def _permute(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    rows = _ints(attrs["order"]).reshape(len(attrs["shape"]), -1)
+    return OnnxNode("Transpose", inputs, {"perm": rows.argmax(axis=1).tolist()})
+
+
 def _with(input_of: str, **renamed: Any) -> Callable[[Inputs, Attrs], OnnxNode]:
     """An op one of whose attributes is an input in ONNX."""
 
@@ -325,6 +330,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Measure": lambda inputs, _: OnnxNode("Reshape", [*inputs, _ints([])], {}),
     "OneHot": _one_hot,
     "Pad": _pad,
+    "Permute": _permute,
     "Positions": _positions,
     "Quantize": _quantize,
     "Range": _range,

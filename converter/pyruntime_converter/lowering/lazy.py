@@ -145,7 +145,7 @@ class Lazy:
             leaves=tuple(v for v in leaves if v is not None),
         )
 
-    def slice(self, starts: Sequence[Dim], lengths: Shape, steps: Sequence[int]) -> Lazy | None:
+    def slice(self, starts: Sequence[Dim], lengths: Shape, steps: Sequence[Dim]) -> Lazy | None:
         """A strided part, or None where it takes a copy."""
         if self.host:
             return None
@@ -154,12 +154,18 @@ class Lazy:
             return None
         sizes = list(self.sizes)
 
+        def size(dtype: DType, dim: Dim) -> Scalar:
+            sizes.append(dim)
+            return Size(dtype, len(sizes) - 1)
+
         def leaf(node: Scalar) -> Scalar:
             if not isinstance(node, Index) or (starts[node.axis] == 0 and steps[node.axis] == 1):
                 return node
-            scaled = call("mul", node, Const(node.dtype, steps[node.axis]))
-            sizes.append(starts[node.axis])
-            return call("add", scaled, Size(node.dtype, len(sizes) - 1))
+            step = steps[node.axis]
+            scaled = call(
+                "mul", node, Const(node.dtype, step) if isinstance(step, int) else size(node.dtype, step)
+            )
+            return call("add", scaled, size(node.dtype, starts[node.axis]))
 
         tree = transform(self.tree, leaf)
         return replace(

@@ -63,7 +63,7 @@ def transpose(view: View, perm: Sequence[int]) -> View:
     )
 
 
-def slice_(view: View, starts: Sequence[Dim], steps: Sequence[int]) -> View | None:
+def slice_(view: View, starts: Sequence[Dim], steps: Sequence[Dim]) -> View | None:
     """Every steps[a]-th index from starts[a] on."""
     if any(steps[g.axis] != 1 for g in view.guards):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from pyruntime_converter.lowering import views
@@ -31,6 +32,21 @@ def identity(low: Lowering, node: Node) -> Lazy:
 def transpose(low: Lowering, node: Node) -> Lazy:
     """A permutation of strides."""
     return low.lazy(node.input(0)).transpose(node.attrs["perm"])
+
+
+@lowers("Permute")
+def permute(low: Lowering, node: Node) -> Lazy:
+    """Each axis has the stride of the one that it is."""
+    view, order = low.view(node.input(0)), node.attrs["order"]
+    rank = len(view.strides)
+    strides = tuple(
+        sum(
+            (o * s for o, s in zip(order[rank * axis : rank * (axis + 1)], view.strides, strict=True)),
+            start=0,
+        )
+        for axis in range(rank)
+    )
+    return Lazy.of(replace(view, strides=strides), node.output.shape)
 
 
 @lowers("Reshape")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyruntime.ir.conditions import less
-from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum
+from pyruntime.ir.conditions import choose, less
+from pyruntime.ir.dims import Dim, at_least, ceildiv, grouped, maximum, minimum
 from pyruntime.ir.graph import Shape, Value
 from pyruntime_converter.frontends.onnx.context import NodeContext
 
@@ -27,13 +27,13 @@ def legacy_broadcast(ctx: NodeContext) -> tuple[Value, Value]:
     return a, ctx.reshape(b, (*b.shape, *[1] * trailing))
 
 
-def axes_of(ctx: NodeContext, input_since: int) -> tuple[int, ...] | None:
+def axes_of(ctx: NodeContext, input_since: int) -> tuple[Dim, ...] | None:
     """The `axes` of an operator: an attribute before opset `input_since`, an input since. None if absent."""
     if ctx.opset < input_since:
         stated = ctx.attr("axes")
         return None if stated is None else tuple(stated)
     value = ctx.optional(1)
-    return None if value is None else ctx.known_ints(value, "its list of axes")
+    return None if value is None else ctx.known(value, "its list of axes")
 
 
 def clamp(dim: Dim, low: Dim, high: Dim) -> Dim:
@@ -41,8 +41,17 @@ def clamp(dim: Dim, low: Dim, high: Dim) -> Dim:
     return minimum(maximum(dim, low), high)
 
 
-def slice_range(start: Dim, end: Dim, step: int, size: Dim) -> tuple[Dim, Dim]:
-    """First index and number of elements of `start:end:step` in an axis of `size`, counted as Python does."""
+def slice_range(start: Dim, end: Dim, step: Dim, size: Dim) -> tuple[Dim, Dim]:
+    """First index and number of elements of `start:end:step` in an axis of `size`, counted as Python does.
+
+    A step that is known only at run time is not 0, and no larger than the axis.
+    """
+    if not isinstance(step, int):
+        forward, length = less(0, step), maximum(maximum(step, -step), 1)
+        low, high = _bound(start, size, 0, size), _bound(start, size, 0, size - 1)
+        up = maximum(ceildiv(_bound(end, size, 0, size) - low, length), 0)
+        down = maximum(ceildiv(high - _bound(end, size, -1, size - 1), length), 0)
+        return choose(forward, low, high), grouped(choose(forward, up, down))
     if step > 0:
         first = (
             0 if start == 0 else _bound(start, size, 0, size)

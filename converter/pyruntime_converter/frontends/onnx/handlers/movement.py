@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pyruntime.ir.conditions import choose, equal, less, signed
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, maximum, minimum, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, grouped, maximum, minimum, product
 from pyruntime.ir.graph import Value
 from pyruntime.ops.definition import broadcast
+from pyruntime_converter.frontends.onnx.axes import FedAxes, fed_axes, integers
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import (
     axes_of,
+    clamp,
     ones,
     slice_axis,
     slice_range,
@@ -85,7 +88,13 @@ def squeeze(ctx: NodeContext) -> Value:
         if unknown:
             ctx.fail(f"it names no axes, and whether {unknown[0]} is 1 depends on the input sizes", FIX_DIMS)
         return ctx.reshape(x, [d for d in x.shape if d != 1])
-    axes = ctx.axes(stated, x.rank)
+    known = integers(stated)
+    if known is None:
+        fed = fed_axes(ctx, stated, x.rank)
+        ones = [choose(fed.selects(a), equal(d, 1), 1) for a, d in enumerate(x.shape)]
+        ctx.require(product(ones), "the axes that it drops must have size 1")
+        return ctx.reshape(x, fed.without(x.shape))
+    axes = ctx.axes(known, x.rank)
     for axis in axes:
         if x.shape[axis] != 1:
             if isinstance(x.shape[axis], int):
@@ -101,7 +110,10 @@ def unsqueeze(ctx: NodeContext) -> Value:
     if stated is None:
         ctx.invalid("it names no axes")
     rank = x.rank + len(stated)
-    axes, dims = ctx.axes(stated, rank), iter(x.shape)
+    known = integers(stated)
+    if known is None:
+        return ctx.reshape(x, fed_axes(ctx, stated, rank).with_ones(x.shape))
+    axes, dims = ctx.axes(known, rank), iter(x.shape)
     return ctx.reshape(x, [1 if a in axes else next(dims) for a in range(rank)])
 
 
@@ -134,40 +146,75 @@ def slice_inputs(ctx: NodeContext) -> Value:
         ctx,
         starts,
         ends,
-        range(len(starts)) if axes is None else ctx.known_ints(axes, "its list of axes"),
-        ones(len(starts)) if steps is None else ctx.known_ints(steps, "its steps"),
+        range(len(starts)) if axes is None else ctx.known(axes, "its list of axes"),
+        ones(len(starts)) if steps is None else ctx.known(steps, "its steps"),
     )
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a Slice takes of one axis, as it is stated."""
+
+    start: Dim
+    end: Dim
+    step: Dim
+
+    def of(self, size: Dim) -> tuple[Dim, Dim, Dim]:
+        """First index, number of elements and step in an axis of size."""
+        step = self.step
+        if not isinstance(step, int):  # a longer one takes one element as well
+            step = clamp(step, -maximum(size, 1), maximum(size, 1))
+        return (*slice_range(self.start, self.end, step, size), step)
+
+
 def _slice(
-    ctx: NodeContext, starts: Sequence[Dim], ends: Sequence[Dim], axes: Sequence[int], steps: Sequence[int]
+    ctx: NodeContext, starts: Sequence[Dim], ends: Sequence[Dim], axes: Sequence[Dim], steps: Sequence[Dim]
 ) -> Value:
     x = ctx.input()
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
         ctx.invalid(f"starts {starts}, ends {ends}, axes {tuple(axes)}, steps {steps}")
-    first: list[Dim] = [0] * x.rank
-    sizes = list(x.shape)
-    every = [1] * x.rank
-    for axis, start, end, step in zip(ctx.axes(axes, x.rank), starts, ends, steps, strict=True):
-        part = _of_table(ctx, start, end, x.shape[axis]) if x.data is not None and step == 1 else None
-        first[axis], sizes[axis] = part or slice_range(start, end, step, x.shape[axis])
-        every[axis] = step
-    if not any(first) and tuple(sizes) == x.shape and all(s == 1 for s in every):
+    for step in steps:
+        ctx.require(1 - equal(step, 0), "its steps must not be 0")
+    parts = [Part(start, end, step) for start, end, step in zip(starts, ends, steps, strict=True)]
+    known = integers(axes)
+    if known is None:
+        fed = fed_axes(ctx, axes, x.rank)
+        ranges = [_of_one(fed, axis, parts, size) for axis, size in enumerate(x.shape)]
+    else:
+        ranges = [(0, size, 1) for size in x.shape]
+        for axis, part in zip(ctx.axes(known, x.rank), parts, strict=True):
+            ranges[axis] = _of_table(ctx, x, axis, part) or part.of(x.shape[axis])
+    first, sizes, every = (tuple(column) for column in zip(*ranges, strict=True)) if ranges else ((), (), ())
+    if not any(f != 0 for f in first) and sizes == x.shape and all(s == 1 for s in every):
         return x
-    return ctx.one("Slice", x, starts=tuple(first), sizes=tuple(sizes), steps=tuple(every))
+    return ctx.one("Slice", x, starts=first, sizes=sizes, steps=every)
 
 
-def _of_table(ctx: NodeContext, start: Dim, end: Dim, size: Dim) -> tuple[Dim, Dim] | None:
+def _of_one(fed: FedAxes, axis: int, parts: Sequence[Part], size: Dim) -> tuple[Dim, Dim, Dim]:
+    """First index, number and step along an axis that one of the parts may be of."""
+    first, length, every = [list(column) for column in zip(*(p.of(size) for p in parts), strict=True)]
+    chosen = [row[axis] for row in fed.named]
+    return (
+        sum((c * f for c, f in zip(chosen, first, strict=True)), start=0),
+        grouped(sum((c * (n - size) for c, n in zip(chosen, length, strict=True)), start=size)),
+        sum((c * (s - 1) for c, s in zip(chosen, every, strict=True)), start=1),
+    )
+
+
+def _of_table(ctx: NodeContext, x: Value, axis: int, part: Part) -> tuple[Dim, Dim, Dim] | None:
     """start and length of a run of a constant table (positions, masks) whose end is known at run time.
 
     A run that reached beyond the table would be cut off, and then not fit what it is made for: such inputs
     are refused instead, and the length is what it says.
     """
+    start, end, size = part.start, part.end, x.shape[axis]
+    if x.data is None or part.step != 1:
+        return None
     if isinstance(end, int) or not (at_least(start, 0) and at_least(end, start)):
         return None
     if not at_least(size, end):
         ctx.require(less(end, size + 1), f"{end} must be at most {size}, the size of its table")
-    return start, end - start
+    return start, end - start, 1
 
 
 @handles("Split")

@@ -5,102 +5,122 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Value
+from pyruntime.ir.graph import Shape, Value
+from pyruntime_converter.frontends.onnx.axes import fed_axes, integers
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import axes_of
 
-Reduce = Callable[[str, Value], Value]
 
+class _Reduction:
+    """What a node reduces, and how; axes that are known only when it runs are moved behind the others first.
 
-def _reduction(ctx: NodeContext, axes_input_since: int = 18) -> Reduce | None:
-    """Applies a canonical reduction over this node's axes; None where the node reduces none at all."""
-    stated, rank = axes_of(ctx, axes_input_since), ctx.input().rank
-    keep = ctx.attr("keepdims")
-    keepdims = True if keep is None else bool(keep)
-    nothing = bool(ctx.attr("noop_with_empty_axes"))
-    if not stated and nothing:
-        return None
-    axes = tuple(sorted(ctx.axes(stated, rank))) if stated else tuple(range(rank))
-    if not axes:  # a scalar
-        return lambda _, value: value
-    return lambda op, value: ctx.one(op, value, axes=axes, keepdims=keepdims)
+    Attributes:
+        x: the reduced tensor, perhaps with its axes in another order.
+        axes: which ones of x are reduced; None where the node reduces none at all.
+    """
+
+    def __init__(self, ctx: NodeContext, axes_input_since: int = 18) -> None:
+        x, stated = ctx.input(), axes_of(ctx, axes_input_since)
+        keep = ctx.attr("keepdims")
+        self._ctx, self._keepdims = ctx, keep is None or bool(keep)
+        self._shape: Shape | None = None
+        nothing = bool(ctx.attr("noop_with_empty_axes"))
+        self.x, self.axes = x, None if nothing and not stated else tuple(range(x.rank))
+        if not stated:
+            return
+        known = integers(stated)
+        if known is not None:
+            self.axes = tuple(sorted(ctx.axes(known, x.rank)))
+            return
+        fed = fed_axes(ctx, stated, x.rank)
+        if fed.kept:
+            self.x, self.axes = fed.moved_last(ctx, x), tuple(range(len(fed.kept), x.rank))
+            self._shape = fed.as_ones(x.shape) if self._keepdims else None
+            self._keepdims = False
+
+    def __call__(self, op: str, value: Value) -> Value:
+        """A canonical reduction of value, whose axes are those of x; value itself where there are none."""
+        if not self.axes:
+            return value
+        made = self._ctx.one(op, value, axes=self.axes, keepdims=self._keepdims)
+        return made if self._shape is None else self._ctx.reshape(made, self._shape)
+
+    def spread(self, made: Value) -> Value:
+        """What was made of x, in a shape that broadcasts against x."""
+        axes = self.axes or ()
+        return self._ctx.reshape(made, [1 if a in axes else d for a, d in enumerate(self.x.shape)])
 
 
 @handles("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
 def reduce(ctx: NodeContext) -> Value:
     """A canonical reduction; the extremes of bools are those of the bytes 0 and 1."""
-    apply, x = _reduction(ctx), ctx.input()
-    if apply is None:
-        return x
+    reduction = _Reduction(ctx)
+    x = reduction.x
     bools = x.dtype is DType.BOOL
-    result = apply(ctx.op, ctx.cast(x, DType.U8) if bools else x)
+    result = reduction(ctx.op, ctx.cast(x, DType.U8) if bools else x)
     return ctx.cast(result, DType.BOOL) if bools else result
 
 
 @handles("ReduceSum")
 def reduce_sum(ctx: NodeContext) -> Value:
     """A sum; its axes became an input earlier than the others'."""
-    apply = _reduction(ctx, 13)
-    return ctx.input() if apply is None else apply("ReduceSum", ctx.input())
+    reduction = _Reduction(ctx, 13)
+    return reduction("ReduceSum", reduction.x)
 
 
 def _square(ctx: NodeContext, x: Value) -> Value:
     return ctx.one("Mul", x, x)
 
 
-def _sum(ctx: NodeContext, x: Value) -> Value:
-    apply = _reduction(ctx)
-    return x if apply is None else apply("ReduceSum", x)
-
-
 @handles("ReduceSumSquare")
 def reduce_sum_square(ctx: NodeContext) -> Value:
     """The sum of squares."""
-    return _sum(ctx, _square(ctx, ctx.input()))
+    reduction = _Reduction(ctx)
+    return reduction("ReduceSum", _square(ctx, reduction.x))
 
 
 @handles("ReduceL1")
 def reduce_l1(ctx: NodeContext) -> Value:
     """The sum of magnitudes."""
-    return _sum(ctx, ctx.one("Abs", ctx.input()))
+    reduction = _Reduction(ctx)
+    return reduction("ReduceSum", ctx.one("Abs", reduction.x))
 
 
 @handles("ReduceL2")
 def reduce_l2(ctx: NodeContext) -> Value:
     """The root of the sum of squares."""
-    return _in_float(ctx, lambda x: ctx.one("Sqrt", _sum(ctx, _square(ctx, x))))
+    return _in_float(ctx, lambda x, total: ctx.one("Sqrt", total("ReduceSum", _square(ctx, x))))
 
 
 @handles("ReduceLogSum")
 def reduce_log_sum(ctx: NodeContext) -> Value:
     """The logarithm of the sum."""
-    return _in_float(ctx, lambda x: ctx.one("Log", _sum(ctx, x)))
+    return _in_float(ctx, lambda x, total: ctx.one("Log", total("ReduceSum", x)))
 
 
 @handles("ReduceLogSumExp")
 def reduce_log_sum_exp(ctx: NodeContext) -> Value:
     """The logarithm of the sum of exponentials, of what is left after taking out the largest."""
-    return _in_float(ctx, lambda x: _log_sum_exp(ctx, x))
+
+    def body(x: Value, reduction: _Reduction) -> Value:
+        if not reduction.axes:
+            return x
+        largest = reduction("ReduceMax", x)
+        # an infinite maximum must not be taken out: inf - inf is NaN
+        largest = ctx.one("Where", ctx.one("IsInf", largest), ctx.like(0, x), largest)
+        total = reduction("ReduceSum", ctx.one("Exp", ctx.one("Sub", x, reduction.spread(largest))))
+        return ctx.one("Add", ctx.one("Log", total), largest)
+
+    return _in_float(ctx, body)
 
 
-def _log_sum_exp(ctx: NodeContext, x: Value) -> Value:
-    apply = _reduction(ctx)
-    if apply is None or x.rank == 0:
-        return x
-    largest = apply("ReduceMax", x)
-    # an infinite maximum must not be taken out: inf - inf is NaN
-    largest = ctx.one("Where", ctx.one("IsInf", largest), ctx.like(0, x), largest)
-    stated = axes_of(ctx, 18)
-    axes = set(ctx.axes(stated, x.rank)) if stated else set(range(x.rank))
-    wide = ctx.reshape(largest, [1 if a in axes else d for a, d in enumerate(x.shape)])
-    total = apply("ReduceSum", ctx.one("Exp", ctx.one("Sub", x, wide)))
-    return ctx.one("Add", ctx.one("Log", total), largest)
-
-
-def _in_float(ctx: NodeContext, body: Callable[[Value], Value]) -> Value:
+def _in_float(ctx: NodeContext, body: Callable[[Value, _Reduction], Value]) -> Value:
     """body on the input, for integers through float32, as ONNX rounds their results."""
-    x = ctx.input()
-    return body(x) if x.dtype.is_float else ctx.cast(body(ctx.cast(x, DType.F32)), x.dtype)
+    reduction = _Reduction(ctx)
+    x = reduction.x
+    if x.dtype.is_float:
+        return body(x, reduction)
+    return ctx.cast(body(ctx.cast(x, DType.F32), reduction), x.dtype)
 
 
 @handles("ArgMax", "ArgMin")
@@ -119,13 +139,15 @@ def arg_extreme(ctx: NodeContext) -> Value:
 @handles("CumSum", "CumProd")
 def cumulative(ctx: NodeContext) -> Value:
     """Running sums or products along an axis, which is an input."""
-    x, stated = ctx.input(0), ctx.known_ints(ctx.input(1), "its axis")
+    x, stated = ctx.input(0), ctx.known(ctx.input(1), "its axis")
     if len(stated) != 1:
         ctx.invalid(f"{len(stated)} axes")
-    return ctx.one(
-        ctx.op,
-        x,
-        axis=ctx.axis(stated[0], x.rank),
-        exclusive=bool(ctx.attr("exclusive")),
-        reverse=bool(ctx.attr("reverse")),
-    )
+    how = {name: bool(ctx.attr(name)) for name in ("exclusive", "reverse")}
+    known = integers(stated)
+    if known is not None:
+        return ctx.one(ctx.op, x, axis=ctx.axis(known[0], x.rank), **how)
+    fed = fed_axes(ctx, stated, x.rank)
+    if not fed.kept:
+        return ctx.one(ctx.op, x, axis=0, **how)
+    made = ctx.one(ctx.op, fed.moved_last(ctx, x), axis=x.rank - 1, **how)
+    return fed.moved_back(ctx, made, x.shape)

@@ -1,0 +1,112 @@
+"""ONNX models that are told at run time what to do: axes, amounts and sizes are fed, each in several ways."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from tests.frontends.onnx_models import one_node, random
+
+Array = NDArray[Any]
+Feeds = dict[str, Array]
+Model = tuple[ModelProto, list[Feeds]]
+SHAPE = (2, 3, 5)
+
+
+def ints(*values: int) -> Array:
+    """A vector of int64."""
+    return np.array(values, np.int64)
+
+
+def fed(op: str, every: Sequence[Feeds], *, opset: int = 18, **attrs: Any) -> Model:
+    """A model of one node that reads all feeds; sizes of x are symbols where feeds differ in them."""
+    shapes: dict[str, Sequence[int | str | None]] = {}
+    for name, first in every[0].items():
+        sizes = zip(*(feeds[name].shape for feeds in every), strict=True)
+        shapes[name] = [
+            size if len(set(each)) == 1 else f"{name}{axis}"
+            for axis, (size, each) in enumerate(zip(first.shape, sizes, strict=True))
+        ]
+    return one_node(op, every[0], opset=opset, shapes=shapes, **attrs), list(every)
+
+
+def _over(op: str, axes: Sequence[Array], name: str = "axes", **attrs: Any) -> Model:
+    opset = attrs.pop("opset", 18)
+    return fed(op, [{"x": random(*SHAPE), name: a} for a in axes], opset=opset, **attrs)
+
+
+def _reductions() -> Iterator[tuple[str, Model]]:
+    single = [ints(a) for a in range(-3, 3)]
+    pairs = [ints(*p) for p in itertools.permutations((0, 1, -1), 2)]
+    for op in ("ReduceSum", "ReduceMax", "ReduceLogSumExp"):
+        for keep in (0, 1):
+            yield f"{op}-{keep}", _over(op, single, keepdims=keep)
+    yield "ReduceMean-two", _over("ReduceMean", pairs, keepdims=0)
+    yield "ReduceL2-two", _over("ReduceL2", pairs)
+    yield (
+        "ReduceMin-all",
+        _over("ReduceMin", [ints(*p) for p in itertools.permutations((0, 1, -1))], keepdims=0),
+    )
+    yield "ReduceProd-none", _over("ReduceProd", [ints()], noop_with_empty_axes=1)
+    yield "ReduceSumSquare-empty", _over("ReduceSumSquare", [ints()], keepdims=0)
+    sized = [
+        {"x": random(batch, 3, 4, seed=batch), "axes": ints(a)}
+        for batch, a in ((2, 0), (5, 1), (1, 2), (3, -3))
+    ]
+    yield "ReduceL1-sizes", fed("ReduceL1", sized)
+    for op, opset in (("CumSum", 14), ("CumProd", 26)):
+        for how in ({}, {"exclusive": 1, "reverse": 1}):
+            name = f"{op}-{len(how)}"
+            axes = [np.array(a, np.int32 if how else np.int64) for a in range(-3, 3)]
+            yield name, _over(op, axes, "axis", opset=opset, **how)
+
+
+def _shapes() -> Iterator[tuple[str, Model]]:
+    x = random(1, 3, 1, 5)
+    yield "Squeeze", fed("Squeeze", [{"x": x, "axes": ints(a)} for a in (0, 2, -2, -4)])
+    yield "Squeeze-two", fed("Squeeze", [{"x": x, "axes": ints(*a)} for a in ((0, 2), (-2, 0))])
+    wide = [{"x": random(n, 1, m), "axes": ints(a)} for n, m, a in ((2, 3, 1), (1, 4, 0), (5, 1, -1))]
+    yield "Squeeze-sizes", fed("Squeeze", wide)
+    yield "Unsqueeze", _over("Unsqueeze", [ints(a) for a in range(-4, 4)])
+    yield "Unsqueeze-two", _over("Unsqueeze", [ints(*a) for a in ((0, 4), (3, 1), (-1, -2), (0, 1), (-5, 2))])
+
+
+def _slices() -> Iterator[tuple[str, Model]]:
+    def sliced(
+        *parts: Sequence[Sequence[int]], shape: Sequence[int] = SHAPE, names: str = "seak"
+    ) -> list[Feeds]:
+        """Feeds with starts, ends, axes and steps for each of the parts."""
+        return [{"x": random(*shape)} | {n: ints(*v) for n, v in zip(names, p, strict=True)} for p in parts]
+
+    far = 2**31 - 2
+    axes = [((1,), (-1,), (a,)) for a in range(-3, 3)]
+    yield "Slice-axes", fed("Slice", sliced(*axes, names="sea"))
+    two = [((0, 1), (2, 9), (1, 2)), ((-1, -2), (far, -1), (-1, 0)), ((2, 0), (1, 5), (1, -1))]
+    yield "Slice-axes-two", fed("Slice", sliced(*two, names="sea"))
+    bounds = [(0, far), (-1, -far), (2, 5), (5, 2), (-2, -4), (far, -far), (-far, far)]
+    steps = [
+        ((s,), (e,), (2,), (k,)) for (s, e), k in itertools.product(bounds, (1, 2, 7, -1, -3, far, -far))
+    ]
+    yield "Slice-steps", fed("Slice", sliced(*steps))
+    yield (
+        "Slice-all",
+        fed("Slice", sliced(((3, 1), (0, 9), (-1, 0), (-2, 1)), ((0, 1), (2, 0), (1, 2), (2, -1)))),
+    )
+    short = [
+        {n: v.astype(np.int32) if n != "x" else v for n, v in f.items()}
+        for f in sliced(((1,), (9,), (0,), (1,)))
+    ]
+    sized = [
+        {"x": random(n, 4), "s": ints(-1), "e": ints(-far), "a": ints(a), "k": ints(k)}
+        for n, a, k in ((3, 0, -1), (7, 0, -2), (1, 1, -3), (5, -2, 2))
+    ]
+    yield "Slice-short", fed("Slice", short)
+    yield "Slice-sizes", fed("Slice", sized)
+
+
+MODELS: Mapping[str, Model] = dict([*_reductions(), *_shapes(), *_slices()])
