@@ -109,4 +109,37 @@ def _slices() -> Iterator[tuple[str, Model]]:
     yield "Slice-sizes", fed("Slice", sized)
 
 
-MODELS: Mapping[str, Model] = dict([*_reductions(), *_shapes(), *_slices()])
+def _pads() -> Iterator[tuple[str, Model]]:
+    x = random(4, 5)
+    amounts = [ints(*a) for a in ((1, 0, 0, 2), (-1, 2, 1, -2), (0, 0, 0, 0), (-2, -1, 2, 1), (3, 3, 3, 3))]
+    for mode in ("constant", "reflect", "edge", "wrap"):
+        fits = amounts[:3] if mode == "reflect" else amounts
+        yield f"Pad-{mode}", fed("Pad", [{"x": x, "p": a} for a in fits], opset=19, mode=mode)
+    fills = [np.array(v, np.float32) for v in (2, np.nan, 0, np.inf, -1)]
+    values = [{"x": x, "p": a, "v": v} for a, v in zip(amounts, fills, strict=True)]
+    yield "Pad-value", fed("Pad", values, opset=19)
+    counts = [
+        {"x": (x * 9).astype(np.int32), "p": a, "v": np.full((), i, np.int32)} for i, a in enumerate(amounts)
+    ]
+    yield "Pad-value-i32", fed("Pad", counts, opset=19)
+    axes = [
+        values[i] | {"p": ints(1, b), "a": ints(a)}
+        for i, (a, b) in enumerate([(0, 2), (1, -1), (-1, 0), (-2, 3)])
+    ]
+    yield "Pad-axes", fed("Pad", axes, opset=19)
+    sized = [
+        {"x": random(n, 2), "p": ints(a, b), "v": values[0]["v"], "a": ints(1)}
+        for n, a, b in ((3, 1, 2), (1, 0, -1))
+    ]
+    yield "Pad-sizes", fed("Pad", sized, opset=19)
+
+
+def _triangles() -> Iterator[tuple[str, Model]]:
+    every = [np.array(k, np.int64) for k in (0, 1, -1, 2, -3, 9, -9)]
+    for upper in (0, 1):
+        yield f"Trilu-{upper}", _over("Trilu", every, "k", upper=upper)
+    sized = [{"x": random(n, 2 * n), "k": ints(k)} for n, k in ((3, 1), (1, -1), (5, 2))]
+    yield "Trilu-sizes", fed("Trilu", sized)
+
+
+MODELS: Mapping[str, Model] = dict([*_reductions(), *_shapes(), *_slices(), *_pads(), *_triangles()])

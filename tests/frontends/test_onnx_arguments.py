@@ -31,6 +31,7 @@ REFUSED: list[tuple[str, Feeds, Feeds, str]] = [
         {"k": ints(0)},
         "steps must not be 0",
     ),
+    ("Pad", {"x": random(4), "p": ints(1, 2)}, {"p": ints(-3, -2)}, "must not crop more than an axis of 4"),
 ]
 
 

@@ -265,7 +265,6 @@ def test_branches_nested_too_deep(monkeypatch: pytest.MonkeyPatch) -> None:
     "proto",
     [
         one_node("EyeLike", {"x": random(1, 1)}, shapes={"x": [1 << 20, 1 << 20]}),
-        one_node("Trilu", {"x": random(1, 1)}, shapes={"x": [1 << 20, 1 << 20]}),
         one_node(
             "Range", {}, weights={n: np.array(v, np.int64) for n, v in (("a", 0), ("b", 1 << 60), ("c", 1))}
         ),

@@ -170,8 +170,9 @@ class _Importer:
 
     def _require(self, condition: Dim, reason: str) -> None:
         """Let inputs be refused for which a condition does not hold."""
-        if condition != 1:
-            self._graph.constraints.append(Constraint(condition, reason))
+        made = Constraint(condition, reason)
+        if condition != 1 and made not in self._graph.constraints:
+            self._graph.constraints.append(made)
 
     # --------------------------------------------------------------------------- bodies
 

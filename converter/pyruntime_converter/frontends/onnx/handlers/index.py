@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from pyruntime.ir.dims import Dim, at_least
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
 from pyruntime.ops.scatter import REDUCTIONS
-from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.context import LARGEST_CONSTANT, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+
+_LONGEST = 2**30  # elements of an axis, at most
 
 
 @handles("Gather")
@@ -111,11 +114,23 @@ def trilu(ctx: NodeContext) -> Value:
     x, k, upper = ctx.input(0), ctx.optional(1), bool(ctx.attr("upper"))
     if x.rank < 2:
         ctx.invalid(f"rank {x.rank}")
-    rows, columns = x.shape[-2:]
-    if not isinstance(rows, int) or not isinstance(columns, int):
-        ctx.fail(f"the matrix is {rows} x {columns}, which depends on the input sizes", FIX_DIMS)
-    ctx.limited(rows * columns, "the matrix")
-    diagonal = 0 if k is None else int(ctx.scalar(k, "which diagonal it takes"))
-    offsets = np.arange(columns)[None, :] - np.arange(rows)[:, None]
-    kept = ctx.builder.constant(offsets >= diagonal if upper else offsets <= diagonal)
+    height, width = x.shape[-2:]
+    known = (k is None or k.data is not None) and at_least(LARGEST_CONSTANT, height * width)
+    if isinstance(height, int) and isinstance(width, int) and known:
+        diagonal = 0 if k is None else int(ctx.scalar(k, "which diagonal it takes"))
+        offsets = np.arange(width)[None, :] - np.arange(height)[:, None]
+        kept = ctx.builder.constant(offsets >= diagonal if upper else offsets <= diagonal)
+    else:
+        kept = _triangle(ctx, height, width, ctx.builder.constant(0, DType.I64) if k is None else k, upper)
     return ctx.one("Where", kept, x, ctx.like(0, x))
+
+
+def _triangle(ctx: NodeContext, height: Dim, width: Dim, k: Value, upper: bool) -> Value:
+    """Which elements of a matrix lie above, or below, a diagonal that only the run may know."""
+    diagonal = ctx.reshape(k, ())  # those farther out are all alike
+    for op, farthest in (("Max", -_LONGEST), ("Min", _LONGEST)):
+        diagonal = ctx.one(op, diagonal, ctx.like(farthest, diagonal))
+    rows, columns = (ctx.one("Range", size=size, dtype=DType.I32) for size in (height, width))
+    number = ctx.one("Sub", columns, ctx.reshape(rows, (height, 1)))
+    compare = "GreaterOrEqual" if upper else "LessOrEqual"
+    return ctx.one(compare, number, ctx.cast(diagonal, DType.I32))

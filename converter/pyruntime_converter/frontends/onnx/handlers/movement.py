@@ -266,36 +266,74 @@ def pad(ctx: NodeContext) -> Value:
     """Amounts that are inputs."""
     pads = ctx.known(ctx.input(1), "how much it pads")
     value, axes = ctx.optional(2), ctx.optional(3)
-    return _pad(
-        ctx,
-        pads,
-        0 if value is None else ctx.scalar(value, "what it pads with"),
-        None if axes is None else ctx.known_ints(axes, "its list of axes"),
+    stated = None if axes is None else ctx.known(axes, "its list of axes")
+    if value is None or ctx.attr("mode") not in (None, "constant"):
+        return _pad(ctx, pads, 0, stated)
+    if value.data is not None:
+        return _pad(ctx, pads, ctx.scalar(value, "what it pads with"), stated)
+    # ones where the input is, and what to pad with elsewhere
+    x, every = ctx.input(), ctx.one("Expand", ctx.builder.constant(True), shape=ctx.input().shape)
+    return ctx.one(
+        "Where", _pad(ctx, pads, False, stated, every), _pad(ctx, pads, 0, stated, x), ctx.reshape(value, ())
     )
 
 
 def _pad(
-    ctx: NodeContext, pads: Sequence[Dim], value: float | int | bool, stated: Sequence[int] | None
+    ctx: NodeContext,
+    pads: Sequence[Dim],
+    value: float | int | bool,
+    stated: Sequence[Dim] | None,
+    padded: Value | None = None,
 ) -> Value:
-    x, mode = ctx.input(), ctx.choice("mode", "constant", "reflect", "edge", "wrap")
-    axes = range(x.rank) if stated is None else ctx.axes(stated, x.rank)
-    if len(pads) != 2 * len(axes):
-        ctx.invalid(f"pads {tuple(pads)} for {len(axes)} axes")
-    before: list[Dim] = [0] * x.rank
-    after: list[Dim] = [0] * x.rank
-    for index, axis in enumerate(axes):
-        before[axis], after[axis] = pads[index], pads[index + len(axes)]
-        for end in (before, after):
-            if not isinstance(end[axis], int) and not at_least(end[axis], 0):
-                ctx.fail(f"whether it pads or crops by {end[axis]} depends on the input sizes", FIX_DIMS)
+    """The input, or what is `padded` in its place, with more elements around it, or fewer."""
+    x = ctx.input() if padded is None else padded
+    mode = ctx.choice("mode", "constant", "reflect", "edge", "wrap")
+    before, after = _ends(ctx, x.rank, pads, range(x.rank) if stated is None else stated)
     # negative amounts crop
-    for axis in axes:
+    for axis in range(x.rank):
         low, high = (-d if isinstance(d, int) and d < 0 else 0 for d in (before[axis], after[axis]))
         x = slice_axis(ctx, x, axis, low, x.shape[axis] - low - high)
         before[axis], after[axis] = before[axis] + low, after[axis] + high
+    for size, first, last in zip(x.shape, before, after, strict=True):
+        if not isinstance(first, int) or not isinstance(last, int):
+            _require_room(ctx, mode, size, first, last)
     if not any(d != 0 for d in (*before, *after)):
         return x
     return ctx.one("Pad", x, before=tuple(before), after=tuple(after), mode=mode, value=value)
+
+
+def _require_room(ctx: NodeContext, mode: str, size: Dim, before: Dim, after: Dim) -> None:
+    """Refuse amounts, known only at run time, that crop more than there is, or that a mode cannot fill."""
+    if mode == "constant":
+        ctx.require(1 - less(size + before + after, 0), f"it must not crop more than an axis of {size}")
+        return
+    kept = size + minimum(before, 0) + minimum(after, 0)
+    ctx.require(less(0, kept), f"of an axis of {size} that it pads some element must be left")
+    if mode != "edge":
+        most = kept - 1 if mode == "reflect" else kept
+        reached = 1 - less(most, maximum(before, after))
+        ctx.require(reached, f"it must not pad an axis by more elements than mode {mode} can repeat")
+
+
+def _ends(
+    ctx: NodeContext, rank: int, pads: Sequence[Dim], axes: Sequence[Dim]
+) -> tuple[list[Dim], list[Dim]]:
+    """How much is padded before and after each axis of a rank."""
+    if len(pads) != 2 * len(axes):
+        ctx.invalid(f"pads {tuple(pads)} for {len(axes)} axes")
+    ends: tuple[list[Dim], list[Dim]] = ([0] * rank, [0] * rank)
+    halves = pads[: len(axes)], pads[len(axes) :]
+    known = integers(axes)
+    if known is None:
+        named = fed_axes(ctx, axes, rank).named
+        for end, amounts in zip(ends, halves, strict=True):
+            for axis in range(rank):
+                end[axis] = sum((r[axis] * d for r, d in zip(named, amounts, strict=True)), start=0)
+        return ends
+    for end, amounts in zip(ends, halves, strict=True):
+        for axis, amount in zip(ctx.axes(known, rank), amounts, strict=True):
+            end[axis] = amount
+    return ends
 
 
 @handles("Tile", until=5)
