@@ -78,7 +78,7 @@ export function makePlan(
   pipelines: Pipelines,
   buffers: Buffers,
   given: Symbols,
-  { commands: steps, pause, walked }: Walk,
+  { commands: steps, pause, symbols: last, walked }: Walk,
 ): Plan {
   const { maxComputeWorkgroupsPerDimension, maxStorageBufferBindingSize } = device.limits;
   const { minStorageBufferOffsetAlignment, minUniformBufferOffsetAlignment } = device.limits;
@@ -163,9 +163,8 @@ export function makePlan(
 
   try {
     const commands = steps.flatMap(planned);
-    symbols = pause?.symbols ?? given;
-    const stop = pause && { ...pause, ...range(pause.read.from, 4), symbol: pause.read.symbol, dtype: pause.read.dtype };
-    symbols = given;
+    symbols = last;
+    const stop = pause && { ...pause.read, ...range(pause.read.from, 4), symbols, next: pause.next };
     const inputs = program.inputs.map(({ arena, offset }, i) => {
       return range(["arena", arena, offset], 4 * product(entry.inputs[i]!.shape.map(value))).at;
     });

@@ -13,8 +13,10 @@ type Of<Op extends Command["op"]> = Extract<Command, { op: Op }>;
 export interface Walk {
   /** Commands that do something on the device, each with the symbols' values there. */
   readonly commands: readonly { readonly command: Of<"dispatch" | "copy" | "fill">; readonly symbols: Symbols }[];
-  /** The read that it ends with, the symbols' values there, and where the program goes on. */
-  readonly pause: { readonly read: Of<"read">; readonly symbols: Symbols; readonly next: number } | undefined;
+  /** The read that it ends with, and where the program goes on. */
+  readonly pause: { readonly read: Of<"read">; readonly next: number } | undefined;
+  /** The symbols' values at the end. */
+  readonly symbols: Symbols;
   /** Commands walked so far in this run. */
   readonly walked: number;
 }
@@ -29,8 +31,8 @@ export function walk(program: GpuEntry, given: Symbols, start = 0, walked = 0): 
     const command = program.commands[next++]!;
     if (command.op === "set") symbols = { ...symbols, [command.symbol]: evaluate(command.value, symbols) };
     else if (command.op === "jump") next = evaluate(command.unless ?? 0, symbols) ? next : command.to;
-    else if (command.op === "read") return { commands, pause: { read: command, symbols, next }, walked };
+    else if (command.op === "read") return { commands, pause: { read: command, next }, symbols, walked };
     else commands.push({ command, symbols });
   }
-  return { commands, pause: undefined, walked };
+  return { commands, pause: undefined, symbols, walked };
 }

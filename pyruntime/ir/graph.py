@@ -82,7 +82,8 @@ class Node:
     @property
     def measures(self) -> frozenset[str]:
         """The symbol that a run learns here, if any."""
-        return frozenset({self.attrs["measures"]} if "measures" in self.attrs else ())
+        name = self.attrs.get("measures")
+        return frozenset({name} if name else ())
 
     def symbols(self) -> set[str]:
         """Names of the symbols in attributes, in shapes of outputs, and in subgraphs."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.ir.conditions import assume, choose, pins
-from pyruntime.ir.dims import Dim, evaluate, maximum, symbols_of
+from pyruntime.ir.dims import Dim, evaluate, maximum, symbol, symbols_of
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Graph, Value
+from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ops.definition import REQUIRED, OpDef, OpError, TensorType, require
 
 Array = NDArray[Any]
@@ -19,6 +19,7 @@ Attrs = Mapping[str, Any]
 Inputs = Sequence[Value | None]
 Arrays = Sequence[Array | None]
 Symbols = Mapping[str, int]
+COUNTS = (0, 2**31 - 1)  # what numbers of iterations stay in
 Run = Callable[[Graph, Arrays, Symbols], list[Array]]
 
 
@@ -38,7 +39,7 @@ class If(Control):
     Attributes:
         then_branch, else_branch: the subgraphs; outputs agree in number, dtype and rank.
         condition: a dim, not zero where the first is to run; None where the input tells. Sizes of an output
-            may differ between the branches only where it is given.
+            may differ between the branches only where it is given, and hang on nothing measured in one.
     """
 
     name = "If"
@@ -53,6 +54,8 @@ class If(Control):
         for graph in branches:
             _same_types(captured, graph.inputs, graph.name)
         pairs = [graph.outputs for graph in branches]
+        for graph in branches:
+            _told_outside(graph, graph.outputs)
         require(len(pairs[0]) == len(pairs[1]), "its branches give unlike numbers of results")
         return [_either(a, b, condition) for a, b in zip(*pairs, strict=True)]
 
@@ -78,6 +81,8 @@ class Loop(Control):
         goes_on: whether to go on after an iteration, as a dim over the counter; not used with `tested`.
         tested: whether the body's first output tells whether to go on.
         reverse: for each stack whether the last iteration's element is first.
+        measures: name of the symbol that becomes the number of iterations, where that depends on data; stacks
+            have room for `trip` elements then.
     """
 
     name = "Loop"
@@ -90,6 +95,7 @@ class Loop(Control):
         "goes_on": 1,
         "tested": False,
         "reverse": (),
+        "measures": "",
     }
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
@@ -116,13 +122,20 @@ class Loop(Control):
         return types + [self._stack(v, attrs) for v in stacked]
 
     def _stack(self, element: Value, attrs: Attrs) -> TensorType:
-        """The type of a stack of elements: its length must be known before the loop runs."""
+        """The type of a stack of elements, whose length must be bounded before the loop runs."""
         trip, condition = attrs["trip"], attrs["condition"]
-        if trip is None or condition is None or attrs["tested"] or attrs["goes_on"] != 1:
-            raise OpError("how many results it collects depends on data")
+        if trip is None:
+            raise OpError("how many results it collects depends on data, without a bound")
         moves = [d for d in element.shape if attrs["counter"] in symbols_of(d)]
         require(not moves, f"the results that it collects have sizes {element.shape}, which change")
-        return TensorType(element.dtype, (maximum(choose(condition, trip, 0), 0), *element.shape))
+        _told_outside(attrs["body"], [element])
+        if attrs["measures"]:
+            length = symbol(attrs["measures"], COUNTS)
+        else:
+            known = condition is not None and not attrs["tested"] and attrs["goes_on"] == 1
+            require(known, "how many results it collects depends on data")
+            length = maximum(choose(condition, trip, 0), 0)
+        return TensorType(element.dtype, (length, *element.shape))
 
     def execute(self, inputs: Arrays, attrs: Attrs, symbols: Symbols, run: Run) -> list[Array]:
         trip, condition, *values = inputs
@@ -148,6 +161,21 @@ class Loop(Control):
             empty = np.empty((0, *(evaluate(d, symbols) for d in value.shape)), value.dtype.value)
             made.append(np.stack(stack[::-1] if reverse else stack) if stack else empty)
         return made
+
+
+def _told_outside(graph: Graph, values: Sequence[Value]) -> None:
+    """Raises OpError where sizes of values are learnt by a run of the graph itself."""
+    own = {name for node in _all_nodes(graph) for name in node.measures}
+    for value in values:
+        inner = own.intersection(n for d in value.shape for n in symbols_of(d))
+        require(not inner, f"{value.name} has sizes {value.shape}, which data decide each time")
+
+
+def _all_nodes(graph: Graph) -> Iterator[Node]:
+    for node in graph.nodes:
+        yield node
+        for inner in node.subgraphs:
+            yield from _all_nodes(inner)
 
 
 def _scalar(value: Value, dtype: DType, what: str) -> None:

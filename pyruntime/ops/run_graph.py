@@ -76,12 +76,21 @@ def run_body(graph: Graph, inputs: Sequence[Array | None], symbols: Mapping[str,
                 results = op.execute(operands, node.attrs, symbols, run_body)
             else:
                 results = op.reference(operands, bind(node.attrs, symbols))
-        symbols |= {name: int(results[0]) for name in node.measures}
+        symbols |= {name: _measured(node, results, name) for name in node.measures}
         for value, result in zip(node.outputs, results, strict=True):
             _check(node, value, result, symbols)
             values[value] = result
     outputs = [values[v] if v.data is None else v.data for v in graph.outputs]
     return [a for a in outputs if a is not None]
+
+
+def _measured(node: Node, results: Sequence[Array], name: str) -> int:
+    """What a symbol is after a node that binds it: a size of a result, else the result."""
+    for value, result in zip(node.outputs, results, strict=True):
+        for dim, size in zip(value.shape, result.shape, strict=False):
+            if str(dim) == name:
+                return int(size)
+    return int(results[0])
 
 
 def _check(node: Node, value: Value, result: Array, symbols: Mapping[str, int]) -> None:

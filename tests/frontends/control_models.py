@@ -178,6 +178,21 @@ def _loop_ended_by_data(trip: str) -> tuple[ModelProto, list[Feeds]]:
     return _model([accumulating(trip, body=early(), outputs=["y"])], feeds[0], ["y"], weights), feeds
 
 
+def _loop_collects_until() -> tuple[ModelProto, list[Feeds]]:
+    """As many results as there are iterations until the largest element passes a limit, and what follows."""
+    nodes = [
+        *STEP[1:],
+        node("ReduceMax", ["a2"], ["most"], keepdims=0),
+        node("Less", ["most", "limit"], ["go"]),
+        node("ReduceSum", ["a2"], ["s"], keepdims=0),
+    ]
+    loop = accumulating("m", body=looped(nodes, ["a"], ["go", "a2", "s"]))
+    outer = [loop, node("Exp", ["ys"], ["exps"]), node("Shape", ["ys"], ["many"])]
+    weights = {"m": LOOPED["m"], "w": np.full((2, 3), 2, np.float32), "limit": scalar(9)}
+    feeds: list[Feeds] = [{"x": np.full((2, 3), v, np.float32)} for v in (1, 50, 0.5, -1)]
+    return _model(outer, feeds[0], ["y", "ys", "exps", "many"], weights), feeds
+
+
 def _loop_begun_by_data() -> tuple[ModelProto, list[Feeds]]:
     nodes = [
         node("ReduceMax", ["x"], ["k"], keepdims=0),
@@ -322,6 +337,7 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "loop-data": _loop_over_data(),
     "loop-early": _loop_ended_by_data("m"),
     "loop-while": _loop_ended_by_data(""),
+    "loop-collects": _loop_collects_until(),
     "loop-begun": _loop_begun_by_data(),
     "loop-index": _loop_with_index(),
     "loop-loop": _loop_in_loop(),

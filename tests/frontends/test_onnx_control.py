@@ -289,8 +289,29 @@ def test_shapes_that_change_are_told() -> None:
         imported(model(nodes, feeds, ["y"], shapes={"t": ["n"]}))
     ends = looped([*early().node, node("Identity", ["most"], ["s"])], ["a"], ["go", "a2", "s"])
     weights: dict[str, Array] = {"m": LOOPED["m"], "w": LOOPED["w"], "limit": np.array(9, np.float32)}
-    with pytest.raises(UnsupportedError, match="how many results it collects depends on data"):
-        imported(model([accumulating("m", body=ends)], feeds, ["y", "ys"], weights=weights))
+    with pytest.raises(
+        UnsupportedError, match="how many results it collects depends on data, without a bound"
+    ):
+        imported(model([accumulating("", body=ends)], feeds, ["y", "ys"], weights=weights))
+
+
+def test_sizes_that_data_decide_each_time_are_told() -> None:
+    """Inside a branch or a body they may be used, but are nobody's outside."""
+    found = [node("NonZero", ["x"], ["at"]), node("GatherND", ["x", "turned"], ["v"])]
+    found.insert(1, node("Transpose", ["at"], ["turned"], perm=[1, 0]))
+    total = node("ReduceSum", ["v"], ["s"], keepdims=0)
+    feeds = {"x": random(2, 3), "c": np.array(True)}
+    outcomes = branch(*found, node("Neg", ["v"], ["t"])), branch(*found, node("Exp", ["v"], ["e"]))
+    above = [node("ReduceMax", ["x"], ["most"], keepdims=0), node("Cast", ["most"], ["d"], to=9)]
+    with pytest.raises(UnsupportedError, match="which data decide each time"):
+        imported(model([*above, decide("d", "out", *outcomes)], feeds, ["out"]))
+    body = looped([ALWAYS, *found, node("Identity", ["a"], ["a2"])], ["a"], ["go", "a2", "v"])
+    nodes = [node("Shape", ["x"], ["m"], end=1), accumulating("m", body=body)]
+    with pytest.raises(UnsupportedError, match="which data decide each time"):
+        imported(model(nodes, feeds, ["y", "ys"], shapes={"x": ["n", 3]}))
+    sums = branch(*found, total, node("Neg", ["s"], ["t"])), branch(*found, total, node("Exp", ["s"], ["e"]))
+    for c in (True, False):
+        agrees(model([decide("c", "out", *sums)], feeds, ["out"]), {**feeds, "c": np.array(c)})
 
 
 def test_parameters_are_known_inside_bodies() -> None:

@@ -160,10 +160,14 @@ class NodeContext:
         known = self.contents(value)
         if known is not None:
             return known[0]
-        _, high = bounds(most)
-        made = self._fresh(self.op.lower(), 2**31 - 1 if high is None else high)
+        made = self.size(most)
         self.one("Measure", value, measures=str(made), most=most)
         return made
+
+    def size(self, most: Dim = 2**31 - 1) -> Dim:
+        """A new symbol, from 0 to `most`, for a size that a node yet to be made binds."""
+        _, high = bounds(most)
+        return self._fresh(self.op.lower(), 2**31 - 1 if high is None else high)
 
     def scalar(self, value: Value, what: str) -> float | int | bool:
         """The only element of a constant. Raises UnsupportedError where it is not constant."""

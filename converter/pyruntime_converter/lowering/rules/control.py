@@ -14,9 +14,9 @@ from pyruntime.ir.dims import Dim, maximum, minimum, symbol
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ir.kernel import Tensor, View
 from pyruntime.ir.program import Jump, Read, Set
+from pyruntime.ops.control import COUNTS
 
 _ANY = (-(2**63), 2**63 - 1)
-_COUNTS = (0, 2**31 - 1)
 
 
 @lowers("If")
@@ -53,10 +53,10 @@ def loop(low: Lowering, node: Node) -> list[Lazy]:
     for tensor, value in zip(state, values, strict=False):
         assert value is not None
         low.store_into(low.lazy(value), views.contiguous(tensor, value.shape))
-    stacks = [low.tensor(v.name, v.dtype, v.shape) for v in node.outputs[count:]]
+    stacks = [low.tensor(v.name, v.dtype, (_room(node, v), *v.shape[1:])) for v in node.outputs[count:]]
     trip: Dim | None = attrs["trip"] if trip_count is None else _read(low, trip_count, "trip")
     going: Dim = attrs["condition"] if begins is None else _read(low, begins, "begin")
-    counter = symbol(attrs["counter"], _COUNTS)
+    counter = symbol(attrs["counter"], COUNTS)
     if attrs["trip"] is not None:
         low.program.ranges[attrs["counter"]] = (0, maximum(attrs["trip"] - 1, 0))
     going_on = low.own_symbol("on") if first or attrs["goes_on"] != 1 else ""
@@ -83,7 +83,15 @@ def loop(low: Lowering, node: Node) -> list[Lazy]:
     _overwrite(inner, state, body.outputs[first : first + count])
     low.program.steps += [Set(attrs["counter"], counter + 1), Jump(top)]
     _land(low, end)
+    if attrs["measures"]:
+        low.program.ranges[attrs["measures"]] = (0, maximum(attrs["trip"], 0))
+        low.program.steps.append(Set(attrs["measures"], counter))
     return [_whole(t, v) for t, v in zip([*state, *stacks], node.outputs, strict=True)]
+
+
+def _room(node: Node, stack: Value) -> Dim:
+    """How many elements a stack may get."""
+    return maximum(node.attrs["trip"], 0) if node.attrs["measures"] else stack.shape[0]
 
 
 @lowers("Measure")

@@ -94,6 +94,8 @@ def loop(ctx: NodeContext) -> list[Value]:
     known = dims_of(going)
     body.graph.outputs = [going, *results] if known is None else results
     attrs |= {"tested": known is None, "goes_on": 1 if known is None else truth(known[0])}
+    if attrs["reverse"] and trips and (begins is None or known is None or attrs["goes_on"] != 1):
+        attrs["measures"] = str(ctx.size())  # as many as there were iterations
     inputs_ = [None if trips else trip, condition if begins is None else None, *initial]
     try:
         return _loop(ctx, body, inputs_, {**attrs, "counter": str(counter), "carried": len(initial)})
