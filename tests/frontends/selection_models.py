@@ -70,6 +70,21 @@ def _masked_twice() -> tuple[ModelProto, list[Feeds]]:
     return model(nodes, feeds[0], ["out", "product", "some"], shapes=shapes, weights=weights), feeds
 
 
+def _masked() -> tuple[ModelProto, list[Feeds]]:
+    """Where a mask holds, what stands there is doubled."""
+    nodes = [
+        node("Greater", ["x", "limit"], ["mask"]),
+        node("NonZero", ["mask"], ["rows"]),
+        node("Transpose", ["rows"], ["at"], perm=[1, 0]),
+        node("GatherND", ["x", "at"], ["found"]),
+        node("Add", ["found", "found"], ["twice"]),
+        node("ScatterND", ["x", "at", "twice"], ["out"]),
+    ]
+    feeds: list[Feeds] = [{"x": sparse(n, 5, seed=n, share=1)} for n in (3, 1, 300)]
+    weights = {"limit": np.array(0.5, np.float32)}
+    return model(nodes, feeds[0], ["out"], shapes={"x": ["n", 5]}, weights=weights), feeds
+
+
 def _parameters() -> tuple[ModelProto, list[Feeds]]:
     """Boxes by corners; how many, and the thresholds, are fed."""
     feeds: list[Feeds] = [
@@ -147,6 +162,7 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "select-indices": _indices(),
     "select-read-back": _read_back(),
     "select-masked-twice": _masked_twice(),
+    "select-masked": _masked(),
     "select-boxes-fed": _parameters(),
     "select-detector": _detector(),
     "select-unlike": _unlike(),

@@ -66,6 +66,13 @@ def test_sizes_that_only_a_run_tells_decide_no_shape_of_a_branch() -> None:
         imported(model(nodes, {"x": x}, ["out"]))
 
 
+def test_indices_of_a_mask_are_known_to_be_unlike() -> None:
+    """So that a GPU writes all at once."""
+    proto, _ = MODELS["select-masked"]
+    (scatter,) = (n for n in imported(proto).nodes if n.op == "ScatterND")
+    assert scatter.attrs["distinct"]
+
+
 def test_a_size_is_kept_where_its_elements_are_not_read() -> None:
     proto = model([node("NonZero", ["x"], ["at"]), node("Shape", ["at"], ["out"])], {"x": sparse(9)}, ["out"])
     graph = imported(proto)

@@ -52,6 +52,7 @@ class NodeContext:
         attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
         counter: a new symbol for the iterations of a loop, whose number may be known.
         selected: positions of elements that are not zero, by tensor, as far as they are in the graph.
+        indices: tables of what they are by axis, whose columns are unlike.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class NodeContext:
         counter: Callable[[Dim | None], Dim],
         fresh: Callable[[str, int], Dim],
         selected: dict[Value, Value],
+        indices: set[Value],
         require: Callable[[Dim, str], None],
         varies: Callable[[Dim], str],
         openable: Callable[[Value], frozenset[str]],
@@ -81,7 +83,7 @@ class NodeContext:
         self.outputs = tuple(o if o in used else "" for o in outputs)
         self.stated_outputs, self.stated_inputs = sum(map(bool, outputs)), len(inputs)
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
-        self._fresh, self.selected = fresh, selected
+        self._fresh, self.selected, self.indices = fresh, selected, indices
         self._require, self._varies = require, varies
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)

@@ -85,6 +85,7 @@ class _Importer:
         self._problems: list[UnsupportedError] = []
         self._bound_inside: dict[str, str] = {}  # symbols that no input binds, and what is so about them
         self._selected: dict[Value, Value] = {}
+        self._indices: set[Value] = set()
         self._named: set[Value] = set()  # values that already have the name of something in the model
         self._nodes = 0
 
@@ -277,6 +278,7 @@ class _Importer:
             require=self._require,
             fresh=self._fresh,
             selected=self._selected,
+            indices=self._indices,
             varies=self._varies,
             openable=lambda value: openable(value, self._graph.inputs, self._builder.sources),
             assumptions=self._assumptions,

@@ -62,8 +62,11 @@ def scatter_elements(ctx: NodeContext) -> Value:
 
 @handles("ScatterND")
 def scatter_nd(ctx: NodeContext) -> Value:
-    """Slices written at tuples of indices."""
-    return ctx.one("ScatterND", ctx.input(0), ctx.input(1), ctx.input(2), reduction=_reduction(ctx))
+    """Slices written at tuples of indices, which are unlike where they are those of a mask."""
+    x, at, updates = ctx.input(0), ctx.input(1), ctx.input(2)
+    made = at.producer
+    of_mask = made is not None and made.op == "Transpose" and made.input(0) in ctx.indices
+    return ctx.one("ScatterND", x, at, updates, reduction=_reduction(ctx), distinct=of_mask)
 
 
 def _reduction(ctx: NodeContext) -> str:

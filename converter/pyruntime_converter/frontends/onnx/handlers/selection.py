@@ -64,7 +64,9 @@ def non_zero(ctx: NodeContext) -> Value:
         if axis:
             row = ctx.one("Mod", row, ctx.builder.dims(size, DType.I32))
         rows.append(ctx.reshape(ctx.cast(row, DType.I64), (1, *found.shape)))
-    return rows[0] if len(rows) == 1 else ctx.one("Concat", *rows, axis=0)
+    table = rows[0] if len(rows) == 1 else ctx.one("Concat", *rows, axis=0)
+    ctx.indices.add(table)
+    return table
 
 
 @handles("Compress")
