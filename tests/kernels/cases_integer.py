@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +36,13 @@ def limits(dtype: DType) -> tuple[int, int]:
 
 
 class FullRange(Maker):
-    """Makes elements over the whole range of a dtype, or the given one, with both ends among them."""
+    """Makes elements over the whole range of a dtype, or the given one, with both ends among them.
+
+    Of those in a given range, `far` is the share of others, anywhere in the dtype's.
+    """
 
     span: tuple[int, int] | None = None
+    far = 0.0
 
     def values(self, count: int, dtype: DType) -> Array:
         if dtype.is_float:
@@ -48,6 +53,9 @@ class FullRange(Maker):
         extremes = random.random(count)
         values[extremes < 0.1] = low
         values[extremes > 0.9] = high
+        if self.far:
+            others = random.random(count) < self.far
+            values[others] = random.integers(*limits(dtype), int(others.sum()), endpoint=True)
         return values.astype(dtype.value)
 
 
@@ -177,6 +185,7 @@ def _matmul(
     octets: bool = False,
     span: tuple[int, int] | None = None,
     a_span: tuple[int, int] | None = None,
+    a_far: float = 0,
     order: Sequence[int] = (),
     epilogue: Build = plain,
     symbols: dict[str, int] | None = None,
@@ -184,8 +193,9 @@ def _matmul(
     """One product; a `constant` b lies as lowering stores it, and with `octets` its quads fit 16 bits."""
     maker = FullRange(symbols or {}, seed=len(name))
     sizes, rank = (*batch, m, n), len(batch)
-    maker.span = a_span
+    maker.span, maker.far = a_span, a_far
     a = maker.permuted((*batch, m, k), order or range(rank + 2), dtypes[0])
+    maker.far = 0
     panels = 0
     if constant:
         depth, columns = value_of(k, maker.symbols), value_of(n, maker.symbols)
@@ -335,6 +345,24 @@ DEPTHWISE = (
 SEVEN_BITS = (-64, 63)
 
 
+def _gathered() -> Iterator[Case]:
+    """Products of left operands most of whose elements lie close together, by weights that fill 8 bits."""
+    for dtype in (I8, U8):
+        low, high = limits(dtype)
+        for far in (0, 0.001, 0.02):
+            for a_span in ((low, low + 127), (low + 90, low + 140), (high - 9, high)):
+                for m, n, k in ((5, 9, 33), (50, 17, 127), (49, 140, 203)):
+                    name = f"{dtype!r} {m}x{n}x{k} within {a_span}, {far} not"
+                    span = None if k < 200 else (-70, 80)
+                    yield _matmul(name, m, n, k, dtypes=(dtype, I8), a_span=a_span, a_far=far, span=span)
+        shared: dict[str, Any] = {"dtypes": (dtype, I8), "a_span": (low + 60, low + 160), "a_far": 0.01}
+        name = f"{dtype!r} gathered"
+        yield _matmul(f"{name}, both transposed", 31, 33, 100, order=(1, 0), constant=False, **shared)
+        yield _matmul(f"{name}, batch", 17, 33, 96, batch=(3,), epilogue=dequantised, **shared)
+        for corner in limits(I8):
+            yield _matmul(f"{name} by {corner}", 18, 9, 500, span=(corner, corner), **shared)
+
+
 def cases() -> Iterator[Case]:
     """All cases; names are unique."""
     for dtype in (I8, U8):
@@ -345,6 +373,7 @@ def cases() -> Iterator[Case]:
         yield _matmul(f"{m}x{n}x{k}", m, n, k)
         yield _matmul(f"{m}x{n}x{k}, 7 bits", m, n, k, span=SEVEN_BITS)
         yield _matmul(f"{m}x{n}x{k}, octets", m, n, k, span=SEVEN_BITS, octets=True)
+    yield from _gathered()
     for dtypes in DTYPES:
         name = f"{dtypes[0]!r} {dtypes[1]!r}"
         for k in (23, 64):

@@ -18,6 +18,7 @@ typedef enum {
   GEMM8_WORDS,     // no relaxed dot, or none that is exact for these operands
   GEMM8_PAIRED,    // bytes are unsigned; pairs of products saturate to int16, as x86 multiplies before VNNI
   GEMM8_OCTETS,    // the same, and no two adjacent quads leave int16 together
+  GEMM8_SPLIT,     // the same, for weights that leave int16: see split8.h
   GEMM8_UNSIGNED,  // bytes are unsigned, sums exact: VNNI
   GEMM8_SIGNED,    // bytes are signed, sums exact: Arm
 } Gemm8Form;
@@ -54,12 +55,12 @@ SHARED Gemm8Form gemm8_dots(void) {
 }
 #endif
 
-// The form for a right matrix of int8. `pairs` of its elements, which meet in a 16-bit lane, may be too large for that,
-// whatever they are multiplied with; of `octets` two such pairs, of adjacent quads.
-INLINE Gemm8Form gemm8_form(int pairs, int octets) {
+// The form for a right matrix of int8. `pairs` of its elements, which meet in a 16-bit lane, fit that whatever they are
+// multiplied with; of `octets` two such pairs, of adjacent quads. Where they don't, kernels may have means to `split`.
+INLINE Gemm8Form gemm8_form(int pairs, int octets, int split) {
 #ifdef __wasm_relaxed_simd__
   Gemm8Form form = gemm8_dots();
-  if (form == GEMM8_PAIRED) return pairs ? octets ? GEMM8_OCTETS : form : GEMM8_WORDS;
+  if (form == GEMM8_PAIRED) return pairs ? octets ? GEMM8_OCTETS : form : split ? GEMM8_SPLIT : GEMM8_WORDS;
   return form;
 #else
   return GEMM8_WORDS;
@@ -72,23 +73,29 @@ INLINE int32_t gemm8_shift(Gemm8Form form, int is_signed) {
   return is_signed ? 128 : -128;
 }
 
+// Where each row begins that is packed for a form.
+INLINE void gemm8_rows(const void **rows, int32_t count, const void *packed, int32_t depth, Gemm8Form form) {
+  const int32_t row = form == GEMM8_WORDS ? 2 * depth : depth;
+  for (int32_t i = 0; i < count; i++) rows[i] = (const char *)packed + i * row;
+}
+
 // start[panel][8] = what sums begin with, where `shift` was added to the left matrix and columns have these sums.
 SHARED void gemm8_start(int32_t *start, const int32_t *sums, int32_t panels, int32_t shift) {
   COMPACT_LOOP for (int32_t j = 0; j < 8 * panels; j += 4)
     wasm_v128_store(start + j, wasm_i32x4_mul(wasm_v128_load(sums + j), wasm_i32x4_splat(-shift)));
 }
 
-// to[i * to_row + j] = from[i * from_row + j * from_column], as bytes with the highest bit turned if `shift`, or as
+// to[i * to_row + j] = from[i * from_row + j * from_column], as bytes to which `shift` is added modulo 256, or as
 // words. Vector copies: may read and write up to 15 elements past the end of a row, which the next one overwrites.
 SHARED void gemm8_copy_bytes(int8_t *to, int32_t to_row, const int8_t *from, int32_t from_row, int32_t from_column,
                              int32_t rows, int32_t columns, int32_t shift) {
-  const v128_t turn = wasm_i8x16_splat(shift ? -128 : 0);
+  const v128_t added = wasm_i8x16_splat((int8_t)shift);
   for (; rows > 0; rows--, to += to_row, from += from_row) {
     if (from_column == 1)
       COMPACT_LOOP for (int32_t j = 0; j < columns; j += 16)
-        wasm_v128_store(to + j, wasm_v128_xor(wasm_v128_load(from + j), turn));
+        wasm_v128_store(to + j, wasm_i8x16_add(wasm_v128_load(from + j), added));
     else
-      COMPACT_LOOP for (int32_t j = 0; j < columns; j++) to[j] = (int8_t)(from[j * from_column] ^ (shift ? -128 : 0));
+      COMPACT_LOOP for (int32_t j = 0; j < columns; j++) to[j] = (int8_t)(from[j * from_column] + shift);
   }
 }
 #define GEMM8_COPY_WORDS(NAME, T, LOAD)                                                               \

@@ -4,18 +4,21 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Tensor
 
 SLACK = 16  # elements that vector copies may write past what they fill
+STRAYS = (
+    112  # the same of split8.h: columns of a vector may hold eight strays, of 24 bytes, more than are wanted
+)
 # pairs of weights whose products with bytes, and two such pairs, add up within int16
 _PAIR = (-64, 63)
 _OCTET = (-128, 128)
 
 
-def gemm8_form(a: Tensor, b: Tensor) -> str:
-    """The C expression of the form in which a is packed to meet b."""
+def gemm8_form(a: Tensor, b: Tensor, *, split: bool = False) -> str:
+    """The C expression of the form in which a is packed to meet b; the kernel may be able to `split` a."""
     if a.dtype is DType.I16 or b.dtype is not DType.I8:
         return "GEMM8_WORDS"
     known = b.kind == "weight"  # what kernels write is found out by another target
     pairs, octets = known and _within(b.interval, _PAIR), known and _within(b.octets, _OCTET)
-    return f"gemm8_form({int(pairs)}, {int(octets)})"
+    return f"gemm8_form({int(pairs)}, {int(octets)}, {int(split)})"
 
 
 def _within(interval: tuple[int, int] | None, limits: tuple[int, int]) -> bool:

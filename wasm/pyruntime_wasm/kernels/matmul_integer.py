@@ -9,7 +9,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import MatMul
 from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
-from pyruntime_wasm.kernels._gemm8 import SLACK, gemm8_form
+from pyruntime_wasm.kernels._gemm8 import STRAYS, gemm8_form
 from pyruntime_wasm.kernels._product import Signature, declare
 from pyruntime_wasm.kernels._share import best_cut, typical
 from pyruntime_wasm.printer import SCALAR
@@ -50,9 +50,11 @@ class MatMulIntegerKernel:
             epilogue=s.epilogue,
             batch=s.batch,
             panels=bool(call.panels),
-            form=gemm8_form(call.a.tensor, call.b.tensor),
+            form=gemm8_form(call.a.tensor, call.b.tensor, split=True),
+            splits=call.b.tensor.dtype is DType.I8 and call.a.tensor.dtype is not DType.I16,
+            signed=int(not call.a.tensor.dtype.is_unsigned),
             a=SCALAR.classes[call.a.tensor.dtype].name,
-            slack=SLACK,
+            slack=STRAYS,
             rows=ROWS,
             columns=COLUMNS,
             cut_rows=_CUT_ROWS,
@@ -70,7 +72,7 @@ class MatMulIntegerKernel:
     def scratch(self, call: MatMul) -> Dim:
         """Sums of a block and what they begin with, rows of a and a panel of b as words, b's panels."""
         depth = align(call.k, 4)
-        words = minimum(call.m, ROWS) * depth + SLACK + 8 * depth
+        words = minimum(call.m, ROWS) * depth + STRAYS + 8 * depth
         panels = 0 if call.panels else COLUMNS * DType.I32.bytes + minimum(align(call.n, 8), COLUMNS) * depth
         return (ROWS + 1) * COLUMNS * DType.I32.bytes + 2 * words + panels
 
