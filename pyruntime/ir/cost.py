@@ -64,7 +64,7 @@ def _space(call: KernelCall) -> Sizes:
         case Pool():
             return (call.n, *call.out_size, call.channels)
         case Sort():
-            return (call.rows, call.most)
+            return (call.rows, call.count * 2)
         case Suppression():
             return (call.batch, call.classes, call.most + call.count)
         case Recurrence():

@@ -391,7 +391,8 @@ class Sort(KernelCall):
     """The first `most` numbers of the items of each row, in order; of equal items the lower is first.
 
     `x` has strides (row, item, element): of two items the first elements that differ decide. A NaN is equal
-    to a NaN, and greater than all else. `output`, int32, has strides (row, place).
+    to a NaN, and greater than all else. `output`, int32 over (row, 2 * count) and contiguous, gets -1 behind
+    them.
     """
 
     template: ClassVar[str] = "sort"

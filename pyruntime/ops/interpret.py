@@ -422,8 +422,9 @@ def _phase_weight(run: _Run, call: Recurrence, phase: Phase) -> Array:
 
 def _sort(run: _Run, call: Sort) -> None:
     rows, count, width, most = run.dims((call.rows, call.count, call.width, call.most))
-    order = argsort(run.load(call.x, (rows, count, width)), call.descending)
-    run.store(call.output, (rows, most), order[:, :most].astype(np.int32))
+    order = np.full((rows, 2 * count), -1, np.int32)
+    order[:, :most] = argsort(run.load(call.x, (rows, count, width)), call.descending)[:, :most]
+    run.store(call.output, order.shape, order)
 
 
 def _suppression(run: _Run, call: Suppression) -> None:

@@ -31,7 +31,7 @@ def _case(
         maker.inputs[x.tensor][::3] = np.nan
         maker.inputs[x.tensor][1::5] = -np.inf
     rows, count, width = sizes
-    output = maker.output((rows, most), I32)
+    output = maker.output((rows, count * 2), I32)
     made = Sort(
         name=name,
         output=output,
@@ -48,7 +48,13 @@ def _case(
 def cases() -> Iterator[Case]:
     """All of them."""
     for descending in (False, True):
-        for sizes, most in (((1, 7, 1), 7), ((3, 67, 1), 9), ((2, 301, 1), 301), ((1, 1, 1), 1)):
+        for sizes, most in (
+            ((1, 7, 1), 7),
+            ((3, 67, 1), 9),
+            ((2, 301, 1), 301),
+            ((1, 1031, 1), 1000),
+            ((1, 1, 1), 1),
+        ):
             yield _case(f"sorted {sizes} {descending}", sizes, most, descending=descending)
         yield _case(f"ties {descending}", (2, 40, 1), 40, dtype=I32, descending=descending)
         yield _case(f"tuples {descending}", (2, 40, 3), 40, dtype=DType.BOOL, descending=descending)

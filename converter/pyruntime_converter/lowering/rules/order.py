@@ -13,9 +13,10 @@ from pyruntime.ir.kernel import Sort
 
 @lowers("ArgSort")
 def arg_sort(low: Lowering, node: Node) -> Lazy:
-    """The kernel reads items where they lie."""
+    """The kernel reads items where they lie, and has room to sort where it stores."""
     rows, count, width = node.input(0).shape
-    output = contiguous(low.tensor(node.output.name, DType.I32, node.output.shape), node.output.shape)
+    room = (rows, count * 2)
+    output = contiguous(low.tensor(node.output.name, DType.I32, room), room)
     low.program.steps.append(
         Sort(
             name=low.call_name("sort", node.origin),
