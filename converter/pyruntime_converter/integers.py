@@ -74,7 +74,7 @@ def convolution(
     Args:
         builder: where the nodes go.
         x: [n, c, spatial...], int8, uint8 or, where its zero point is a constant, int16.
-        w: a constant [oc, c / group, kernel...], int8 or uint8.
+        w: [oc, c / group, kernel...], of fixed shape, int8 or uint8.
         zero_x: its zero point, a scalar; None for nought.
         zero_w: its zero point, a scalar or [oc, 1, ...]; None for nought.
         attrs: of Conv, without `pad_value`.

@@ -134,6 +134,25 @@ class Conv(OpDef):
             low=-128,
             high=127,
         ),
+        Case(
+            ((F32, (2, 4, 7, 5, 6)), (F32, (6, 2, 3, 2, 3)), (F32, (6,))),
+            geometry(3, (2, 1, 2), (2, 1, 1), (2, 0, 1, 1, 1, 0), group=2),
+            "3d-groups",
+            {(0, 0): "batch", (0, 2): "depth"},
+        ),
+        Case(
+            ((F32, (1, 5, 4, 6, 7)), (F32, (5, 1, 3, 3, 3)), None),
+            geometry(3, pads=(1, 1, 1, 1, 1, 1), group=5),
+            "3d-depthwise",
+        ),
+        Case(((F16, (1, 3, 4, 5, 5)), (F16, (4, 3, 3, 2, 2)), (F16, (4,))), geometry(3), "3d-f16"),
+        Case(
+            ((U8, (1, 3, 4, 5, 6)), (I8, (9, 3, 2, 3, 3)), None),
+            {**geometry(3, pads=(1, 1, 0, 1, 1, 1)), "pad_value": 131},
+            "3d-u8",
+            low=-128,
+            high=127,
+        ),
     )
 
     def infer(self, inputs: Sequence[Value | None], attrs: Mapping[str, Any]) -> list[TensorType]:

@@ -16,7 +16,7 @@ from pyruntime.ops.windows import Windows
 Array = NDArray[Any]
 Attrs = Mapping[str, Any]
 
-F16, F32, U8 = DType.F16, DType.F32, DType.U8
+F16, F32, I8, U8 = DType.F16, DType.F32, DType.I8, DType.U8
 
 
 def pool(
@@ -97,6 +97,7 @@ class MaxPool(_Pool):
         *BOTH,
         Case(((U8, (1, 2, 5, 5)),), pool((2, 3), (2, 1)), "u8", high=255),
         Case((np.full((1, 1, 3, 3), -np.inf, np.float32),), pool((2, 2), pads=(1, 1, 1, 1)), "infinite"),
+        Case(((I8, (2, 3, 5, 6, 4)),), pool((3, 2, 2), (2, 2, 1), (1, 2, 1), (1, 0, 0, 1, 1, 1)), "3d-i8"),
     )
 
     def accepts(self, dtype: DType) -> bool:
@@ -132,6 +133,12 @@ class AveragePool(_Pool):
             ((F32, (1, 2, 8, 8)),),
             pool((3, 3), (2, 2), pads=(1, 1, 1, 1), count_include_pad=True, ceil_mode=True),
             "include-ceil",
+        ),
+        Case(
+            ((F32, (2, 3, 6, 5, 7)),),
+            pool((3, 2, 3), (2, 1, 2), pads=(1, 0, 1, 1, 1, 1), count_include_pad=True, ceil_mode=True),
+            "3d-include-ceil",
+            {(0, 2): "depth"},
         ),
     )
 

@@ -10,16 +10,13 @@ import pytest
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 
-from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ops.builder import Builder
-from pyruntime.ops.cases import all_cases, case_id, graph_of
-from pyruntime.ops.definition import Case
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import run_graph
 from tests.converter.compare import assert_close
-from tests.golden.cases import NO_KERNEL, Golden, goldens
+from tests.golden.cases import Golden, goldens
 
 
 @pytest.mark.parametrize("golden", [pytest.param(g, id=g.name) for g in goldens()])
@@ -37,16 +34,6 @@ def test_case(golden: Golden) -> None:
         actual = run_program(program, fed, sizes)
         for result, (_, expected) in zip(actual, run.outputs.items(), strict=True):
             assert_close(result.reshape(expected.shape), expected, golden.tolerance)
-
-
-@pytest.mark.parametrize(
-    ("op", "case"),
-    [pytest.param(o, c, id=case_id(o, c)) for o, c in all_cases() if case_id(o, c) in NO_KERNEL],
-)
-def test_missing_kernels_say_so(op: str, case: Case) -> None:
-    """What has no kernel raises a typed error that gives the reason."""
-    with pytest.raises(UnsupportedError, match="spatial axes"):
-        lower(graph_of(op, case, (1, 2)[: len(case.inputs) - 1]))
 
 
 def test_concat_of_pending_kernels_needs_no_copy() -> None:

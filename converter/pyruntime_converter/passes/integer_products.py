@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import product as product_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Shape, Value
 from pyruntime.ops.builder import Builder
@@ -56,7 +55,7 @@ def _matmul(left: Node, right: Node, builder: Builder) -> Value | None:
 
 def _conv(node: Node, left: Node, right: Node, builder: Builder) -> Value | None:
     x, w = left.input(0), right.input(0)
-    if w.data is None or not _few(math.prod(w.data.shape[1:])):
+    if not _few(product_of(w.shape[1:])):
         return None
     if any(v is not None and v.elements != 1 for v in left.inputs[1:]):
         return None

@@ -12,7 +12,6 @@ from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime_converter.lowering.states import parts
 
-from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, maximum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape
@@ -102,15 +101,7 @@ def pad(low: Lowering, node: Node) -> Lazy:
     source = node.input(0)
     lazy = low.lazy(source)
     if mode == "constant":
-        for candidate in (lazy, None):
-            stored = candidate or low.store(lazy)
-            if not isinstance(stored.tree, Load) or stored.host:
-                continue
-            index = stored.tree.operand
-            view = views.pad(stored.leaves[index], stored.shape, before, after, node.attrs["value"])
-            if view is not None and not view.indirect:
-                return Lazy.of(view, node.output.shape)
-        raise UnsupportedError(node.origin.op, node.origin.name, "padding of an already padded axis")
+        return padded(low, lazy, before, after, node.attrs["value"])
     result = low.store(lazy)
     for axis, (b, a) in enumerate(zip(before, after, strict=True)):
         if b == 0 and a == 0:
@@ -121,6 +112,23 @@ def pad(low: Lowering, node: Node) -> Lazy:
         shape = (*result.shape[:axis], count, *result.shape[axis + 1 :])
         result = low.store(low.gathered(view, result.shape, axis, indices, shape))
     return result
+
+
+def padded(
+    low: Lowering, lazy: Lazy, before: Sequence[Dim], after: Sequence[Dim], fill: float | int | bool
+) -> Lazy:
+    """lazy with `fill` around it, by guards on the loads of what is in memory; negative amounts crop."""
+    shape = tuple(b + d + a for b, d, a in zip(before, lazy.shape, after, strict=True))
+    if isinstance(lazy.tree, Load) and not lazy.host:
+        leaf = lazy.leaves[lazy.tree.operand]
+        view = None if leaf.indirect else views.pad(leaf, lazy.shape, before, after, fill)
+        if view is not None:
+            return Lazy.of(view, shape)
+    stored = low.store(lazy).view
+    assert stored is not None
+    view = views.pad(stored, lazy.shape, before, after, fill)
+    assert view is not None
+    return Lazy.of(view, shape)
 
 
 def _outside(low: Lowering, mode: str, size: Dim, before: Dim, after: Dim, count: Dim) -> Lazy:

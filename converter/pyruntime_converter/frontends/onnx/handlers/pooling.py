@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Value
+from pyruntime.ops.windows import Windows
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import auto_pad, per_window_axis, window_pads
 
 
-def window(ctx: NodeContext, x: Value) -> dict[str, object]:
+def window(ctx: NodeContext, x: Value) -> dict[str, Any]:
     """The attributes that all pooling ops of x share."""
     kernel = tuple(ctx.required("kernel_shape"))
     if len(kernel) != x.rank - 2 or any(k < 1 for k in kernel):
@@ -46,13 +48,33 @@ def average_pool(ctx: NodeContext) -> Value:
 @handles("LpPool")
 def lp_pool(ctx: NodeContext) -> Value:
     """The p-norm of each window, from the mean of powers over the whole window."""
-    shared, p = window(ctx, ctx.input()), _order(ctx)
-    if shared["ceil_mode"]:
-        ctx.fail("ceil_mode is not supported")
+    x, p = ctx.input(), _order(ctx)
+    shared = _without_ceiling(window(ctx, x), x)
     taps = math.prod(ctx.attr("kernel_shape"))
-    powers = _powers(ctx, ctx.input(), p)
+    powers = _powers(ctx, x, p)
     mean = ctx.one("AveragePool", powers, count_include_pad=True, **shared)
     return _root(ctx, ctx.one("Mul", mean, ctx.like(taps, mean)), p)
+
+
+def _without_ceiling(shared: dict[str, Any], x: Value) -> dict[str, Any]:
+    """The same windows with as much padding as they reach: zeros add nothing to a norm."""
+    windows = Windows(*(shared[name] for name in ("kernel", "strides", "dilations", "pads")))
+    if not shared["ceil_mode"]:
+        return shared
+    counts = windows.output_sizes(x.shape[2:], True)
+    reached = [
+        (count - 1) * s + d * (k - 1) + 1 - size - before
+        for count, size, k, s, d, before in zip(
+            counts,
+            x.shape[2:],
+            windows.kernel,
+            windows.strides,
+            windows.dilations,
+            windows.before,
+            strict=True,
+        )
+    ]
+    return {**shared, "pads": (*windows.before, *reached), "ceil_mode": False}
 
 
 def _order(ctx: NodeContext) -> float:
