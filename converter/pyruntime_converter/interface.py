@@ -19,7 +19,7 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
     fed = [s.input for s in graph.states], [s.output for s in graph.states]
     inputs = [v for i, v in enumerate(graph.inputs) if i not in fed[0]]
     named = enumerate(zip(graph.output_names, graph.outputs, strict=True))
-    outputs = [_spec(n, v) for i, (n, v) in named if i not in fed[1]]
+    outputs = [_spec(n, v, graph) for i, (n, v) in named if i not in fed[1]]
     numbers = {c.tensor.name: states.number[c.tensor] for c in program.states}
     symbols: dict[str, Symbol] = {}
     for length, state in graph.lengths().items():
@@ -40,7 +40,7 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
     return Entry(
         name,
         [symbols[s] for s in program.symbols],
-        [_spec(v.name, v, graph.defaults.get(v.name), graph.ranges.get(v.name)) for v in inputs],
+        [_spec(v.name, v, graph, graph.defaults.get(v.name), graph.ranges.get(v.name)) for v in inputs],
         outputs,
         tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints),
         tuple(carried),
@@ -81,6 +81,11 @@ def kept(states: PackStates, numbers: Mapping[Tensor, int]) -> tuple[State, ...]
 
 
 def _spec(
-    name: str, value: Value, default: float | int | None = None, within: tuple[int, int] | None = None
+    name: str,
+    value: Value,
+    graph: Graph,
+    default: float | int | None = None,
+    within: tuple[int, int] | None = None,
 ) -> Spec:
-    return Spec(name, value.dtype, [to_rpn(d) for d in value.shape], default, within)
+    shape = [to_rpn(d) for d in value.shape]
+    return Spec(name, value.dtype, shape, default, within, graph.encoded.get(name))

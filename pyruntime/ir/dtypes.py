@@ -20,11 +20,36 @@ class DType(Enum):
     F16 = "float16"
     F32 = "float32"
     F64 = "float64"
+    # those below exist in graphs alone: kernels and packs hold their elements as integers, see `code`
+    BF16 = "bfloat16"
+    F8E4M3FN = "float8_e4m3fn"
+    F8E4M3FNUZ = "float8_e4m3fnuz"
+    F8E5M2 = "float8_e5m2"
+    F8E5M2FNUZ = "float8_e5m2fnuz"
+    F8E8M0 = "float8_e8m0fnu"
+    F4E2M1 = "float4_e2m1fn"
+    I4 = "int4"
+    U4 = "uint4"
+    I2 = "int2"
+    U2 = "uint2"
+
+    @property
+    def code(self) -> DType | None:
+        """The type whose integers hold this one's elements, one each; None for what kernels know itself.
+
+        Of a type shorter than a byte the lower bits count.
+        """
+        return _CODES.get(self)
+
+    @property
+    def width(self) -> int:
+        """Bits that tell elements apart; 8 for bool."""
+        return _WIDTHS[self]
 
     @property
     def bits(self) -> int:
         """Bits that one element takes in memory; 8 for bool."""
-        return _BITS[self]
+        return max(self.width, 8)
 
     @property
     def bytes(self) -> int:
@@ -34,7 +59,7 @@ class DType(Enum):
     @property
     def is_float(self) -> bool:
         """Whether this is a floating-point type."""
-        return self.value.startswith("float")
+        return self.value.startswith(("float", "bfloat"))
 
     @property
     def is_unsigned(self) -> bool:
@@ -50,7 +75,14 @@ class DType(Enum):
         return self.value
 
 
-_BITS = {d: 8 if d is DType.BOOL else int("".join(filter(str.isdigit, d.value))) for d in DType}
+_WIDTHS = {d: 8 if d is DType.BOOL else int("".join(filter(str.isdigit, d.value[:8]))) for d in DType}
+_CODES = {
+    DType.BF16: DType.U16,
+    **{d: DType.U8 for d in DType if d.value.startswith(("float8", "float4", "uint4", "uint2"))},
+    **{d: DType.I8 for d in DType if d.value in ("int4", "int2")},
+}
+# what kernels compute with, and packs store
+PLAIN = tuple(d for d in DType if d.code is None)
 
 
 def sums_exactly(a: DType, b: DType) -> bool:

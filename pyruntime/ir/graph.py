@@ -132,7 +132,8 @@ class Graph:
     """A program: inputs, outputs and nodes in an order in which they can run.
 
     `defaults` holds what every element of an input is where the input is not fed, by the input's name, and
-    `ranges` the least and the largest value that an integer input takes.
+    `ranges` the least and the largest value that an integer input takes. `encoded` holds the types that the
+    integers of inputs and outputs stand for, by their names, where kernels do not know those types.
     Inputs and outputs that are a state's stand among the others; rewrites keep all positions.
     """
 
@@ -144,6 +145,7 @@ class Graph:
     constraints: list[Constraint] = field(default_factory=list)
     defaults: dict[str, float | int | bool] = field(default_factory=dict)
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    encoded: dict[str, DType] = field(default_factory=dict)
     states: list[State] = field(default_factory=list)
 
     def uses(self) -> dict[Value, list[Node]]:

@@ -66,7 +66,7 @@ class Acc(Scalar):
 
 @dataclass(frozen=True)
 class Call(Scalar):
-    """A function of `FUNCTIONS`, or `cast` (to `dtype`), applied to trees."""
+    """A function of `FUNCTIONS`, or `cast` or `bitcast` (to `dtype`), applied to trees."""
 
     function: str
     args: tuple[Scalar, ...]
@@ -134,6 +134,17 @@ def cast(value: Scalar, dtype: DType) -> Scalar:
         v = value.value
         return Const(dtype, bool(v) if dtype is DType.BOOL else float(v) if dtype.is_float else int(v))
     return Call(dtype, "cast", (value,))
+
+
+def bitcast(value: Scalar, dtype: DType) -> Scalar:
+    """The bits of value as another type of 32 or 64 bits; of integers also shorter ones."""
+    if value.dtype.width != dtype.width or DType.BOOL in (value.dtype, dtype):
+        raise TypeError(f"{value.dtype!r} and {dtype!r} have unlike bits")
+    if value.dtype.is_float == dtype.is_float:
+        return cast(value, dtype)
+    if dtype.width < 32:
+        raise TypeError(f"bits of {value.dtype!r} as {dtype!r}")
+    return Call(dtype, "bitcast", (value,))
 
 
 def transform(tree: Scalar, leaf: Callable[[Scalar], Scalar]) -> Scalar:

@@ -13,6 +13,7 @@ from pyruntime.ir.dims import Dim, Expr, evaluate, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
 from pyruntime.ops.definition import OpDef, TensorType, complete, definition, symbolic
+from pyruntime.ops.widen import converted, unknown_type, widened
 
 # larger results stay in the graph: folding must not inflate the pack (Expand, ConstantOfShape, Range)
 FOLD_BYTES_LIMIT = 1 << 20
@@ -99,6 +100,11 @@ class Builder:
         """Apply op; its outputs, as constants where all is known. Raises OpError where op forbids it."""
         definition_ = definition(op)
         values = {k: self.settled(v) for k, v in complete(op, attrs or {}).items()}
+        unknown = None if definition_.any_type else unknown_type(inputs, values)
+        if unknown and op == "Cast" and inputs[0] is not None:
+            return [converted(self, inputs[0], values["to"])]
+        if unknown:
+            return widened(self, op, inputs, values, names, unknown)
         types = [TensorType(t.dtype, self.settled(t.shape)) for t in definition_.infer(inputs, values)]
         names = [*names, *(f"{self.origin.name or op}.{i}" for i in range(len(names), len(types)))]
         folded = self._fold(definition_, inputs, values, types, names)

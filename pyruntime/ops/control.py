@@ -43,6 +43,7 @@ class If(Control):
     """
 
     name = "If"
+    any_type = True
     attrs: ClassVar = {"then_branch": REQUIRED, "else_branch": REQUIRED, "condition": None}
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
@@ -86,6 +87,7 @@ class Loop(Control):
     """
 
     name = "Loop"
+    any_type = True
     attrs: ClassVar = {
         "body": REQUIRED,
         "carried": REQUIRED,

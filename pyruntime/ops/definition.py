@@ -88,6 +88,7 @@ class OpDef:
     name: ClassVar[str]
     attrs: ClassVar[Mapping[str, Any]] = {}  # attribute -> default, REQUIRED where there is none
     contents: ClassVar[bool] = False  # the reference also works on object arrays of dims
+    any_type: ClassVar[bool] = False  # also of types that kernels do not know: moves, or reads their codes
     tolerance: ClassVar[float] = 1e-5  # relative to the largest magnitude, f32, any target
     cases: ClassVar[Sequence[Case]] = ()
 
@@ -203,6 +204,7 @@ def row(
     tolerance: float = 1e-5,
     contents: bool = False,
     exact: bool = False,
+    any_type: bool = False,
 ) -> type[Elementwise]:
     """An elementwise op in one line: `build(*args, **attrs)` gives the tree.
 
@@ -223,6 +225,7 @@ def row(
             "cases": tuple(cases),
             "tolerance": tolerance,
             "contents": contents,
+            "any_type": any_type,
             "build": build_method,
         },
     )

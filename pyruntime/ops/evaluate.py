@@ -216,6 +216,8 @@ def evaluate(
 def _apply(node: Call, args: list[Array]) -> Array:
     if node.function == "cast":
         return convert(args[0], node.dtype)
+    if node.function == "bitcast":
+        return args[0].view(node.dtype.value)
     if any(a.dtype == object for a in args):
         if node.function not in _DIMS:
             raise TypeError(f"{node.function} of dims is not a dim")

@@ -56,6 +56,7 @@ class Gather(OpDef):
     """
 
     name = "Gather"
+    any_type = True
     attrs: ClassVar = {"axis": 0}
     contents = True
     cases = (
@@ -91,6 +92,7 @@ class GatherElements(OpDef):
     """
 
     name = "GatherElements"
+    any_type = True
     attrs: ClassVar = {"axis": 0}
     cases = (
         Case(((F32, (3, 5)), (I64, (3, 2))), {"axis": 1}, "last", low=-5, high=4),
@@ -136,6 +138,7 @@ class GatherND(OpDef):
     """
 
     name = "GatherND"
+    any_type = True
     attrs: ClassVar = {"batch_dims": 0}
     contents = True
     cases = (

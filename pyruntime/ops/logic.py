@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.scalar import Const, Scalar, call, cast
+from pyruntime.ir.scalar import Call, Const, Scalar, bitcast, call, cast
 from pyruntime.ops.definition import REQUIRED, Case, row
 from pyruntime.ops.trees import is_negative
 
@@ -77,6 +77,12 @@ def _cast(x: Scalar, to: DType) -> Scalar:
     return cast(x, to)
 
 
+def _bit_cast(x: Scalar, to: DType) -> Scalar:
+    if x.dtype.code is to or to.code is x.dtype:  # the same elements, see `DType.code`
+        return Call(to, "bitcast", (x,))
+    return bitcast(x, to)
+
+
 def _identity(x: Scalar) -> Scalar:
     return x
 
@@ -96,6 +102,14 @@ CASTS = (
     Case(((F16, (3, 5)),), {"to": F32}, "dynamic", symbols={(0, 0): "batch"}),
     Case(((U8, (7,)),), {"to": F32}, "uint8-float32", high=255),
     Case(((I64, (7,)),), {"to": I32}, "int64-int32", high=1e6),
+)
+
+BIT_CASTS = (
+    *(Case((VALUES,), {"to": to}, f"f32-{to!r}", {(0, 0): "n"}) for to in (I32, U32)),
+    *(Case(((I32, (3, 5)),), {"to": to}, f"i32-{to!r}", low=1e9, high=2e9) for to in (F32, U32)),
+    Case((np.array([0, 1, 127, 128, 255], np.uint8),), {"to": I8}, "u8-i8"),
+    Case((VALUES.astype(np.float64),), {"to": I64}, "f64-i64"),
+    Case(((I64, (7,)),), {"to": DType.F64}, "i64-f64", low=4e18, high=5e18),
 )
 
 ROWS = [
@@ -154,6 +168,7 @@ ROWS = [
         "Where",
         partial(call, "select"),
         exact=True,
+        any_type=True,
         contents=True,
         cases=(
             Case(((BOOL, (2, 1, 5)), (F32, (3, 1)), (F32, (5,))), label="broadcast"),
@@ -168,11 +183,13 @@ ROWS = [
             ),
         ),
     ),
+    row("BitCast", _bit_cast, attrs={"to": REQUIRED}, exact=True, any_type=True, cases=BIT_CASTS),
     row("Cast", _cast, attrs={"to": REQUIRED}, exact=True, contents=True, cases=CASTS),
     row(
         "Identity",
         _identity,
         exact=True,
+        any_type=True,
         contents=True,
         cases=(
             Case(((F32, (2, 3)),), label="f32"),

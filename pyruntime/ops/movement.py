@@ -48,6 +48,7 @@ class Reshape(OpDef):
     """
 
     name = "Reshape"
+    any_type = True
     attrs: ClassVar = {"shape": REQUIRED}
     contents = True
     cases = (
@@ -80,6 +81,7 @@ class Transpose(OpDef):
     """
 
     name = "Transpose"
+    any_type = True
     attrs: ClassVar = {"perm": REQUIRED}
     contents = True
     cases = (
@@ -148,6 +150,7 @@ class Slice(OpDef):
     """
 
     name = "Slice"
+    any_type = True
     attrs: ClassVar = {"starts": REQUIRED, "sizes": REQUIRED, "steps": REQUIRED}
     contents = True
     cases = (
@@ -198,6 +201,7 @@ class Expand(OpDef):
     """
 
     name = "Expand"
+    any_type = True
     attrs: ClassVar = {"shape": REQUIRED}
     contents = True
     cases = (
@@ -227,6 +231,7 @@ class Concat(OpDef):
     """
 
     name = "Concat"
+    any_type = True
     attrs: ClassVar = {"axis": REQUIRED}
     contents = True
     cases = (
@@ -269,6 +274,7 @@ class Pad(OpDef):
     """
 
     name = "Pad"
+    any_type = True
     attrs: ClassVar = {"before": REQUIRED, "after": REQUIRED, "mode": "constant", "value": 0.0}
     MODES = ("constant", "reflect", "edge", "wrap")
     cases = (
@@ -323,6 +329,7 @@ class Tile(OpDef):
     """
 
     name = "Tile"
+    any_type = True
     attrs: ClassVar = {"repeats": REQUIRED}
     contents = True
     cases = (

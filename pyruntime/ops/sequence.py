@@ -28,6 +28,7 @@ class ReverseSequence(OpDef):
     """
 
     name = "ReverseSequence"
+    any_type = True
     attrs: ClassVar = {"time_axis": 0, "batch_axis": 1}
     cases = (
         Case(((F32, (4, 3)), LENGTHS), label="matrix"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pyruntime.errors import PackError, PackVersionError
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.pack.decode import (
     MAX_INTEGER,
     Invalid,
@@ -60,7 +60,15 @@ _LABEL = text("a non-empty name", bool)
 _COUNT = integer()
 _INTEGER = integer(-MAX_INTEGER)
 _GPU_DTYPE = choice("float32", "int32", "uint32")
-_DTYPES = {d.value: d for d in DType}
+_DTYPES = {d.value: d for d in PLAIN}
+
+
+def _encoded(value: Any) -> DType:
+    """A type that packs hold as the integers of its bits alone."""
+    found = {d.value: d for d in DType if d.code}.get(value) if isinstance(value, str) else None
+    if found is None:
+        raise Invalid(f"expected a dtype that integers encode, got {value!r:.60}")
+    return found
 
 
 def _dtype(value: Any) -> DType:
@@ -124,7 +132,7 @@ class Spec:
     """An input or output as the user sees it.
 
     An input with a `default` is filled with it when not fed; one with `within` takes integers from the first
-    to the second alone.
+    to the second alone. Where `dtype` holds the bits of elements of another type, `encodes` is that.
     """
 
     name: str = item(_LABEL)
@@ -132,6 +140,12 @@ class Spec:
     shape: Sequence[Expression] = item(array(_expression))
     default: float | int | None = item(_number, default=None)
     within: Sequence[int] | None = item(array(_INTEGER, exactly=2), default=None)
+    encodes: DType | None = item(_encoded, default=None)
+
+    @property
+    def element(self) -> DType:
+        """The type that the user deals with."""
+        return self.encodes or self.dtype
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.pack.schema import CHUNK, Shard, StoredTensor, Weights
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SHARD_LIMIT = 64 << 20  # bytes of a shard's file, unless one tensor alone is larger
 SAFETENSORS_DTYPES = {
     d: "BOOL" if d is DType.BOOL else f"{'F' if d.is_float else 'U' if d.is_unsigned else 'I'}{d.bits}"
-    for d in DType
+    for d in PLAIN
 }
 
 

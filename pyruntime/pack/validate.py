@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyruntime.errors import InputError, MemoryLimitError, PackError, PackVersionError
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.pack.decode import MAX_INTEGER
 from pyruntime.pack.expressions import Expression, symbols
 from pyruntime.pack.program import bind
@@ -44,7 +44,7 @@ DEFAULT_STORAGE_BUFFERS = 8
 STORAGE_BUFFERS_LIMIT = "maxStorageBuffersPerShaderStage"
 _LARGEST = {DType.F16: 65504.0, DType.F32: 3.4028234663852886e38, DType.F64: math.inf}
 # what a host can turn stored elements into while it copies them to a Wasm memory
-WASM_CONVERSIONS = {(DType.F16, DType.F32)} | {(d, d) for d in DType}
+WASM_CONVERSIONS = {(DType.F16, DType.F32)} | {(d, d) for d in PLAIN}
 
 
 def validate(manifest: Manifest) -> None:
@@ -120,6 +120,8 @@ def _entry(entry: Entry, states: Sequence[State], path: str) -> None:
                 _known(dim, named, f"{path}.{label}[{i}].shape[{axis}]")
                 if isinstance(dim, int) and dim < 0:
                     raise _wrong(f"{path}.{label}[{i}].shape[{axis}]", f"{dim} is negative")
+            if spec.encodes is not None and spec.encodes.code is not spec.dtype:
+                raise _wrong(f"{path}.{label}[{i}].encodes", f"{spec.dtype!r} does not hold {spec.encodes!r}")
             if spec.default is not None and (label == "outputs" or not _holds(spec.dtype, spec.default)):
                 raise _wrong(
                     f"{path}.{label}[{i}].default", f"{spec.default} is no {spec.dtype!r} of an input"

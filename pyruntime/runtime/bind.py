@@ -7,6 +7,7 @@ and nested lists of them, `Tensor`, and objects that NumPy can turn into an arra
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +51,7 @@ class Bound:
 def spec_of(spec: Spec) -> TensorSpec:
     """An input or output as sessions tell it."""
     shape = tuple(d if isinstance(d, int) else infix(d) for d in spec.shape)
-    return TensorSpec(spec.name, spec.dtype.value, shape, spec.default)
+    return TensorSpec(spec.name, spec.element.value, shape, spec.default)
 
 
 def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) -> Bound:
@@ -111,13 +112,20 @@ def _element(tensor: Tensor, position: int) -> int:
     return int(value)
 
 
-def make_output(tensor: Tensor) -> Any:
-    """A NumPy array over the tensor's bytes, or the tensor itself where there is no NumPy."""
+def make_output(tensor: Tensor, encodes: DType | None = None) -> Any:
+    """A NumPy array over the tensor's bytes, or the tensor itself where there is no NumPy.
+
+    Where the elements are codes, of the type that they stand for, if ml_dtypes is there to bring it.
+    """
     try:
         import numpy as np
     except ModuleNotFoundError:
         return tensor
-    return np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape)
+    array = np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape)
+    if encodes is not None and importlib.util.find_spec("ml_dtypes"):
+        importlib.import_module("ml_dtypes")
+        return array.view(encodes.value)
+    return array
 
 
 def _because(spec: Spec, axis: int, symbols: Mapping[str, int]) -> str:
@@ -155,6 +163,8 @@ def _mismatch(spec: Spec, tensor: Tensor, reason: str) -> InputError:
 
 def as_tensor(value: Any, spec: Spec) -> Tensor:
     """What the user feeds as a tensor of the right dtype. Raises InputError."""
+    if spec.encodes is not None:
+        value = _codes(value, spec.encodes)
     if isinstance(value, Tensor):
         tensor = value
         if len(tensor.data) != math.prod(tensor.shape) * DType(tensor.dtype).bytes:
@@ -166,8 +176,18 @@ def as_tensor(value: Any, spec: Spec) -> Tensor:
     else:
         tensor = _from_buffer(value, spec)
     if tensor.dtype != spec.dtype.value:
-        raise _mismatch(spec, tensor, f"convert it, with .astype({spec.dtype.value!r}) say")
+        raise _mismatch(spec, tensor, f"convert it, with .astype({spec.element.value!r}) say")
     return tensor
+
+
+def _codes(value: Any, dtype: DType) -> Any:
+    """The integers that encode an array or tensor of dtype; anything else as it is."""
+    assert dtype.code is not None
+    if isinstance(value, Tensor):
+        return Tensor(value.data, value.shape, dtype.code.value) if value.dtype == dtype.value else value
+    if getattr(getattr(value, "dtype", None), "name", "") == dtype.value:
+        return value.view(dtype.code.value)
+    return value
 
 
 def _from_buffer(value: Any, spec: Spec) -> Tensor:

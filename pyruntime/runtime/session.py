@@ -220,4 +220,4 @@ class Session(ABC):
 
 def name_outputs(entry: Entry, outputs: Sequence[Tensor]) -> dict[str, Any]:
     """Outputs in the entry's order as the user gets them."""
-    return {s.name: make_output(t) for s, t in zip(entry.outputs, outputs, strict=True)}
+    return {s.name: make_output(t, s.encodes) for s, t in zip(entry.outputs, outputs, strict=True)}

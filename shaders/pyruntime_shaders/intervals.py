@@ -149,4 +149,6 @@ def _integer(
     if tree.function == "cast":
         # a float saturates at the word's limits
         return None if tree.args[0].dtype.is_float else args[0]
+    if tree.function == "bitcast":
+        return None
     return _RULES[tree.function](*args)

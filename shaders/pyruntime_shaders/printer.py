@@ -362,6 +362,8 @@ class Printer:
         texts = [self._print(a) for a in node.args]
         if tree.function == "cast":
             return cast_text(texts[0], args[0].dtype, tree.dtype)
+        if tree.function == "bitcast":
+            return f"bitcast<{value_type(tree.dtype)}>({bare(texts[0])})"
         dtype = args[-1].dtype
         if tree.function in _NUMBER_BOUND and dtype.is_float:
             nan = [may_be_nan(a) for a in args]

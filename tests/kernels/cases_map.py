@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pyruntime.ir.dims import Dim, product, symbol
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.ir.kernel import Guard, Indirect, Map, View
-from pyruntime.ir.scalar import FUNCTIONS, Const, Index, Load, Scalar, Size, call, cast
+from pyruntime.ir.scalar import FUNCTIONS, Const, Index, Load, Scalar, Size, bitcast, call, cast
 from tests.kernels.case import Case, Maker
 
 BOOL, F16, F32, F64 = DType.BOOL, DType.F16, DType.F32, DType.F64
 I32, I64, U8 = DType.I32, DType.I64, DType.U8
-INTEGERS = tuple(d for d in DType if d.is_integer)
+INTEGERS = tuple(d for d in PLAIN if d.is_integer)
 
 SHAPES: tuple[tuple[int, ...], ...] = (
     *((), (1,), (3,), (4,), (5,), (17,), (64,), (257,), (3, 1), (1, 7), (5, 7), (7, 5), (13, 4), (2, 3, 5)),
@@ -238,14 +238,14 @@ def indices() -> Iterator[Case]:
 
 def dtypes() -> Iterator[Case]:
     """Copies, arithmetic and every conversion."""
-    for dtype in DType:
+    for dtype in PLAIN:
         for shape in ((13,), (3, 5)):
             maker = Maker(seed=3)
             yield _map(maker, f"copy {dtype!r} {shape}", shape, x(0, dtype), [maker.dense(shape, dtype)])
             maker = Maker(seed=4)
             transposed = maker.permuted(shape, tuple(reversed(range(len(shape)))), dtype)
             yield _map(maker, f"transposed {dtype!r} {shape}", shape, x(0, dtype), [transposed])
-        for target in DType:
+        for target in PLAIN:
             if target is not dtype:
                 maker = Maker(seed=5)
                 view = maker.dense((11,), dtype)
@@ -307,6 +307,24 @@ def functions() -> Iterator[Case]:
                 tree = call(function.name, x(0, dtype), number(3, dtype))
                 views = [maker.dense(shape, dtype)]
                 yield _map(maker, f"{function.name} of {dtype!r} and 3", shape, tree, views)
+
+
+def bits() -> Iterator[Case]:
+    """Shifts of all elements by as many bits, and the same bits as other types."""
+    for dtype in INTEGERS:
+        for function in ("shift_left", "shift_right"):
+            for amount in (0, 3, dtype.bits - 1):
+                maker = Maker(seed=amount)
+                tree = call(function, x(0, dtype), number(amount, dtype))
+                narrow = "64-bit integers have 32 bits there" if dtype.bits == 64 else ""
+                name = f"{function} of {dtype!r} by {amount}"
+                yield _map(maker, name, (13,), tree, [maker.dense((13,), dtype)], wasm_only=narrow)
+    for dtype, target in ((F32, I32), (F32, DType.U32), (I32, F32), (DType.U32, F32), (F64, I64), (I64, F64)):
+        maker = Maker(seed=1)
+        view = maker.dense((13,), dtype)
+        if dtype.is_integer:
+            maker.inputs[view.tensor][:] = np.linspace(-3, 3, 13).astype(target.value).view(dtype.value)
+        yield _map(maker, f"bits of {dtype!r} as {target!r}", (13,), bitcast(x(0, dtype), target), [view])
 
 
 def special() -> Iterator[Case]:
@@ -376,5 +394,17 @@ def wide() -> Iterator[Case]:
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    for group in (shapes, strides, symbolic, guards, indirect, indices, dtypes, functions, special, wide):
+    for group in (
+        shapes,
+        strides,
+        symbolic,
+        guards,
+        indirect,
+        indices,
+        dtypes,
+        functions,
+        bits,
+        special,
+        wide,
+    ):
         yield from group()

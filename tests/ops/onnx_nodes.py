@@ -14,6 +14,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from pyruntime.ir.dtypes import DType, sums_exactly
+from pyruntime.ops.codes import BYTES, code_of, decoded_to
 from pyruntime.ops.definition import definition
 from pyruntime.ops.recurrent import Recurrent
 
@@ -310,19 +311,54 @@ def _scatter(op: str) -> Callable[[Inputs, Attrs], OnnxNode]:
     return lambda inputs, attrs: OnnxNode(op, inputs, {k: v for k, v in attrs.items() if k != "distinct"})
 
 
+def _enum(dtype: DType) -> int:
+    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype.value))
+
+
+def _bit_cast(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    return OnnxNode("BitCast", inputs, {"to": _enum(attrs["to"])}, opset=26)
+
+
+def _decode(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """The bits as the type, and that as one that all can read."""
+    codes, to = attrs["dtype"], _enum(decoded_to(attrs["dtype"]))
+    body = [
+        helper.make_node("BitCast" if codes.width >= 8 else "Cast", ["x0"], ["element"], to=_enum(codes)),
+        helper.make_node("Cast", ["element"], ["y0"], to=to),
+    ]
+    return OnnxNode("Decode", inputs, {}, opset=26, body=body)
+
+
+def _encode(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    codes = attrs["dtype"]
+    how: dict[str, Any] = {"saturate": int(attrs["saturate"])} if codes in BYTES else {}
+    if codes is DType.F8E8M0:
+        how["round_mode"] = attrs["round_mode"]
+    body = [
+        helper.make_node("Cast", ["x0"], ["element"], to=_enum(codes), **how),
+        helper.make_node(
+            "BitCast" if codes.width >= 8 else "Cast", ["element"], ["y0"], to=_enum(code_of(codes))
+        ),
+    ]
+    return OnnxNode("Encode", inputs, {}, opset=26, body=body)
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "ArgSort": _arg_sort,
     "Attention": _attention,
     "AveragePool": _pool("AveragePool"),
     "Binarizer": lambda inputs, attrs: OnnxNode("Binarizer", inputs, attrs, "ai.onnx.ml"),
+    "BitCast": _bit_cast,
     "Cast": _cast,
     "Conv": _conv,
     "CumProd": _cumulative("CumProd", 26),
     "CumSum": _cumulative("CumSum"),
+    "Decode": _decode,
     "Dequantize": _dequantize,
     "DimTensor": _dim_tensor,
     "Embedding": _embedding,
+    "Encode": _encode,
     **{op: _recurrent(op) for op in ("LSTM", "GRU", "RNN")},
     "Expand": _with("shape", op="Expand"),
     "MatMul": _exact_matmul,

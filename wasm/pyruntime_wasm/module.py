@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum, symbols_of
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.ir.kernel import KernelCall, Tensor, View
 from pyruntime.ir.program import Jump, Placement, Program, Read, Set
 from pyruntime_wasm.kernels import SHARED, Argument, Scratch, Share, kernel_for, render_template
@@ -22,7 +22,7 @@ GRAIN = 1 << 17
 _LIMIT = 1 << 32
 _C_TYPES = {
     DType.BOOL: "uint8_t",
-    **{d: f"{d.value}_t" for d in DType if d.is_integer},
+    **{d: f"{d.value}_t" for d in PLAIN if d.is_integer},
 }
 _ALIGNMENT = 64
 # so many kernels of a template share a translation unit: small ones gather, large ones compile in parallel

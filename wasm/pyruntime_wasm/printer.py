@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Scalar, walk
 from pyruntime.ops.quantization import limits
 from pyruntime.ops.trees import sigmoid
@@ -65,14 +65,14 @@ _STORED = {
     DType.F16: "uint16_t",
     DType.F32: "float",
     DType.F64: "double",
-    **{d: f"{d.value}_t" for d in DType if d.is_integer},
+    **{d: f"{d.value}_t" for d in PLAIN if d.is_integer},
 }
 _SCALAR_NAME = {
     DType.BOOL: "b32",
     DType.F16: "f32",
     DType.F32: "f32",
     DType.F64: "f64",
-    **{d: f"{'u' if d.is_unsigned else 'i'}{d.bits}" for d in DType if d.is_integer},
+    **{d: f"{'u' if d.is_unsigned else 'i'}{d.bits}" for d in PLAIN if d.is_integer},
 }
 _NARROW = ((DType.I8, "i32x4"), (DType.I16, "i32x4"), (DType.U8, "u32x4"), (DType.U16, "u32x4"))
 
@@ -100,7 +100,9 @@ VECTOR = Mode(
 )
 # what makes sixteen elements of four vectors of int32, which it saturates
 SATURATING = {DType.I8: "i8x16_saturated", DType.U8: "u8x16_saturated"}
-_WRAPPING = frozenset({"add", "sub", "mul", "neg", "abs", "bit_not"})  # may leave a narrow type's range
+_WRAPPING = frozenset(
+    {"add", "sub", "mul", "neg", "abs", "bit_not", "shift_left"}
+)  # may leave a narrow type's range
 
 
 def vectorisable(tree: Scalar) -> bool:
@@ -109,11 +111,20 @@ def vectorisable(tree: Scalar) -> bool:
         VECTOR.has(node.dtype)
         and not (
             isinstance(node, Call)
-            and node.function != "cast"
+            and node.function not in ("cast", "bitcast")
             and (VECTOR.classes[node.args[0].dtype].name, node.function) in VECTOR.lacking
+            and _shift(node) is None
         )
         for node in nodes(tree)
     )
+
+
+def _shift(node: Call) -> int | None:
+    """By how many bits this shifts all lanes alike; None for anything else."""
+    amount = node.args[-1]
+    if node.function not in ("shift_left", "shift_right") or not isinstance(amount, Const):
+        return None
+    return int(amount.value) if 0 <= amount.value < node.dtype.bits else None
 
 
 def nodes(tree: Scalar) -> list[Scalar]:
@@ -221,8 +232,13 @@ class Printer:
             text = f"i32x4_min(i32x4_max({levels}, i32x4_splat({low})), i32x4_splat({high}))"
         elif node.function == "cast":
             text = convert(self.mode, args[0], node.args[0].dtype, node.dtype)
+        elif node.function == "bitcast":
+            source = self.mode.classes[node.args[0].dtype]
+            text = args[0] if self.mode is VECTOR else f"{class_.name}_bitcast_{source.name}({args[0]})"
         else:
             assert node.function in FUNCTIONS, node.function
+            if self.mode is VECTOR and (bits := _shift(node)) is not None:
+                args[1] = str(bits)
             operands = self.mode.classes[node.args[-1].dtype]
             text = f"{operands.name}_{node.function}({', '.join(args)})"
             if class_.wrap and node.function in _WRAPPING:

@@ -10,6 +10,7 @@ from pyruntime_converter.passes.activations import recognise_activations
 from pyruntime_converter.passes.algebra import simplify
 from pyruntime_converter.passes.attention import recognise_attention
 from pyruntime_converter.passes.cleanup import eliminate_common, eliminate_dead
+from pyruntime_converter.passes.codes import retype
 from pyruntime_converter.passes.convolutions import absorb_padding, fold_batch_norm
 from pyruntime_converter.passes.dequantized import settle_weights, sink_dequantize
 from pyruntime_converter.passes.embedding import one_hot_to_embedding
@@ -25,6 +26,7 @@ from pyruntime_converter.passes.rotary import recognise_rotary
 Pass = Callable[[Graph], None]
 
 RECOGNISE: tuple[Pass, ...] = (
+    retype,
     eliminate_dead,
     sink_dequantize,
     integer_products,

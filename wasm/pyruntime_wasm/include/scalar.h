@@ -111,6 +111,21 @@ FLOATS(f64, )
 INLINE f32 f32_rem(f32 x, f32 y) { return (f32)f64_rem(x, y); }
 INLINE f32 f32_mod(f32 x, f32 y) { return (f32)f64_mod(x, y); }
 
+#define BITCAST(T, S)                                                                                 \
+  INLINE T T##_bitcast_##S(S x) {                                                                     \
+    T y;                                                                                              \
+    __builtin_memcpy(&y, &x, sizeof y);                                                               \
+    return y;                                                                                         \
+  }
+BITCAST(f32, i32)
+BITCAST(f32, u32)
+BITCAST(i32, f32)
+BITCAST(u32, f32)
+BITCAST(f64, i64)
+BITCAST(f64, u64)
+BITCAST(i64, f64)
+BITCAST(u64, f64)
+
 // lane 0 of the vector form
 #define BY_LANE(NAME)                                                                                 \
   INLINE f32 f32_##NAME(f32 x) { return f32x4_first(f32x4_##NAME(f32x4_splat(x))); }

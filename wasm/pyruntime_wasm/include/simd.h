@@ -201,6 +201,11 @@ INLINE b32x4 b32x4_from_f32x4(f32x4 a) { return wasm_f32x4_ne(a, wasm_f32x4_spla
 INLINE b32x4 b32x4_from_i32x4(i32x4 a) { return wasm_i32x4_ne(a, wasm_i32x4_splat(0)); }
 INLINE b32x4 b32x4_from_u32x4(u32x4 a) { return wasm_i32x4_ne(a, wasm_i32x4_splat(0)); }
 
+INLINE i32x4 i32x4_shift_left(i32x4 a, int bits) { return wasm_i32x4_shl(a, bits); }
+INLINE i32x4 i32x4_shift_right(i32x4 a, int bits) { return wasm_i32x4_shr(a, bits); }
+INLINE u32x4 u32x4_shift_left(u32x4 a, int bits) { return wasm_i32x4_shl(a, bits); }
+INLINE u32x4 u32x4_shift_right(u32x4 a, int bits) { return wasm_u32x4_shr(a, bits); }
+
 // narrower integers live in 32-bit lanes: wrap brings a result back to the range of its type
 INLINE i32x4 i32x4_wrap_i8(i32x4 a) { return wasm_i32x4_shr(wasm_i32x4_shl(a, 24), 24); }
 INLINE i32x4 i32x4_wrap_i16(i32x4 a) { return wasm_i32x4_shr(wasm_i32x4_shl(a, 16), 16); }

@@ -19,6 +19,7 @@ from pyruntime.ir.dims import Dim, bounds
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Value
 from pyruntime.ops.builder import Builder, dims_of
+from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import attributes
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
 from pyruntime_converter.frontends.onnx.bodies import Body
@@ -235,7 +236,7 @@ class NodeContext:
 
     def cast(self, value: Value, dtype: DType) -> Value:
         """value converted to dtype; itself where it has it already."""
-        return value if value.dtype is dtype else self.one("Cast", value, to=dtype)
+        return converted(self.builder, value, dtype)
 
     def reshape(self, value: Value, shape: Sequence[Dim]) -> Value:
         """value in another shape of as many elements; itself where it has that shape already."""

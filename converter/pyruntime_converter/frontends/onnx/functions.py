@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 import onnx
-from onnx import FunctionProto, NodeProto, TensorShapeProto, TypeProto
+from onnx import FunctionProto, NodeProto, TensorProto, TensorShapeProto, TypeProto
 from onnx.defs import OpSchema, SchemaError
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.tensors import enum_of
 
-_NAMES: dict[DType, str] = {d: f"tensor({d.value})" for d in DType}
-_NAMES |= {DType.F32: "tensor(float)", DType.F64: "tensor(double)"}
+_NAMES: dict[DType, str] = {d: f"tensor({TensorProto.DataType.Name(enum_of(d)).lower()})" for d in DType}
 
 
 @functools.cache

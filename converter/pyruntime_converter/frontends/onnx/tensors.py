@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes  # noqa: F401 - NumPy finds its types by their names from here on
 import numpy as np
 from numpy.typing import NDArray
 from onnx import SparseTensorProto, TensorProto
@@ -26,6 +27,17 @@ _DTYPES: dict[int, DType] = {
     TensorProto.UINT16: DType.U16,
     TensorProto.UINT32: DType.U32,
     TensorProto.UINT64: DType.U64,
+    TensorProto.BFLOAT16: DType.BF16,
+    TensorProto.FLOAT8E4M3FN: DType.F8E4M3FN,
+    TensorProto.FLOAT8E4M3FNUZ: DType.F8E4M3FNUZ,
+    TensorProto.FLOAT8E5M2: DType.F8E5M2,
+    TensorProto.FLOAT8E5M2FNUZ: DType.F8E5M2FNUZ,
+    TensorProto.FLOAT8E8M0: DType.F8E8M0,
+    TensorProto.FLOAT4E2M1: DType.F4E2M1,
+    TensorProto.INT4: DType.I4,
+    TensorProto.UINT4: DType.U4,
+    TensorProto.INT2: DType.I2,
+    TensorProto.UINT2: DType.U2,
 }
 _ENUMS = {dtype: enum for enum, dtype in _DTYPES.items()}
 # the repeated field that holds each type's elements where raw_data does not, and the field's own type
@@ -77,14 +89,14 @@ def array_of(tensor: TensorProto, folder: Path | None, what: str = "") -> NDArra
     if any(d < 0 for d in shape):
         raise ModelError(f"tensor {what!r}: shape {shape}")
     count = math.prod(shape)
+    size = -(-count * dtype.width // 8)
     if tensor.data_location == TensorProto.EXTERNAL:
-        flat = _of_bytes(_external(tensor, folder, what, count * dtype.bytes), dtype)
+        flat = _of_bytes(_external(tensor, folder, what, size), dtype, count)
     elif tensor.HasField("raw_data"):
-        flat = _of_bytes(
-            np.frombuffer(_sized(tensor.raw_data, count * dtype.bytes, shape, what), np.uint8), dtype
-        )
+        raw = np.frombuffer(_sized(tensor.raw_data, size, shape, what), np.uint8)
+        flat = _of_bytes(raw, dtype, count)
     else:
-        flat = _of_field(tensor, dtype)
+        flat = _of_field(tensor, dtype, count)
     if flat.size != count:
         raise ModelError(f"tensor {what!r}: {flat.size} elements for shape {shape}")
     return flat.reshape(shape)
@@ -115,16 +127,27 @@ def _sized(raw: bytes, expected: int, shape: tuple[int, ...], what: str) -> byte
     return raw
 
 
-def _of_bytes(raw: NDArray[np.uint8], dtype: DType) -> NDArray[Any]:
+def _of_bytes(raw: NDArray[np.uint8], dtype: DType, count: int) -> NDArray[Any]:
+    if dtype.width < 8:
+        return _unpacked(raw, dtype, count)
     # any nonzero byte is true, while NumPy's own bool bytes are 0 and 1 only
     return raw != 0 if dtype is DType.BOOL else raw.view(np.dtype(dtype.value).newbyteorder("<"))
 
 
-def _of_field(tensor: TensorProto, dtype: DType) -> NDArray[Any]:
-    field, stored = _FIELDS[dtype]
+def _unpacked(raw: NDArray[np.uint8], dtype: DType, count: int) -> NDArray[Any]:
+    """Elements shorter than a byte, of which each holds several, the first in its lowest bits."""
+    shifts = np.arange(0, 8, dtype.width, dtype=np.uint8)
+    elements = ((raw[:, None] >> shifts) & ((1 << dtype.width) - 1)).reshape(-1)[:count]
+    return elements.astype(np.int8).view(dtype.value)
+
+
+def _of_field(tensor: TensorProto, dtype: DType, count: int) -> NDArray[Any]:
+    field, stored = _FIELDS.get(dtype, ("int32_data", "int32"))
     data = np.array(getattr(tensor, field), dtype=stored)
-    if dtype is DType.F16:  # bit patterns
-        return data.astype(np.uint16).view(np.float16)
+    if dtype.width < 8:
+        return _unpacked(data.astype(np.uint8), dtype, count)
+    if dtype is DType.F16 or dtype.code:  # bit patterns
+        return data.astype(f"uint{dtype.bits}").view(dtype.value)
     return data.astype(dtype.value, copy=False)
 
 

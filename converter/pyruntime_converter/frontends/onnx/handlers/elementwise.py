@@ -8,7 +8,9 @@ import numpy as np
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime.ops.codes import RoundMode
 from pyruntime.ops.definition import definition
+from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import legacy_broadcast
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
@@ -153,6 +155,7 @@ def where(ctx: NodeContext) -> Value:
     return ctx.one("Where", ctx.input(0), ctx.input(1), ctx.input(2))
 
 
+ROUND_MODES: dict[str, RoundMode] = {"up": "up", "down": "down", "nearest": "nearest"}
 _CAST_NAMES = {
     "FLOAT": DType.F32,
     "DOUBLE": DType.F64,
@@ -162,24 +165,53 @@ _CAST_NAMES = {
 
 @handles("Cast")
 def cast(ctx: NodeContext) -> Value:
-    """A conversion; opsets before 6 name the type in words. `saturate` only concerns 8-bit floats."""
+    """A conversion; opsets before 6 name the type in words."""
     to = ctx.required("to")
-    ctx.attr("saturate")
-    ctx.attr("round_mode")
     if not isinstance(to, str):
-        return ctx.cast(ctx.input(), dtype_of(to, ctx.name))
+        return _converted(ctx, dtype_of(to, ctx.name))
     known = {d.value.upper(): d for d in DType} | _CAST_NAMES
     if to not in known:
         ctx.fail(f"element type {to} is not supported")
-    return ctx.cast(ctx.input(), known[to])
+    return _converted(ctx, known[to])
 
 
 @handles("CastLike")
 def cast_like(ctx: NodeContext) -> Value:
     """A conversion to another tensor's type."""
-    ctx.attr("saturate")
-    ctx.attr("round_mode")
-    return ctx.cast(ctx.input(0), ctx.input(1).dtype)
+    return _converted(ctx, ctx.input(1).dtype)
+
+
+def _converted(ctx: NodeContext, dtype: DType) -> Value:
+    """The first input as dtype; the attributes concern 8-bit floats alone."""
+    saturate = bool(ctx.attr("saturate")) and dtype.is_float and dtype.width == 8
+    mode = ROUND_MODES[ctx.choice("round_mode", *ROUND_MODES)]
+    return converted(ctx.builder, ctx.input(), dtype, saturate=saturate, round_mode=mode)
+
+
+@handles("BitCast")
+def bit_cast(ctx: NodeContext) -> Value:
+    """The same bits as another type of as many."""
+    x, dtype = ctx.input(), dtype_of(ctx.required("to"), ctx.name)
+    if x.dtype.width != dtype.width:
+        ctx.invalid(f"{x.dtype!r} and {dtype!r} have unlike bits")
+    bits = _bits_of(ctx, x)
+    if dtype is DType.BOOL:
+        return ctx.cast(bits, dtype)
+    if dtype is DType.F16:
+        halves = ctx.one("Decode", ctx.cast(bits, DType.U16), dtype=dtype)
+        return ctx.cast(halves, dtype)
+    if dtype.code:
+        bits = ctx.cast(bits, dtype.code)
+    return bits if bits.dtype is dtype else ctx.one("BitCast", bits, to=dtype)
+
+
+def _bits_of(ctx: NodeContext, x: Value) -> Value:
+    """Integers of the same bits, for types that are not of 32 or 64; others as they are."""
+    if x.dtype is DType.BOOL:
+        return ctx.cast(x, DType.U8)
+    if x.dtype is DType.F16:
+        return ctx.one("Encode", ctx.cast(x, DType.F32), dtype=x.dtype)
+    return ctx.one("BitCast", x, to=x.dtype.code) if x.dtype.code else x
 
 
 @handles("Identity", "Dropout", until=6)
