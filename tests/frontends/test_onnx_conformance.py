@@ -23,11 +23,10 @@ REFUSED: dict[str, int] = {
     "Adagrad": 2,
     "Adam": 2,
     "BatchNormalization": 2,
-    "BitCast": 10,
     "BitShift": 20,
     "Col2Im": 5,
     "DeformConv": 4,
-    "DequantizeLinear": 1,
+    "DequantizeLinear": 2,
     "Det": 2,
     "Dropout": 6,
     "Einsum": 1,
@@ -39,7 +38,7 @@ REFUSED: dict[str, int] = {
     "Momentum": 3,
     "OptionalGetElement": 2,
     "OptionalHasElement": 6,
-    "QuantizeLinear": 2,
+    "QuantizeLinear": 3,
     "RandomUniformLike": 6,
     "RoiAlign": 3,
     "SequenceConstruct": 4,
@@ -47,7 +46,6 @@ REFUSED: dict[str, int] = {
     "SpaceToDepth": 1,
     "SplitToSequence": 3,
     "TfIdfVectorizer": 7,
-    "tensor": 20,
 }
 
 
