@@ -142,4 +142,49 @@ def _triangles() -> Iterator[tuple[str, Model]]:
     yield "Trilu-sizes", fed("Trilu", sized)
 
 
-MODELS: Mapping[str, Model] = dict([*_reductions(), *_shapes(), *_slices(), *_pads(), *_triangles()])
+def _resized(name: str, sizes: Sequence[tuple[int, int]], **attrs: Any) -> tuple[str, Model]:
+    """x resized to each of the sizes; x's own are symbols, since they differ too."""
+    every = [{"x": random(1, 2, 4 + i, 7), "s": ints(*s)} for i, s in enumerate(sizes)]
+    proto, _ = fed("Resize", every, inputs=("x", "", "", "s"), axes=[2, 3], **attrs)
+    return f"Resize-{name}", (proto, every)
+
+
+def _resizes() -> Iterator[tuple[str, Model]]:
+    sizes = [(8, 3), (4, 7), (1, 1), (11, 14), (2, 5)]
+    for coordinates in (
+        "half_pixel",
+        "pytorch_half_pixel",
+        "align_corners",
+        "asymmetric",
+        "half_pixel_symmetric",
+    ):
+        yield _resized(
+            f"linear-{coordinates}", sizes, mode="linear", coordinate_transformation_mode=coordinates
+        )
+    for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+        # ONNX Runtime's coordinate of 7 pixels in 1 is just below 3
+        yield _resized(f"nearest-{rounding}", [s for s in sizes if s != (1, 1)], nearest_mode=rounding)
+    yield _resized("nearest-corners", sizes, coordinate_transformation_mode="align_corners")
+    yield _resized("cubic", sizes, mode="cubic")
+    yield _resized("cubic-inside", sizes, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
+    for policy in ("not_larger", "not_smaller"):
+        yield _resized(policy, [(7, 8), (20, 3), (3, 3)], keep_aspect_ratio_policy=policy)
+    scaled = [{"x": random(1, 1, n, 6, seed=n)} for n in (5, 8, 1, 13)]
+    weights = {"s": np.array([1, 1, 0.6, 2.5], np.float32)}
+    for mode in ("nearest", "linear", "cubic"):
+        how: dict[str, Any] = {"inputs": ("x", "", "s"), "weights": weights, "mode": mode}
+        yield f"Resize-scales-{mode}", fed("Resize", scaled, **how)
+
+
+def _ranges() -> Iterator[tuple[str, Model]]:
+    bounds = [(0, 7, 2), (5, -4, -3), (3, 3, 1), (4, 1, 1), (-9, -1, 4)]
+    for kind in (np.int64, np.int32, np.int16):
+        every: list[Feeds] = [
+            {n: np.array(v, kind) for n, v in zip("abc", each, strict=True)} for each in bounds
+        ]
+        yield f"Range-{kind.__name__}", fed("Range", every)
+
+
+MODELS: Mapping[str, Model] = dict(
+    [*_reductions(), *_shapes(), *_slices(), *_pads(), *_triangles(), *_resizes(), *_ranges()]
+)

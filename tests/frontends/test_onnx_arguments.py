@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from pyruntime.errors import InputError, ModelError, UnsupportedError
@@ -30,6 +31,13 @@ REFUSED: list[tuple[str, Feeds, Feeds, str]] = [
         {"x": random(*SHAPE), "s": ints(0), "e": ints(2), "a": ints(0), "k": ints(1)},
         {"k": ints(0)},
         "steps must not be 0",
+    ),
+    ("Range", {n: np.array(3) for n in "abc"}, {"c": np.array(0)}, "delta must not be zero"),
+    (
+        "Resize",
+        {"x": random(1, 1, 2, 2), "r": random(0), "e": random(0), "s": ints(1, 1, 2, 3)},
+        {"s": ints(1, 1, 0, 2)},
+        "at least 1",
     ),
     ("Pad", {"x": random(4), "p": ints(1, 2)}, {"p": ints(-3, -2)}, "must not crop more than an axis of 4"),
 ]

@@ -164,8 +164,11 @@ def test_resizing_symbolic_axes_by_whole_factors() -> None:
     proto = one_node("Resize", feeds, weights=weights, shapes={"x": [1, 2, "h", "w"]})
     assert {n.op for n in imported(proto).nodes} == {"Reshape", "Expand"}
     agrees(proto, feeds)
-    with pytest.raises(UnsupportedError, match="depends on the input sizes"):
-        imported(one_node("Resize", feeds, weights=weights, shapes={"x": [1, 2, "h", "w"]}, mode="linear"))
+    smooth = one_node(
+        "Resize", feeds, opset=18, weights=weights, shapes={"x": [1, 2, "h", "w"]}, mode="linear", antialias=1
+    )
+    with pytest.raises(UnsupportedError, match="antialias in a way that depends on the input sizes"):
+        imported(smooth)
 
 
 def test_range_of_constants() -> None:
@@ -193,11 +196,7 @@ def symbolic_range(start: str, limit: str, delta: str, dtype: type[np.generic]) 
 )
 def test_range_over_sizes(bounds: tuple[str, str, str], dtype: type[np.generic], size: int) -> None:
     proto = symbolic_range(*bounds, dtype)
-    if bounds[2] == "n":
-        with pytest.raises(UnsupportedError, match="by steps of n"):
-            imported(proto)
-        return
-    assert imported(proto).nodes[-1].op == "Range"
+    assert bounds[2] == "n" or imported(proto).nodes[-1].op == "Range"
     agrees(proto, {"x": random(size)})
 
 
@@ -223,8 +222,8 @@ def test_range_of_fixed_length_has_contents() -> None:
 
 
 def test_range_of_data_is_told() -> None:
-    weights = {"a": np.array(0, np.int64), "c": np.array(1, np.int64)}
-    proto = one_node("Range", {"b": np.array(3, np.int64)}, weights=weights, inputs=("a", "b", "c"))
+    weights = {"a": np.array(0, np.float32), "c": np.array(1, np.float32)}
+    proto = one_node("Range", {"b": np.array(3, np.float32)}, weights=weights, inputs=("a", "b", "c"))
     with pytest.raises(UnsupportedError, match="depends on the model's input data"):
         imported(proto)
 

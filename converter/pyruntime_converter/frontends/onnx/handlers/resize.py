@@ -6,12 +6,15 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, divides, floordiv
+from pyruntime.ir.conditions import choose, less
+from pyruntime.ir.dims import Dim, at_least, divides, floordiv, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx import fractions
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.resampling import (
     COORDINATES,
@@ -22,6 +25,8 @@ from pyruntime_converter.frontends.onnx.resampling import (
     repeats,
     taps,
 )
+
+_FINEST = 4096  # the largest denominator of a scale where only the run knows the size
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,23 @@ def resize(ctx: NodeContext) -> Value:
         return _resized(ctx, x, method, _by_scales(ctx, x, _floats(ctx, scales, "its scales"), axes, rois))
     if sizes is None:
         ctx.invalid("it has neither scales nor sizes")
-    return _resized(ctx, x, method, _by_sizes(ctx, x, ctx.known(sizes, "its sizes"), axes, rois, policy))
+    return _resized(ctx, x, method, _by_sizes(ctx, x, _sizes(ctx, sizes), axes, rois, policy))
 
 
 def _floats(ctx: NodeContext, value: Value, what: str) -> list[float]:
     if value.data is None:
         ctx.fail(f"{what} are not constant", FIX_DIMS)
     return [float(v) for v in value.data.ravel()]
+
+
+def _sizes(ctx: NodeContext, value: Value) -> list[Dim]:
+    """Stated sizes; those that only the run knows are at least 1."""
+    sizes = []
+    for size in ctx.known(value, "its sizes"):
+        if not at_least(size, 1):
+            ctx.require(less(0, size), "its sizes must be at least 1")
+        sizes.append(size if isinstance(size, int) else maximum(size, 1))
+    return sizes
 
 
 def _whole_image(x: Value) -> list[tuple[float, float]]:
@@ -122,6 +137,7 @@ class _Step:
     out: Dim
     scale: float | None
     roi: tuple[float, float]
+    ratio: tuple[Dim, Dim] | None = None  # the same scale as a fraction
 
 
 def _by_scales(
@@ -136,10 +152,10 @@ def _by_scales(
     steps = []
     for at, scale, roi in zip(axes, scales, rois, strict=True):
         size = x.shape[at]
-        if not isinstance(size, int) and not scale.is_integer():
-            ctx.fail(f"it scales an axis of {size} by {scale}", FIX_DIMS)
-        out = math.floor(size * scale) if isinstance(size, int) else size * int(scale)
-        steps.append(_Step(at, out, scale, roi))
+        up, down = scale.as_integer_ratio()
+        near = Fraction(scale).limit_denominator(_FINEST)
+        ratio = (near.numerator, near.denominator)
+        steps.append(_Step(at, floordiv(size * up, down), scale, roi, ratio))
     return steps
 
 
@@ -155,16 +171,17 @@ def _by_sizes(
         ctx.invalid(f"sizes {tuple(sizes)} for {len(axes)} axes")
     if policy == "stretch":
         return [_Step(at, out, None, roi) for at, out, roi in zip(axes, sizes, rois, strict=True)]
-    ratios = []
-    for at, out in zip(axes, sizes, strict=True):
+    stated = list(zip(axes, sizes, rois, strict=True))
+    up, down = sizes[0], x.shape[axes[0]]
+    for at, out, _ in stated[1:]:
         size = x.shape[at]
-        if not isinstance(size, int) or not isinstance(out, int):
-            ctx.fail(f"keep_aspect_ratio_policy {policy} for sizes that depend on the input", FIX_DIMS)
-        ratios.append((size, out / size))
-    scale = (min if policy == "not_larger" else max)(ratio for _, ratio in ratios)
+        pair = (out * down, up * size) if policy == "not_larger" else (up * size, out * down)
+        ahead = less(*pair)
+        up, down = maximum(choose(ahead, out, up), 1), maximum(choose(ahead, size, down), 1)
+    scale = up / down if isinstance(up, int) and isinstance(down, int) and down else None
     return [
-        _Step(at, math.floor(size * scale + 0.5), scale, roi)
-        for at, (size, _), roi in zip(axes, ratios, rois, strict=True)
+        _Step(at, floordiv(x.shape[at] * up * 2 + down, down * 2), scale, roi, (up, down))
+        for at, _, roi in stated
     ]
 
 
@@ -186,7 +203,7 @@ def _resized(ctx: NodeContext, x: Value, method: _Method, steps: Sequence[_Step]
                 mask = ctx.reshape(ctx.builder.constant(made.outside), _column(x, at, step.out))
                 outside = mask if outside is None else ctx.one("Or", outside, mask)
         elif step.out != size:
-            x = _repeated(ctx, x, at, _factor(ctx, size, step, method))
+            x = _fed(ctx, x, step, method)
     if outside is not None:
         x = ctx.one("Where", outside, ctx.like(method.extrapolation, x), x)
     return ctx.cast(x, dtype)
@@ -233,12 +250,25 @@ def _repeated(ctx: NodeContext, x: Value, at: int, times: int) -> Value:
     return ctx.reshape(wide, (*x.shape[:at], x.shape[at] * times, *x.shape[at + 1 :]))
 
 
-def _factor(ctx: NodeContext, size: Dim, step: _Step, method: _Method) -> int:
-    """How often each element of an axis of unknown size appears; only whole numbers can be converted."""
+def _fed(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> Value:
+    """An axis resized by sizes that only the run knows: repeated, where each element appears as often."""
+    size, at = x.shape[step.at], step.at
     times = floordiv(step.out, size) if divides(size, step.out) else None
-    if not isinstance(times, int) or times < 1 or not _repeats(method, times) or step.roi != (0.0, 1.0):
-        ctx.fail(f"it resizes {size} to {step.out} in a way that depends on the input sizes", FIX_DIMS)
-    return times
+    whole = isinstance(times, int) and times >= 1 and step.roi == (0.0, 1.0)
+    if isinstance(times, int) and whole and _repeats(method, times):
+        return _repeated(ctx, x, at, times)
+    if method.antialias or method.coordinates not in fractions.COORDINATES:
+        what = "antialias" if method.antialias else method.coordinates
+        ctx.fail(
+            f"it resizes {size} to {step.out} with {what} in a way that depends on the input sizes", FIX_DIMS
+        )
+    up, down = step.ratio or (step.out, size)
+    exact = (size * up, down) if step.ratio else (step.out, 1)
+    axis = fractions.FedAxis(size, step.out, up, down, exact)
+    if method.mode == "nearest":
+        return fractions.nearest(ctx, x, at, axis, method.coordinates, method.nearest)
+    cubic = method.a if method.mode == "cubic" else None
+    return fractions.interpolated(ctx, x, at, axis, method.coordinates, cubic, method.exclude_outside)
 
 
 def _repeats(method: _Method, times: int) -> bool:

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from pyruntime.ir.conditions import choose, equal, less, signed
 from pyruntime.ir.dims import Dim, ceildiv, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
-from pyruntime.ops.builder import CONTENTS_LIMIT, dims_of
+from pyruntime.ops.builder import CONTENTS_LIMIT
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_range
 
@@ -50,16 +51,27 @@ def number_range(ctx: NodeContext) -> Value:
     # a common unit makes all three whole: the length is then exact
     unit = math.lcm(*(n.denominator for n in (first, end, step) if isinstance(n, Fraction)))
     stride = _scaled(step, unit)
-    if not isinstance(stride, int) or unit > _FINEST:
+    if unit > _FINEST:
         ctx.fail(f"its length by steps of {step} depends on the input sizes", FIX_DIMS)
     if stride == 0:
         ctx.invalid("delta is zero")
-    size = maximum(ceildiv(_scaled(end, unit) - _scaled(first, unit), stride), 0)
+    span = _scaled(end, unit) - _scaled(first, unit)
+    if not isinstance(stride, int):
+        ctx.require(1 - equal(stride, 0), "its delta must not be zero")
+        span = choose(less(0, stride), span, -span)
+        size = maximum(ceildiv(span, maximum(maximum(stride, -stride), 1)), 0)
+    else:
+        size = maximum(ceildiv(span, stride), 0)
     if isinstance(size, int) and size <= CONTENTS_LIMIT and dtype in (DType.I32, DType.I64):
         return ctx.builder.dims([_scaled(first, 1) + i * stride for i in range(size)], dtype)
     plain = {
         name: float(n) if isinstance(n, Fraction) else n for name, n in (("start", first), ("step", step))
     }
+    if dtype is DType.I64 and any(signed(n) for n in (first, step) if not isinstance(n, Fraction)):
+        # every target counts in 32 bits
+        most = maximum(maximum(_scaled(first, 1), -_scaled(first, 1)), maximum(stride, -stride) * size)
+        ctx.require(less(most, 2**30), "its numbers must fit 32 bits")
+        return ctx.cast(ctx.one("Range", **plain, size=size, dtype=DType.I32), dtype)
     return ctx.one("Range", **plain, size=size, dtype=dtype)
 
 
@@ -69,9 +81,9 @@ def _number(ctx: NodeContext, value: Value) -> Dim | Fraction:
         number = ctx.scalar(value, "its bounds")
         return int(number) if number == int(number) else Fraction(number)
     source = value.producer
-    dims = dims_of(value)
+    dims = ctx.contents(value)
     if dims is None and source is not None and source.op == "Cast" and value.dtype.is_float:
-        dims = dims_of(source.input(0))
+        dims = ctx.contents(source.input(0))
     if dims is None:
         ctx.fail("its length depends on the model's input data", FIX_DIMS)
     if len(dims) != 1:

@@ -1,0 +1,150 @@
+"""Resize along an axis whose sizes only the run knows: coordinates are fractions of dims, exact."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyruntime.ir.conditions import choose, equal, less
+from pyruntime.ir.dims import Dim, maximum
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import NodeContext
+
+_LARGEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """(step * i + first) / unit: where in the input output element i lies; floored, which one it takes."""
+
+    step: Dim
+    first: Dim
+    unit: Dim
+
+
+@dataclass(frozen=True)
+class FedAxis:
+    """An axis of `size` that becomes one of `out`; coordinates are divided by a scale of up / down.
+
+    `exact`, another fraction, is the output's size before it is rounded.
+    """
+
+    size: Dim
+    out: Dim
+    up: Dim
+    down: Dim
+    exact: tuple[Dim, Dim]
+
+
+def _half_pixel(axis: FedAxis) -> Fraction:
+    return Fraction(axis.down * 2, axis.down - axis.up, axis.up * 2)
+
+
+def _pytorch_half_pixel(axis: FedAxis) -> Fraction:
+    one, plain = equal(*axis.exact), _half_pixel(axis)
+    return Fraction(choose(one, 0, plain.step), choose(one, -axis.up, plain.first), plain.unit)
+
+
+def _half_pixel_symmetric(axis: FedAxis) -> Fraction:
+    plain = _half_pixel(axis)
+    return Fraction(plain.step, plain.first + axis.size * axis.up - axis.out * axis.down, plain.unit)
+
+
+def _align_corners(axis: FedAxis) -> Fraction:
+    above, below = axis.exact
+    step = choose(equal(above, below), 0, (axis.size - 1) * below)
+    return Fraction(step, 0, maximum(above - below, 1))
+
+
+# coordinate_transformation_mode, but for crops
+COORDINATES: dict[str, Callable[[FedAxis], Fraction]] = {
+    "half_pixel": _half_pixel,
+    "half_pixel_symmetric": _half_pixel_symmetric,
+    "pytorch_half_pixel": _pytorch_half_pixel,
+    "align_corners": _align_corners,
+    "asymmetric": lambda axis: Fraction(axis.down, 0, axis.up),
+    "tf_half_pixel_for_nn": lambda axis: Fraction(axis.down * 2, axis.down, axis.up * 2),
+}
+# nearest_mode: a coordinate to one whose floor is the index
+ROUNDINGS: dict[str, Callable[[FedAxis, Fraction], Fraction]] = {
+    "round_prefer_floor": lambda _, x: Fraction(x.step * 2, x.first * 2 + x.unit - 1, x.unit * 2),
+    "round_prefer_ceil": lambda _, x: Fraction(x.step * 2, x.first * 2 + x.unit, x.unit * 2),
+    "floor": lambda _, x: x,
+    "ceil": lambda _, x: Fraction(x.step, x.first + x.unit - 1, x.unit),
+    "simple": lambda axis, x: Fraction(x.step, x.first + less(axis.up, axis.down) * (x.unit - 1), x.unit),
+}
+
+
+def nearest(ctx: NodeContext, x: Value, at: int, axis: FedAxis, coordinates: str, rounding: str) -> Value:
+    """Each output element the input element nearest to it."""
+    place = ROUNDINGS[rounding](axis, COORDINATES[coordinates](axis))
+    return _taken(ctx, x, at, axis, _divided(ctx, "Div", _numerators(ctx, axis, place), place.unit))
+
+
+def interpolated(
+    ctx: NodeContext, x: Value, at: int, axis: FedAxis, coordinates: str, cubic: float | None, inside: bool
+) -> Value:
+    """Each output element between its two neighbours, or its four by a cubic; those `inside` alone if so."""
+    place = COORDINATES[coordinates](axis)
+    ahead = Fraction(place.step, place.first + place.unit, place.unit)  # never negative: -1 is the least
+    numerators = _numerators(ctx, axis, ahead)
+    before = ctx.one("Sub", _divided(ctx, "Div", numerators, place.unit), ctx.builder.constant(1, DType.I32))
+    dtype = DType.F64 if x.dtype is DType.F64 else DType.F32
+    rest = ctx.cast(_divided(ctx, "Mod", numerators, place.unit), dtype)
+    part = ctx.one("Div", rest, ctx.cast(ctx.builder.dims(place.unit, DType.I32), dtype))
+    taps = []
+    for offset in (0, 1) if cubic is None else (-1, 0, 1, 2):
+        index = ctx.one("Add", before, ctx.builder.constant(offset, DType.I32))
+        distance = ctx.one("Abs", ctx.one("Sub", part, ctx.like(offset, part)))
+        weight = (
+            _triangle(ctx, distance) if cubic is None else _cubic(ctx, distance, cubic, abs(offset - 0.5) < 1)
+        )
+        taps.append((index, _only_inside(ctx, index, axis, weight) if inside else weight))
+    if inside:
+        total = functools.reduce(lambda a, b: ctx.one("Add", a, b), (weight for _, weight in taps))
+        taps = [(index, ctx.one("Div", weight, total)) for index, weight in taps]
+    column = (axis.out, *(1 for _ in range(x.rank - at - 1)))
+    parts = [
+        ctx.one("Mul", _taken(ctx, x, at, axis, index), ctx.cast(ctx.reshape(weight, column), x.dtype))
+        for index, weight in taps
+    ]
+    return functools.reduce(lambda a, b: ctx.one("Add", a, b), parts)
+
+
+def _numerators(ctx: NodeContext, axis: FedAxis, place: Fraction) -> Value:
+    """Those of all output elements, not less than 0. Sizes for which they leave 32 bits are refused."""
+    last = place.step * axis.out + maximum(place.first, 0)
+    ctx.require(less(maximum(last, place.unit), _LARGEST), f"{axis.size} by {axis.out} is too far to resize")
+    row = ctx.one("Range", start=place.first, step=place.step, size=axis.out, dtype=DType.I32)
+    return ctx.one("Max", row, ctx.builder.constant(0, DType.I32))
+
+
+def _divided(ctx: NodeContext, op: str, row: Value, unit: Dim) -> Value:
+    return ctx.one(op, row, ctx.builder.dims(unit, DType.I32))
+
+
+def _taken(ctx: NodeContext, x: Value, at: int, axis: FedAxis, index: Value) -> Value:
+    """Elements of an axis of x; those outside are the ones at its ends."""
+    index = ctx.one("Max", index, ctx.builder.constant(0, DType.I32))
+    return ctx.one("Gather", x, ctx.one("Min", index, ctx.builder.dims(axis.size - 1, DType.I32)), axis=at)
+
+
+def _only_inside(ctx: NodeContext, index: Value, axis: FedAxis, weight: Value) -> Value:
+    from_start = ctx.one("GreaterOrEqual", index, ctx.builder.constant(0, DType.I32))
+    to_end = ctx.one("Less", index, ctx.builder.dims(axis.size, DType.I32))
+    return ctx.one("Where", ctx.one("And", from_start, to_end), weight, ctx.like(0, weight))
+
+
+def _triangle(ctx: NodeContext, distance: Value) -> Value:
+    return ctx.one("Sub", ctx.like(1, distance), distance)
+
+
+def _cubic(ctx: NodeContext, distance: Value, a: float, near: bool) -> Value:
+    """The cubic's weight, by its factors from the highest power on: up to a distance of 1, or beyond."""
+    factors = (a + 2, -(a + 3), 0.0, 1.0) if near else (a, -5 * a, 8 * a, -4 * a)
+    total = ctx.like(factors[0], distance)
+    for factor in factors[1:]:
+        total = ctx.one("Add", ctx.one("Mul", total, distance), ctx.like(factor, distance))
+    return total
