@@ -55,6 +55,11 @@ SHIFTS = (
     Case(((U32, (13,)), np.array([[0], [1], [31]], np.uint32)), label="u32", high=1e9),
     Case(((U8, (13,)), np.array(3, np.uint8)), label="u8", high=255),
 )
+# amounts below 0 and from the width on leave nothing but the sign
+SIGNED_SHIFTS = (
+    Case(((I32, (13,)), np.array([[0], [1], [31], [32], [-1]], np.int32)), label="i32", low=-1e9, high=1e9),
+    Case(((I8, (13,)), np.array([[0], [3], [8], [-2]], np.int8)), label="i8", low=-128, high=127),
+)
 
 
 def _is_inf(x: Scalar, detect_negative: Literal[0, 1], detect_positive: Literal[0, 1]) -> Scalar:
@@ -68,8 +73,6 @@ def _is_inf(x: Scalar, detect_negative: Literal[0, 1], detect_positive: Literal[
 
 
 def _bit_shift(x: Scalar, amount: Scalar, direction: Literal["LEFT", "RIGHT"]) -> Scalar:
-    if not x.dtype.is_unsigned:
-        raise TypeError(f"shifts unsigned integers, not {x.dtype!r}")
     return call({"LEFT": "shift_left", "RIGHT": "shift_right"}[direction], x, amount)
 
 
@@ -141,7 +144,12 @@ ROWS = [
             for d in ("LEFT", "RIGHT")
             for c in SHIFTS
         ]
-        + [Case(((U32, (3, 2)), (U32, (2,))), {"direction": "LEFT"}, "dynamic", {(0, 0): "batch"}, high=9)],
+        + [Case(((U32, (3, 2)), (U32, (2,))), {"direction": "LEFT"}, "dynamic", {(0, 0): "batch"}, high=9)]
+        + [
+            Case(c.inputs, {"direction": d}, f"{d.lower()}-{c.label}", low=c.low, high=c.high)
+            for d in ("LEFT", "RIGHT")
+            for c in SIGNED_SHIFTS
+        ],
     ),
     row(
         "IsNaN",

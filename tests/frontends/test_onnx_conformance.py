@@ -20,22 +20,16 @@ Array = NDArray[Any]
 
 # operators (as the error names them) that some case needs and pyruntime refuses, with the number of cases
 REFUSED: dict[str, int] = {
-    "Adagrad": 2,
-    "Adam": 2,
-    "BatchNormalization": 2,
-    "BitShift": 20,
     "Col2Im": 5,
     "DeformConv": 4,
     "DequantizeLinear": 2,
     "Det": 2,
     "Dropout": 6,
-    "Einsum": 1,
     "Gradient": 2,
     "GridSample": 18,
     "ImageDecoder": 9,
     "MaxPool": 2,
     "MaxUnpool": 2,
-    "Momentum": 3,
     "OptionalGetElement": 2,
     "OptionalHasElement": 6,
     "QuantizeLinear": 3,

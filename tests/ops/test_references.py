@@ -13,6 +13,10 @@ CASES = [pytest.param(op, case, id=case_id(op, case)) for op, case in all_cases(
 
 # where onnxruntime does not do what the specification says: compared with ONNX's reference evaluator
 DEVIATIONS = {
+    "BitShift-5-left-i32": "shifts unsigned integers alone",
+    "BitShift-6-left-i8": "shifts unsigned integers alone",
+    "BitShift-7-right-i32": "shifts unsigned integers alone",
+    "BitShift-8-right-i8": "shifts unsigned integers alone",
     "Celu-3-f16": "ONNX has Celu for float32 alone",
     "MaxPool-12-infinite": "starts from the least finite number",
     "OneHot-3-scalar": "ONNX wants indices of rank 1 at least",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from pyruntime.ir.dims import Dim, product
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.definition import broadcast
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
@@ -47,8 +48,10 @@ def einsum(ctx: NodeContext) -> Value:
     """Sums of products, as the equation says."""
     operands = ctx.variadic()
     terms, result = _parse(ctx, operands)
-    if any(len(set(t)) != len(t) for t in (*terms, result)):
-        ctx.fail("an axis that appears twice in one term is not supported")
+    if len(set(result)) != len(result):
+        ctx.fail("an axis that appears twice in the result is not supported")
+    drawn = [_diagonal(ctx, v, t) for v, t in zip(operands, terms, strict=True)]
+    operands, terms = [v for v, _ in drawn], [t for _, t in drawn]
     missing = set(result).difference(*terms)
     if missing:
         ctx.invalid(f"no operand has {', '.join(sorted(missing))} of equation {ctx.attr('equation')!r}")
@@ -58,6 +61,24 @@ def einsum(ctx: NodeContext) -> Value:
         value, term = _join(ctx, (value, term), (operands[index], terms[index]), needed)
     value, term = _sum(ctx, value, term, result)
     return _ordered(ctx, value, term, result)
+
+
+def _diagonal(ctx: NodeContext, value: Value, term: Term) -> tuple[Value, Term]:
+    """value without what lies beside the diagonal of axes of one name: each name stays once."""
+    for axis in reversed(range(len(term))):
+        first = term.index(term[axis])
+        if first == axis:
+            continue
+        size = value.shape[axis]
+        if value.shape[first] != size:
+            ctx.invalid(f"axis {term[axis]} has sizes {value.shape[first]} and {size}")
+        position = ctx.one("Range", size=size, dtype=DType.I32)
+        ends = [[size if a == at else 1 for a in range(value.rank)] for at in (first, axis)]
+        inside = ctx.one("Equal", *(ctx.reshape(position, shape) for shape in ends))
+        value = ctx.one("Where", inside, value, ctx.like(0, value))
+        value = ctx.one("ReduceSum", value, axes=(axis,), keepdims=False)
+        term = (*term[:axis], *term[axis + 1 :])
+    return value, term
 
 
 def _sum(ctx: NodeContext, value: Value, term: Term, needed: Collection[str]) -> tuple[Value, Term]:

@@ -68,9 +68,7 @@ def binarizer(ctx: NodeContext) -> Value:
 
 @handles("BitShift")
 def bit_shift(ctx: NodeContext) -> Value:
-    """Unsigned integers shifted by as many bits as the second operand says."""
-    if not ctx.input().dtype.is_unsigned:
-        ctx.fail(f"shifting {ctx.input().dtype!r} is not supported", "Use unsigned integers.")
+    """Integers shifted by as many bits as the second operand says; to the right they keep their sign."""
     direction = ctx.choice("direction", "LEFT", "RIGHT")
     return ctx.one("BitShift", ctx.input(0), ctx.input(1), direction=direction)
 

@@ -13,16 +13,17 @@ _TRAINING = "Export the model for inference."
 
 
 @handles("BatchNormalization")
-def batch_normalization(ctx: NodeContext) -> Value:
-    """With the statistics that the model carries."""
+def batch_normalization(ctx: NodeContext) -> Value | list[Value]:
+    """With the statistics that the model carries, or in training mode with those of the batch."""
     x, *parameters = (ctx.input(i) for i in range(5))
     scale, bias, mean, variance = parameters
-    ctx.attr("momentum")
-    epsilon = ctx.attr("epsilon")
+    momentum, epsilon = ctx.attr("momentum"), ctx.attr("epsilon")
     # is_test is missing in many files of opset 6 and before that were meant for inference all the same
     ctx.attr("is_test")
+    if ctx.attr("training_mode"):
+        return _trained(ctx, x, parameters, momentum, epsilon)
     # before opset 14 a node with more outputs than one trains
-    if ctx.attr("training_mode") or (ctx.opset < 14 and ctx.stated_outputs > 1):
+    if ctx.opset < 14 and ctx.stated_outputs > 1:
         ctx.fail("it is in training mode", _TRAINING)
     spatial = ctx.attr("spatial")
     if spatial is None or spatial:
@@ -32,6 +33,30 @@ def batch_normalization(ctx: NodeContext) -> Value:
     deviation = ctx.one("Sqrt", ctx.one("Add", variance, ctx.like(epsilon, variance)))
     centred = ctx.one("Div", ctx.one("Sub", x, mean), deviation)
     return ctx.one("Add", ctx.one("Mul", centred, scale), bias)
+
+
+def _trained(
+    ctx: NodeContext, x: Value, parameters: list[Value], momentum: float, epsilon: float
+) -> list[Value]:
+    """Each channel by its own statistics over the batch, and the running ones with a part of these."""
+    scale, bias, *running = parameters
+    axes = tuple(a for a in range(x.rank) if a != 1)
+    wide = ctx.cast(x, DType.F64 if x.dtype is DType.F64 else DType.F32)
+    mean = ctx.one("ReduceMean", wide, axes=axes, keepdims=True)
+    centred = ctx.one("Sub", wide, mean)
+    variance = ctx.one("ReduceMean", ctx.one("Mul", centred, centred), axes=axes, keepdims=True)
+    deviation = ctx.one("Sqrt", ctx.one("Add", variance, ctx.like(epsilon, variance)))
+
+    def per_channel(value: Value) -> Value:
+        return ctx.reshape(ctx.cast(value, wide.dtype), (*value.shape, *[1] * (x.rank - 2)))
+
+    scaled = ctx.one("Mul", ctx.one("Div", centred, deviation), per_channel(scale))
+    results = [ctx.cast(ctx.one("Add", scaled, per_channel(bias)), x.dtype)]
+    for old, new in zip(running, (mean, variance), strict=True):
+        kept = ctx.one("Mul", ctx.cast(old, wide.dtype), ctx.like(momentum, wide))
+        added = ctx.one("Mul", ctx.reshape(new, old.shape), ctx.like(1 - momentum, wide))
+        results.append(ctx.cast(ctx.one("Add", kept, added), old.dtype))
+    return results
 
 
 @handles("InstanceNormalization")
