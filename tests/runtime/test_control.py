@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ import pyruntime
 from pyruntime.pack.report import Report
 from tests.frontends.control_models import LOOPED, MODELS, STEP, X, accumulating, looped
 from tests.frontends.onnx_models import model, random
+from tests.frontends.selection_models import MODELS as SELECTING
 from tests.frontends.test_onnx_control import squeezing
 
 DEVICES = [
@@ -43,6 +45,21 @@ def test_only_data_is_read_back(tmp_path: Path, device: Device, name: str, reads
         for feeds, expected in zip(every, first, strict=True):  # whatever ran in between
             for key, array in session.run(feeds).items():
                 np.testing.assert_array_equal(array, expected[key])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_sizes_that_data_decide_are_named_and_read_once(tmp_path: Path, device: Device) -> None:
+    proto, every = SELECTING["select-detector"]
+    path, _ = pack(tmp_path, proto)
+    found = json.loads((path / "pack.json").read_text())["entries"][0]["sizes"]
+    most = [5, 12, "anchors", "min", "*", "batch", "*"]  # classes, boxes of each
+    assert found == [{"name": "nonmaxsuppression", "most": most}]
+    with pyruntime.load(path, device=device) as session:
+        assert session.report.reads == (device == "webgpu")
+        assert session.outputs[0].shape == ("nonmaxsuppression", 6)
+        for feeds in (*every, every[0]):
+            made = session.run(feeds)
+            assert made["out"].shape == tuple(made["shape"])
 
 
 @pytest.mark.parametrize("device", DEVICES)
