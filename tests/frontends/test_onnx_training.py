@@ -49,7 +49,7 @@ def test_optimisers_on_devices(device: Device, tmp_path: Path) -> None:
 def test_statistics_of_the_batch(shape: tuple[int, ...]) -> None:
     feeds = {"x": random(*shape), **{n: np.abs(random(3, seed=i)) for i, n in enumerate("sbmv")}}
     outputs = ["y", "mean", "variance"]
-    attrs = {"training_mode": 1, "momentum": 0.7, "epsilon": 1e-3}
+    attrs: dict[str, Any] = {"training_mode": 1, "momentum": 0.7, "epsilon": 1e-3}
     node = helper.make_node("BatchNormalization", list(feeds), outputs, **attrs)
     proto = model([node], feeds, outputs)
     same(run(proto, feeds), reference(proto, feeds))
