@@ -342,9 +342,10 @@ def test_unknown_operator() -> None:
 
 
 def test_all_problems_are_told_together() -> None:
-    nodes = [helper.make_node("NonZero", ["x"], [f"n{i}"], name=f"bad{i}") for i in range(12)]
+    unknown = {"op_type": "Frobnicate", "domain": "com.example"}
+    nodes = [helper.make_node(inputs=["x"], outputs=[f"n{i}"], name=f"bad{i}", **unknown) for i in range(12)]
     nodes.append(helper.make_node("Relu", ["n0"], ["r"], name="fine"))
-    nodes.append(helper.make_node("Unique", ["r"], ["u"], name="after"))
+    nodes.append(helper.make_node(inputs=["r"], outputs=["u"], name="after", **unknown))
     proto = model(nodes, X, [*(f"n{i}" for i in range(12)), "u"])
     with pytest.raises(UnsupportedNodesError) as caught:
         imported(proto)
