@@ -21,12 +21,10 @@ Array = NDArray[Any]
 # operators (as the error names them) that some case needs and pyruntime refuses, with the number of cases
 REFUSED: dict[str, int] = {
     "Col2Im": 5,
-    "DeformConv": 4,
     "DequantizeLinear": 2,
     "Det": 2,
     "Dropout": 6,
     "Gradient": 2,
-    "GridSample": 18,
     "ImageDecoder": 9,
     "MaxPool": 2,
     "MaxUnpool": 2,
@@ -34,10 +32,8 @@ REFUSED: dict[str, int] = {
     "OptionalHasElement": 6,
     "QuantizeLinear": 3,
     "RandomUniformLike": 6,
-    "RoiAlign": 3,
     "SequenceConstruct": 4,
     "SequenceEmpty": 1,
-    "SpaceToDepth": 1,
     "SplitToSequence": 3,
     "TfIdfVectorizer": 7,
 }

@@ -390,14 +390,15 @@ def depth_to_space(ctx: NodeContext) -> Value:
 
 @handles("SpaceToDepth")
 def space_to_depth(ctx: NodeContext) -> Value:
-    """Blocks of pixels become blocks of channels."""
+    """Blocks of pixels become blocks of channels, or, in mode CRD, channels become blocks of their pixels."""
     x, block = ctx.input(), ctx.required("blocksize")
+    perm = (0, 3, 5, 1, 2, 4) if ctx.choice("mode", "DCR", "CRD") == "DCR" else (0, 1, 3, 5, 2, 4)
     n, c, h, w = _image(ctx, x)
     if block < 1 or any(isinstance(d, int) and d % block for d in (h, w)):
         ctx.invalid(f"blocksize {block} for {h} x {w}")
     height, width = floordiv(h, block), floordiv(w, block)
     split = ctx.reshape(x, (n, c, height, block, width, block))
-    moved = ctx.one("Transpose", split, perm=(0, 3, 5, 1, 2, 4))
+    moved = ctx.one("Transpose", split, perm=perm)
     return ctx.reshape(moved, (n, c * (block * block), height, width))
 
 
