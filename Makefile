@@ -10,7 +10,7 @@ PYTEST ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format types js test demo bench wheel lockfile toolchains newest lock clean
+.PHONY: help setup lint format types js test conformance demo bench wheel lockfile toolchains newest lock clean
 
 upper = $(shell printf '%s' $(1) | tr a-z A-Z)
 asked = $(if $($(call upper,$(1))),--$(1) $($(call upper,$(1))))
@@ -43,6 +43,10 @@ js: lint ## types, build and tests of js_bindings
 test: js ## everything that must pass: lint, js, then pytest (PYTEST="-k name" narrows it)
 	$(call heading,pytest)
 	@pytest $(if $(filter no,$(SYSTEM)),,--require-devices) $(PYTEST)
+
+conformance: setup ## judge ONNX's backend suite on all targets; ONLY= TARGETS= PEERS=1 ACCEPT=1
+	$(call heading,conformance)
+	@python -m tests.conformance $(foreach o,only targets,$(call asked,$(o))) $(if $(PEERS),--peers) $(if $(ACCEPT),--accept)
 
 format: setup ## format the Python and mend what ruff can mend
 	@ruff check --fix-only --quiet

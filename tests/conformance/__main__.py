@@ -1,84 +1,147 @@
-"""Judges ONNX's backend suite: `python -m tests.conformance --only 'scatter|topk' --targets wasm,webgpu`."""
+"""Judges ONNX's backend suite: `python -m tests.conformance --only 'scatter|topk' --targets wasm,webgpu`.
+
+Without --only and --targets all tests are judged on all targets, and what was found is written.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
+import sys
 import time
-from collections import Counter
+from collections.abc import Sequence
 
+import onnx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from tests.conformance import results
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome, Status
-from tests.conformance.packs import STRICT, TARGETS, Packs
+from tests.conformance.packs import Packs
+from tests.conformance.peers import PEERS, AbsentError, Peer, version
+from tests.conformance.results import OURS, Found, counts
 from tests.conformance.suite import cases
-from tests.conformance.workers import Job, judge
+from tests.conformance.workers import Job, Making, judge
 
 BATCH = 40  # cases to a pack
+LISTED = 20  # tests that no longer pass, before the list is cut
 STYLES: dict[Status, str] = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
 def main() -> None:
     """Judge what is asked for, and tell."""
     asked = _arguments()
-    targets = asked.targets.split(",")
-    chosen = [c.name for c in cases() if re.search(asked.only, c.name)]
     console = Console()
+    before = results.kept()
+    found: Found = {} if asked.only else dict(before)
+    versions, absent = _peers([p for p in PEERS if p in asked.targets])
+    targets = [t for t in asked.targets if t in OURS]
+    suite, known = f"onnx {onnx.__version__}", results.stored().get("versions", [])
+    anew = asked.only or asked.peers or suite not in known
+    targets += [peer for peer, number in versions.items() if anew or f"{peer} {number}" not in known]
+    chosen = [c.name for c in cases() if re.search(asked.only, c.name)]
     console.print(f"{len(chosen)} of {len(cases())} tests on {', '.join(targets)}")
-    jobs = [Job("packs", chosen[i : i + BATCH]) for i in range(0, len(chosen), BATCH)]
-    found: list[Verdict] = []
     start = time.perf_counter()
-    with _progress(console) as progress:
-        task = progress.add_task("", total=len(chosen) * len(targets))
-        for verdict in judge(jobs, {"packs": (Packs, (targets,))}, asked.processes):
-            found.append(verdict)
-            progress.update(task, advance=1, description=verdict.test)
-    for (test, outcome), where in _alike(found).items():
-        if outcome.status != "passed" or asked.verbose:
-            line = Text.assemble(
-                (f"{outcome.status} ", STYLES[outcome.status]),
-                f"{test} on {', '.join(where)}  ",
-                outcome.reason,
-            )
-            console.print(line, soft_wrap=True)
-    console.print(_totals(found, targets))
+    verdicts = _judged(chosen, targets, asked.processes, console)
+    found |= results.gathered(verdicts)
+    if asked.only or asked.verbose:
+        _list(verdicts, console, asked.verbose)
+    console.print(_totals({t: found[t] for t in (*OURS, *PEERS) if t in found}))
     console.print(f"{time.perf_counter() - start:.0f} s")
+    for peer, reason in absent.items():
+        console.print(f"{peer}: {reason}")
+    lost = results.lost(before, results.gathered(verdicts))
+    if lost:
+        console.print(f"[red]{len(lost)} tests that passed do not:")
+        console.print("\n".join(lost[:LISTED]), markup=False)
+    if not asked.only and set(OURS) <= set(asked.targets):
+        if lost and not asked.accept:
+            sys.exit("nothing is written: mend them, or ACCEPT=1 takes the shorter list")
+        ordered = {t: found[t] for t in (*OURS, *PEERS) if t in found and t not in absent}
+        results.write(ordered, absent, {"onnx": onnx.__version__, **versions})
+    if lost:
+        sys.exit(1)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--only", default="", metavar="REGEX", help="tests whose name has a match")
-    parser.add_argument("--targets", default=",".join((*TARGETS, STRICT)), metavar="NAME,...")
+    parser.add_argument(
+        "--targets", default=",".join((*OURS, *PEERS)), metavar="NAME,...", help="of %(default)s"
+    )
     parser.add_argument("--processes", type=int, default=2, metavar="N")
+    parser.add_argument("--peers", action="store_true", help="judge peers of an unchanged version again, too")
+    parser.add_argument("--accept", action="store_true", help="write a list on which less passes than before")
     parser.add_argument("-v", "--verbose", action="store_true", help="list what passes, too")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    asked.targets = asked.targets.split(",")
+    unknown = set(asked.targets) - {*OURS, *PEERS}
+    if unknown:
+        parser.error(f"targets {', '.join(sorted(unknown))}: there are {', '.join((*OURS, *PEERS))}")
+    return asked
 
 
-def _progress(console: Console) -> Progress:
+def _peers(names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The versions of peers, and why others are absent."""
+    versions, absent = {}, {}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except AbsentError as error:
+            absent[name] = str(error)
+    return versions, absent
+
+
+def _judged(tests: Sequence[str], targets: Sequence[str], processes: int, console: Console) -> list[Verdict]:
+    """All verdicts; our targets share packs, each peer is an engine of its own."""
+    engines: dict[str, Making] = {}
+    ours = [t for t in targets if t in OURS]
+    if ours:
+        engines["packs"] = (Packs, (ours,))
+    for peer in targets:
+        if peer in PEERS:
+            engines[peer] = Peer, (peer,)
+    batches = [list(tests[i : i + BATCH]) for i in range(0, len(tests), BATCH)]
+    jobs = [Job(engine, batch) for engine in engines for batch in batches]
+    verdicts = []
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=console, transient=True)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(tests) * len(targets))
+        for verdict in judge(jobs, engines, processes):
+            verdicts.append(verdict)
+            progress.update(task, advance=1, description=f"{verdict.target} {verdict.test}")
+    return verdicts
 
 
-def _alike(found: list[Verdict]) -> dict[tuple[str, Outcome], list[str]]:
-    """Targets by test and by what it came to, which mostly is the same."""
+def _list(verdicts: Sequence[Verdict], console: Console, verbose: bool) -> None:
+    """A line for each test and what it came to; targets on which it came to the same share one."""
     alike: dict[tuple[str, Outcome], list[str]] = {}
-    for verdict in sorted(found):
+    for verdict in sorted(verdicts):
         plain = Outcome(verdict.outcome.status, verdict.outcome.reason)
         alike.setdefault((verdict.test, plain), []).append(verdict.target)
-    return alike
+    for (test, outcome), where in alike.items():
+        if outcome.status != "passed" or verbose:
+            status = (outcome.status, STYLES[outcome.status])
+            console.print(
+                Text.assemble(status, f" {test} on {', '.join(where)}  {outcome.reason}"), soft_wrap=True
+            )
 
 
-def _totals(found: list[Verdict], targets: list[str]) -> Table:
+def _totals(found: Found) -> Table:
     table = Table(box=None)
-    for name in ("target", *STYLES):
-        table.add_column(name, justify="left" if name == "target" else "right")
-    for target in targets:
-        counts = Counter(v.outcome.status for v in found if v.target == target)
-        table.add_row(target, *(str(counts[status]) for status in STYLES))
+    table.add_column("target")
+    for status in (*STYLES, "without dispatch", "on the host"):
+        table.add_column(status, justify="right")
+    for target, outcomes in found.items():
+        apart = results.apart(outcomes) if target.startswith("webgpu") else {}
+        told = [
+            str(apart.get("passed_without_dispatch", "")),
+            f"{apart['host_share']:.1%}" if apart else "",
+        ]
+        table.add_row(target, *(str(n) for n in counts(outcomes).values()), *told)
     return table
 
 

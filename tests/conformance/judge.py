@@ -75,9 +75,14 @@ def _wide(value: Any) -> Any:
     if value is None:
         return np.empty(0, np.bool_)  # an empty optional
     array = np.asarray(value)
-    if array.dtype.kind == "V" and array.dtype.name != "bfloat16":
+    if is_extension(array.dtype) and array.dtype.name != "bfloat16":
         return array.astype(np.int8 if "int" in array.dtype.name else np.float32)
     return np.asarray(array)
+
+
+def is_extension(dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy has this dtype from a package: bfloat16, 8-bit floats, 4- and 2-bit numbers."""
+    return dtype.isbuiltin == 2
 
 
 def _dtypes(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -14,6 +14,8 @@ from tests.conformance.engine import Engine, Verdict
 from tests.conformance.judge import failed
 from tests.conformance.suite import Case, cases
 
+# what makes an engine in a process, and its arguments
+Making = tuple[Callable[..., Engine], tuple[object, ...]]
 SECONDS = 300.0  # without a word, after which a process counts as hanging
 _SPAWN = multiprocessing.get_context("spawn")  # threads and devices of this process do not survive a fork
 
@@ -40,7 +42,7 @@ class _Worker:
 
 def judge(
     jobs: Sequence[Job],
-    engines: dict[str, tuple[Callable[..., Engine], tuple[object, ...]]],
+    engines: Mapping[str, Making],
     processes: int = 2,
 ) -> Iterator[Verdict]:
     """Verdicts as they come.
@@ -83,7 +85,7 @@ def judge(
             worker.process.join()
 
 
-def _start(engines: dict[str, tuple[Callable[..., Engine], tuple[object, ...]]]) -> _Worker:
+def _start(engines: Mapping[str, Making]) -> _Worker:
     here, there = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_work, args=(there, engines), daemon=True)
     process.start()
@@ -121,7 +123,7 @@ def _lost(worker: _Worker, reason: str, waiting: deque[Job]) -> Iterator[Verdict
     waiting.extendleft(Job(job.engine, [test]) for test, left in worker.open.items() if left)
 
 
-def _work(pipe: Connection, engines: dict[str, tuple[Callable[..., Engine], tuple[object, ...]]]) -> None:
+def _work(pipe: Connection, engines: Mapping[str, Making]) -> None:
     """What a process does: jobs, until the pipe ends."""
     known: dict[str, Case] = {c.name: c for c in cases()}
     made: dict[str, Engine] = {}
