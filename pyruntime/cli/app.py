@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pyruntime.cli import bench, convert, doctor, run
+from pyruntime.cli import bench, convert, diff, doctor, ops, run
 from pyruntime.cli.exits import EXITS, HANDLED, exit_code
 from pyruntime.cli.options import state
 
-COMMANDS = (convert.convert, run.run, bench.bench, doctor.doctor)
+COMMANDS = (convert.convert, run.run, bench.bench, diff.diff, ops.ops, doctor.doctor)
 
 
 class Commands(TyperGroup):
@@ -66,4 +66,4 @@ def _pyruntime(
 
 
 for command in COMMANDS:
-    app.command(no_args_is_help=command is not doctor.doctor, epilog=_exit_codes())(command)
+    app.command(no_args_is_help=command not in (ops.ops, doctor.doctor), epilog=_exit_codes())(command)

@@ -40,7 +40,7 @@ EXITS = (
     Exit(NO_DEVICE, "this machine lacks a device, a compiler or a package", (DeviceError, CompilerError)),
     Exit(
         FAILED,
-        "the model failed while running, or needs too much memory",
+        "the model failed while running, needs too much memory, or differs from the reference",
         (RunError, MemoryLimitError, DisposedError),
     ),
     Exit(BUG, "a bug in pyruntime: the traceback is shown"),

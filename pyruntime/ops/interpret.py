@@ -7,7 +7,7 @@ poison, and sums are taken in float64 before they are rounded to the accumulator
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ from pyruntime.ir.kernel import (
     View,
     Window,
 )
-from pyruntime.ir.program import Jump, Program, Read, Set
+from pyruntime.ir.program import Jump, Program, Read, Set, Step
 from pyruntime.ir.scalar import Load, Scalar, walk
 from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.evaluate import convert, evaluate
@@ -477,11 +477,17 @@ def allocate(tensor: Tensor, symbols: Mapping[str, int]) -> Array:
     if data is not None:
         assert data.size == elements, f"{tensor.name}: {data.size} elements, not {elements}"
         return convert(data, tensor.dtype).ravel()
-    if dtype.kind == "f":
-        return np.full(elements, np.nan, dtype)
+    return np.full(elements, poison(dtype))
+
+
+def poison(dtype: np.dtype[Any]) -> Any:
+    """What memory holds that nothing wrote: a NaN that no computation gives, a large integer, True."""
     if dtype.kind == "b":
-        return np.ones(elements, dtype)
-    return np.frombuffer(b"\x5a" * (elements * dtype.itemsize), dtype).copy()
+        return np.True_
+    bits = bytearray(b"\x5a" * dtype.itemsize)
+    if dtype.kind == "f":
+        bits[-2:] = {2: b"\x5a\x7e", 4: b"\xda\x7f", 8: b"\xfa\x7f"}[dtype.itemsize]
+    return np.frombuffer(bytes(bits), dtype)[0]
 
 
 def run_program(
@@ -499,13 +505,36 @@ def run_program(
         The outputs, in the program's output shapes, or 1-D where it has none.
     """
     memory: dict[Tensor, Array] = dict(states or {})
+    values: Mapping[str, int] = symbols
+    for _, _, present in walk_program(program, inputs, symbols, memory):
+        values = present
+    results = [memory[t] if t in memory else allocate(t, values) for t in program.outputs]
+    if not program.output_shapes:
+        return results
+    return [
+        array.reshape([value_of(d, values) for d in shape])
+        for array, shape in zip(results, program.output_shapes, strict=True)
+    ]
+
+
+def walk_program(
+    program: Program, inputs: Sequence[Array], symbols: Mapping[str, int], memory: Memory
+) -> Iterator[tuple[int, Step, Mapping[str, int]]]:
+    """Execute a program step by step; arguments as for `run_program`.
+
+    Args:
+        memory: the states' tensors; gets all others.
+
+    Yields:
+        After each step its number, the step, and the symbols' values, its own among them.
+    """
     for tensor, array in zip(program.inputs, inputs, strict=True):
         assert array.dtype == np.dtype(tensor.dtype.value), f"{tensor.name}: {array.dtype}"
         assert array.size == value_of(tensor.elements, symbols), f"{tensor.name}: {array.shape}"
         memory[tensor] = array.ravel().copy()
     values, position = dict(symbols), 0
     while position < len(program.steps):
-        step = program.steps[position]
+        number, step = position, program.steps[position]
         position += 1
         if isinstance(step, Jump):
             position = position if value_of(step.unless, values) else step.to
@@ -519,10 +548,4 @@ def run_program(
                 if tensor not in memory or len(memory[tensor]) != value_of(tensor.elements, values):
                     memory[tensor] = allocate(tensor, values)
             run_call(step, memory, values)
-    results = [memory[t] if t in memory else allocate(t, values) for t in program.outputs]
-    if not program.output_shapes:
-        return results
-    return [
-        array.reshape([value_of(d, values) for d in shape])
-        for array, shape in zip(results, program.output_shapes, strict=True)
-    ]
+        yield number, step, values

@@ -10,7 +10,7 @@ from pyruntime_wasm.module import build_module, thread_bytes
 
 from pyruntime.ir.dims import align, to_rpn
 from pyruntime.ir.kernel import KernelCall, Tensor
-from pyruntime.ir.program import Program
+from pyruntime.ir.program import Placement, Program
 from pyruntime.pack.schema import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_single
@@ -41,16 +41,7 @@ def build(
 ) -> Wasm:
     """Compile the entries, write its modules to pack, and describe them. Raises CompilerError."""
     kept = [s.tensor for s in states.states]
-    addresses: dict[Tensor, int] = {}
-    end = WEIGHTS_BASE
-    for tensor in [*(s.tensor for s in stored), *kept]:
-        addresses[tensor] = end
-        size = int(str(tensor.elements)) * tensor.dtype.bytes
-        aligned = align(end + size, ALIGNMENT)
-        assert isinstance(aligned, int)
-        end = aligned
-    fixed = {**addresses, **{t: addresses[kept[n]] for t, n in states.number.items()}}
-    planned = [(p, plan_single(p, base=end, fixed=fixed, scratch=_scratch)) for p in programs]
+    addresses, end, planned = placed(programs, [s.tensor for s in stored], states)
     tell("compile", 0, 1, f"{sum(len(p.calls) for p in programs)} kernel calls")
     extra = [thread_bytes(p) for p in programs]
     # programs too small to be shared have no use for the variants with threads
@@ -72,6 +63,23 @@ def build(
         variants=variants,
         state=tuple(addresses[t] for t in kept),
     )
+
+
+def placed(
+    programs: Sequence[Program], weights: Sequence[Tensor], states: PackStates
+) -> tuple[dict[Tensor, int], int, list[tuple[Program, Placement]]]:
+    """Addresses of the weights and states, the end of these, and where each program's tensors lie."""
+    kept = [s.tensor for s in states.states]
+    addresses: dict[Tensor, int] = {}
+    end = WEIGHTS_BASE
+    for tensor in [*weights, *kept]:
+        addresses[tensor] = end
+        size = int(str(tensor.elements)) * tensor.dtype.bytes
+        aligned = align(end + size, ALIGNMENT)
+        assert isinstance(aligned, int)
+        end = aligned
+    fixed = {**addresses, **{t: addresses[kept[n]] for t, n in states.number.items()}}
+    return addresses, end, [(p, plan_single(p, base=end, fixed=fixed, scratch=_scratch)) for p in programs]
 
 
 def _scratch(call: KernelCall) -> Dim:

@@ -1,0 +1,63 @@
+"""`pyruntime diff`: the first tensor of a model that a target computes otherwise than NumPy does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pyruntime.cli.exits import FAILED
+from pyruntime.cli.options import Debug, Json
+
+
+def diff(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file; it is converted first.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--inputs",
+            "-i",
+            metavar="FILE",
+            help="file.npz with an array per input, or x=file.npy, as `pyruntime run` takes them; inputs that"
+            " are not given are random.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random inputs.", min=0)] = 0,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbol",
+            "-s",
+            metavar="NAME=SIZE",
+            help="Size of a dim, as in batch=4; 1 if left out. Repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["wasm", "webgpu"], typer.Option("--device", "-d", help="Where to run it.")
+    ] = "wasm",
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="The difference that is allowed, as a share of a tensor's largest magnitude.", min=0.0
+        ),
+    ] = 1e-4,
+    json: Json = False,
+    _debug: Debug = False,
+) -> None:
+    """Run a model step by step on a device and with NumPy, and name the first tensor that differs.
+
+    A step computes one node of the model or several; the table names them as the model does.
+    """
+    from pyruntime.cli import diverging, look
+
+    request = diverging.Request(model, tuple(inputs or ()), seed, tuple(symbol or ()), device, tolerance)
+    steps = diverging.compare(request)
+    if json:
+        look.print_json(diverging.to_dict(request, steps))
+    else:
+        diverging.show(request, steps, look.stdout())
+    if any(step.diverges for step in steps):
+        raise typer.Exit(FAILED)

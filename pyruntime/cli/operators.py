@@ -1,0 +1,89 @@
+"""What each ONNX operator can do on each target, from operators.json, and how tables show it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pyruntime.cli import look
+
+# ONNX's names of dtypes as tables head their columns
+DTYPES = {
+    "bool": "bool",
+    **{f"{kind}int{bits}": f"{kind or 'i'}{bits}" for kind in ("", "u") for bits in (2, 4, 8, 16, 32, 64)},
+    "float4e2m1": "f4",
+    "float8e4m3fn": "f8 e4m3",
+    "float8e4m3fnuz": "f8 e4m3 uz",
+    "float8e5m2": "f8 e5m2",
+    "float8e5m2fnuz": "f8 e5m2 uz",
+    "float8e8m0": "f8 e8m0",
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "float": "f32",
+    "double": "f64",
+    "complex64": "c64",
+    "complex128": "c128",
+    "string": "string",
+}
+
+
+def stored() -> dict[str, Any]:
+    """What was found with this version: the suite, the opset and the operators by name."""
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("operators.json").read_text(encoding="utf-8"))
+    return found
+
+
+def matching(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The operators of this name, whatever its case and domain. Raises ValueError naming close ones."""
+    wanted = name.lower()
+    found = {
+        k: v for k, v in data["operators"].items() if wanted in (k.lower(), k.rpartition(".")[2].lower())
+    }
+    if not found:
+        close = difflib.get_close_matches(name, data["operators"], 3)
+        raise ValueError(
+            f"there is no operator {name!r}" + (f"; is it {' or '.join(close)}?" if close else "")
+        )
+    return found
+
+
+def cell(targets: Sequence[str] | None) -> str:
+    """How a table tells which targets take a dtype; None where ONNX does not allow it."""
+    if targets is None:
+        return ""
+    return "●" if len(targets) > 1 else "w" if targets else "·"
+
+
+def passed(counts: Sequence[int]) -> str:
+    """Tests passed of all, as "12/13"; empty where there are none."""
+    return f"{counts[0]}/{sum(counts)}" if sum(counts) else ""
+
+
+def show(operators: dict[str, Any], console: Console, detailed: bool) -> None:
+    """A line for each operator, and, where asked for, why tests do not pass."""
+    table = look.table("operator", "opset", "wasm", "webgpu", "dtypes", right=("opset", "wasm", "webgpu"))
+    for name, told in operators.items():
+        tests = [passed(told["tests"][target]) for target in ("wasm", "webgpu")]
+        table.add_row(Text(name, style=look.NAME), str(told["opset"]), *tests, _dtypes(told["dtypes"]))
+    console.print(table)
+    for name, told in operators.items() if detailed else ():
+        for reason, counted in told["reasons"]:
+            where = ", ".join(f"{number} on {target}" for target, number in counted.items())
+            look.print_section(console, Text.assemble(look.mark("limited"), f" {name} ({where}): {reason}"))
+
+
+def _dtypes(taken: dict[str, list[str]]) -> Text:
+    """The dtypes, those that one target or none takes marked."""
+    told = Text()
+    for dtype, short in DTYPES.items():
+        if dtype in taken:
+            targets = taken[dtype]
+            style = "" if len(targets) > 1 else look.QUIET
+            told.append(f"{short}{'' if len(targets) > 1 else ' (wasm)' if targets else ' (none)'}  ", style)
+    return told
