@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from tests.conformance import results
+from tests.conformance import results, support
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome, Status
 from tests.conformance.packs import Packs
@@ -62,6 +62,7 @@ def main() -> None:
             sys.exit("nothing is written: mend them, or ACCEPT=1 takes the shorter list")
         ordered = {t: found[t] for t in (*OURS, *PEERS) if t in found and t not in absent}
         results.write(ordered, absent, {"onnx": onnx.__version__, **versions})
+        support.write()
     if lost:
         sys.exit(1)
 

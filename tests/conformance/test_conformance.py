@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 import pytest
 
-from tests.conformance import results
+from pyruntime.cli import operators
+from tests.conformance import results, support
 from tests.conformance.packs import Packs
 from tests.conformance.results import OURS
 from tests.conformance.suite import Case, cases
@@ -48,3 +49,8 @@ def test_totals_are_those_of_the_list() -> None:
     assert totals["total"] == len(cases())
     for target, outcomes in found.items():
         assert totals[target].items() >= results.counts(outcomes).items()
+
+
+def test_page_of_operators_is_that_of_the_table() -> None:
+    """docs/operators.md and what `pyruntime ops` prints were written together."""
+    assert support.PAGE.read_text(encoding="utf-8") == support.page(operators.stored())
