@@ -20,8 +20,8 @@ SCALE, SCALES = np.array(0.125, np.float32), np.array([[0.5], [0.25], [3.0]], np
 
 def limits(dtype: DType) -> tuple[int, int]:
     """The least and the largest value of an integer type."""
-    info = np.iinfo(dtype.value)
-    return int(info.min), int(info.max)
+    low = 0 if dtype.is_unsigned else -(1 << (dtype.width - 1))
+    return low, low + (1 << dtype.width) - 1
 
 
 class Quantize(Elementwise):

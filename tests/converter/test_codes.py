@@ -141,6 +141,34 @@ def test_moves(proto: ModelProto, feeds: dict[str, Array], device: Device, tmp_p
     check(proto, feeds, device, tmp_path)
 
 
+def quantized(dtype: DType, block: int) -> tuple[ModelProto, dict[str, Array]]:
+    """Quantising and dequantising x by scales per block along axis 1, the last of which may be shorter."""
+    random = np.random.default_rng(6)
+    x = random.uniform(-20, 20, (3, 10, 2)).astype(np.float32)
+    scale = random.uniform(0.5, 2, (3, -(-10 // block), 2)).astype(np.float32)
+    zero = np.zeros(scale.shape, dtype.value)
+    if dtype.is_integer:
+        zero = (np.arange(scale.size).reshape(scale.shape) % 4 - (not dtype.is_unsigned) * 2).astype(
+            dtype.value
+        )
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"], axis=1, block_size=block),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"], axis=1, block_size=block),
+        helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["v"], axis=1, block_size=block),
+    ]
+    weights = {"scale": scale, "zero": zero, "w": np.arange(60).reshape(x.shape).astype(dtype.value)}
+    return model(nodes, {"x": x}, ["q", "d", "v"], weights=weights, opset=OPSET, ir_version=11), {"x": x}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("block", [5, 4])
+@pytest.mark.parametrize(
+    "dtype", [DType.I8, DType.U4, DType.I4, DType.I2, DType.F8E4M3FN, DType.F4E2M1], ids=repr
+)
+def test_scales_per_block(dtype: DType, block: int, device: Device, tmp_path: Path) -> None:
+    check(*quantized(dtype, block), device, tmp_path)
+
+
 def computing() -> tuple[ModelProto, dict[str, Array]]:
     """A layer in bfloat16: each node's result is rounded once."""
     random = np.random.default_rng(5)

@@ -21,7 +21,6 @@ Array = NDArray[Any]
 # operators (as the error names them) that some case needs and pyruntime refuses, with the number of cases
 REFUSED: dict[str, int] = {
     "Col2Im": 5,
-    "DequantizeLinear": 2,
     "Det": 2,
     "Dropout": 6,
     "Gradient": 2,
@@ -30,7 +29,6 @@ REFUSED: dict[str, int] = {
     "MaxUnpool": 2,
     "OptionalGetElement": 2,
     "OptionalHasElement": 6,
-    "QuantizeLinear": 3,
     "RandomUniformLike": 6,
     "SequenceConstruct": 4,
     "SequenceEmpty": 1,

@@ -1,13 +1,16 @@
-"""Quantising, dequantising, and products of integers: ONNX's own operators on 8 and 16 bits.
+"""Quantising, dequantising, and products of integers: ONNX's own operators on 16 bits at most.
 
 What is an operator between dequantising and quantising is written so; passes find the integer form.
 """
 
 from __future__ import annotations
 
+from pyruntime.ir.dims import Dim, divides, floordiv
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime.ops.codes import decoded_to
 from pyruntime.ops.quantization import limits
+from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.convolution import convolved, geometry
 from pyruntime_converter.frontends.onnx.handlers.matmul import product
@@ -30,11 +33,33 @@ def aligned(ctx: NodeContext, parameter: Value, x: Value, axis: int) -> Value:
     return ctx.reshape(parameter, (*parameter.shape, *[1] * (x.rank - axis - 1)))
 
 
-def _axis(ctx: NodeContext) -> int:
-    if ctx.attr("block_size"):
-        ctx.fail("scales per block are not supported", "Quantise per tensor or per channel.")
-    axis = ctx.attr("axis")
-    return 1 if axis is None else axis
+def _spread(ctx: NodeContext, x: Value, *parameters: Value | None) -> tuple[Value, list[Value | None]]:
+    """x, where there are blocks with an axis for each, and parameters that broadcast against it."""
+    stated, size = ctx.attr("axis"), ctx.attr("block_size")
+    axis = 1 if stated is None else stated
+    if not size:
+        return x, [p if p is None else aligned(ctx, p, x, axis) for p in parameters]
+    axis = ctx.axis(axis, x.rank)
+    before, whole, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    for parameter in parameters:
+        if parameter is not None and parameter.rank != x.rank:
+            ctx.invalid(f"a scale or zero point of shape {parameter.shape} per block of {x.shape}")
+    if divides(size, whole):
+        x = ctx.reshape(x, (*before, floordiv(whole, size), size, *after))
+        return x, [p if p is None else _with_axis(ctx, p, axis + 1) for p in parameters]
+    return x, [p if p is None else _repeated(ctx, p, axis, size, whole) for p in parameters]
+
+
+def _with_axis(ctx: NodeContext, x: Value, axis: int) -> Value:
+    return ctx.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def _repeated(ctx: NodeContext, x: Value, axis: int, times: int, size: Dim) -> Value:
+    """The first `size` elements along an axis when each is there so many times."""
+    before, count, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    spread = ctx.one("Expand", _with_axis(ctx, x, axis + 1), shape=(*before, count, times, *after))
+    flat = ctx.reshape(spread, (*before, count * times, *after))
+    return ctx.one("Slice", flat, starts=(0,) * x.rank, sizes=(*before, size, *after), steps=(1,) * x.rank)
 
 
 def dequantized(ctx: NodeContext, first: int, axis: int = 0) -> Value:
@@ -42,6 +67,28 @@ def dequantized(ctx: NodeContext, first: int, axis: int = 0) -> Value:
     x, scale, zero = ctx.input(first), ctx.input(first + 1), ctx.optional(first + 2)
     operands = [aligned(ctx, p, x, axis) for p in (scale, zero) if p is not None]
     return ctx.one("Dequantize", x, *operands)
+
+
+def _quantizes(dtype: DType) -> bool:
+    """Whether floats can be quantised to a type."""
+    if dtype.is_float:
+        return dtype.width <= 8 and dtype is not DType.F8E8M0
+    return dtype.is_integer and dtype.width <= 16
+
+
+def _to_short(ctx: NodeContext, x: Value, scale: Value, zero: Value | None, dtype: DType) -> Value:
+    """x / scale, plus a zero point, as a type shorter than a byte or an 8-bit float; operands broadcast."""
+    if dtype.is_float:  # zero points of 8-bit floats are zero
+        levels = ctx.one("Div", ctx.cast(x, DType.F32), ctx.cast(scale, DType.F32))
+        if zero is not None and dtype.width < 8:
+            levels = ctx.one("Add", levels, ctx.cast(zero, DType.F32))
+        return converted(ctx.builder, levels, dtype, saturate=bool(ctx.attr("saturate")))
+    wide = decoded_to(dtype)
+    place = ctx.builder.constant(0, wide) if zero is None else ctx.cast(zero, wide)
+    levels = ctx.one("Quantize", x, scale, place)
+    low, high = limits(dtype)
+    within = ctx.one("Min", ctx.one("Max", levels, ctx.like(low, levels)), ctx.like(high, levels))
+    return ctx.cast(within, dtype)
 
 
 def quantized(ctx: NodeContext, x: Value, scale: Value, zero: Value | None, axis: int = 0) -> Value:
@@ -56,12 +103,25 @@ def quantized(ctx: NodeContext, x: Value, scale: Value, zero: Value | None, axis
 @handles("DequantizeLinear", domain=MICROSOFT)
 def dequantize(ctx: NodeContext) -> Value:
     """(x - zero point) * scale."""
-    x, scale = ctx.input(0), ctx.input(1)
-    if not x.dtype.is_integer:
+    x, scale, zero = ctx.input(0), ctx.input(1), ctx.optional(2)
+    if not x.dtype.is_integer and not _quantizes(x.dtype):
         ctx.fail(f"dequantising {x.dtype!r} is not supported")
-    result = dequantized(ctx, 0, _axis(ctx))
-    to = ctx.attr("output_dtype")
-    return ctx.cast(result, dtype_of(to, ctx.name) if to else scale.dtype)
+    stated = ctx.attr("output_dtype")
+    to = dtype_of(stated, ctx.name) if stated else scale.dtype
+    if x.dtype.is_float:
+        zero = None  # it is zero there
+    if x.dtype.code:
+        wide = decoded_to(x.dtype)
+        x, zero = ctx.cast(x, wide), zero if zero is None else ctx.cast(zero, wide)
+    if stated or scale.dtype.code or x.dtype.is_float:
+        scale = ctx.cast(scale, DType.F64 if scale.dtype is DType.F64 else DType.F32)
+    spread, (scale_, zero_) = _spread(ctx, x, scale, zero)
+    assert scale_ is not None
+    if x.dtype.is_float:
+        result = ctx.one("Mul", ctx.cast(spread, scale.dtype), scale_)
+    else:
+        result = ctx.one("Dequantize", spread, scale_, *([] if zero_ is None else [zero_]))
+    return ctx.cast(ctx.reshape(result, x.shape), to)
 
 
 @handles("QuantizeLinear")
@@ -70,15 +130,24 @@ def quantize(ctx: NodeContext) -> Value:
     """x / scale rounded to even, plus the zero point, saturated to the type's range."""
     x, scale, zero = ctx.input(0), ctx.input(1), ctx.optional(2)
     ctx.attr("saturate")  # concerns 8-bit floats only
-    if ctx.attr("precision"):
-        ctx.fail(f"precision {ctx.attr('precision')} is not supported")
-    stated = ctx.attr("output_dtype")
-    if zero is None and stated:
-        dtype = dtype_of(stated, ctx.name)
-        if not dtype.is_integer or dtype.bits > 16:
-            ctx.fail(f"quantising to {dtype!r} is not supported")
-        zero = ctx.builder.constant(0, dtype)
-    return quantized(ctx, ctx.cast(x, scale.dtype), scale, zero, _axis(ctx))
+    stated, shape = ctx.attr("output_dtype"), x.shape
+    dtype = zero.dtype if zero is not None else dtype_of(stated, ctx.name) if stated else DType.U8
+    if not _quantizes(dtype):
+        ctx.fail(f"quantising to {dtype!r} is not supported")
+    precision = ctx.attr("precision")
+    if precision:
+        scale = ctx.cast(scale, dtype_of(precision, ctx.name))
+    x = ctx.cast(x, scale.dtype)
+    x, (scale_, zero_) = _spread(ctx, x, scale, zero)
+    assert scale_ is not None
+    if precision:  # the quotient is rounded to it
+        x, scale_ = ctx.one("Div", x, scale_), ctx.like(1, scale)
+    if dtype.code:
+        result = _to_short(ctx, x, scale_, zero_, dtype)
+    else:
+        zero_ = ctx.builder.constant(0, dtype) if zero_ is None else zero_
+        result = ctx.one("Quantize", x, scale_, zero_)
+    return ctx.reshape(result, shape)
 
 
 def dynamic(ctx: NodeContext, x: Value) -> tuple[Value, Value, Value]:
