@@ -62,6 +62,14 @@ def test_stated_length_and_axis(stated: int, axis: int) -> None:
     like_reference(transform(x, stated, axis), {"x": x})
 
 
+@pytest.mark.parametrize("attrs", [{}, {"onesided": 1}, {"inverse": 1, "onesided": 1}])
+def test_axis_that_is_fed(attrs: dict[str, Any]) -> None:
+    for axis in (0, 1, -2):
+        feeds = {"x": random(5, 4, 6, 2), "axis": np.array(axis)}
+        proto = one_node("DFT", feeds, inputs=["x", "", "axis"], opset=20, **attrs)
+        like_reference(proto, feeds)
+
+
 def test_axis_of_opset_17() -> None:
     x = random(4, 5, 6, 1)
     chosen: list[dict[str, Any]] = [{}, {"axis": 2, "onesided": 1}, {"axis": 0}]

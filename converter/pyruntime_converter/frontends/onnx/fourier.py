@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyruntime.ir.dims import Dim, minimum
+from pyruntime.ir.dims import Dim, maximum, minimum
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def matrix(transform: Transform, first: NDArray[np.int64], second: NDArray[np.in
 def lengths(size: Dim, stated: Dim | None, *, inverse: bool, onesided: bool, parts: int) -> Transform:
     """The transform of an axis of `size`, for the attributes of ONNX's DFT and a stated length."""
     if inverse and onesided:
-        length = 2 * (size - 1) if stated is None else stated
+        length = maximum(2 * (size - 1), 0) if stated is None else stated
         half = length // 2 + 1
         return Transform(length, minimum(size, half), length, parts, 1, inverse=True, mirrored=True)
     length = size if stated is None else stated

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyruntime.ir.conditions import less
-from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, product
+from pyruntime.ir.conditions import choose, less
+from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, mod, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.axes import FedAxes, fed_axes, integers
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.fourier import (
     Transform,
@@ -29,25 +30,41 @@ _LONGEST_OPEN = 46340  # a length that only inputs know: products of two indices
 def dft(ctx: NodeContext) -> Value:
     """Along one axis of real or complex numbers, whose parts are the last axis."""
     x, stated = ctx.input(0), _number(ctx, 1, "its length")
-    if ctx.opset < 20:
-        at = ctx.attr("axis")
+    if x.rank < 2 or x.shape[-1] not in (1, 2):
+        ctx.invalid(f"an input of shape {x.shape}")
+    given = ctx.optional(2) if ctx.opset >= 20 else None
+    if given is not None:
+        axes = ctx.known(given, "its axis")
     else:
-        given = ctx.optional(2)
-        at = -2 if given is None else ctx.known_ints(given, "its axis")[0]
-    axis = ctx.axis(at, x.rank)
-    if axis == x.rank - 1 or x.shape[-1] not in (1, 2):
-        ctx.invalid(f"axis {at} of an input of shape {x.shape}")
-    transform = lengths(
-        x.shape[axis],
-        stated,
-        inverse=bool(ctx.attr("inverse")),
-        onesided=bool(ctx.attr("onesided")),
-        parts=_parts(x),
-    )
+        axes = (ctx.attr("axis") if ctx.opset < 20 else -2,)
+    if len(axes) != 1:
+        ctx.invalid(f"{len(axes)} axes")
+    known = integers(axes)
+    if known is None:
+        return _along_fed(ctx, x, stated, axes[0])
+    axis = ctx.axis(known[0], x.rank)
+    if axis == x.rank - 1:
+        ctx.invalid(f"axis {known[0]} of an input of shape {x.shape}")
     order = (*(a for a in range(x.rank - 1) if a != axis), axis, x.rank - 1)
-    moved = _transposed(ctx, x, order)
-    result = _along_rows(ctx, moved, transform)
+    result = _along_rows(ctx, _transposed(ctx, x, order), _stated_transform(ctx, x.shape[axis], stated))
     return _transposed(ctx, result, tuple(order.index(a) for a in range(x.rank)))
+
+
+def _along_fed(ctx: NodeContext, x: Value, stated: Dim | None, axis: Dim) -> Value:
+    """The same along an axis that is known only when the model runs."""
+    last = x.rank - 1
+    fed = fed_axes(ctx, [mod(axis, x.rank)], last)  # of all but the parts
+    fed = FedAxes(((*fed.named[0], 0), (*[0] * last, 1)), tuple((*row, 0) for row in fed.kept))
+    moved = fed.moved_last(ctx, x)
+    transform = _stated_transform(ctx, moved.shape[-2], stated)
+    result = _along_rows(ctx, moved, transform)
+    sizes = [choose(fed.selects(a), transform.given, size) for a, size in enumerate(x.shape[:-1])]
+    return fed.moved_back(ctx, result, (*sizes, transform.results))
+
+
+def _stated_transform(ctx: NodeContext, size: Dim, stated: Dim | None) -> Transform:
+    inverse, onesided = bool(ctx.attr("inverse")), bool(ctx.attr("onesided"))
+    return lengths(size, stated, inverse=inverse, onesided=onesided, parts=_parts(ctx.input()))
 
 
 @handles("STFT")
