@@ -20,13 +20,11 @@ Array = NDArray[Any]
 
 # operators (as the error names them) that some case needs and pyruntime refuses, with the number of cases
 REFUSED: dict[str, int] = {
-    "Col2Im": 5,
     "Det": 2,
     "Dropout": 6,
     "Gradient": 2,
     "ImageDecoder": 9,
     "MaxPool": 2,
-    "MaxUnpool": 2,
     "OptionalGetElement": 2,
     "OptionalHasElement": 6,
     "RandomUniformLike": 6,

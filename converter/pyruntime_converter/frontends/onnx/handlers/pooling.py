@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.graph import Value
 from pyruntime.ops.windows import Windows
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
@@ -36,6 +36,32 @@ def max_pool(ctx: NodeContext) -> Value:
     """The largest of each window; the second output, its indices, is not supported."""
     ctx.attr("storage_order")  # of the indices
     return ctx.one("MaxPool", ctx.input(), **window(ctx, ctx.input()))
+
+
+@handles("MaxUnpool")
+def max_unpool(ctx: NodeContext) -> Value:
+    """Elements put where a MaxPool found them, in the image that its windows cover, and zeros elsewhere."""
+    x, indices, stated = ctx.input(0), ctx.input(1), ctx.optional(2)
+    kernel = tuple(ctx.required("kernel_shape"))
+    if len(kernel) != x.rank - 2 or indices.shape != x.shape:
+        ctx.invalid(f"kernel_shape {kernel} and indices {indices.shape} for an input of shape {x.shape}")
+    rank, strides = len(kernel), per_window_axis(ctx, "strides", len(kernel))
+    pads = ctx.attr("pads") or (0,) * (2 * rank)
+    sizes = [
+        (size - 1) * s - before - after + k
+        for size, s, k, before, after in zip(
+            x.shape[2:], strides, kernel, pads[:rank], pads[rank:], strict=True
+        )
+    ]
+    shape = (*x.shape[:2], *sizes)
+    flat = ctx.one("Expand", ctx.like(0, x), shape=(product(shape),))
+    places, found = (ctx.reshape(v, (x.elements,)) for v in (indices, x))
+    filled = ctx.reshape(ctx.one("ScatterElements", flat, places, found, axis=0, reduction="none"), shape)
+    if stated is None:
+        return filled
+    wanted = ctx.known(stated, "its output_shape")
+    after = tuple(w - s for w, s in zip(wanted, shape, strict=True))
+    return ctx.one("Pad", filled, before=(0,) * filled.rank, after=after, mode="constant", value=0)
 
 
 @handles("AveragePool")

@@ -1,0 +1,61 @@
+"""Col2Im and MaxUnpool: what ONNX's reference gives, on NumPy and on devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.frontends.on_devices import DEVICES, Device, on_device
+from tests.frontends.onnx_models import Array, one_node, random, reference, run, same
+
+# image, block, strides, dilations, pads
+COLUMNS = [
+    ((5,), (3,), [2], [1], [1, 1]),
+    ((5, 6), (2, 3), [1, 1], [1, 1], [0, 0, 0, 0]),
+    ((7, 6), (2, 3), [2, 1], [1, 2], [1, 0, 1, 2]),
+    ((4, 5, 6), (2, 2, 3), [1, 2, 1], [1, 1, 2], [0, 0, 0, 0, 0, 0]),
+]
+
+
+def columns(
+    image: tuple[int, ...], block: tuple[int, ...], strides: list[int], dilations: list[int], pads: list[int]
+) -> tuple[Any, dict[str, Array]]:
+    """Col2Im of two images of three channels."""
+    rank = len(image)
+    counts = [
+        (image[a] + pads[a] + pads[a + rank] - dilations[a] * (block[a] - 1) - 1) // strides[a] + 1
+        for a in range(rank)
+    ]
+    feeds = {"x": random(2, 3 * int(np.prod(block)), int(np.prod(counts)))}
+    weights = {"image": np.array(image), "block": np.array(block)}
+    attrs: dict[str, Any] = {"strides": strides, "dilations": dilations, "pads": pads}
+    return one_node("Col2Im", feeds, weights=weights, opset=18, **attrs), feeds
+
+
+def unpooled(size: int | None) -> tuple[Any, dict[str, Array]]:
+    """MaxUnpool of an image of 4 x 6, put into one of `size` x `size`."""
+    rng = np.random.default_rng(0)
+    feeds = {"x": random(1, 2, 2, 3), "at": rng.permutation(48)[:12].reshape(1, 2, 2, 3)}
+    weights: dict[str, Array] = {} if size is None else {"shape": np.array([1, 2, size, size])}
+    return one_node("MaxUnpool", feeds, weights=weights, opset=22, kernel_shape=[2, 2], strides=[2, 2]), feeds
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_columns(case: Any) -> None:
+    proto, feeds = columns(*case)
+    same(run(proto, feeds), reference(proto, feeds))
+
+
+@pytest.mark.parametrize("size", [None, 7])
+def test_unpooled(size: int | None) -> None:
+    proto, feeds = unpooled(size)
+    same(run(proto, feeds), reference(proto, feeds))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_devices_agree(device: Device, tmp_path: Path) -> None:
+    for proto, feeds in (columns(*COLUMNS[2]), unpooled(None)):
+        same(on_device(proto, feeds, device, tmp_path), reference(proto, feeds))
