@@ -1,4 +1,4 @@
-"""Col2Im and MaxUnpool: what ONNX's reference gives, on NumPy and on devices."""
+"""Col2Im, MaxUnpool and the places that MaxPool finds, on NumPy and on devices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.frontends.on_devices import DEVICES, Device, on_device
-from tests.frontends.onnx_models import Array, one_node, random, reference, run, same
+from tests.frontends.onnx_models import Array, agrees, one_node, random, reference, run, same
 
 # image, block, strides, dilations, pads
 COLUMNS = [
@@ -55,7 +55,26 @@ def test_unpooled(size: int | None) -> None:
     same(run(proto, feeds), reference(proto, feeds))
 
 
+def pooled(shape: tuple[int, ...], **attrs: Any) -> tuple[Any, dict[str, Array]]:
+    """MaxPool with both outputs, of elements that are not all different."""
+    feeds = {"x": np.round(random(*shape) * 3)}
+    return one_node("MaxPool", feeds, outputs=("out", "at"), **attrs), feeds
+
+
+POOLED: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((2, 3, 7), {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),
+    ((2, 3, 7, 6), {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}),
+    ((1, 2, 7, 8), {"kernel_shape": [2, 3], "dilations": [2, 1], "storage_order": 1}),
+    ((1, 2, 4, 5, 6), {"kernel_shape": [2, 2, 3], "strides": [1, 2, 1]}),
+]
+
+
+@pytest.mark.parametrize(("shape", "attrs"), POOLED)
+def test_pooled(shape: tuple[int, ...], attrs: dict[str, Any]) -> None:
+    agrees(*pooled(shape, **attrs))
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_devices_agree(device: Device, tmp_path: Path) -> None:
-    for proto, feeds in (columns(*COLUMNS[2]), unpooled(None)):
+    for proto, feeds in (columns(*COLUMNS[2]), unpooled(None), pooled(POOLED[2][0], **POOLED[2][1])):
         same(on_device(proto, feeds, device, tmp_path), reference(proto, feeds))

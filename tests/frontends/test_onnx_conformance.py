@@ -24,7 +24,6 @@ REFUSED: dict[str, int] = {
     "Dropout": 6,
     "Gradient": 2,
     "ImageDecoder": 9,
-    "MaxPool": 2,
     "OptionalGetElement": 2,
     "OptionalHasElement": 6,
     "RandomUniformLike": 6,

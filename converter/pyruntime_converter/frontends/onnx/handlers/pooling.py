@@ -6,10 +6,12 @@ import math
 from typing import Any
 
 from pyruntime.ir.dims import Dim, product
-from pyruntime.ir.graph import Value
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Shape, Value
 from pyruntime.ops.windows import Windows
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import auto_pad, per_window_axis, window_pads
+from pyruntime_converter.frontends.onnx.sampling import Math, positions
 
 
 def window(ctx: NodeContext, x: Value) -> dict[str, Any]:
@@ -32,10 +34,55 @@ def window(ctx: NodeContext, x: Value) -> dict[str, Any]:
 
 
 @handles("MaxPool")
-def max_pool(ctx: NodeContext) -> Value:
-    """The largest of each window; the second output, its indices, is not supported."""
-    ctx.attr("storage_order")  # of the indices
-    return ctx.one("MaxPool", ctx.input(), **window(ctx, ctx.input()))
+def max_pool(ctx: NodeContext) -> Value | list[Value]:
+    """The largest of each window and, where it is read, its place in the input."""
+    x, by_column, shared = ctx.input(), bool(ctx.attr("storage_order")), window(ctx, ctx.input())
+    largest = ctx.one("MaxPool", x, **shared)
+    if len(ctx.outputs) < 2 or not ctx.outputs[1]:
+        return largest
+    return [largest, _places(ctx, x, largest, shared, by_column=by_column)]
+
+
+def _places(ctx: NodeContext, x: Value, largest: Value, shared: dict[str, Any], *, by_column: bool) -> Value:
+    """For each window the first place that holds its largest element, counted over all of x."""
+    numbers, sizes, rank = Math(ctx, DType.I32), x.shape[2:], x.rank - 2
+    met, counts = x, None
+    place = numbers.number(0)
+    for a, size in enumerate(sizes):
+        out, k = largest.shape[2 + a], shared["kernel"][a]
+        along = [(out, -shared["pads"][a], shared["strides"][a]), (k, 0, shared["dilations"][a])]
+        at = positions(numbers, along, DType.I32)
+        met = ctx.one("Gather", met, numbers.clip(at, 0, size - 1), axis=2 + 2 * a)
+        spread = (out, k, *[1] * (2 * (rank - 1 - a)))
+        inside = ctx.one("And", numbers.apply("GreaterOrEqual", at, 0), numbers.apply("Less", at, size))
+        inside = ctx.reshape(inside, spread)
+        counts = inside if counts is None else ctx.one("And", counts, inside)
+        step = numbers.apply("Mul", ctx.reshape(at, spread), product(sizes[a + 1 :]))
+        place = ctx.one("Add", place, step)
+    assert counts is not None
+    apart = [d for out in largest.shape[2:] for d in (out, 1)]
+    best = ctx.one("Equal", met, ctx.reshape(largest, (*x.shape[:2], *apart)))
+    if x.dtype.is_float:
+        best = ctx.one("Or", best, ctx.one("IsNaN", met))
+    chosen = ctx.one("Where", ctx.one("And", best, counts), place, numbers.number(2**31 - 1))
+    taps = tuple(range(3, met.rank, 2))
+    first = ctx.one("ReduceMin", chosen, axes=taps, keepdims=False)
+    if by_column:
+        first = _column_major(numbers, first, sizes)
+    images = positions(numbers, [(x.shape[0], 0, 1), (1, 0, 1)], DType.I32)
+    images = numbers.apply("Mul", images, x.shape[1])
+    images = ctx.one("Add", images, positions(numbers, [(1, 0, 1), (x.shape[1], 0, 1)], DType.I32))
+    images = ctx.reshape(images, (*x.shape[:2], *[1] * rank))
+    return ctx.cast(ctx.one("Add", first, numbers.apply("Mul", images, product(sizes))), DType.I64)
+
+
+def _column_major(numbers: Math, place: Value, sizes: Shape) -> Value:
+    """A row-major place in an image as one that counts along the first axis first."""
+    result = numbers.number(0)
+    for a, size in enumerate(sizes):
+        at = numbers.apply("Mod", numbers.apply("Div", place, product(sizes[a + 1 :])), size)
+        result = numbers.ctx.one("Add", result, numbers.apply("Mul", at, product(sizes[:a])))
+    return result
 
 
 @handles("MaxUnpool")
