@@ -19,7 +19,7 @@ SIZES = (
     *((16, 31, 64), (31, 127, 9), (33, 64, 127), (127, 5, 3), (64, 33, 1), (1, 127, 64), (4, 127, 33)),
     *((49, 130, 300), (17, 16, 520), (1, 9, 1030), (2, 12, 259), (3, 12, 261), (50, 8, 16)),
     *((1, 40, 1030), (2, 24, 519), (3, 17, 521), (6, 9, 1027), (7, 24, 515), (8, 40, 262)),
-    *((17, 24, 2), (18, 23, 6), (19, 25, 13)),
+    *((17, 24, 2), (18, 23, 6), (19, 25, 13), (49, 521, 14), (50, 21, 1030)),
     *((0, 4, 3), (4, 0, 3), (4, 5, 0)),
 )
 
@@ -118,7 +118,7 @@ def cases() -> Iterator[Case]:
         yield _case(f"panels {m}x{n}x{k}", m, n, k, epilogue=bias_relu)
         yield _case(f"dense {m}x{n}x{k}", m, n, k, b=dense)
         yield _case(f"b transposed {m}x{n}x{k}", m, n, k, b=transposed)
-    for m, n, k in ((5, 9, 7), (33, 20, 50), (50, 130, 261)):
+    for m, n, k in ((5, 9, 7), (33, 20, 50), (50, 130, 261), (13, 17, 514)):
         for left in (transposed, strided):
             yield _case(f"a {left.__name__}, panels {m}x{n}x{k}", m, n, k, a=left)
             yield _case(f"a {left.__name__}, b strided {m}x{n}x{k}", m, n, k, a=left, b=strided)

@@ -10,6 +10,9 @@
 
 #define GEMM_DEPTH 512  // products that a tile sums in one call: its panel's part, 16 KiB, stays in L1
 
+// From one row that `gemm_gather` copied to the next
+#define GEMM_GATHERED (GEMM_DEPTH + 16)
+
 // Rows of a whole tile. With fused multiply-adds the sums of 6 rows, two vectors of b and one of a take 15 of
 // the 16 registers that x86 has; products that are rounded apart from their sum need one more.
 #ifdef __wasm_relaxed_simd__
@@ -37,9 +40,9 @@ typedef struct {
 } Gemm;
 
 // Add to sum[PHASES][ROWS][2 * PANELS] the products over taps and depth of ROWS rows and 8 * PANELS columns. PHASES
-// sums over alternate k, and several panels, keep the pipeline of the multiplier full where rows are few. Four k's
-// share the additions to pointers, which else take more slots than a processor has left (half of all where a sibling
-// thread is busy). The tests between them end odd depths, and keep compilers from holding the factors of several
+// sums over alternate k, and several panels, keep the pipeline of the multiplier full where rows are few. Four k's, in
+// whole tiles eight, share the additions to pointers, which else take more slots than a processor has left (half of all
+// where a sibling thread is busy). The tests between them end odd depths, and keep compilers from holding the factors of several
 // k's at once, for which registers do not suffice.
 #define GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, B_PANEL)                                                \
   do {                                                                                                \
@@ -50,22 +53,29 @@ typedef struct {
     b += k * (B_ROW);                                                                                 \
     if (k > 0)                                                                                        \
       for (;;) {                                                                                      \
-        GEMM_STEP(ROWS, PANELS, 0, 0, B_ROW, GEMM_LOADED)                                             \
-        if (k == 1) break;                                                                            \
-        GEMM_STEP(ROWS, PANELS, 1 % (PHASES), 1, B_ROW, GEMM_LOADED)                                  \
-        if (k == 2) break;                                                                            \
-        GEMM_STEP(ROWS, PANELS, 2 % (PHASES), 2, B_ROW, GEMM_LOADED)                                  \
-        if (k == 3) break;                                                                            \
-        GEMM_STEP(ROWS, PANELS, 3 % (PHASES), 3, B_ROW, GEMM_LOADED)                                  \
-        if ((k -= 4) == 0) break;                                                                     \
-        for (int i = 0; i < ROWS; i++) a[i] += 4;                                                     \
-        for (int q = 0; q < PANELS; q++) p[q] += 4 * (B_ROW);                                         \
+        GEMM_FOUR(ROWS, PANELS, PHASES, 0, B_ROW)                                                     \
+        if ((ROWS) == GEMM_ROWS) {                                                                    \
+          if (k == 4) break;                                                                          \
+          GEMM_FOUR(ROWS, PANELS, PHASES, 4, B_ROW)                                                   \
+        }                                                                                             \
+        if ((k -= GEMM_STEPS(ROWS)) == 0) break;                                                      \
+        for (int i = 0; i < ROWS; i++) a[i] += GEMM_STEPS(ROWS);                                      \
+        for (int q = 0; q < PANELS; q++) p[q] += GEMM_STEPS(ROWS) * (B_ROW);                          \
       }                                                                                               \
   } while (--tap_count)
-#define GEMM_LOADED(I, K) f32x4_load_splat(a[I] + K)
+#define GEMM_STEPS(ROWS) ((ROWS) == GEMM_ROWS ? 8 : 4)
+#define GEMM_FOUR(ROWS, PANELS, PHASES, K, B_ROW)                                                     \
+  GEMM_STEP(ROWS, PANELS, 0, K, B_ROW, GEMM_LOADED)                                                   \
+  if (k == K + 1) break;                                                                              \
+  GEMM_STEP(ROWS, PANELS, 1 % (PHASES), K + 1, B_ROW, GEMM_LOADED)                                    \
+  if (k == K + 2) break;                                                                              \
+  GEMM_STEP(ROWS, PANELS, 2 % (PHASES), K + 2, B_ROW, GEMM_LOADED)                                    \
+  if (k == K + 3) break;                                                                              \
+  GEMM_STEP(ROWS, PANELS, 3 % (PHASES), K + 3, B_ROW, GEMM_LOADED)
+#define GEMM_LOADED(I, K) f32x4_load_splat(a[I] + (K))
 #define GEMM_STEP(ROWS, PANELS, PHASE, K, B_ROW, SPLAT)                                               \
   for (int q = 0; q < PANELS; q++) {                                                                  \
-    f32x4 b0 = f32x4_load(p[q] + K * (B_ROW)), b1 = f32x4_load(p[q] + K * (B_ROW) + 4);               \
+    f32x4 b0 = f32x4_load(p[q] + (K) * (B_ROW)), b1 = f32x4_load(p[q] + (K) * (B_ROW) + 4);           \
     for (int i = 0; i < ROWS; i++) {                                                                  \
       f32x4 s = SPLAT(i, K), *to = sum[PHASE][i] + 2 * q;                                             \
       to[0] = f32x4_fma(s, b0, to[0]);                                                                \
@@ -249,6 +259,16 @@ SHARED void gemm_copy(float *to, int32_t to_row, const float *from, int32_t from
   }
   for (; i < rows; i++, to += to_row, from += from_row)
     COMPACT_LOOP for (int32_t j = 0; j < columns; j++) to[j] = from[j * from_column];
+}
+
+// A part of the depth of some rows, side by side: rows of a matrix with many columns lie in as many pages, and, where
+// those are a power of two, in the same sets of the caches.
+SHARED void gemm_gather(const float **gathered, float *to, const float *const *rows, int32_t row_count,
+                        int32_t first, int32_t depth) {
+  for (int32_t i = 0; i < row_count; i++, to += GEMM_GATHERED) {
+    __builtin_memcpy(to, rows[i] + first, (uint32_t)depth * 4);
+    gathered[i] = to;
+  }
 }
 
 // Panels [columns / 8 rounded up][depth][8] of a matrix with any strides, zero beyond its columns.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from pyruntime.ir.dims import Dim, align, ceildiv, minimum, product
+from pyruntime.ir.dims import Dim, align, ceildiv, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import MatMul
 from pyruntime_wasm.kernels import Argument, Share, render_template
-from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK
+from pyruntime_wasm.kernels._blocks import BYTES, COLUMNS, ROWS, SLACK, WIDE
 from pyruntime_wasm.kernels._operands import load
 from pyruntime_wasm.kernels._product import Signature, declare
 from pyruntime_wasm.kernels._share import SCALAR_WORK, best_cut, typical
 from pyruntime_wasm.printer import SCALAR
 
+# GEMM_DEPTH and GEMM_GATHERED of gemm.h
+_DEPTH, _GATHERED = 512, 528
 _CUT_ROWS, _CUT_COLUMNS = 12, 8  # whole tiles of gemm.h, of 4 rows or of 6
 
 
@@ -37,6 +39,11 @@ def _fast(call: MatMul) -> bool:
     return call.a.tensor.dtype is DType.F32 and call.panels in (0, 8)
 
 
+def _finishes(call: MatMul, s: Signature) -> bool:
+    """Whether whole tiles are finished in registers."""
+    return _fast(call) and call.panels > 0 and s.epilogue.light
+
+
 class MatMulKernel:
     """See `pyruntime_wasm.kernels.Kernel`."""
 
@@ -48,7 +55,7 @@ class MatMulKernel:
         """The C function and its helpers."""
         s = _signature(call)
         dtype = call.a.tensor.dtype
-        fast = _fast(call)
+        fast, finish = _fast(call), _finishes(call, s)
         indices = [f"i{axis}" for axis in range(len(s.batch))]
         right = "b" if call.panels else s.b.at(*indices)
         a_k, b_k, b_n = s.a.strides[-1], *(s.b.strides[-2:] or ("8", "1"))
@@ -59,10 +66,11 @@ class MatMulKernel:
             epilogue=s.epilogue,
             batch=s.batch,
             fast=fast,
-            finish=fast and call.panels > 0 and s.epilogue.light,
+            finish=finish,
             panels=call.panels,
             rows=ROWS,
             columns=COLUMNS,
+            wide=WIDE if finish else COLUMNS,
             cut_rows=_CUT_ROWS,
             cut_columns=_CUT_COLUMNS,
             stored=SCALAR.classes[dtype].stored,
@@ -83,9 +91,13 @@ class MatMulKernel:
         """Sums of a block, and the factors' parts for it where they must be packed."""
         if call.a.tensor.dtype is not DType.F32:
             return BYTES
-        total: Dim = BYTES // 2 + 2 * SLACK
+        finish = _finishes(call, _signature(call))
+        total: Dim = ROWS * (WIDE if finish else COLUMNS) * 4 + 2 * SLACK
         if call.a.strides[-1] != 1:
             total = total + minimum(call.m, ROWS) * call.k * 4
+        if finish:
+            # nothing unless k is beyond _DEPTH
+            total = total + minimum(maximum(call.k - _DEPTH, 0), 1) * (ROWS * _GATHERED * 4)
         if not call.panels:
             total = total + minimum(align(call.n, 8), COLUMNS) * call.k * 4
         return total
