@@ -24,12 +24,7 @@ REFUSED: dict[str, int] = {
     "Dropout": 6,
     "Gradient": 2,
     "ImageDecoder": 9,
-    "OptionalGetElement": 2,
-    "OptionalHasElement": 6,
     "RandomUniformLike": 6,
-    "SequenceConstruct": 4,
-    "SequenceEmpty": 1,
-    "SplitToSequence": 3,
     "TfIdfVectorizer": 7,
 }
 

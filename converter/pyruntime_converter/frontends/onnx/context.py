@@ -23,6 +23,7 @@ from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import attributes
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
 from pyruntime_converter.frontends.onnx.bodies import Body
+from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, kind_of
 
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
@@ -64,11 +65,11 @@ class NodeContext:
         name: str,
         opset: int,
         schema: OpSchema | None,
-        inputs: Sequence[Value | None],
+        inputs: Sequence[Held | None],
         attrs: Mapping[str, Any],
         outputs: Sequence[str],
         used: Container[str],
-        inline: Callable[[GraphProto, Sequence[Value]], list[Value]],
+        inline: Callable[[GraphProto, Sequence[Held]], list[Held]],
         subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value]]], Body],
         attempt: Callable[[GraphProto, Facts], Body | None],
         counter: Callable[[Dim | None], Dim],
@@ -102,6 +103,34 @@ class NodeContext:
 
     def optional(self, index: int) -> Value | None:
         """Input `index`, or None where the node leaves it out."""
+        held = self._held(index)
+        return None if held is None else self.tensor(held, f"input {index}")
+
+    def held(self, index: int = 0) -> Held:
+        """Input `index`, which may be a sequence or an optional. Raises ModelError when the node lacks it."""
+        held = self._held(index)
+        if held is None:
+            self.invalid(f"input {index} is missing")
+        return held
+
+    def has_input(self, index: int = 0) -> bool:
+        """Whether the node states an input."""
+        return self._held(index) is not None
+
+    def items(self, index: int = 0) -> tuple[Value, ...]:
+        """The tensors of an input that is a sequence. Raises ModelError where it is none."""
+        held = self.held(index)
+        if not isinstance(held, TensorSequence):
+            self.invalid(f"input {index} is no sequence")
+        return held.items
+
+    def tensor(self, held: Held, what: str) -> Value:
+        """What must be a tensor. Raises ModelError where it is none."""
+        if not isinstance(held, Value):
+            self.invalid(f"{what} is {kind_of(held)}, not a tensor")
+        return held
+
+    def _held(self, index: int) -> Held | None:
         self._inputs_read = max(self._inputs_read, index + 1)
         return self._inputs[index] if index < len(self._inputs) else None
 
@@ -256,7 +285,7 @@ class NodeContext:
         """Report that the model breaks ONNX's rules."""
         raise ModelError(f"{self.op} {self.name!r}: {reason}")
 
-    def finish(self, results: Sequence[Value]) -> None:
+    def finish(self, results: Sequence[Held]) -> None:
         """Raise for whatever the node states and its handler did not look at: nothing is ignored silently."""
         for name, value in self._attrs.items():
             if name in self._read or name in _WITHOUT_MEANING:
@@ -274,7 +303,7 @@ class NodeContext:
                 self.fail(f"output {index} ({self.outputs[index]!r}) is not supported")
 
 
-Handler = Callable[[NodeContext], "Value | Sequence[Value]"]
+Handler = Callable[[NodeContext], "Held | Sequence[Held]"]
 
 
 @dataclass(frozen=True)

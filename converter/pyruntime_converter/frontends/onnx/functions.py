@@ -13,6 +13,7 @@ from onnx.defs import OpSchema, SchemaError
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.held import Held
 from pyruntime_converter.frontends.onnx.tensors import enum_of
 
 _NAMES: dict[DType, str] = {d: f"tensor({TensorProto.DataType.Name(enum_of(d)).lower()})" for d in DType}
@@ -32,10 +33,10 @@ def schema_of(op: str, opset: int, domain: str) -> OpSchema | None:
     return None
 
 
-def allows(schema: OpSchema, inputs: Sequence[Value | None]) -> bool:
+def allows(schema: OpSchema, inputs: Sequence[Held | None]) -> bool:
     """Whether ONNX's definition takes inputs of these dtypes."""
     return all(
-        value is None or _NAMES[value.dtype] in parameter.types
+        not isinstance(value, Value) or _NAMES[value.dtype] in parameter.types
         for value, parameter in zip(inputs, _parameters(schema, len(inputs)), strict=False)
     )
 
@@ -70,7 +71,7 @@ def has_body(schema: OpSchema) -> bool:
 
 
 def body_of(
-    schema: OpSchema, node: NodeProto, inputs: Sequence[Value | None], opset: int
+    schema: OpSchema, node: NodeProto, inputs: Sequence[Held | None], opset: int
 ) -> FunctionProto | None:
     """The function that ONNX defines an operator by, for these inputs; None where it has none.
 
@@ -95,8 +96,8 @@ def _by_preference(versions: Sequence[int], opset: int) -> list[int]:
     return sorted(older, reverse=True) + sorted(newer)
 
 
-def _type(value: Value | None) -> bytes:
-    if value is None:
+def _type(value: Held | None) -> bytes:
+    if not isinstance(value, Value):  # no body depends on the types of sequences or optionals
         return TypeProto().SerializeToString()
     dims = [
         TensorShapeProto.Dimension(dim_value=d)

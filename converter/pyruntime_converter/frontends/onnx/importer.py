@@ -31,6 +31,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
+from pyruntime_converter.frontends.onnx.held import Held, kind_of
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
 from pyruntime_converter.frontends.onnx.symbols import Symbols
@@ -101,7 +102,9 @@ class _Importer:
         if self._problems:
             raise (UnsupportedNodesError(self._problems) if len(self._problems) > 1 else self._problems[0])
         for output, result in zip(proto.output, results, strict=True):
-            assert isinstance(result, Value)
+            assert not isinstance(result, Gap)
+            if not isinstance(result, Value):
+                raise UnsupportedError("Output", output.name, f"it is {kind_of(result)}, not a tensor")
             self._builder.origin = Origin("Output", output.name)
             self._builder.materialised(result)
             graph.outputs.append(result)
@@ -177,7 +180,7 @@ class _Importer:
 
     # --------------------------------------------------------------------------- bodies
 
-    def _body(self, nodes: Sequence[NodeProto], outputs: Sequence[str], frame: Frame) -> list[Value | Gap]:
+    def _body(self, nodes: Sequence[NodeProto], outputs: Sequence[str], frame: Frame) -> list[Held | Gap]:
         """Convert what the outputs of a graph, branch or function need; what they stand for."""
         if frame.depth > MAX_DEPTH:
             raise ModelError(f"subgraphs or functions are nested deeper than {MAX_DEPTH}")
@@ -198,9 +201,9 @@ class _Importer:
                     scope.define(name, result)
         return [scope.get(name) for name in outputs]
 
-    def _node(self, node: NodeProto, frame: Frame, used: set[str]) -> list[Value | Gap]:
+    def _node(self, node: NodeProto, frame: Frame, used: set[str]) -> list[Held | Gap]:
         """What the node's outputs stand for; problems are noted, so that all can be reported together."""
-        gaps: list[Value | Gap] = [Gap.BLOCKED] * len(node.output)
+        gaps: list[Held | Gap] = [Gap.BLOCKED] * len(node.output)
         name = f"{frame.prefix}{label(node)}"
         origin = frame.user or Origin(node.op_type, name)
         outer, self._builder.origin = self._builder.origin, origin
@@ -209,7 +212,7 @@ class _Importer:
             if Gap.BLOCKED in entries:
                 self._survey(node, frame)
                 return gaps
-            inputs = [e if isinstance(e, Value) else None for e in entries]
+            inputs = [None if isinstance(e, Gap) else e for e in entries]
             results = self._apply(node, name, inputs, frame, used)
         except Blocked:
             return gaps
@@ -229,9 +232,10 @@ class _Importer:
         for index, (value, output) in enumerate(zip(results, node.output, strict=False)):
             if value is None:
                 continue
-            if output and frame.user is None and value not in self._named:
-                value.name = self._builder.unique(output)
-            self._named.add(value)
+            if isinstance(value, Value):
+                if output and frame.user is None and value not in self._named:
+                    value.name = self._builder.unique(output)
+                self._named.add(value)
             gaps[index] = value
         return gaps
 
@@ -242,8 +246,8 @@ class _Importer:
     # ---------------------------------------------------------------------------- nodes
 
     def _apply(
-        self, node: NodeProto, name: str, inputs: list[Value | None], frame: Frame, used: set[str]
-    ) -> Sequence[Value | None]:
+        self, node: NodeProto, name: str, inputs: list[Held | None], frame: Frame, used: set[str]
+    ) -> Sequence[Held | None]:
         domain = source.domain(node.domain)
         where = f"{node.op_type} {name!r}"
         given = attributes.resolve(node.attribute, frame.bound, where)
@@ -293,10 +297,10 @@ class _Importer:
             raise UnsupportedError(node.op_type, name, str(error)) from error
         except OpError as error:
             # shapes that disagree for fixed sizes are the model's fault; symbols may have been meant as equal
-            if all(isinstance(d, int) for v in inputs if v is not None for d in v.shape):
+            if all(isinstance(d, int) for v in inputs if isinstance(v, Value) for d in v.shape):
                 raise
             raise UnsupportedError(node.op_type, name, str(error), NAME_DIMS) from error
-        results = [results] if isinstance(results, Value) else list(results)
+        results = [results] if isinstance(results, Held) else list(results)
         context.finish(results)
         return results
 
@@ -311,11 +315,11 @@ class _Importer:
         self,
         node: NodeProto,
         name: str,
-        inputs: list[Value | None],
+        inputs: list[Held | None],
         given: dict[str, AttributeProto],
         frame: Frame,
         used: set[str],
-    ) -> Sequence[Value | None]:
+    ) -> Sequence[Held | None]:
         """Convert an operator by the function that ONNX defines it by."""
         domain = source.domain(node.domain)
         opset = frame.opsets.get(domain, 1)
@@ -337,11 +341,11 @@ class _Importer:
     def _call(
         self,
         function: FunctionProto,
-        inputs: Sequence[Value | None],
+        inputs: Sequence[Held | None],
         bound: dict[str, AttributeProto],
         frame: Frame,
         outputs: Sequence[str],
-    ) -> Sequence[Value | None]:
+    ) -> Sequence[Held | None]:
         """Convert a function's body in place; `outputs` has "" for those that nothing reads."""
         if len(inputs) > len(function.input):
             raise ModelError(f"{function.name} takes {len(function.input)} inputs, not {len(inputs)}")
@@ -354,17 +358,17 @@ class _Importer:
             frame, scope=scope, opsets={**frame.opsets, **imported}, bound=bound, depth=frame.depth + 1
         )
         wanted = [name for name, output in zip(function.output, outputs, strict=False) if output]
-        made = iter(_values(self._body(function.node, wanted, inner)))
+        made = iter(_present(self._body(function.node, wanted, inner)))
         return [next(made) if output else None for output in outputs[: len(function.output)]]
 
-    def _inline(self, graph: GraphProto, frame: Frame, inputs: Sequence[Value]) -> list[Value]:
+    def _inline(self, graph: GraphProto, frame: Frame, inputs: Sequence[Held]) -> list[Held]:
         """Convert a subgraph that is certain to run, in place."""
         scope = Scope(frame.scope)
         for declared, value in zip(graph.input, inputs, strict=True):
             scope.define(declared.name, value)
         self._weights(graph, scope)
         inner = replace(frame, scope=scope, depth=frame.depth + 1)
-        return _values(self._body(graph.node, [v.name for v in graph.output], inner))
+        return _present(self._body(graph.node, [v.name for v in graph.output], inner))
 
     def _subgraph(
         self, graph: GraphProto, frame: Frame, facts: Facts, inputs: Callable[[Builder], Sequence[Value]]
@@ -381,7 +385,13 @@ class _Importer:
                 scope.define(declared.name, self._bind(value))
             self._weights(graph, scope)
             inner = replace(frame, scope=scope, depth=frame.depth + 1)
-            body.graph.outputs = _values(self._body(graph.node, [v.name for v in graph.output], inner))
+            results = _present(self._body(graph.node, [v.name for v in graph.output], inner))
+            body.graph.outputs = [v for v in results if isinstance(v, Value)]
+            for held in results:
+                if not isinstance(held, Value):
+                    origin = self._builder.origin
+                    reason = f"what leaves its body is {kind_of(held)}, and data may decide whether it runs"
+                    raise UnsupportedError(origin.op, origin.name, reason)
         finally:
             self._builder = outer
         return body
@@ -424,9 +434,9 @@ def _unknown(node: NodeProto, opset: int) -> str:
     return f"the operator is not supported (opset {opset}" + (f" of {domain})" if domain else ")")
 
 
-def _values(entries: Sequence[Value | Gap]) -> list[Value]:
-    """The entries, all of which must be values; raises Blocked when a node before them was unsupported."""
-    values = [e for e in entries if isinstance(e, Value)]
-    if len(values) != len(entries):
+def _present(entries: Sequence[Held | Gap]) -> list[Held]:
+    """The entries, of which none may be lacking; raises Blocked when a node before them was unsupported."""
+    found = [e for e in entries if not isinstance(e, Gap)]
+    if len(found) != len(entries):
         raise Blocked
-    return values
+    return found

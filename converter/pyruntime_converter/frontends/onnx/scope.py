@@ -10,6 +10,7 @@ from onnx import AttributeProto
 
 from pyruntime.errors import ModelError
 from pyruntime.ir.graph import Origin, Value
+from pyruntime_converter.frontends.onnx.held import Held, TensorSequence
 
 
 class Gap(Enum):
@@ -19,7 +20,7 @@ class Gap(Enum):
     BLOCKED = "the node that makes it was reported as unsupported"
 
 
-Entry = Value | Gap
+Entry = Held | Gap
 
 
 class Scope:
@@ -64,6 +65,8 @@ class Scope:
         if self._outer is None:
             raise ModelError(f"{name!r} is read, but nothing makes it")
         entry = self._outer.get(name)
+        if self._capture and isinstance(entry, TensorSequence):
+            return entry.each(self._capture)
         return self._capture(entry) if self._capture and isinstance(entry, Value) else entry
 
 

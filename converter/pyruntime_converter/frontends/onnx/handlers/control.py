@@ -13,14 +13,15 @@ from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import OpError
 from pyruntime_converter.frontends.onnx.bodies import Body, align
-from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.held import Held
 
 MOST_UNROLLED = 64  # iterations of a loop whose shapes change
 SHAPES_CHANGE = "Export with results of one shape, padded where need be."
 
 
 @handles("If")
-def conditional(ctx: NodeContext) -> list[Value]:
+def conditional(ctx: NodeContext) -> list[Held] | list[Value]:
     """One of two branches: chosen now, when sizes are known, or by data."""
     then, otherwise = ctx.required("then_branch"), ctx.required("else_branch")
     condition = _condition(ctx, ctx.input())
@@ -72,11 +73,14 @@ def _finish(bodies: Sequence[Body]) -> None:
 
 
 @handles("Loop")
-def loop(ctx: NodeContext) -> list[Value]:
+def loop(ctx: NodeContext) -> list[Held] | list[Value]:
     """A body for a number of times, or while a condition holds."""
     trip, condition = ctx.optional(0), ctx.optional(1)
-    initial = [ctx.input(i) for i in range(2, ctx.stated_inputs)]
+    held = [ctx.held(i) for i in range(2, ctx.stated_inputs)]
     trips = ctx.contents(trip) if trip else None
+    initial = [v for v in held if isinstance(v, Value)]
+    if len(initial) < len(held):
+        return _of_sequences(ctx, trips, condition, held)
     counter = ctx.counter(trips[0] if trips else None)
 
     def inputs(builder: Builder) -> list[Value]:
@@ -114,7 +118,24 @@ def _loop(
     return ctx.builder.emit("Loop", [*inputs, *taken], {**attrs, "body": body.graph})
 
 
-def _unrolled(ctx: NodeContext, count: int, initial: Sequence[Value], reason: str) -> list[Value]:
+def _of_sequences(
+    ctx: NodeContext, trips: Sequence[Dim] | None, condition: Value | None, held: Sequence[Held]
+) -> list[Held]:
+    """A loop that carries sequences, which only the conversion knows: its iterations must be known, too."""
+    begins = _condition(ctx, condition) if condition else 1
+    count = trips[0] if trips else None
+    if begins not in (0, 1) or not isinstance(count, int):
+        ctx.fail("it carries a sequence, and how often it runs is not known", FIX_DIMS)
+    if begins and count > MOST_UNROLLED:
+        ctx.fail(f"it carries a sequence through {count} iterations, more than {MOST_UNROLLED}")
+    if begins and count > 0:
+        return _unrolled(ctx, count, held, "it carries a sequence")
+    if any(ctx.outputs[len(held) :]):
+        ctx.fail("it carries a sequence and never runs, so that nothing tells what its other outputs are")
+    return list(held)
+
+
+def _unrolled(ctx: NodeContext, count: int, initial: Sequence[Held], reason: str) -> list[Held]:
     """The body once for each of a known number of iterations: every one with shapes of its own."""
     carried = list(initial)
     stacks: list[list[Value]] | None = None
@@ -123,9 +144,10 @@ def _unrolled(ctx: NodeContext, count: int, initial: Sequence[Value], reason: st
         going, *results = ctx.inline(ctx.required("body"), [*constants, *carried])
         carried, made = results[: len(initial)], results[len(initial) :]
         stacks = [[] for _ in made] if stacks is None else stacks
-        for stack, value in zip(stacks, made, strict=True):
+        for stack, result in zip(stacks, made, strict=True):
+            value = ctx.tensor(result, "what a body gives for each iteration")
             stack.append(ctx.reshape(value, (1, *value.shape)))
-        goes_on = dims_of(going)
+        goes_on = dims_of(ctx.tensor(going, "the condition"))
         if goes_on is None or not isinstance(goes_on[0], int):
             ctx.fail(f"{reason}, and data may end it", SHAPES_CHANGE)
         if not goes_on[0]:

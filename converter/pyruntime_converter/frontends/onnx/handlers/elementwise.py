@@ -13,6 +13,7 @@ from pyruntime.ops.definition import definition
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import legacy_broadcast
+from pyruntime_converter.frontends.onnx.held import Held
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
 
 _UNARY = (
@@ -221,9 +222,9 @@ def identity_of_first_opsets(ctx: NodeContext) -> list[Value]:
 
 
 @handles("Identity", since=7)
-def identity(ctx: NodeContext) -> Value:
+def identity(ctx: NodeContext) -> Held:
     """The value itself: no node is made."""
-    return ctx.input()
+    return ctx.held()
 
 
 @handles("Dropout", since=7)

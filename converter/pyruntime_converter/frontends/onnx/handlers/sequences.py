@@ -1,0 +1,162 @@
+"""Sequences and optionals: lists of tensors, resolved where lengths and positions are known."""
+
+from __future__ import annotations
+
+from pyruntime.ir.dims import Dim, minimum
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence
+
+MOST_PARTS = 4096  # tensors that a node may split one into
+
+
+@handles("SequenceEmpty")
+def sequence_empty(ctx: NodeContext) -> TensorSequence:
+    """No tensors; their dtype is what is put in."""
+    ctx.attr("dtype")
+    return TensorSequence(())
+
+
+@handles("SequenceConstruct")
+def sequence_construct(ctx: NodeContext) -> TensorSequence:
+    """The inputs."""
+    values = tuple(ctx.variadic())
+    if len({v.dtype for v in values}) > 1:
+        ctx.invalid(f"elements of types {', '.join(v.dtype.value for v in values)}")
+    return TensorSequence(values)
+
+
+@handles("SequenceLength")
+def sequence_length(ctx: NodeContext) -> Value:
+    """How many there are."""
+    return ctx.builder.dims(len(ctx.items()))
+
+
+@handles("SequenceAt")
+def sequence_at(ctx: NodeContext) -> Value:
+    """One of them."""
+    items = ctx.items()
+    return items[_position(ctx, ctx.input(1), len(items))]
+
+
+@handles("SequenceInsert")
+def sequence_insert(ctx: NodeContext) -> TensorSequence:
+    """One more, by default at the end."""
+    items, given, made = ctx.items(), ctx.optional(2), ctx.input(1)
+    if items and items[0].dtype is not made.dtype:
+        ctx.invalid(f"a {made.dtype.value} among elements of type {items[0].dtype.value}")
+    place = len(items) if given is None else _position(ctx, given, len(items), last=len(items))
+    return TensorSequence((*items[:place], made, *items[place:]))
+
+
+@handles("SequenceErase")
+def sequence_erase(ctx: NodeContext) -> TensorSequence:
+    """One less, by default the last."""
+    items, given = ctx.items(), ctx.optional(1)
+    if not items:
+        ctx.invalid("the sequence is empty")
+    place = len(items) - 1 if given is None else _position(ctx, given, len(items))
+    return TensorSequence((*items[:place], *items[place + 1 :]))
+
+
+def _position(ctx: NodeContext, value: Value, count: int, last: int | None = None) -> int:
+    """A position among `count`, counted from the front; at most `last`, by default that of the last one."""
+    stated = ctx.known_ints(value, "the position in the sequence")
+    if len(stated) != 1:
+        ctx.invalid(f"a position of {len(stated)} elements")
+    place, most = stated[0], count - 1 if last is None else last
+    if not -count <= place <= most:
+        ctx.invalid(f"position {place} in a sequence of {count}")
+    return place + count if place < 0 else place
+
+
+@handles("ConcatFromSequence")
+def concat_from_sequence(ctx: NodeContext) -> Value:
+    """All of them, along an axis, which may be a new one."""
+    items, new = ctx.items(), bool(ctx.attr("new_axis"))
+    if not items:
+        ctx.invalid("the sequence is empty")
+    rank = items[0].rank + new
+    axis = ctx.axis(ctx.required("axis"), rank)
+    if new:
+        items = tuple(ctx.reshape(v, (*v.shape[:axis], 1, *v.shape[axis:])) for v in items)
+    return items[0] if len(items) == 1 else ctx.one("Concat", *items, axis=axis)
+
+
+@handles("SplitToSequence")
+def split_to_sequence(ctx: NodeContext) -> TensorSequence:
+    """Parts of stated sizes, of one size (the last may be smaller), or each index by itself."""
+    x, given = ctx.input(), ctx.optional(1)
+    axis, keeps = ctx.axis(ctx.attr("axis"), x.rank), bool(ctx.attr("keepdims"))
+    size = x.shape[axis]
+    sizes = _equal_parts(ctx, size, 1) if given is None else _stated_parts(ctx, given, size)
+    parts: list[Value] = []
+    start: Dim = 0
+    for part in sizes:
+        parts.append(slice_axis(ctx, x, axis, start, part))
+        start = start + part
+    if given is None and not keeps:
+        parts = [ctx.reshape(p, (*x.shape[:axis], *x.shape[axis + 1 :])) for p in parts]
+    return TensorSequence(tuple(parts))
+
+
+def _stated_parts(ctx: NodeContext, given: Value, size: Dim) -> list[Dim]:
+    stated = list(ctx.known_sizes(given, "the sizes of its parts"))
+    if given.rank == 0:
+        return _equal_parts(ctx, size, stated[0])
+    if all(isinstance(d, int) for d in (size, *stated)) and sum(stated) != size:
+        ctx.invalid(f"parts {tuple(stated)} of size {size}")
+    return stated
+
+
+def _equal_parts(ctx: NodeContext, size: Dim, part: Dim) -> list[Dim]:
+    """As many parts of one size as there are; the last may be smaller."""
+    if size == part:
+        return [part]
+    if not isinstance(size, int) or not isinstance(part, int):
+        ctx.fail(f"how many parts of {part} a size of {size} has depends on the input sizes", FIX_DIMS)
+    if part < 1:
+        ctx.invalid(f"parts of {part}")
+    if size > part * MOST_PARTS:
+        ctx.fail(f"size {size} has more than {MOST_PARTS} parts of {part}")
+    return [minimum(part, size - start) for start in range(0, size, part)]
+
+
+@handles("SequenceMap")
+def sequence_map(ctx: NodeContext) -> list[Held]:
+    """The body of each of them; other inputs are sequences as long, or tensors that all get."""
+    items, body = ctx.items(), ctx.required("body")
+    others = [ctx.held(i) for i in range(1, ctx.stated_inputs)]
+    for other in others:
+        if isinstance(other, TensorSequence) and len(other.items) != len(items):
+            ctx.invalid(f"sequences of {len(items)} and {len(other.items)}")
+    rows: list[list[Value]] = [[] for _ in body.output]
+    for place, item in enumerate(items):
+        taken = [v.items[place] if isinstance(v, TensorSequence) else v for v in others]
+        for row, made in zip(rows, ctx.inline(body, [item, *taken]), strict=True):
+            row.append(ctx.tensor(made, "a result of its body"))
+    return [TensorSequence(tuple(row)) for row in rows]
+
+
+@handles("Optional")
+def optional(ctx: NodeContext) -> Held:
+    """What it holds, or nothing of a type."""
+    ctx.attr("type")
+    return ctx.held() if ctx.has_input() else Empty()
+
+
+@handles("OptionalHasElement")
+def optional_has_element(ctx: NodeContext) -> Value:
+    """Whether it holds anything."""
+    held = ctx.held() if ctx.has_input() else Empty()
+    return ctx.builder.constant(not isinstance(held, Empty))
+
+
+@handles("OptionalGetElement")
+def optional_get_element(ctx: NodeContext) -> Held:
+    """What it holds."""
+    held = ctx.held()
+    if isinstance(held, Empty):
+        ctx.invalid("the optional is empty")
+    return held
