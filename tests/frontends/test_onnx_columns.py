@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pyruntime.errors import InputError
 from tests.frontends.on_devices import DEVICES, Device, on_device
 from tests.frontends.onnx_models import Array, agrees, one_node, random, reference, run, same
 
@@ -49,6 +50,24 @@ def test_columns(case: Any) -> None:
     same(run(proto, feeds), reference(proto, feeds))
 
 
+def fed_columns(case: Any) -> tuple[Any, dict[str, Array]]:
+    """The same, told at run time how large image and blocks are."""
+    _, feeds = columns(*case)
+    feeds |= {"image": np.array(case[0]), "block": np.array(case[1])}
+    attrs = dict(zip(("strides", "dilations", "pads"), case[2:], strict=True))
+    return one_node("Col2Im", feeds, shapes={"x": ["n", "rows", "columns"]}, opset=18, **attrs), feeds
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_columns_told_at_run_time(case: Any) -> None:
+    proto, feeds = fed_columns(case)
+    same(run(proto, feeds), reference(proto, feeds))
+    with pytest.raises(InputError, match="must fit an image"):
+        run(proto, feeds | {"image": feeds["image"] + 7})
+    with pytest.raises(InputError, match="block_shape must be at least 1"):
+        run(proto, feeds | {"block": feeds["block"] * 0})
+
+
 @pytest.mark.parametrize("size", [None, 7])
 def test_unpooled(size: int | None) -> None:
     proto, feeds = unpooled(size)
@@ -76,5 +95,10 @@ def test_pooled(shape: tuple[int, ...], attrs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_devices_agree(device: Device, tmp_path: Path) -> None:
-    for proto, feeds in (columns(*COLUMNS[2]), unpooled(None), pooled(POOLED[2][0], **POOLED[2][1])):
+    for proto, feeds in (
+        fed_columns(COLUMNS[2]),
+        columns(*COLUMNS[2]),
+        unpooled(None),
+        pooled(POOLED[2][0], **POOLED[2][1]),
+    ):
         same(on_device(proto, feeds, device, tmp_path), reference(proto, feeds))

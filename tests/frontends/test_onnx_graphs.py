@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from pyruntime.errors import UnsupportedError
+from pyruntime.errors import InputError, UnsupportedError
 from pyruntime.ir.dims import symbol
 from pyruntime.ops.run_graph import run_graph
-from tests.frontends.onnx_models import agrees, imported, model, one_node, random, same, value_info
+from tests.frontends.onnx_models import agrees, imported, model, one_node, random, run, same, value_info
 
 node = helper.make_node
 
@@ -37,6 +37,36 @@ def test_unlike_symbols_are_told() -> None:
     proto = one_node("Add", {"a": random(2), "b": random(2)}, shapes={"a": ["n"], "b": ["m"]})
     with pytest.raises(UnsupportedError, match="same name"):
         imported(proto)
+
+
+def test_axes_of_open_size_are_dropped_where_only_that_converts() -> None:
+    """A matrix comes of x only where its batch is not 1, or only where it is."""
+    for perm, size, other in (((1, 0, 2), 2, 1), ((1, 0), 1, 2)):
+        nodes = [node("Squeeze", ["x"], ["s"]), node("Transpose", ["s"], ["out"], perm=perm)]
+        proto = model(nodes, {"x": random(2, 3, 4)}, ["out"], shapes={"x": ["batch", 3, 4]})
+        agrees(proto, {"x": random(size, 3, 4)})
+        with pytest.raises(InputError, match=r"Squeeze|takes \(1, 3, 4\)"):
+            run(proto, {"x": random(other, 3, 4)})
+    both = one_node("Squeeze", {"x": random(2, 3, 4)}, shapes={"x": ["batch", 3, 4]})
+    with pytest.raises(UnsupportedError, match="both are possible"):
+        imported(both)
+
+
+def test_sizes_fed_to_several_operators_agree() -> None:
+    """Where one makes up a tensor of a fed size, and another numbers its elements."""
+    feeds = {"n": np.array([3]), "m": np.array(3)}
+    nodes = [
+        node("Squeeze", ["n", "axis"], ["limit"]),
+        node("Range", ["zero", "limit", "one"], ["numbers"]),
+        node("ConstantOfShape", ["n"], ["zeros"]),
+        node("Cast", ["zeros"], ["whole"], to=7),
+        node("Add", ["numbers", "whole"], ["sum"]),
+        node("Add", ["sum", "m"], ["out"]),
+    ]
+    weights = {"zero": np.array(0), "one": np.array(1), "axis": ints(0)}
+    proto = model(nodes, feeds, ["out"], weights=weights)
+    agrees(proto, feeds)
+    agrees(proto, feeds | {"n": ints(0)})
 
 
 def test_unnamed_dims_are_named_after_the_input() -> None:

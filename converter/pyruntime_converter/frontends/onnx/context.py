@@ -15,7 +15,7 @@ from onnx.defs import OpSchema
 
 from pyruntime.errors import ModelError, UnsupportedError
 from pyruntime.ir.conditions import Facts, less, signed
-from pyruntime.ir.dims import Dim, bounds
+from pyruntime.ir.dims import Dim, bounds, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Value
 from pyruntime.ops.builder import Builder, dims_of
@@ -145,13 +145,14 @@ class NodeContext:
             self.fail(f"{what} depends on the model's input data", FIX_DIMS)
         return dims
 
-    def known_sizes(self, value: Value, what: str) -> tuple[Dim, ...]:
-        """As `known`, for what must be sizes: inputs whose contents make them negative are refused."""
-        found = self.known(value, what)
-        for dim in found:
+    def known_sizes(self, value: Value, what: str, least: int = 0) -> tuple[Dim, ...]:
+        """As `known`, for what must be sizes: inputs whose contents make them less than that are refused."""
+        found = list(self.known(value, what))
+        for place, dim in enumerate(found):
             if signed(dim):
-                self.require(1 - less(dim, 0), f"{what} must not be negative; it is {dim}")
-        return found
+                self.require(1 - less(dim, least), f"{what} must be at least {least}; it is {dim}")
+                found[place] = maximum(dim, least)
+        return tuple(found)
 
     def require(self, condition: Dim, reason: str) -> None:
         """Let inputs be refused for which a condition (0 or 1) does not hold."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyruntime.ir.dims import Dim, floordiv, product
+from pyruntime.ir.conditions import equal
+from pyruntime.ir.dims import Dim, floordiv, maximum, mod, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
@@ -14,18 +15,23 @@ from pyruntime_converter.frontends.onnx.sampling import Math, positions
 def col2im(ctx: NodeContext) -> Value:
     """One axis after the other: what reaches an element is gathered, and added up."""
     x = ctx.input(0)
-    sizes = ctx.known_ints(ctx.input(1), "its image_shape")
-    block = ctx.known_ints(ctx.input(2), "its block_shape")
+    sizes = ctx.known_sizes(ctx.input(1), "its image_shape")
+    block = ctx.known_sizes(ctx.input(2), "its block_shape", 1)
     rank = len(sizes)
     strides, dilations = (per_window_axis(ctx, name, rank) for name in ("strides", "dilations"))
     pads = ctx.attr("pads") or (0,) * (2 * rank)
     counts = [
-        floordiv(sizes[a] + pads[a] + pads[a + rank] - dilations[a] * (block[a] - 1) - 1, strides[a]) + 1
+        maximum(
+            floordiv(sizes[a] + pads[a] + pads[a + rank] - dilations[a] * (block[a] - 1) - 1, strides[a]) + 1,
+            0,
+        )
         for a in range(rank)
     ]
     n, rows, columns = x.shape
-    if len(block) != rank or columns != product(counts) or not isinstance(rows, int) or rows % product(block):
+    fits = equal(columns, product(counts)) * equal(mod(rows, product(block)), 0)
+    if len(block) != rank or fits == 0:
         ctx.invalid(f"columns {x.shape} for an image {sizes} of blocks {block}")
+    ctx.require(fits, f"columns {x.shape} must fit an image {sizes} of blocks {block}")
     channels = floordiv(rows, product(block))
     image = ctx.reshape(x, (n, channels, *block, *counts))
     for a in range(rank):
@@ -43,7 +49,7 @@ def col2im(ctx: NodeContext) -> Value:
 
 
 def _added_up(
-    ctx: NodeContext, image: Value, size: int, block: int, count: Dim, window: tuple[int, int, int]
+    ctx: NodeContext, image: Value, size: Dim, block: Dim, count: Dim, window: tuple[int, int, int]
 ) -> Value:
     """The last axis (block, count) as `size` sums of what lies at the same place."""
     pad, dilation, stride = window

@@ -10,7 +10,7 @@ from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, grouped
 from pyruntime.ir.graph import Value
 from pyruntime.ops.definition import broadcast
 from pyruntime_converter.frontends.onnx.axes import FedAxes, fed_axes, integers
-from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import (
     axes_of,
     clamp,
@@ -84,10 +84,7 @@ def squeeze(ctx: NodeContext) -> Value:
     """Without the named axes, or without all that are known to be 1."""
     x, stated = ctx.input(), axes_of(ctx, 13)
     if stated is None:
-        unknown = [d for d in x.shape if not isinstance(d, int)]
-        if unknown:
-            ctx.fail(f"it names no axes, and whether {unknown[0]} is 1 depends on the input sizes", FIX_DIMS)
-        return ctx.reshape(x, [d for d in x.shape if d != 1])
+        return ctx.reshape(x, [d for d in x.shape if not _is_one(ctx, d)])
     known = integers(stated)
     if known is None:
         fed = fed_axes(ctx, stated, x.rank)
@@ -99,8 +96,15 @@ def squeeze(ctx: NodeContext) -> Value:
         if x.shape[axis] != 1:
             if isinstance(x.shape[axis], int):
                 ctx.invalid(f"axis {axis} has size {x.shape[axis]}, not 1")
-            ctx.fail(f"whether axis {axis} ({x.shape[axis]}) is 1 depends on the input sizes", FIX_DIMS)
+            ctx.require(equal(x.shape[axis], 1), f"axis {axis} that it drops must have size 1")
     return ctx.reshape(x, [d for a, d in enumerate(x.shape) if a not in axes])
+
+
+def _is_one(ctx: NodeContext, size: Dim) -> bool:
+    """Whether an axis goes; where only the run knows its size, ranks behind it hang on that."""
+    condition = equal(size, 1)
+    decided = ctx.decided(condition)
+    return ctx.undecided(condition) if decided is None else decided
 
 
 @handles("Unsqueeze")
