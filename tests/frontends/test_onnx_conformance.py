@@ -21,12 +21,17 @@ Array = NDArray[Any]
 # operators (as the error names them) that some case needs and pyruntime refuses, with the number of cases
 REFUSED: dict[str, int] = {
     "Det": 2,
-    "Dropout": 6,
     "Gradient": 2,
     "ImageDecoder": 9,
-    "RandomUniformLike": 6,
     "TfIdfVectorizer": 7,
 }
+# operators whose cases want what NumPy draws, which no other implementation does
+DRAWING = {"Bernoulli", "RandomUniformLike"}
+
+
+def _draws(case: Case) -> bool:
+    dropped = case.name.startswith("test_training_dropout") and "zero_ratio" not in case.name
+    return dropped or not DRAWING.isdisjoint(case.ops)
 
 
 def _numeric(values: list[Any]) -> bool:
@@ -43,7 +48,7 @@ def _with_constants(case: Case, inputs: list[Array], fed: int) -> ModelProto:
 
 
 def _outcome(case: Case) -> str:
-    """Empty where the case passes; the refused operator's name, or what else is in the way.
+    """Empty where the case passes; "random" where it is right but for chance, else what is in the way.
 
     ONNX feeds everything, also axes and shapes, which models carry as weights: what is refused is tried
     again with all inputs but the first as weights, then with all.
@@ -63,9 +68,11 @@ def _outcome(case: Case) -> str:
         for name, wanted in zip(case.outputs, outputs, strict=True):
             got = results[name]
             assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), case.name
+            if _draws(case):
+                continue
             rtol = max(case.rtol, 1e-2 if wanted.dtype == np.float16 else 1e-4)
             np.testing.assert_allclose(got, wanted, rtol=rtol, atol=max(case.atol, 1e-5), err_msg=case.name)
-        return ""
+        return "random" if _draws(case) else ""
     return refused
 
 
@@ -79,6 +86,7 @@ def outcomes() -> Counter[str]:
 def test_what_imports_is_right_and_what_does_not_is_known() -> None:
     found = dict(sorted(outcomes().items()))
     found.pop("not tensors")
+    assert found.pop("random") == 10
     passed = found.pop("")
     assert found == REFUSED
     assert passed >= 1546

@@ -368,10 +368,6 @@ def test_what_no_output_needs_is_not_looked_at() -> None:
         (one_node("Reshape", {**X, "s": np.ones(99, np.int64)}), "target shape depends on"),
         (one_node("Tile", {**X, "r": np.array([1, 2], np.uint64)}), "depends on the model's input data"),
         (
-            one_node("Dropout", X, weights={"r": np.array(0.5, np.float32), "t": np.array(True)}),
-            "training mode",
-        ),
-        (
             one_node(
                 "BatchNormalization",
                 X,

@@ -227,15 +227,10 @@ def identity(ctx: NodeContext) -> Held:
     return ctx.held()
 
 
-@handles("Dropout", since=7)
+@handles("Dropout", since=7, until=11)
 def dropout(ctx: NodeContext) -> list[Value]:
-    """The input itself: pyruntime runs inference."""
+    """The input itself: until opset 12 nothing states training mode."""
     ctx.attr("ratio")
-    ctx.attr("seed")
-    ctx.optional(1)
-    training = ctx.optional(2)
-    if training is not None and ctx.scalar(training, "training_mode"):
-        ctx.fail("it is in training mode", "Export the model for inference.")
     x = ctx.input()
     return _with_mask(ctx, x, mask_dtype=DType.BOOL if ctx.opset >= 10 else x.dtype)
 
