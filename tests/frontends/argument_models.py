@@ -169,11 +169,27 @@ def _resizes() -> Iterator[tuple[str, Model]]:
     yield _resized("cubic-inside", sizes, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
     for policy in ("not_larger", "not_smaller"):
         yield _resized(policy, [(7, 8), (20, 3), (3, 3)], keep_aspect_ratio_policy=policy)
+    boxes = [(0.4, 0.6, 0.6, 0.8), (0, 0, 1, 1), (-0.2, 0.5, 1.3, 0.9), (0.9, 0.8, 0.1, 0.2)]
+    for mode in ("nearest", "linear"):
+        how: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": "tf_crop_and_resize"}
+        how |= {"inputs": ("x", "roi", "", "s"), "axes": [2, 3], "extrapolation_value": 7.0}
+        every = [
+            {"x": random(1, 2, 4 + i, 7), "roi": np.array(box, np.float32), "s": ints(*s)}
+            for i, (box, s) in enumerate(zip(boxes, [(8, 3), (4, 7), (3, 1), (11, 14)], strict=True))
+        ]
+        yield f"Resize-crop-{mode}", fed("Resize", every, **how)
     scaled = [{"x": random(1, 1, n, 6, seed=n)} for n in (5, 8, 1, 13)]
     weights = {"s": np.array([1, 1, 0.6, 2.5], np.float32)}
     for mode in ("nearest", "linear", "cubic"):
-        how: dict[str, Any] = {"inputs": ("x", "", "s"), "weights": weights, "mode": mode}
+        how = {"inputs": ("x", "", "s"), "weights": weights, "mode": mode}
         yield f"Resize-scales-{mode}", fed("Resize", scaled, **how)
+
+
+def _depths() -> Iterator[tuple[str, Model]]:
+    indices = np.array([[0, 2, -1], [5, -9, 1]], np.int64)
+    for axis in (0, -1):
+        every = [{"i": indices, "d": ints(d), "v": random(2)} for d in (3, 1, 7, 10)]
+        yield f"OneHot-{axis}", fed("OneHot", every, axis=axis)
 
 
 def _ranges() -> Iterator[tuple[str, Model]]:
@@ -186,5 +202,5 @@ def _ranges() -> Iterator[tuple[str, Model]]:
 
 
 MODELS: Mapping[str, Model] = dict(
-    [*_reductions(), *_shapes(), *_slices(), *_pads(), *_triangles(), *_resizes(), *_ranges()]
+    [*_reductions(), *_shapes(), *_slices(), *_pads(), *_triangles(), *_resizes(), *_ranges(), *_depths()]
 )

@@ -80,7 +80,7 @@ ROUNDINGS: dict[str, Callable[[FedAxis, Fraction], Fraction]] = {
 def nearest(ctx: NodeContext, x: Value, at: int, axis: FedAxis, coordinates: str, rounding: str) -> Value:
     """Each output element the input element nearest to it."""
     place = ROUNDINGS[rounding](axis, COORDINATES[coordinates](axis))
-    return _taken(ctx, x, at, axis, _divided(ctx, "Div", _numerators(ctx, axis, place), place.unit))
+    return taken(ctx, x, at, axis.size, _divided(ctx, "Div", _numerators(ctx, axis, place), place.unit))
 
 
 def interpolated(
@@ -94,6 +94,14 @@ def interpolated(
     dtype = DType.F64 if x.dtype is DType.F64 else DType.F32
     rest = ctx.cast(_divided(ctx, "Mod", numerators, place.unit), dtype)
     part = ctx.one("Div", rest, ctx.cast(ctx.builder.dims(place.unit, DType.I32), dtype))
+    return weighted(ctx, x, at, before, part, cubic, inside)
+
+
+def weighted(
+    ctx: NodeContext, x: Value, at: int, before: Value, part: Value, cubic: float | None, inside: bool
+) -> Value:
+    """What lies `part` of the way from the element `before`, int32, to the next one, for each of them."""
+    size = x.shape[at]
     taps = []
     for offset in (0, 1) if cubic is None else (-1, 0, 1, 2):
         index = ctx.one("Add", before, ctx.builder.constant(offset, DType.I32))
@@ -101,13 +109,13 @@ def interpolated(
         weight = (
             _triangle(ctx, distance) if cubic is None else _cubic(ctx, distance, cubic, abs(offset - 0.5) < 1)
         )
-        taps.append((index, _only_inside(ctx, index, axis, weight) if inside else weight))
+        taps.append((index, _only_inside(ctx, index, size, weight) if inside else weight))
     if inside:
         total = functools.reduce(lambda a, b: ctx.one("Add", a, b), (weight for _, weight in taps))
         taps = [(index, ctx.one("Div", weight, total)) for index, weight in taps]
-    column = (axis.out, *(1 for _ in range(x.rank - at - 1)))
+    column = (*before.shape, *(1 for _ in range(x.rank - at - 1)))
     parts = [
-        ctx.one("Mul", _taken(ctx, x, at, axis, index), ctx.cast(ctx.reshape(weight, column), x.dtype))
+        ctx.one("Mul", taken(ctx, x, at, size, index), ctx.cast(ctx.reshape(weight, column), x.dtype))
         for index, weight in taps
     ]
     return functools.reduce(lambda a, b: ctx.one("Add", a, b), parts)
@@ -125,15 +133,15 @@ def _divided(ctx: NodeContext, op: str, row: Value, unit: Dim) -> Value:
     return ctx.one(op, row, ctx.builder.dims(unit, DType.I32))
 
 
-def _taken(ctx: NodeContext, x: Value, at: int, axis: FedAxis, index: Value) -> Value:
+def taken(ctx: NodeContext, x: Value, at: int, size: Dim, index: Value) -> Value:
     """Elements of an axis of x; those outside are the ones at its ends."""
     index = ctx.one("Max", index, ctx.builder.constant(0, DType.I32))
-    return ctx.one("Gather", x, ctx.one("Min", index, ctx.builder.dims(axis.size - 1, DType.I32)), axis=at)
+    return ctx.one("Gather", x, ctx.one("Min", index, ctx.builder.dims(size - 1, DType.I32)), axis=at)
 
 
-def _only_inside(ctx: NodeContext, index: Value, axis: FedAxis, weight: Value) -> Value:
+def _only_inside(ctx: NodeContext, index: Value, size: Dim, weight: Value) -> Value:
     from_start = ctx.one("GreaterOrEqual", index, ctx.builder.constant(0, DType.I32))
-    to_end = ctx.one("Less", index, ctx.builder.dims(axis.size, DType.I32))
+    to_end = ctx.one("Less", index, ctx.builder.dims(size, DType.I32))
     return ctx.one("Where", ctx.one("And", from_start, to_end), weight, ctx.like(0, weight))
 
 

@@ -8,7 +8,6 @@ from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime_converter.lowering.views import contiguous
 
-from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
@@ -108,13 +107,6 @@ def one_hot(low: Lowering, node: Node) -> Lazy:
     """on where the index along `axis` is the given one (counted from the end if negative), else off."""
     indices, values = node.input(0), node.input(1)
     axis, depth = node.attrs["axis"], node.attrs["depth"]
-    if not isinstance(depth, int):
-        raise UnsupportedError(
-            node.origin.op,
-            node.origin.name,
-            f"depth {depth} is not a constant",
-            "Fix it when exporting the model.",
-        )
     axis = axis % node.output.rank
     lazy = low.lazy(indices)
     spread = (low.store(lazy) if lazy.host else lazy).reshape(
@@ -128,14 +120,16 @@ def one_hot(low: Lowering, node: Node) -> Lazy:
     off, on = (pair.slice((i,), (1,), (1,)) for i in range(2))
     assert off is not None
     assert on is not None
+    count = Const(DType.I32, depth) if isinstance(depth, int) else Size(DType.I32, 0)
+    length = Lazy((), count, (), () if isinstance(depth, int) else (depth,))
 
     def build(trees: list[Scalar]) -> Scalar:
         index = cast(trees[0], DType.I32)
-        from_end = call("add", index, Const(DType.I32, depth))
+        from_end = call("add", index, trees[3])
         wrapped = call("select", call("lt", index, Const(DType.I32, 0)), from_end, index)
         return call("select", call("eq", wrapped, Index(DType.I32, axis)), trees[2], trees[1])
 
-    result = combine([whole, off, on], node.output.shape, build)
+    result = combine([whole, off, on, length], node.output.shape, build)
     assert result is not None
     return result
 

@@ -16,6 +16,8 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx import fractions
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.crops import Ends, cropped
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
 from pyruntime_converter.frontends.onnx.resampling import (
     COORDINATES,
     ROUNDINGS,
@@ -95,11 +97,9 @@ def resize(ctx: NodeContext) -> Value:
     stated = ctx.attr("axes")
     axes = ctx.axes(range(x.rank) if stated is None else stated, x.rank)
     policy = ctx.choice("keep_aspect_ratio_policy", "stretch", "not_larger", "not_smaller")
-    crop = [0.0] * len(axes) + [1.0] * len(axes)
-    if method.coordinates == "tf_crop_and_resize":
-        crop = _floats(ctx, roi, "its roi") if roi is not None else crop
-    if len(crop) != 2 * len(axes):
-        ctx.invalid(f"a roi of {len(crop)} numbers for {len(axes)} axes")
+    crop: Sequence[Value | float] = [0.0] * len(axes) + [1.0] * len(axes)
+    if method.coordinates == "tf_crop_and_resize" and roi is not None:
+        crop = _ends(ctx, roi, 2 * len(axes))
     rois = list(zip(crop[: len(axes)], crop[len(axes) :], strict=True))
     # an empty tensor stands for an absent input in opset 11
     if scales is not None and scales.elements != 0:
@@ -115,6 +115,15 @@ def _floats(ctx: NodeContext, value: Value, what: str) -> list[float]:
     return [float(v) for v in value.data.ravel()]
 
 
+def _ends(ctx: NodeContext, roi: Value, count: int) -> Sequence[Value | float]:
+    """Where a crop begins and ends along each axis: numbers, or scalars that only the run knows."""
+    if roi.shape != (count,):
+        ctx.invalid(f"a roi of shape {roi.shape}, not of {count} numbers")
+    if roi.data is not None:
+        return _floats(ctx, roi, "its roi")
+    return [ctx.reshape(slice_axis(ctx, roi, 0, i, 1), ()) for i in range(count)]
+
+
 def _sizes(ctx: NodeContext, value: Value) -> list[Dim]:
     """Stated sizes; those that only the run knows are at least 1."""
     sizes = []
@@ -125,7 +134,7 @@ def _sizes(ctx: NodeContext, value: Value) -> list[Dim]:
     return sizes
 
 
-def _whole_image(x: Value) -> list[tuple[float, float]]:
+def _whole_image(x: Value) -> list[Ends]:
     return [(0.0, 1.0)] * x.rank
 
 
@@ -136,7 +145,7 @@ class _Step:
     at: int
     out: Dim
     scale: float | None
-    roi: tuple[float, float]
+    roi: Ends
     ratio: tuple[Dim, Dim] | None = None  # the same scale as a fraction
 
 
@@ -145,7 +154,7 @@ def _by_scales(
     x: Value,
     scales: Sequence[float],
     axes: Sequence[int],
-    rois: Sequence[tuple[float, float]],
+    rois: Sequence[Ends],
 ) -> list[_Step]:
     if len(scales) != len(axes) or not all(0 < s < math.inf for s in scales):
         ctx.invalid(f"scales {tuple(scales)} for {len(axes)} axes")
@@ -164,7 +173,7 @@ def _by_sizes(
     x: Value,
     sizes: Sequence[Dim],
     axes: Sequence[int],
-    rois: Sequence[tuple[float, float]],
+    rois: Sequence[Ends],
     policy: str,
 ) -> list[_Step]:
     if len(sizes) != len(axes):
@@ -192,21 +201,32 @@ def _resized(ctx: NodeContext, x: Value, method: _Method, steps: Sequence[_Step]
         x = ctx.cast(x, DType.F32)
     for step in steps:
         size, at = x.shape[step.at], step.at
-        if isinstance(size, int) and isinstance(step.out, int):
-            if not size or step.out < 0:
-                ctx.invalid(f"an axis of {size} resized to {step.out}")
+        if isinstance(size, int) and isinstance(step.out, int) and (not size or step.out < 0):
+            ctx.invalid(f"an axis of {size} resized to {step.out}")
+        ends = _known(step.roi)
+        if isinstance(size, int) and isinstance(step.out, int) and ends is not None:
             ctx.limited(step.out, "an axis")
-            axis = Axis(size, step.out, step.out / size if step.scale is None else step.scale, step.roi)
+            scale = step.out / size if step.scale is None else step.scale
+            axis = Axis(size, step.out, scale, ends)
             made = method.along(axis)
             x = _combined(ctx, x, at, made)
             if made.outside.any():
                 mask = ctx.reshape(ctx.builder.constant(made.outside), _column(x, at, step.out))
                 outside = mask if outside is None else ctx.one("Or", outside, mask)
+        elif method.coordinates == "tf_crop_and_resize" and (step.out != size or step.roi != (0.0, 1.0)):
+            x, mask = _cropped(ctx, x, step, method)
+            mask = ctx.reshape(mask, (step.out, *_column(x, at, 1)[1:]))
+            outside = mask if outside is None else ctx.one("Or", outside, mask)
         elif step.out != size:
             x = _fed(ctx, x, step, method)
     if outside is not None:
         x = ctx.one("Where", outside, ctx.like(method.extrapolation, x), x)
     return ctx.cast(x, dtype)
+
+
+def _known(ends: Ends) -> tuple[float, float] | None:
+    start, end = ends
+    return None if isinstance(start, Value) or isinstance(end, Value) else (start, end)
 
 
 def _column(x: Value, at: int, size: int) -> tuple[int, ...]:
@@ -269,6 +289,15 @@ def _fed(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> Value:
         return fractions.nearest(ctx, x, at, axis, method.coordinates, method.nearest)
     cubic = method.a if method.mode == "cubic" else None
     return fractions.interpolated(ctx, x, at, axis, method.coordinates, cubic, method.exclude_outside)
+
+
+def _cropped(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> tuple[Value, Value]:
+    """A part of an axis resized by numbers that only the run knows, and what of it lies outside."""
+    if method.antialias or (step.ratio is not None and step.scale != 1):
+        ctx.fail("it crops with antialias or scales in a way that depends on the input", FIX_DIMS)
+    nearest = method.nearest if method.mode == "nearest" else ""
+    cubic = method.a if method.mode == "cubic" else None
+    return cropped(ctx, x, step.at, step.out, step.roi, nearest, cubic, method.exclude_outside)
 
 
 def _repeats(method: _Method, times: int) -> bool:
