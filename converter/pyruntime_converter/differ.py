@@ -22,7 +22,8 @@ from pyruntime.errors import RunError
 from pyruntime.ir.dims import evaluate
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Program
-from pyruntime.ops.interpret import Memory, poison, walk_program
+from pyruntime.ops.interpret import poison, walk_program
+from pyruntime.ops.iteration import Memory
 from pyruntime.pack.program import BoundDispatch
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import Model

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from pyruntime.errors import HashError, MissingFileError, PackError
-from pyruntime.pack.schema import CHUNK, Asset, GpuVariant, Manifest, Shard, WasmVariant, decode_manifest
+from pyruntime.pack.manifest import decode_manifest
+from pyruntime.pack.schema import CHUNK, Asset, GpuVariant, Manifest, Shard, WasmVariant
 from pyruntime.pack.validate import validate
 
 MANIFEST = "pack.json"

@@ -7,14 +7,12 @@ Decoding checks types, ranges and spelling; `validate` checks what several field
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pyruntime.errors import PackError, PackVersionError
 from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.pack.decode import (
     MAX_INTEGER,
@@ -22,7 +20,6 @@ from pyruntime.pack.decode import (
     anything,
     array,
     choice,
-    encode,
     integer,
     item,
     mapping,
@@ -468,62 +465,3 @@ class Manifest:
     assets: Sequence[Asset] = item(array(record(Asset)), default=())
     state: Sequence[State] = item(array(record(State)), default=())
     report: Mapping[str, Any] | None = item(mapping(anything), default=None)
-
-
-_MANIFEST = record(Manifest)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise Invalid(f"an object has a key twice: {sorted(k for k, _ in pairs)}")
-    return made
-
-
-def decode_manifest(data: bytes) -> Manifest:
-    """The manifest of pack.json's bytes, as yet unvalidated.
-
-    Raises PackVersionError for a newer format or an unknown requirement, PackError for anything malformed.
-    """
-    try:
-        value = json.loads(data, object_pairs_hook=_unique)
-        version = record(_Version)(value)
-        if version.format > FORMAT:
-            raise PackVersionError(
-                f"pack.json: the pack has format {version.format}, and this version of pyruntime reads"
-                f" up to {FORMAT}; update pyruntime"
-            )
-        unknown = sorted(set(version.requires) - KNOWN_REQUIREMENTS)
-        if unknown:
-            raise PackVersionError(f"pack.json: the pack requires {', '.join(unknown)}; update pyruntime")
-        return _MANIFEST(value)
-    except (ValueError, RecursionError) as error:
-        raise PackError(f"pack.json: {error}") from None
-
-
-@dataclass(frozen=True)
-class _Version:
-    """What is looked at before anything else."""
-
-    format: int = item(_COUNT)
-    requires: Sequence[str] = item(array(_NAME))
-
-
-def encode_manifest(manifest: Manifest) -> bytes:
-    """pack.json's bytes, the same for equal manifests: one line for each innermost record."""
-    return (_layout(encode(manifest), "") + "\n").encode()
-
-
-def _layout(value: Any, indent: str) -> str:
-    """JSON text that breaks lines only in containers with objects somewhere inside."""
-    inner = indent + " "
-    if isinstance(value, dict) and any(map(_holds_objects, value.values())):
-        lines = [f"{inner}{json.dumps(k)}: {_layout(v, inner)}" for k, v in value.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(value, list) and any(map(_holds_objects, value)):
-        return "[\n" + ",\n".join(inner + _layout(v, inner) for v in value) + f"\n{indent}]"
-    return json.dumps(value, allow_nan=False)
-
-
-def _holds_objects(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_objects, value)))

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import NamedTuple
 
 from pyruntime.errors import PackError
-from pyruntime.pack.schema import Asset, Manifest, encode_manifest
+from pyruntime.pack.manifest import encode_manifest
+from pyruntime.pack.schema import Asset, Manifest
 from pyruntime.pack.shards import WeightWriter
 from pyruntime.pack.validate import validate
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pyruntime.errors import InputError, MemoryLimitError, PackError, RunError
+from pyruntime.pack.manifest import decode_manifest
 from pyruntime.pack.program import BoundCopy, BoundProgram, bind
-from pyruntime.pack.schema import decode_manifest
 from pyruntime.pack.validate import validate
 from tests.pack.edits import Edit, Json, command, edited, variant
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pyruntime.errors import PackError, PackVersionError
-from pyruntime.pack.schema import Dispatch, decode_manifest, encode_manifest
+from pyruntime.pack.manifest import decode_manifest, encode_manifest
+from pyruntime.pack.schema import Dispatch
 
 Edit = Callable[[dict[str, Any]], object]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyruntime.errors import PackError, PackVersionError
-from pyruntime.pack.schema import decode_manifest
+from pyruntime.pack.manifest import decode_manifest
 from pyruntime.pack.validate import validate
 from tests.pack.edits import Edit, Json, added, command, edited, variant
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import pyruntime
 from pyruntime.errors import PyRuntimeError
+from pyruntime.pack.manifest import decode_manifest
 from pyruntime.pack.program import bind
-from pyruntime.pack.schema import decode_manifest
 from pyruntime.pack.validate import validate
 from pyruntime.runtime.wasm import WasmSession
 from tests.packs.handmade import PACKS, compiler_missing

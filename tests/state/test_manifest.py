@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyruntime.errors import PackError
-from pyruntime.pack.schema import decode_manifest
+from pyruntime.pack.manifest import decode_manifest
 from pyruntime.pack.validate import validate
 from tests.state.streams import Stream
 
