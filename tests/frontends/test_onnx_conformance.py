@@ -20,10 +20,8 @@ Array = NDArray[Any]
 
 # operators (as the error names them) that some case needs and pyruntime refuses, with the number of cases
 REFUSED: dict[str, int] = {
-    "Det": 2,
     "Gradient": 2,
     "ImageDecoder": 9,
-    "TfIdfVectorizer": 7,
 }
 # operators whose cases want what NumPy draws, which no other implementation does
 DRAWING = {"Bernoulli", "RandomUniformLike"}
