@@ -32,6 +32,7 @@ def simplify(graph: Graph) -> None:
         "Slice": _slice,
         "Where": _where,
         **dict.fromkeys(_NEUTRAL, _neutral),
+        "Sub": lambda node, builder: _zeros(node, builder) or _neutral(node, builder),
     }
 
     def rule(node: Node, builder: Builder) -> Value | None:
@@ -53,6 +54,14 @@ def _neutral(node: Node, _: Builder) -> Value | None:
         if data is not None and data.size and same and bool(np.all(data == constant)):
             return node.input(x)
     return None
+
+
+def _zeros(node: Node, builder: Builder) -> Value | None:
+    """What is left of an integer without itself, as exporters make zeros of a shape (floats may be NaN)."""
+    x = node.output
+    if node.input(0) is not node.input(1) or not x.dtype.is_integer:
+        return None
+    return builder.one("Expand", builder.constant(0, x.dtype), shape=x.shape)
 
 
 def _where(node: Node, _: Builder) -> Value | None:

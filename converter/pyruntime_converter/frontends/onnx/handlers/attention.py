@@ -54,9 +54,9 @@ class Masks:
         return self.ctx.one("Where", self.seen, self.added, self.ctx.like(float("-inf"), self.added))
 
 
-def numbers(ctx: NodeContext, size: Dim, axis_from_last: int) -> Value:
+def numbers(ctx: NodeContext, size: Dim, axis_from_last: int, dtype: DType = DType.I64) -> Value:
     """0, 1, ... along one of the last axes, with ones for the axes behind it."""
-    row = ctx.one("Range", size=size, dtype=DType.I64)
+    row = ctx.one("Range", size=size, dtype=dtype)
     return ctx.reshape(row, (size, *(1 for _ in range(axis_from_last))))
 
 
@@ -81,12 +81,14 @@ def attention(ctx: NodeContext) -> list[Value]:
     masks.add(None if mask is None else _whole(ctx, mask, n))
     causal, past = bool(ctx.attr("is_causal")), past_k.shape[-2] if past_k is not None else 0
     if lengths is not None:
-        each = ctx.reshape(lengths, (lengths.elements, 1, 1, 1))
-        masks.add(ctx.one("Less", numbers(ctx, n, 0), each))
+        each = ctx.cast(ctx.reshape(lengths, (lengths.elements, 1, 1, 1)), DType.I32)
+        keys = numbers(ctx, n, 0, DType.I32)
+        masks.add(ctx.one("Less", keys, each))
         if causal and past_k is None:
             # the last query is at the last valid key
-            last = ctx.one("Add", numbers(ctx, m, 1), ctx.one("Sub", each, ctx.builder.dims(m)))
-            masks.add(ctx.one("LessOrEqual", numbers(ctx, n, 0), last))
+            queries = numbers(ctx, m, 1, DType.I32)
+            last = ctx.one("Add", queries, ctx.one("Sub", each, ctx.builder.dims(m, DType.I32)))
+            masks.add(ctx.one("LessOrEqual", keys, last))
             causal = False
     scale = ctx.attr("scale")
     width = q.shape[-1]
