@@ -43,6 +43,15 @@ def test_chunks(device: Device, tmp_path: Path) -> None:
     same(on_device(chunks(), feeds, device, tmp_path), runtime(chunks(), feeds))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("place", [1, -1])
+def test_position_that_is_fed(device: Device, place: int, tmp_path: Path) -> None:
+    nodes = [make("SplitToSequence", ["x"], ["rows"]), make("SequenceAt", ["rows", "place"], ["out"])]
+    feeds = {"x": random(3, 4), "place": number(place)}
+    proto = model(nodes, feeds, ["out"])
+    same(on_device(proto, feeds, device, tmp_path), runtime(proto, feeds))
+
+
 def test_nothing_of_sequences_is_left() -> None:
     assert {n.op for n in imported(chunks()).nodes} == {"Slice", "Relu", "Concat"}
 
@@ -129,6 +138,31 @@ def test_loop_that_appends() -> None:
         imported(proto)
 
 
+def test_loop_over_the_elements() -> None:
+    """Its counter tells which; the number of iterations is the sequence's length."""
+    graph = body(
+        [
+            make("SequenceAt", ["parts", "i"], ["part"]),
+            make("Add", ["t", "part"], ["sum"]),
+            make("Identity", ["on"], ["going"]),
+        ],
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            floats("t"),
+        ],
+        [helper.make_tensor_value_info("going", TensorProto.BOOL, []), floats("sum")],
+    )
+    nodes = [
+        make("SplitToSequence", ["x", "size"], ["parts"], axis=1),
+        make("SequenceLength", ["parts"], ["count"]),
+        make("Loop", ["count", "yes", "zero"], ["out"], body=graph),
+    ]
+    feeds = {"x": random(3, 8)}
+    weights = {"size": number(2), "yes": np.array(True), "zero": np.zeros((3, 2), np.float32)}
+    agrees(model(nodes, feeds, ["out"], weights=weights), feeds)
+
+
 def test_map() -> None:
     graph = body(
         [make("Mul", ["e", "factor"], ["m"]), make("Add", ["m", "x"], ["s"])],
@@ -199,9 +233,15 @@ def test_what_stays_refused() -> None:
     split = make("SplitToSequence", ["x"], ["rows"])
     with pytest.raises(UnsupportedError, match=r"'rows'.*it is a sequence, not a tensor"):
         imported(model([split], feeds, ["rows"]))
+    parts = make("SplitToSequence", ["x", "sizes"], ["rows"])
     at = make("SequenceAt", ["rows", "place"], ["out"], name="at")
+    sizes = {"sizes": np.array([1, 2])}
+    with pytest.raises(UnsupportedError, match="their shapes differ"):
+        imported(model([parts, at], {**feeds, "place": number(1)}, ["out"], weights=sizes))
+    erase = make("SequenceErase", ["rows", "place"], ["left"])
+    joined = make("ConcatFromSequence", ["left"], ["out"], axis=0)
     with pytest.raises(UnsupportedError, match="position in the sequence"):
-        imported(model([split, at], {**feeds, "place": number(1)}, ["out"]))
+        imported(model([split, erase, joined], {**feeds, "place": number(1)}, ["out"]))
     then = body([make("SplitToSequence", ["x"], ["a"])], [], [helper.make_value_info("a", SEQUENCE)])
     other = body([make("SplitToSequence", ["y"], ["b"])], [], [helper.make_value_info("b", SEQUENCE)])
     nodes = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyruntime.ir.dims import Dim, minimum
 from pyruntime.ir.graph import Value
+from pyruntime.ops.builder import dims_of
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
 from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence
@@ -35,9 +36,18 @@ def sequence_length(ctx: NodeContext) -> Value:
 
 @handles("SequenceAt")
 def sequence_at(ctx: NodeContext) -> Value:
-    """One of them."""
-    items = ctx.items()
-    return items[_position(ctx, ctx.input(1), len(items))]
+    """One of them; where only a run tells which, all of one shape, as a slice of them put together."""
+    items, place = ctx.items(), ctx.input(1)
+    dims = dims_of(place)
+    if dims is not None and all(isinstance(d, int) for d in dims):
+        return items[_position(ctx, place, len(items))]
+    if len({v.shape for v in items}) != 1:
+        ctx.fail(
+            "which of its tensors it takes depends on the model's input, and their shapes differ", FIX_DIMS
+        )
+    every = [ctx.reshape(v, (1, *v.shape)) for v in items]
+    joined = every[0] if len(every) == 1 else ctx.one("Concat", *every, axis=0)
+    return ctx.one("Gather", joined, ctx.reshape(place, ()), axis=0)
 
 
 @handles("SequenceInsert")
