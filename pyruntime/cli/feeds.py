@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pyruntime.cli.sizes import symbols_of, value_of
 from pyruntime.errors import InputError
+from pyruntime.ir.dtypes import DType
+from pyruntime.ops.definition import complete, definition
 
 if TYPE_CHECKING:
     from pyruntime.runtime.tensors import TensorSpec
@@ -149,10 +151,17 @@ def random_inputs(
             continue
         random = np.random.default_rng((seed, i))
         shape = tuple(value_of(dim, sizes) for dim in spec.shape)
-        dtype = np.dtype(spec.dtype)
-        drawn = random.random(shape) if dtype.kind == "f" else random.integers(0, 2, shape)
-        made[spec.name] = np.asarray(drawn).astype(dtype)
+        dtype = DType(spec.dtype)
+        drawn = np.asarray(random.random(shape) if dtype.is_float else random.integers(0, 2, shape))
+        made[spec.name] = _codes(drawn, dtype) if dtype.code else drawn.astype(dtype.value)
     return made
+
+
+def _codes(numbers: Array, dtype: DType) -> Array:
+    """The integers that stand for numbers in packs where NumPy has no such type."""
+    plain = numbers.astype(np.float32 if dtype.is_float else np.int32)
+    (codes,) = definition("Encode").reference([plain], complete("Encode", {"dtype": dtype}))
+    return codes
 
 
 def save_outputs(file: Path, outputs: Mapping[str, Array]) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from pyruntime.cli.feeds import bind_symbols, parse_sizes, random_inputs, read_i
 from pyruntime.cli.sizes import symbols_of, value_of
 from pyruntime.errors import InputError
 from pyruntime.ir.dims import Dim, ceildiv, evaluate, maximum, minimum, mod, symbol
+from pyruntime.ir.dtypes import DType
 from pyruntime.runtime.tensors import TensorSpec
 
 B, N = symbol("batch"), symbol("n")
@@ -67,6 +69,16 @@ def test_random_float16_stays_finite_and_scalars_work() -> None:
         ("bool", ()),
         ("uint8", (0,)),
     ]
+
+
+def test_random_inputs_of_types_that_numpy_has_not_are_codes() -> None:
+    types = [d for d in DType if d.code]
+    made = random_inputs([TensorSpec(d.value, d.value, (64,)) for d in types], {}, {}, 0)
+    for dtype in types:
+        assert dtype.code is not None
+        assert made[dtype.value].dtype == dtype.code.value
+        numbers = made[dtype.value].view(getattr(ml_dtypes, dtype.value)).astype(np.float32)
+        assert 0 <= numbers.min() < numbers.max() <= 1
 
 
 def test_symbols_come_from_arrays_then_from_the_user_then_are_one() -> None:
