@@ -23,15 +23,9 @@ REFUSED: dict[str, int] = {
     "Gradient": 2,
     "ImageDecoder": 9,
 }
+
+
 # operators whose cases want what NumPy draws, which no other implementation does
-DRAWING = {"Bernoulli", "RandomUniformLike"}
-
-
-def _draws(case: Case) -> bool:
-    dropped = case.name.startswith("test_training_dropout") and "zero_ratio" not in case.name
-    return dropped or not DRAWING.isdisjoint(case.ops)
-
-
 def _numeric(values: list[Any]) -> bool:
     return all(isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biuf" for v in values)
 
@@ -66,11 +60,11 @@ def _outcome(case: Case) -> str:
         for name, wanted in zip(case.outputs, outputs, strict=True):
             got = results[name]
             assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), case.name
-            if _draws(case):
+            if case.draws:
                 continue
             rtol = max(case.rtol, 1e-2 if wanted.dtype == np.float16 else 1e-4)
             np.testing.assert_allclose(got, wanted, rtol=rtol, atol=max(case.atol, 1e-5), err_msg=case.name)
-        return "random" if _draws(case) else ""
+        return "random" if case.draws else ""
     return refused
 
 
