@@ -9,6 +9,7 @@ from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import Dim, maximum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime.ops.windows import Windows
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import per_window_axis, slice_axis
 from pyruntime_converter.frontends.onnx.sampling import (
@@ -179,7 +180,10 @@ def deform_conv(ctx: NodeContext) -> Value:
         ctx.invalid(f"weights {w.shape} in {group} groups, {apart} of offsets, for an input {x.shape}")
     strides, dilations = (per_window_axis(ctx, name, rank) for name in ("strides", "dilations"))
     pads = ctx.attr("pads") or (0,) * (2 * rank)
-    taps, out = math.prod(kernel), offset.shape[2:]
+    taps, out = math.prod(kernel), Windows(kernel, strides, dilations, tuple(pads)).output_sizes(sizes)
+    _fits(ctx, "offsets", offset, (n, apart * taps * rank, *out))
+    if mask is not None:
+        _fits(ctx, "a mask", mask, (n, apart * taps, *out))
     images, count = n * apart, product(out)
     numbers = Math(ctx, _precise(x))
     moved = ctx.reshape(ctx.cast(offset, numbers.dtype), (images, taps, rank, count))
@@ -203,6 +207,18 @@ def deform_conv(ctx: NodeContext) -> Value:
     filters = ctx.reshape(w, (1, group, outputs // group, depth * taps))
     result = ctx.reshape(ctx.one("MatMul", filters, columns), (n, outputs, *out))
     return result if bias is None else ctx.one("Add", result, ctx.reshape(bias, (outputs, *[1] * rank)))
+
+
+def _fits(ctx: NodeContext, what: str, value: Value, shape: tuple[Dim, ...]) -> None:
+    """Refuse a shape that is another one, and inputs that make it one."""
+    if value.rank != len(shape):
+        ctx.invalid(f"{what} of shape {value.shape}, not {shape}")
+    for given, wanted in zip(value.shape, shape, strict=True):
+        alike = equal(given, wanted)
+        if alike == 0:
+            ctx.invalid(f"{what} of shape {value.shape}, not {shape}")
+        if alike != 1:
+            ctx.require(alike, f"{what} have {wanted} along an axis of {given}")
 
 
 def _over(
