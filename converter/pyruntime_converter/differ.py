@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pyruntime.errors import RunError
 from pyruntime.ir.dims import evaluate
+from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Program
 from pyruntime.ops.interpret import poison, walk_program
@@ -36,7 +37,6 @@ from pyruntime_converter.build import build_pack
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.lowering.constants import lift_constants
 from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.passes import optimise
 from pyruntime_converter.state import PackStates
 from pyruntime_converter.targets import wasm
 from pyruntime_converter.targets.webgpu import gpu_dtype
@@ -109,7 +109,7 @@ def diff(
         path = Path(folder) / "model.pack"
         model = read_model(Path(source), None, {})
         build_pack([model.graph], path, Model("model", "onnx", "0" * 64), targets=(device,))
-        program = _program(source)
+        program = _program(model.graph)
         with Pack(path) as pack:
             session = WasmSession(pack, None, "", 1) if device == "wasm" else WebGpuSession(pack, None, "")
         with session:
@@ -125,10 +125,8 @@ def diff(
                 yield from _compared(program, bound, target, tolerance)
 
 
-def _program(source: str | os.PathLike[str]) -> Program:
-    """What `build_pack` makes of the model, once more: the same model gives the same program."""
-    graph = read_model(Path(source), None, {}).graph
-    optimise(graph)
+def _program(graph: Graph) -> Program:
+    """What `build_pack` made of a graph, once more: the same graph, optimised, gives the same program."""
     program = lower(graph)
     lift_constants([program])
     return program

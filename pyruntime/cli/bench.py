@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Device, Json, Threads
+from pyruntime.cli.options import Debug, Device, Json, Seed, Sizes, Threads
 
 
 def bench(
@@ -24,17 +24,8 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of random inputs.", min=0)] = 0,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--symbol",
-            "-s",
-            metavar="NAME=SIZE",
-            help="Size of a dim, as in batch=4; 1 if left out. Repeat for several.",
-            show_default=False,
-        ),
-    ] = None,
+    seed: Seed = 0,
+    symbol: Sizes = None,
     device: Device = "auto",
     threads: Threads = None,
     seconds: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from pyruntime.cli.exits import FAILED
-from pyruntime.cli.options import Debug, Json
+from pyruntime.cli.options import Debug, Json, Seed, Sizes
 
 
 def diff(
@@ -24,17 +24,8 @@ def diff(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of random inputs.", min=0)] = 0,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--symbol",
-            "-s",
-            metavar="NAME=SIZE",
-            help="Size of a dim, as in batch=4; 1 if left out. Repeat for several.",
-            show_default=False,
-        ),
-    ] = None,
+    seed: Seed = 0,
+    symbol: Sizes = None,
     device: Annotated[
         Literal["wasm", "webgpu"], typer.Option("--device", "-d", help="Where to run it.")
     ] = "wasm",

@@ -43,4 +43,15 @@ Threads = Annotated[
         "--threads", "-t", help="Threads on Wasm; by default one a processor, up to 4.", min=1, max=64
     ),
 ]
+Seed = Annotated[int, typer.Option(help="Seed of random inputs.", min=0)]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbol",
+        "-s",
+        metavar="NAME=SIZE",
+        help="Size of a dim, as in batch=4; 1 if left out. Repeat for several.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]

@@ -35,8 +35,7 @@ Open = Callable[[Path, Target], AbstractContextManager[Run]]
 @contextmanager
 def natively(pack: Path, target: Target) -> Iterator[Run]:
     """A session in this process."""
-    threads = {"threads": 1} if target == "wasm" else {}
-    with pyruntime.load(pack, device=target, **threads) as session:  # type: ignore[arg-type]
+    with pyruntime.load(pack, device=target, threads=1 if target == "wasm" else None) as session:
         yield lambda feeds, entry: session.run(feeds, entry=entry)
 
 

@@ -148,7 +148,7 @@ def _reference() -> Prepare:
     def prepare(case: Case) -> Model:
         try:
             evaluator = ReferenceEvaluator(case.proto)
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # how it says that it lacks an operator
             raise RefusedError(error) from None
 
         def run(inputs: Sequence[Any]) -> Sequence[Any]:

@@ -28,61 +28,56 @@ class Split:
     members: tuple[float, ...] = ()
 
 
-@dataclass
-class Forest:
-    """Nodes in tables. From node i one step leads to left[i] where x[feature[i]] is at most threshold[i].
+@dataclass(frozen=True)
+class Node:
+    """One step leads to `left` where x[feature] is at most the threshold, else to `right`.
 
-    Where `strict` it must be less; a NaN goes left where `nan_left`. Leaves lead to themselves, so that all
-    trees are walked in as many steps as the deepest has.
+    Where `strict` it must be less; a NaN goes left where `nan_left`. A leaf, which is not `inner`, leads to
+    itself, so that all trees are walked in as many steps as the deepest has.
     """
 
-    feature: list[int] = field(default_factory=list)
-    threshold: list[float] = field(default_factory=list)
-    left: list[int] = field(default_factory=list)
-    right: list[int] = field(default_factory=list)
-    strict: list[bool] = field(default_factory=list)
-    nan_left: list[bool] = field(default_factory=list)
-    inner: list[bool] = field(default_factory=list)
+    feature: int
+    threshold: float
+    left: int
+    right: int
+    strict: bool = False
+    nan_left: bool = False
+    inner: bool = True
+
+
+@dataclass
+class Forest:
+    """The nodes of all trees, called by their positions."""
+
+    nodes: list[Node] = field(default_factory=list)
+
+    def column(self, name: str) -> list[Any]:
+        """A field of all nodes."""
+        return [getattr(node, name) for node in self.nodes]
+
+    def kinds(self, name: str) -> set[bool]:
+        """The values that a field has in inner nodes."""
+        return {getattr(node, name) for node in self.nodes if node.inner}
 
     def leaf(self) -> int:
         """A new node that leads to itself."""
-        return self._node(0, 0.0, len(self.feature), len(self.feature), inner=False)
+        itself = len(self.nodes)
+        return self._add(Node(0, 0.0, itself, itself, inner=False))
 
     def depth(self, roots: Sequence[int]) -> int:
         """The most steps from a root to a leaf. Raises ValueError where a way never ends."""
-        reached, steps = {r for r in roots if self.inner[r]}, 0
+        reached, steps = {r for r in roots if self.nodes[r].inner}, 0
         while reached:
             steps += 1
-            if steps > len(self.feature):
+            if steps > len(self.nodes):
                 raise ValueError("its nodes lead in a circle")
-            children = {c for i in reached for c in (self.left[i], self.right[i])}
-            reached = {c for c in children if self.inner[c]}
+            children = {c for i in reached for c in (self.nodes[i].left, self.nodes[i].right)}
+            reached = {c for c in children if self.nodes[c].inner}
         return steps
 
-    def _node(
-        self,
-        feature: int,
-        threshold: float,
-        left: int,
-        right: int,
-        *,
-        strict: bool = False,
-        nan_left: bool = False,
-        inner: bool = True,
-    ) -> int:
-        columns = (
-            self.feature,
-            self.threshold,
-            self.left,
-            self.right,
-            self.strict,
-            self.nan_left,
-            self.inner,
-        )
-        values = (feature, threshold, left, right, strict, nan_left, inner)
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)  # type: ignore[attr-defined]
-        return len(self.feature) - 1
+    def _add(self, node: Node) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
 
     def reserve(self, count: int) -> None:
         """Nodes 0 .. count - 1, which `place` fills in; until then they are leaves."""
@@ -94,15 +89,15 @@ class Forest:
         yes, no, x, t = split.yes, split.no, split.feature, split.value
         match split.mode:
             case "BRANCH_LEQ" | "BRANCH_LT":
-                self._set(at, x, t, yes, no, split.mode == "BRANCH_LT", split.nan_is_yes)
+                self.nodes[at] = Node(x, t, yes, no, split.mode == "BRANCH_LT", split.nan_is_yes)
             case "BRANCH_GT" | "BRANCH_GTE":
-                self._set(at, x, t, no, yes, split.mode == "BRANCH_GTE", not split.nan_is_yes)
+                self.nodes[at] = Node(x, t, no, yes, split.mode == "BRANCH_GTE", not split.nan_is_yes)
             case "BRANCH_EQ":
-                self._move(at, self._member(x, (t,), yes, no, nan_is_yes=split.nan_is_yes))
+                self._copy(at, self._member(x, (t,), yes, no, nan_is_yes=split.nan_is_yes))
             case "BRANCH_NEQ":  # of everything, and so of a NaN
-                self._move(at, self._member(x, (t,), no, yes, nan_is_yes=False))
+                self._copy(at, self._member(x, (t,), no, yes, nan_is_yes=False))
             case "BRANCH_MEMBER":
-                self._move(at, self._member(x, split.members, yes, no, nan_is_yes=split.nan_is_yes))
+                self._copy(at, self._member(x, split.members, yes, no, nan_is_yes=split.nan_is_yes))
             case mode:
                 raise ValueError(f"mode {mode}")
 
@@ -110,37 +105,21 @@ class Forest:
         """A search tree over sorted members; a NaN goes right at each node, and so to `no`."""
         if nan_is_yes:
             rest = self._member(x, members, yes, no, nan_is_yes=False)
-            return self._node(x, np.inf, rest, yes)
+            return self._add(Node(x, np.inf, rest, yes))
         if not members:
             return no
         ordered = sorted(set(members))
         if len(ordered) == 1:
-            below = self._node(x, ordered[0], no, yes, strict=True)
-            return self._node(x, ordered[0], below, no)
+            below = self._add(Node(x, ordered[0], no, yes, strict=True))
+            return self._add(Node(x, ordered[0], below, no))
         half = len(ordered) // 2
         low = self._member(x, ordered[:half], yes, no, nan_is_yes=False)
         high = self._member(x, ordered[half:], yes, no, nan_is_yes=False)
-        return self._node(x, ordered[half - 1], low, high)
+        return self._add(Node(x, ordered[half - 1], low, high))
 
-    def _set(
-        self, at: int, x: int, threshold: float, left: int, right: int, strict: bool, nan_left: bool
-    ) -> None:
-        self.feature[at], self.threshold[at] = x, threshold
-        self.left[at], self.right[at] = left, right
-        self.strict[at], self.nan_left[at], self.inner[at] = strict, nan_left, True
-
-    def _move(self, at: int, made: int) -> None:
+    def _copy(self, at: int, made: int) -> None:
         """Let node `at` be as another one is."""
-        self._set(
-            at,
-            self.feature[made],
-            self.threshold[made],
-            self.left[made],
-            self.right[made],
-            self.strict[made],
-            self.nan_left[made],
-        )
-        self.inner[at] = self.inner[made]
+        self.nodes[at] = self.nodes[made]
 
 
 @dataclass(frozen=True)
@@ -185,7 +164,7 @@ def by_ids(attrs: Mapping[str, Any], votes: str, targets: int, empty: float) -> 
     roots = list({tree: index for index, tree in reversed(list(enumerate(trees)))}.values())
     given = attrs.get(f"{votes}_weights_as_tensor")
     given = attrs[f"{votes}_weights"] if given is None else given
-    weights = np.full((len(forest.feature), targets), empty)
+    weights = np.full((len(forest.nodes), targets), empty)
     keys = zip(
         attrs[f"{votes}_treeids"], attrs[f"{votes}_nodeids"], attrs[f"{votes}_ids"], given, strict=True
     )
@@ -224,7 +203,7 @@ def by_position(attrs: Mapping[str, Any], targets: int, empty: float) -> Ensembl
             mode, feature, value, child("true", node), child("false", node), bool(missing[node]), members
         )
         forest.place(node, split)
-    weights = np.full((len(forest.feature), targets), empty)
+    weights = np.full((len(forest.nodes), targets), empty)
     for leaf, (target, weight) in enumerate(zip(attrs["leaf_targetids"], attrs["leaf_weights"], strict=True)):
         weights[count + leaf, target] = weight
     return Ensemble(forest, list(attrs["tree_roots"]), weights)

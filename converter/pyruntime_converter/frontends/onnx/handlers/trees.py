@@ -122,10 +122,8 @@ def _aggregated(ctx: NodeContext, x: Value, ensemble: Ensemble, how: str) -> Val
     """[rows, targets]: what the leaves of all trees amount to."""
     at = _leaves(ctx, x, ensemble)
     targets = ensemble.weights.shape[1]
-    if targets == 1:
-        votes = ctx.one("Gather", ctx.builder.constant(ensemble.weights[:, 0], x.dtype), at, axis=0)
-    else:
-        votes = ctx.one("Gather", ctx.builder.constant(ensemble.weights, x.dtype), at, axis=0)
+    weights = ensemble.weights[:, 0] if targets == 1 else ensemble.weights
+    votes = ctx.one("Gather", ctx.builder.constant(weights, x.dtype), at, axis=0)
     reduction = {"SUM": "ReduceSum", "AVERAGE": "ReduceSum", "MIN": "ReduceMin", "MAX": "ReduceMax"}[how]
     result = ctx.one(reduction, votes, axes=(1,), keepdims=False)
     result = ctx.reshape(result, (x.shape[0], targets))
@@ -138,11 +136,11 @@ def _leaves(ctx: NodeContext, x: Value, ensemble: Ensemble) -> Value:
     """[rows, trees]: the node in which each row ends."""
     forest, roots = ensemble.forest, np.array(ensemble.roots)
     width = x.shape[1] if x.rank == 2 else 0
-    used = max((f for f, inner in zip(forest.feature, forest.inner, strict=True) if inner), default=0)
+    used = max((node.feature for node in forest.nodes if node.inner), default=0)
     if x.rank != 2 or (isinstance(width, int) and used >= width):
         ctx.invalid(f"its nodes test feature {used} of an input of shape {x.shape}")
     tables: Mapping[str, Value] = {
-        name: ctx.builder.constant(getattr(forest, name), dtype)
+        name: ctx.builder.constant(forest.column(name), dtype)
         for name, dtype in (
             *(("feature", DType.I32), ("threshold", x.dtype), ("left", DType.I32), ("right", DType.I32)),
             *(("strict", DType.BOOL), ("nan_left", DType.BOOL)),
@@ -152,26 +150,25 @@ def _leaves(ctx: NodeContext, x: Value, ensemble: Ensemble) -> Value:
         depth = ensemble.depth
     except ValueError as error:
         ctx.invalid(str(error))
+    kinds = {name: forest.kinds(name) for name in ("strict", "nan_left")}
     at = ctx.builder.constant(roots, DType.I32)
     for step in range(depth):
         features = ctx.one("Gather", tables["feature"], at, axis=0)
         tested = (
             ctx.one("GatherElements", x, features, axis=1) if step else ctx.one("Gather", x, features, axis=1)
         )
-        goes_left = _goes_left(ctx, tested, forest, tables, at)
+        goes_left = _goes_left(ctx, tested, kinds, tables, at)
         left, right = (ctx.one("Gather", tables[side], at, axis=0) for side in ("left", "right"))
         at = ctx.one("Where", goes_left, left, right)
     return at if depth else ctx.one("Expand", at, shape=(x.shape[0], len(roots)))
 
 
-def _goes_left(ctx: NodeContext, tested: Value, forest: Any, tables: Mapping[str, Value], at: Value) -> Value:
+def _goes_left(
+    ctx: NodeContext, tested: Value, kinds: Mapping[str, set[bool]], tables: Mapping[str, Value], at: Value
+) -> Value:
     """Whether each tested value leads to the left; of tables only those are read in which nodes differ."""
     threshold = ctx.one("Gather", tables["threshold"], at, axis=0)
-
-    def of_inner(column: str) -> set[bool]:
-        return {v for v, inner in zip(getattr(forest, column), forest.inner, strict=True) if inner}
-
-    strict, nan_left = of_inner("strict"), of_inner("nan_left")
+    strict, nan_left = kinds["strict"], kinds["nan_left"]
     if len(strict) > 1:
         is_strict = ctx.one("Gather", tables["strict"], at, axis=0)
         less, at_most = (ctx.one(op, tested, threshold) for op in ("Less", "LessOrEqual"))
