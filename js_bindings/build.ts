@@ -1,12 +1,13 @@
 // Bundles src/index.ts and src/worker.ts into dist/, and prints what a page will load.
 //
-// worker.js imports pyruntime.js there; in dist/standalone/, which Python's wheel carries, each of the two is
-// whole, since files that are not served from anywhere cannot import each other.
+// worker.js imports pyruntime.js there, and so does what few pages need: each module that `import()` names is a file
+// of its own, fetched when it is needed. In dist/standalone/, which Python's wheel carries, pyruntime.js and worker.js
+// are whole, since files that are not served from anywhere cannot import each other.
 import { readFile, rm } from "node:fs/promises";
-import { relative } from "node:path";
+import { basename, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
-import { build, type Plugin } from "esbuild";
+import { build, type Metafile, type Plugin } from "esbuild";
 
 const root = import.meta.dirname;
 await rm(new URL("dist", import.meta.url), { recursive: true, force: true });
@@ -19,10 +20,33 @@ const runtimeApart: Plugin = {
   },
 };
 
-async function bundle(outdir: string, plugins: readonly Plugin[]): Promise<void> {
-  const result = await build({
+/** What is imported on demand stays a file of its own; its name goes to `found`. */
+const onDemandApart = (found: Set<string>): Plugin => ({
+  name: "on-demand-apart",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/.*\.ts$/ }, ({ path, kind }) => {
+      if (kind !== "dynamic-import") return undefined;
+      const name = basename(path, ".ts");
+      found.add(name);
+      return { path: `./${name}.js`, external: true };
+    });
+  },
+});
+
+/** What pyruntime.js holds already is imported from there: there is one of each class. */
+const sharedApart = (held: ReadonlySet<string>): Plugin => ({
+  name: "shared-apart",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/.*\.ts$/ }, ({ path, kind }) =>
+      kind === "import-statement" && held.has(basename(path)) ? { path: "./pyruntime.js", external: true } : undefined,
+    );
+  },
+});
+
+async function bundle(outdir: string, names: Readonly<Record<string, string>>, plugins: readonly Plugin[]): Promise<Metafile> {
+  const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: { pyruntime: "src/index.ts", worker: "src/worker.ts" },
+    entryPoints: names,
     outdir,
     plugins: [...plugins],
     bundle: true,
@@ -35,13 +59,21 @@ async function bundle(outdir: string, plugins: readonly Plugin[]): Promise<void>
     metafile: true,
     logLevel: "warning",
   });
-  for (const path of Object.keys(result.metafile.outputs)) {
+  for (const path of Object.keys(metafile.outputs)) {
     if (!path.endsWith(".js")) continue;
     const bytes = await readFile(new URL(path, import.meta.url));
     const zipped = gzipSync(bytes, { level: 9 }).length;
     console.log(`${relative("dist", path).padEnd(26)} ${bytes.length} bytes, ${zipped} gzipped`);
   }
+  return metafile;
 }
 
-await bundle("dist", [runtimeApart]);
-await bundle("dist/standalone", []);
+const first = { pyruntime: "src/index.ts", worker: "src/worker.ts" };
+const found = new Set<string>();
+const { outputs } = await bundle("dist", first, [runtimeApart, onDemandApart(found)]);
+const held = new Set(Object.keys(outputs["dist/pyruntime.js"]!.inputs).map((path) => basename(path)));
+const onDemand = Object.fromEntries([...found].map((name) => [name, `src/${name}.ts`]));
+await bundle("dist", onDemand, [sharedApart(held), onDemandApart(found)]);
+// linking fails where one imports what index.ts does not export
+for (const name of found) await import(new URL(`dist/${name}.js`, import.meta.url).href);
+await bundle("dist/standalone", first, []);

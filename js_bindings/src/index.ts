@@ -14,6 +14,8 @@ export type { Progress } from "./fetch.ts";
 export type { LongIntegers, RunOptions, Session } from "./session.ts";
 /** @internal for worker.js */
 export { serve } from "./serve.ts";
+/** @internal for modules that are loaded on demand */
+export { DTYPES, rowOf } from "./tensors.ts";
 export type { SessionState } from "./state.ts";
 export type { DType, Feed, Tensor, TensorData, TensorSpec } from "./tensors.ts";
 

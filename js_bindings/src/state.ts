@@ -4,7 +4,7 @@ import type { Backend } from "./backend.ts";
 import { InputError, StateError } from "./errors.ts";
 import type { KeptState } from "./kept.ts";
 import type { Entry, State } from "./manifest.ts";
-import { decode, encode, type SavedTensor } from "./saved.ts";
+import type { SavedTensor } from "./saved.ts";
 import { checkedFeed, type Feed, rowOf, type Tensor } from "./tensors.ts";
 
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
@@ -102,6 +102,7 @@ export class SessionState {
     this.#require();
     return this.#use(async () => {
       this.#kept.checkWhole();
+      const { encode } = await import("./saved.ts");
       const tensors = new Map<string, SavedTensor>();
       for (const [number, name] of this.names.entries()) tensors.set(name, await this.#read(number));
       return encode(this.#kept.model, tensors);
@@ -111,15 +112,16 @@ export class SessionState {
   /** Sets all states to what `save` gave. Rejects with StateError, and changes none, if it does not fit. */
   async load(data: Uint8Array): Promise<void> {
     this.#require();
-    const tensors = decode(data, this.#kept.model, this.names);
-    for (const state of this.#kept.states) {
-      const tensor = tensors.get(state.name)!;
-      if (tensor.dtype !== state.dtype || !fits(tensor, state))
-        throw new StateError(
-          `state ${JSON.stringify(state.name)} was saved as ${tensor.dtype} of shape [${tensor.shape.join(", ")}]; the pack keeps ${told(state)}`,
-        );
-    }
     await this.#use(async () => {
+      const { decode } = await import("./saved.ts");
+      const tensors = decode(data, this.#kept.model, this.names);
+      for (const state of this.#kept.states) {
+        const tensor = tensors.get(state.name)!;
+        if (tensor.dtype !== state.dtype || !fits(tensor, state))
+          throw new StateError(
+            `state ${JSON.stringify(state.name)} was saved as ${tensor.dtype} of shape [${tensor.shape.join(", ")}]; the pack keeps ${told(state)}`,
+          );
+      }
       await this.#write(new Map(this.names.map((name, number) => [number, tensors.get(name)!])));
       this.#kept.torn = false;
     });

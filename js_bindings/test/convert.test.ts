@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { narrow, widen } from "../src/convert.ts";
 import { narrowHalf, widenHalf } from "../src/half.ts";
-import { slowSha256 } from "../src/sha256.ts";
+import { slowSha256 } from "../src/slow-sha256.ts";
 
 const refuse = (value: bigint): never => {
   throw new RangeError(String(value));

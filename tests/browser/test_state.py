@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,27 @@ def test_states_saved_in_python(page: Page, served: Packs, options: dict[str, An
         made = page.evaluate(RUN, [name, options, [encode(feeds) for feeds in steps[3:]], saved])
         for outputs, (wanted, _) in zip(made["outputs"], list(stream.reference(steps))[3:], strict=True):
             same(decode(outputs), wanted, 1e-4)
+
+
+def test_code_on_demand(open_page: Callable[[str], Page], server: Server, served: Packs) -> None:
+    """What writes and reads saved state is fetched when it is needed, by a page with a strict policy, too."""
+    page = open_page("/strict.html")
+    server.requests.clear()
+    page.evaluate(
+        "async () => { globalThis.session = await harness.load('/state/cell/', { worker: false }); }"
+    )
+    assert "/js/saved.js" not in server.requests
+    kept = page.evaluate(
+        """async () => {
+            const saved = await session.state.save();
+            await session.state.load(saved);
+            const error = await harness.caught(() => session.state.load(new Uint8Array(3)));
+            session.dispose();
+            return [saved.length > 0, error.right, error.code];
+        }"""
+    )
+    assert kept == [True, True, "state"]
+    assert server.requests.count("/js/saved.js") == 1
 
 
 @pytest.mark.parametrize("options", DEVICES)
