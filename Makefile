@@ -44,9 +44,9 @@ test: js ## everything that must pass: lint, js, then pytest (PYTEST="-k name" n
 	$(call heading,pytest)
 	@pytest $(if $(filter no,$(SYSTEM)),,--require-devices) $(PYTEST)
 
-conformance: setup ## judge ONNX's backend suite on all targets; BROWSER=1 ONLY= TARGETS= PEERS=1 ACCEPT=1
+conformance: setup ## judge ONNX's backend suite on all targets; ONLY= TARGETS= PEERS=1 ACCEPT=1
 	$(call heading,conformance)
-	@python -m tests.conformance $(foreach o,only targets,$(call asked,$(o))) $(if $(BROWSER),--browser) $(if $(PEERS),--peers) $(if $(ACCEPT),--accept)
+	@python -m tests.conformance $(foreach o,only targets,$(call asked,$(o))) $(if $(PEERS),--peers) $(if $(ACCEPT),--accept)
 
 format: setup ## format the Python and mend what ruff can mend
 	@ruff check --fix-only --quiet
@@ -82,9 +82,9 @@ newest: setup ## type-check and test with the newest versions of every dependenc
 
 lock: setup ## resolve pyproject.toml and package.json anew and write both lock files
 	@python scripts/dependencies.py lock
-	@for folder in js_bindings demo_site; do (cd $$folder && npm update --package-lock-only --loglevel=error) || exit; done
+	@for folder in js_bindings demo_site tests/bundlers; do (cd $$folder && npm update --package-lock-only --loglevel=error) || exit; done
 	@$(MAKE) setup
 
 clean: ## remove what set-up and builds made
-	rm -rf .venv build dist demo_site/dist js_bindings/dist */node_modules
+	rm -rf .venv build dist demo_site/dist js_bindings/dist */node_modules tests/bundlers/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -3,7 +3,7 @@
 // worker.js imports pyruntime.js there, and so does what few pages need: each module that `import()` names is a file
 // of its own, fetched when it is needed. In dist/standalone/, which Python's wheel carries, pyruntime.js and worker.js
 // are whole, since files that are not served from anywhere cannot import each other.
-import { readFile, rm } from "node:fs/promises";
+import { copyFile, readFile, rm } from "node:fs/promises";
 import { basename, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
@@ -55,7 +55,7 @@ async function bundle(outdir: string, names: Readonly<Record<string, string>>, p
     platform: "neutral",
     target: "es2022",
     external: ["node:*"],
-    sourcemap: outdir === "dist",
+    sourcemap: outdir === "dist" && "external", // for those who work on it: the package has none, so nothing refers to it
     metafile: true,
     logLevel: "warning",
   });
@@ -67,6 +67,8 @@ async function bundle(outdir: string, names: Readonly<Record<string, string>>, p
   }
   return metafile;
 }
+
+await copyFile(new URL("../LICENSE", import.meta.url), new URL("LICENSE", import.meta.url)); // the package carries it
 
 const first = { pyruntime: "src/index.ts", worker: "src/worker.ts" };
 const found = new Set<string>();

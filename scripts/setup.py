@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.lock"
-NPM = (ROOT / "js_bindings", ROOT / "demo_site")  # folders with a package-lock.json
+NPM = (ROOT / "js_bindings", ROOT / "demo_site", ROOT / "tests" / "bundlers")  # with a package-lock.json each
 
 
 class System(NamedTuple):

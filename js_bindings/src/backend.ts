@@ -2,7 +2,7 @@
 
 import { FileCache, filesOf } from "./cache.ts";
 import type { Symbols } from "./dims.ts";
-import { DeviceError, InputError } from "./errors.ts";
+import { DeviceError, InputError, MissingFileError } from "./errors.ts";
 import { folderUrl, type Progress, readText } from "./fetch.ts";
 import { acquireGpu, type Gpu } from "./gpu.ts";
 import type { Entry, Manifest } from "./manifest.ts";
@@ -44,13 +44,13 @@ export interface Report {
   readonly memoryBytes: number;
 }
 
-/** An output as a device gives it: contiguous bytes of the API's dtype. */
+/** @internal An output as a device gives it: contiguous bytes of the API's dtype. */
 export interface RawOutput {
   readonly buffer: ArrayBuffer;
   readonly shape: number[];
 }
 
-/** A loaded entry on a device. Runs never overlap. */
+/** @internal A loaded entry on a device. Runs never overlap. */
 export interface Backend {
   readonly report: Omit<Report, "device" | "reason" | "memoryBytes">;
   /** Bytes that the device holds at present. */
@@ -75,22 +75,24 @@ export interface Backend {
   dispose(): Promise<void> | void;
 }
 
-/** A pack whose manifest was read and checked. */
+/** @internal A pack whose manifest was read and checked. */
 export interface Pack {
   readonly folder: string;
   readonly manifest: Manifest;
+  /** pack.json itself. */
+  readonly text: string;
   /** The name of the cache that keeps its files, if any. */
   readonly cache: string | undefined;
 }
 
-/** A device, why, and, where it was needed to decide, the GPU. */
+/** @internal A device, why, and, where it was needed to decide, the GPU. */
 export interface Choice {
   readonly device: Device;
   readonly reason: string;
   readonly gpu?: Gpu;
 }
 
-/** What a backend needs to load an entry. */
+/** @internal What a backend needs to load an entry. */
 export interface Loading {
   readonly pack: Pack;
   readonly entry: Entry;
@@ -104,13 +106,19 @@ export interface Loading {
   readonly signal?: AbortSignal;
 }
 
-/** Reads and checks pack.json. */
+/** @internal Reads and checks pack.json; without a network the one that the cache keeps. */
 export async function openPack(url: string | URL, signal?: AbortSignal, cache?: string): Promise<Pack> {
   const folder = folderUrl(url);
-  return { folder, manifest: parseManifest(await readText(folder, "pack.json", signal)), cache };
+  const text = await readText(folder, "pack.json", signal).catch(async (error: unknown) => {
+    const offline = error instanceof MissingFileError && error.cause !== undefined;
+    const kept = offline && (await (await FileCache.open(cache, folder))?.manifest());
+    if (!kept) throw error;
+    return kept;
+  });
+  return { folder, manifest: parseManifest(text), text, cache };
 }
 
-/** The entry of this name, or the first one. Throws InputError where there is none. */
+/** @internal The entry of this name, or the first one. Throws InputError where there is none. */
 export function findEntry({ manifest }: Pack, name?: string): { entry: Entry; index: number } {
   const index = name === undefined ? 0 : manifest.entries.findIndex((entry) => entry.name === name);
   const entry = manifest.entries[index];
@@ -125,6 +133,7 @@ export function findEntry({ manifest }: Pack, name?: string): { entry: Entry; in
  * Decides where a pack runs. `auto` takes a GPU, else Wasm, else WebGPU in software.
  *
  * @throws DeviceError when the pack lacks the asked target, or this machine the device.
+ * @internal
  */
 export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevice?: GPUDevice): Promise<Choice> {
   const { webgpu, wasm } = manifest.targets;
@@ -148,11 +157,11 @@ export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevi
   }
 }
 
-/** Loads an entry on the chosen device; then earlier versions of the pack leave the cache. */
+/** @internal Loads an entry on the chosen device; then earlier versions of the pack leave the cache. */
 export async function openBackend(loading: Loading, { device, gpu }: Choice): Promise<Backend> {
-  const { manifest, folder, cache } = loading.pack;
+  const { manifest, text, folder, cache } = loading.pack;
   const { wasm, webgpu } = manifest.targets;
   const backend = await (device === "wasm" ? openWasm(loading, wasm!) : openWebgpu(loading, webgpu!, gpu!));
-  await (await FileCache.open(cache, folder))?.keepOnly(filesOf(manifest));
+  await (await FileCache.open(cache, folder))?.keepOnly(text, filesOf(manifest));
   return backend;
 }

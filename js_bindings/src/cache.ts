@@ -1,4 +1,5 @@
 // Keeps a pack's checked files in the browser's Cache Storage, under their hashes: a second visit fetches none of them.
+// pack.json, which has no hash, is fetched whenever there is a network.
 
 import type { StoredFile } from "./fetch.ts";
 import type { Manifest } from "./manifest.ts";
@@ -73,12 +74,22 @@ export class FileCache {
     await harmless(this.#cache.delete(await this.#key(stored)));
   }
 
-  /** Forgets what is kept of the folder and is not among these files: earlier versions of the pack. */
-  async keepOnly(files: readonly StoredFile[]): Promise<void> {
-    const wanted = new Set(await Promise.all(files.map((each) => this.#key(each))));
+  /** The latest pack.json whose files were kept; undefined where there is none. */
+  async manifest(): Promise<string | undefined> {
+    return (await harmless(this.#cache.match(this.#manifest)))?.text();
+  }
+
+  /** Keeps pack.json, and forgets what of the folder is not among its files: earlier versions of the pack. */
+  async keepOnly(manifest: string, files: readonly StoredFile[]): Promise<void> {
+    await harmless(this.#cache.put(this.#manifest, new Response(manifest)));
+    const wanted = new Set([this.#manifest, ...(await Promise.all(files.map((each) => this.#key(each))))]);
     for (const { url } of (await harmless(this.#cache.keys())) ?? []) {
       if (url.startsWith(this.#folder.href) && !wanted.has(url)) await harmless(this.#cache.delete(url));
     }
+  }
+
+  get #manifest(): string {
+    return new URL("pack.json", this.#folder).href;
   }
 
   /** An address that names the content too, so that a file with other content is another entry. */

@@ -4,6 +4,7 @@ import { choose, type Device, findEntry, openBackend, openPack } from "./backend
 import { DEFAULT_CACHE } from "./cache.ts";
 import { DeviceError } from "./errors.ts";
 import type { Progress } from "./fetch.ts";
+import type { GpuDevice } from "./platform.ts";
 import { RemoteBackend } from "./remote.ts";
 import { type LongIntegers, Session } from "./session.ts";
 import { MOST_THREADS } from "./threads.ts";
@@ -37,7 +38,7 @@ export interface LoadOptions {
    */
   readonly threads?: number | undefined;
   /** A device to run on rather than a new one; it stays yours, and stays alive. */
-  readonly gpuDevice?: GPUDevice | undefined;
+  readonly gpuDevice?: GpuDevice | undefined;
   /** The name of the pack's program to load; the first one where it is left out. */
   readonly entry?: string | undefined;
   /**

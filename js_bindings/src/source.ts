@@ -33,7 +33,8 @@ async function overHttp(url: URL, cache: RequestCache, signal?: AbortSignal): Pr
     response = await fetch(url, { cache, ...(signal && { signal }) });
   } catch (error) {
     signal?.throwIfAborted();
-    throw new MissingFileError(`${url.href} cannot be fetched (offline, or refused by CORS?): ${messageOf(error)}`);
+    const problem = `${url.href} cannot be fetched (offline, or refused by CORS?): ${messageOf(error)}`;
+    throw new MissingFileError(problem, { cause: error });
   }
   if (!response.ok || !response.body) {
     const problem = `${url.href}: HTTP ${response.status} ${response.statusText}`;

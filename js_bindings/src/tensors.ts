@@ -3,6 +3,7 @@
 import { type Dim, evaluate, show, type Symbols, told } from "./dims.ts";
 import { InputError, RunError } from "./errors.ts";
 import { narrowHalf } from "./half.ts";
+import type { HalfArray } from "./platform.ts";
 
 /** An element type, by its NumPy name. */
 export type DType = keyof typeof DTYPES;
@@ -18,7 +19,7 @@ export type TensorData =
   | Uint32Array
   | BigInt64Array
   | BigUint64Array
-  | Float16Array
+  | HalfArray
   | Float32Array
   | Float64Array;
 

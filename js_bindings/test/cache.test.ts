@@ -123,7 +123,7 @@ test("earlier versions leave, other packs stay", async () => {
   const old = { ...stored, file: "old.safetensors" };
   for (const [from, file] of [[folder, old], [folder, stored], [folder.replace("pack", "other"), old]] as const)
     await load(from, file);
-  await (await FileCache.open("kept", folder))!.keepOnly([stored]);
+  await (await FileCache.open("kept", folder))!.keepOnly("{}", [stored]);
   const paths = [...memory.kept.keys()].map((key) => new URL(key).pathname);
-  assert.deepEqual(paths, ["/pack/shard.safetensors", "/other/old.safetensors"]);
+  assert.deepEqual(paths, ["/pack/shard.safetensors", "/other/old.safetensors", "/pack/pack.json"]);
 });

@@ -1,4 +1,4 @@
-"""Packs in Cache Storage: a second load fetches pack.json alone, a new version replaces the old."""
+"""Packs in Cache Storage: a second load fetches pack.json alone, or nothing without a network."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_versions(page: Page, server: Server, packs: Path, folder: Path, options
     assert len(files) > 2
     assert fetched(page, server, options) == ([loaded, loaded], {"pack.json"})
     affine = set(page.evaluate(KEPT, "versions"))
-    assert {path.split("/")[-1] for path in affine} == files - {"pack.json"}
+    assert {path.split("/")[-1] for path in affine} == files
 
     shutil.rmtree(folder)
     shutil.copytree(packs / "dtypes", folder)
@@ -65,6 +65,24 @@ def test_versions(page: Page, server: Server, packs: Path, folder: Path, options
     assert kept
     assert all((folder / path.split("/")[-1]).exists() for path in kept), "the old version stays in the cache"
     assert fetched(page, server, options)[0] == [loaded, loaded]
+
+
+@pytest.mark.parametrize("options", DEVICES)
+def test_without_a_network(
+    page: Page, server: Server, packs: Path, folder: Path, options: dict[str, Any]
+) -> None:
+    options = {**options, "cache": "offline"}
+    shutil.copytree(packs / "affine", folder)
+    (loaded, _), _files = fetched(page, server, options)
+    page.context.set_offline(True)
+    assert fetched(page, server, options) == ([loaded, loaded], set())
+    lacks = {**options, "cache": "another"}
+    error = page.evaluate("(a) => harness.caught(() => harness.load(...a))", ["/other/versions/", lacks])
+    assert (error["right"], error["name"]) == (True, "MissingFileError")
+    page.context.set_offline(False)
+    shutil.rmtree(folder)  # a pack that is gone is no pack without a network
+    error = page.evaluate("(a) => harness.caught(() => harness.load(...a))", ["/other/versions/", options])
+    assert (error["right"], error["name"]) == (True, "MissingFileError")
 
 
 def test_devices_share_weights(page: Page, server: Server, packs: Path, folder: Path) -> None:
