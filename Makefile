@@ -44,9 +44,9 @@ test: js ## everything that must pass: lint, js, then pytest (PYTEST="-k name" n
 	$(call heading,pytest)
 	@pytest $(if $(filter no,$(SYSTEM)),,--require-devices) $(PYTEST)
 
-conformance: setup ## judge ONNX's backend suite on all targets; ONLY= TARGETS= PEERS=1 ACCEPT=1
+conformance: setup ## judge ONNX's backend suite on all targets; BROWSER=1 ONLY= TARGETS= PEERS=1 ACCEPT=1
 	$(call heading,conformance)
-	@python -m tests.conformance $(foreach o,only targets,$(call asked,$(o))) $(if $(PEERS),--peers) $(if $(ACCEPT),--accept)
+	@python -m tests.conformance $(foreach o,only targets,$(call asked,$(o))) $(if $(BROWSER),--browser) $(if $(PEERS),--peers) $(if $(ACCEPT),--accept)
 
 format: setup ## format the Python and mend what ruff can mend
 	@ruff check --fix-only --quiet

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ JS = ROOT / "js_bindings"
 
 @pytest.fixture(scope="session")
 def package() -> Path:
+    """The built package."""
+    return built()
+
+
+def built() -> Path:
     """js_bindings/dist, built anew where a source is newer."""
     made = JS / "dist" / "pyruntime.js"
     sources = [*JS.glob("src/*.ts"), JS / "build.ts", JS / "package.json"]
@@ -35,6 +41,13 @@ def package() -> Path:
 @pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
     """Chromium with WebGPU in software."""
+    with launched(chromium) as running:
+        yield running
+
+
+@contextmanager
+def launched(chromium: str) -> Iterator[Browser]:
+    """This Chromium, headless, until the context ends."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,10 +63,12 @@ def decode(tensor: Mapping[str, Any]) -> NDArray[Any]:
 
 def encode(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Tensors as the harness takes them."""
-    return {
-        k: {"dtype": a.dtype.name, "shape": a.shape, "base64": base64.b64encode(a.tobytes()).decode()}
-        for k, a in arrays.items()
-    }
+    return {k: told(a.dtype.name, a.shape, a.tobytes()) for k, a in arrays.items()}
+
+
+def told(dtype: str, shape: Sequence[int], data: bytes | memoryview) -> dict[str, Any]:
+    """A tensor as the harness takes it."""
+    return {"dtype": dtype, "shape": shape, "base64": base64.b64encode(data).decode()}
 
 
 def check(page: Page, url: str, folder: Path, name: str, options: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -69,3 +69,16 @@ export async function runAll(url, options, feeds) {
     session.dispose();
   }
 }
+
+/** As `runAll`; or what was thrown, or that nothing came of it in time, as `{ error }`. */
+export async function tryAll(url, options, feeds, milliseconds) {
+  let made, timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new pyruntime.RunError(`no answer in ${milliseconds} ms`)), milliseconds);
+  });
+  const error = await caught(async () => {
+    made = await Promise.race([runAll(url, options, feeds), late]);
+  });
+  clearTimeout(timer);
+  return error ? { error } : made;
+}

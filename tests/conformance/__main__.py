@@ -1,6 +1,7 @@
 """Judges ONNX's backend suite: `python -m tests.conformance --only 'scatter|topk' --targets wasm,webgpu`.
 
-Without --only and --targets all tests are judged on all targets, and what was found is written.
+Without --only and --targets all tests are judged on all targets, and what was found is written; with
+--browser also in Chromium. A run of Chromium's targets alone is written beside what is there.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from tests.browser.fixtures import built
 from tests.conformance import results, support
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome, Status
 from tests.conformance.packs import Packs
 from tests.conformance.peers import PEERS, AbsentError, Peer, version
-from tests.conformance.results import OURS, Found, counts
+from tests.conformance.results import OURS, PAGES, Found, counts
 from tests.conformance.suite import cases
 from tests.conformance.workers import Job, Making, judge
 
 BATCH = 40  # cases to a pack
 LISTED = 20  # tests that no longer pass, before the list is cut
+ALL = (*OURS, *PAGES, *PEERS)
 STYLES: dict[Status, str] = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
@@ -38,18 +41,20 @@ def main() -> None:
     before = results.kept()
     found: Found = {} if asked.only else dict(before)
     versions, absent = _peers([p for p in PEERS if p in asked.targets])
-    targets = [t for t in asked.targets if t in OURS]
+    targets = [t for t in asked.targets if t in (*OURS, *PAGES)]
     suite, known = f"onnx {onnx.__version__}", results.stored().get("versions", [])
     anew = asked.only or asked.peers or suite not in known
     targets += [peer for peer, number in versions.items() if anew or f"{peer} {number}" not in known]
     chosen = [c.name for c in cases() if re.search(asked.only, c.name)]
+    if not set(targets).isdisjoint(PAGES):
+        built()  # here, lest several processes build it
     console.print(f"{len(chosen)} of {len(cases())} tests on {', '.join(targets)}")
     start = time.perf_counter()
     verdicts = _judged(chosen, targets, asked.processes, console)
     found |= results.gathered(verdicts)
     if asked.only or asked.verbose:
         _list(verdicts, console, asked.verbose)
-    console.print(_totals({t: found[t] for t in (*OURS, *PEERS) if t in found}))
+    console.print(_totals({t: found[t] for t in ALL if t in found}))
     console.print(f"{time.perf_counter() - start:.0f} s")
     for peer, reason in absent.items():
         console.print(f"{peer}: {reason}")
@@ -57,10 +62,11 @@ def main() -> None:
     if lost:
         console.print(f"[red]{len(lost)} tests that passed do not:")
         console.print("\n".join(lost[:LISTED]), markup=False)
-    if not asked.only and set(OURS) <= set(asked.targets):
+    if not asked.only and _whole(asked.targets):
         if lost and not asked.accept:
             sys.exit("nothing is written: mend them, or ACCEPT=1 takes the shorter list")
-        ordered = {t: found[t] for t in (*OURS, *PEERS) if t in found and t not in absent}
+        stale = set(PAGES) - set(asked.targets)
+        ordered = {t: found[t] for t in ALL if t in found and t not in absent and t not in stale}
         results.write(ordered, absent, {"onnx": onnx.__version__, **versions})
         support.write()
     if lost:
@@ -70,19 +76,25 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--only", default="", metavar="REGEX", help="tests whose name has a match")
-    parser.add_argument(
-        "--targets", default=",".join((*OURS, *PEERS)), metavar="NAME,...", help="of %(default)s"
-    )
+    parser.add_argument("--targets", metavar="NAME,...", help=f"of {', '.join(ALL)}")
+    parser.add_argument("--browser", action="store_true", help=f"on {' and '.join(PAGES)}, too")
     parser.add_argument("--processes", type=int, default=2, metavar="N")
     parser.add_argument("--peers", action="store_true", help="judge peers of an unchanged version again, too")
     parser.add_argument("--accept", action="store_true", help="write a list on which less passes than before")
     parser.add_argument("-v", "--verbose", action="store_true", help="list what passes, too")
     asked = parser.parse_args()
-    asked.targets = asked.targets.split(",")
-    unknown = set(asked.targets) - {*OURS, *PEERS}
+    asked.targets = asked.targets.split(",") if asked.targets else [*OURS, *PEERS]
+    asked.targets += [t for t in PAGES if asked.browser and t not in asked.targets]
+    unknown = set(asked.targets) - {*ALL}
     if unknown:
-        parser.error(f"targets {', '.join(sorted(unknown))}: there are {', '.join((*OURS, *PEERS))}")
+        parser.error(f"targets {', '.join(sorted(unknown))}: there are {', '.join(ALL)}")
     return asked
+
+
+def _whole(targets: Sequence[str]) -> bool:
+    """Whether what was found can stand in the list: all native targets, or those in pages alone."""
+    native, pages = set(OURS).intersection(targets), set(PAGES).intersection(targets)
+    return native == {*OURS} or (not native and pages == {*PAGES})
 
 
 def _peers(names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -99,7 +111,7 @@ def _peers(names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
 def _judged(tests: Sequence[str], targets: Sequence[str], processes: int, console: Console) -> list[Verdict]:
     """All verdicts; our targets share packs, each peer is an engine of its own."""
     engines: dict[str, Making] = {}
-    ours = [t for t in targets if t in OURS]
+    ours = [t for t in targets if t in (*OURS, *PAGES)]
     if ours:
         engines["packs"] = (Packs, (ours,))
     for peer in targets:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pyruntime_converter.build import build_pack
 from pyruntime_converter.frontends.onnx import read
@@ -20,12 +20,12 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.graph import Graph
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import Dispatch, Model
+from tests.conformance.chromium import in_chromium
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome, failed, mismatch, skipped
 from tests.conformance.suite import Case
 
 Target = Literal["wasm", "webgpu"]
-TARGETS: tuple[Target, ...] = ("wasm", "webgpu")
 STRICT = "webgpu-strict"  # the same runs; what needed the host does not pass
 # feeds, and the entry's name, to outputs by name
 Run = Callable[[Mapping[str, Any], str], Mapping[str, Any]]
@@ -39,84 +39,105 @@ def natively(pack: Path, target: Target) -> Iterator[Run]:
         yield lambda feeds, entry: session.run(feeds, entry=entry)
 
 
-class Packs:
-    """Our own targets."""
+class Host(NamedTuple):
+    """Where packs run, and the names by which what they come to there is told."""
 
-    def __init__(self, asked: Sequence[str], opened: Open = natively) -> None:
+    device: Target
+    open: Open
+    names: tuple[str, ...]
+
+
+HOSTS = (
+    Host("wasm", natively, ("wasm",)),
+    Host("webgpu", natively, ("webgpu", STRICT)),
+    Host("wasm", in_chromium, ("wasm-chromium",)),
+    Host("webgpu", in_chromium, ("webgpu-chromium",)),
+)
+
+
+class Packs:
+    """Our own targets: each pack is built once, and run on all hosts that the asked names need."""
+
+    def __init__(self, asked: Sequence[str], hosts: Sequence[Host] = HOSTS) -> None:
         self.targets = tuple(asked)
-        self._devices = tuple(t for t in TARGETS if t in asked or (t == "webgpu" and STRICT in asked))
-        self._open = opened
+        self._hosts = tuple(h for h in hosts if not set(h.names).isdisjoint(asked))
 
     def judge(self, cases: Sequence[Case]) -> Iterator[Verdict | str]:
         """As `Engine`; each case is imported and lowered alone first, so that what it refuses is its own."""
-        able: dict[tuple[Target, ...], list[Case]] = {}
+        able: dict[tuple[Host, ...], list[Case]] = {}
         for case in cases:
             yield case.name
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of NumPy, where constants fold to NaN
-                refused = _refusals(case, self._devices)
-            for device, outcome in refused.items():
-                yield from self._verdicts(case, device, outcome)
-            left = tuple(d for d in self._devices if d not in refused)
+                refused = _refusals(case, _devices(self._hosts))
+            for host in self._hosts:
+                if host.device in refused:
+                    yield from self._verdicts(case, host, refused[host.device])
+            left = tuple(h for h in self._hosts if h.device not in refused)
             if left:
                 able.setdefault(left, []).append(case)
-        for devices, members in able.items():
-            yield from self._run(members, devices)
+        for hosts, members in able.items():
+            yield from self._run(members, hosts)
 
-    def _run(self, cases: Sequence[Case], devices: tuple[Target, ...]) -> Iterator[Verdict | str]:
+    def _run(self, cases: Sequence[Case], hosts: Sequence[Host]) -> Iterator[Verdict | str]:
         """One pack of all, or, where that fails, one of each half."""
         yield cases[0].name
         with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
             pack = Path(folder) / "cases.pack"
+            devices = _devices(hosts)
             try:
                 build(cases, pack, devices)
             except Exception as error:  # noqa: BLE001 - whatever a case provokes is a finding about it
                 if len(cases) > 1:
                     middle = len(cases) // 2
-                    yield from self._run(cases[:middle], devices)
-                    yield from self._run(cases[middle:], devices)
+                    yield from self._run(cases[:middle], hosts)
+                    yield from self._run(cases[middle:], hosts)
                 elif len(devices) > 1:
                     for device in devices:
-                        yield from self._run(cases, (device,))
+                        yield from self._run(cases, [h for h in hosts if h.device == device])
                 else:
-                    yield from self._verdicts(cases[0], devices[0], _outcome(error))
+                    for host in hosts:
+                        yield from self._verdicts(cases[0], host, _outcome(error))
                 return
-            for device in devices:
-                yield from self._run_pack(cases, pack, device)
+            for host in hosts:
+                yield from self._run_pack(cases, pack, host)
 
-    def _run_pack(self, cases: Sequence[Case], pack: Path, device: Target) -> Iterator[Verdict | str]:
+    def _run_pack(self, cases: Sequence[Case], pack: Path, host: Host) -> Iterator[Verdict | str]:
         """All cases in one session, or, after one that failed, the others in a new one."""
         left = list(cases)
         while left:
             yield left[0].name
             try:
-                with self._open(pack, device) as run:
+                with host.open(pack, host.device) as run:
                     while left:
                         case = left[0]
                         yield case.name
                         found = _ran(case, run, "main" if len(cases) == 1 else case.name)
                         left.pop(0)
-                        yield from self._verdicts(
-                            case, device, _counted(found, pack, cases.index(case), device)
-                        )
+                        counted = _counted(found, pack, cases.index(case), host.device)
+                        yield from self._verdicts(case, host, counted)
                         if found.reason.startswith("RunError"):
                             break  # what a trap leaves behind is not the next case's fault
             except Exception as error:  # noqa: BLE001 - as above: the session does not open
                 if len(cases) == 1:
-                    yield from self._verdicts(cases[0], device, _outcome(error))
+                    yield from self._verdicts(cases[0], host, _outcome(error))
                     return
                 for case in left:
-                    yield from self._run([case], (device,))
+                    yield from self._run([case], [host])
                 return
 
-    def _verdicts(self, case: Case, device: Target, outcome: Outcome) -> Iterator[Verdict]:
-        """On WebGPU also with steps on the host forbidden, which is the same run judged apart."""
-        if device in self.targets:
-            yield Verdict(case.name, device, outcome)
-        if device == "webgpu" and STRICT in self.targets:
-            if outcome.host and outcome.status == "passed":
-                outcome = outcome._replace(status="skipped", reason=f"{outcome.host} steps on the host")
-            yield Verdict(case.name, STRICT, outcome)
+    def _verdicts(self, case: Case, host: Host, outcome: Outcome) -> Iterator[Verdict]:
+        """By each name that was asked for; the same run may be judged with steps on the host forbidden."""
+        for name in host.names:
+            told = outcome
+            if name == STRICT and outcome.host and outcome.status == "passed":
+                told = outcome._replace(status="skipped", reason=f"{outcome.host} steps on the host")
+            if name in self.targets:
+                yield Verdict(case.name, name, told)
+
+
+def _devices(hosts: Sequence[Host]) -> list[Target]:
+    return list(dict.fromkeys(h.device for h in hosts))
 
 
 def build(cases: Sequence[Case], pack: Path, devices: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from tests.conformance.judge import Outcome, Status
 HERE = Path(__file__).parent
 RESULTS, TESTS = HERE / "results.json", HERE / "tests.tsv"
 OURS = ("wasm", "webgpu", "webgpu-strict")
+PAGES = ("wasm-chromium", "webgpu-chromium")  # the same packs through the JavaScript runtime
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 Found = dict[str, dict[str, Outcome]]  # target -> test -> outcome
@@ -114,7 +115,7 @@ def lost(before: Found, after: Found) -> list[str]:
     """Tests of our targets that passed before and were judged again, and do not pass any more."""
     return [
         f"{test} on {target}: {now.reason}"
-        for target in OURS
+        for target in (*OURS, *PAGES)
         for test, outcome in before.get(target, {}).items()
         if outcome.status == "passed"
         and (now := after.get(target, {}).get(test)) is not None

@@ -6,41 +6,92 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyruntime.cli import operators
+from tests.browser.fixtures import package
 from tests.conformance import results, support
 from tests.conformance.packs import Packs
-from tests.conformance.results import OURS
+from tests.conformance.results import OURS, PAGES
 from tests.conformance.suite import Case, cases
 from tests.conformance.workers import Job, judge
+
+__all__ = ["package"]
 
 BATCH = 24
 
 
-def sample(listed: Collection[str]) -> list[Case]:
-    """Of these tests a few that have all their operators; the choice hangs on the tests' names alone."""
-    chosen, covered = list[Case](), set[str]()
-    for case in sorted(cases(), key=lambda c: hashlib.sha256(c.name.encode()).digest()):
-        if case.name in listed and not covered.issuperset(case.ops):
-            chosen.append(case)
-            covered.update(case.ops)
-    return sorted(chosen, key=lambda c: c.name)
+def by_chance(case: Case) -> bytes:
+    """An order that hangs on the tests' names alone."""
+    return hashlib.sha256(case.name.encode()).digest()
+
+
+def by_size(case: Case) -> tuple[int, str]:
+    """The smallest models first."""
+    return len(case.model), case.name
+
+
+def sample(
+    listed: Collection[str], traits: Callable[[Case], Collection[str]], order: Callable[[Case], Any]
+) -> list[str]:
+    """Of these tests a few that have all their traits."""
+    chosen, covered = list[str](), set[str]()
+    for case in sorted(cases(), key=order):
+        if case.name in listed and not covered.issuperset(traits(case)):
+            chosen.append(case.name)
+            covered.update(traits(case))
+    return sorted(chosen)
+
+
+def lost(names: Sequence[str], targets: Sequence[str], listed: Mapping[str, Collection[str]]) -> list[str]:
+    """What is listed for a target and does not pass there."""
+    jobs = [Job("packs", list(names[i : i + BATCH])) for i in range(0, len(names), BATCH)]
+    verdicts = list(judge(jobs, {"packs": (Packs, (targets,))}))
+    assert len(verdicts) == len(names) * len(targets)
+    lost = [v for v in verdicts if v.test in listed[v.target] and v.outcome.status != "passed"]
+    return [f"{v.test} on {v.target}: {v.outcome.reason}" for v in lost]
+
+
+def passed() -> dict[str, set[str]]:
+    """The tests that the list says pass, by target."""
+    return {t: {n for n, o in found.items() if o.status == "passed"} for t, found in results.kept().items()}
 
 
 @pytest.mark.slow
 @pytest.mark.wasm
 @pytest.mark.webgpu
 def test_sample_of_what_passes() -> None:
-    listed = {t: {n for n, o in results.kept()[t].items() if o.status == "passed"} for t in OURS}
-    names = [c.name for c in sample(set.union(*listed.values()))]
-    jobs = [Job("packs", names[i : i + BATCH]) for i in range(0, len(names), BATCH)]
-    verdicts = list(judge(jobs, {"packs": (Packs, (OURS,))}))
-    assert len(verdicts) == len(names) * len(OURS)
-    lost = [v for v in verdicts if v.test in listed[v.target] and v.outcome.status != "passed"]
-    assert not lost, "\n".join(f"{v.test} on {v.target}: {v.outcome.reason}" for v in lost)
+    listed = passed()
+    names = sample(set[str]().union(*(listed[t] for t in OURS)), lambda case: case.ops, by_chance)
+    missing = lost(names, OURS, listed)
+    assert not missing, "\n".join(missing)
+
+
+def crossing(case: Case) -> set[str]:
+    """What of a case a page sees: the element types that go in and come out, and control flow."""
+    flow = {"If", "Loop", "Scan"}.intersection(case.ops)
+    sides = {"in": case.fed, "out": case.proto.graph.output}
+    return flow | {
+        f"{side} {v.type.tensor_type.elem_type}"
+        for side, values in sides.items()
+        for v in values
+        if v.type.HasField("tensor_type")
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_sample_in_pages(package: Path) -> None:
+    """What passes natively passes in JavaScript: each element type both ways, and control flow."""
+    native = passed()
+    listed = dict(zip(PAGES, (native["wasm"], native["webgpu"]), strict=True))
+    names = sample(native["wasm"], crossing, by_size)
+    missing = lost(names, PAGES, listed)
+    assert not missing, "\n".join(missing)
 
 
 def test_totals_are_those_of_the_list() -> None:

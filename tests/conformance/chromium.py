@@ -1,0 +1,119 @@
+"""Packs in pages of a headless Chromium: what the JavaScript runtime makes of them, in Python's types."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyruntime import errors
+from pyruntime.errors import PyRuntimeError, RunError
+from pyruntime.pack.reader import Pack
+from pyruntime.pack.schema import Entry
+from pyruntime.runtime.bind import as_tensor, make_output
+from pyruntime.runtime.tensors import Tensor
+from tests.browser import golden
+from tests.browser.fixtures import built, launched
+from tests.browser.server import Server, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tests.conformance.packs import Run, Target
+
+SECONDS = 60  # in which a page must have loaded and run an entry
+HARNESS = Path(golden.__file__).with_name("harness.js")
+PAGE = """<!doctype html><title>conformance</title><script type="module">
+import * as harness from "/harness.js"; globalThis.harness = harness;
+</script>"""
+_STACK = ExitStack()  # what lasts as long as the browser
+ASKED = """([url, options, feeds, milliseconds]) => harness.tryAll(url, options, feeds, milliseconds)"""
+
+
+class PageError(Exception):
+    """What a page threw that is none of the runtime's typed errors."""
+
+
+@contextmanager
+def in_chromium(pack: Path, target: Target) -> Iterator[Run]:
+    """A page of this process's browser, in which each run loads its entry anew, as a visitor's page does.
+
+    A run raises what the JavaScript runtime throws, as the Python class of that name; RunError where the page
+    crashes or gives no answer, after which it is of no more use.
+    """
+    from playwright.sync_api import Error as PlaywrightError
+
+    with Pack(pack) as opened:
+        entries = {e.name: e for e in opened.manifest.entries}
+    browser, server = _running()
+    server.folders["/pack/"] = pack
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(server.url + "/page.html")
+        page.wait_for_function("globalThis.harness")
+
+        def run(feeds: Mapping[str, Any], entry: str) -> Mapping[str, Any]:
+            options = {"device": target, "entry": entry}
+            told = _fed(entries[entry], feeds)
+            try:
+                made = page.evaluate(ASKED, ["/pack/", options, [told], SECONDS * 1000])
+            except PlaywrightError as error:
+                raise RunError(f"the page: {error.message}") from error
+            if "error" in made:
+                raise _error(made["error"])
+            (outputs,) = made["outputs"]
+            return _made(entries[entry], outputs)
+
+        yield run
+    finally:
+        context.close()
+
+
+@functools.cache
+def _running() -> tuple[Browser, Server]:
+    """A browser and a server, until `close` or the end of this process."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is not on PATH"
+    server = _STACK.enter_context(serving())
+    server.folders = {"/js/": built(), "/harness.js": HARNESS}
+    server.pages = {"/page.html": PAGE}
+    return _STACK.enter_context(launched(chromium)), server
+
+
+def close() -> None:
+    """Ends this process's browser and server, if there are any."""
+    _STACK.close()
+    _running.cache_clear()
+
+
+def page() -> Page:
+    """The page that was opened last."""
+    return _running()[0].contexts[-1].pages[-1]
+
+
+def _fed(entry: Entry, feeds: Mapping[str, Any]) -> dict[str, Any]:
+    """Feeds as the harness takes them; what is no tensor of the entry's is for the page to refuse."""
+    specs = {s.name: s for s in entry.inputs}
+    tensors = {name: as_tensor(value, specs[name]) for name, value in feeds.items()}
+    return {name: golden.told(t.dtype, t.shape, t.data) for name, t in tensors.items()}
+
+
+def _made(entry: Entry, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    encodes = {s.name: s.encodes for s in entry.outputs}
+    arrays = {name: golden.decode(tensor) for name, tensor in outputs.items()}
+    return {
+        name: make_output(Tensor(memoryview(a.tobytes()), a.shape, a.dtype.name), encodes[name])
+        for name, a in arrays.items()
+    }
+
+
+def _error(told: Mapping[str, Any]) -> Exception:
+    """What the page threw, as Python has it."""
+    kind = getattr(errors, told["name"], None) if told["ours"] else None
+    if isinstance(kind, type) and issubclass(kind, PyRuntimeError):
+        return kind(told["message"])
+    return PageError(f"{told['name']}: {told['message']}")
