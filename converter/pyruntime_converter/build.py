@@ -28,6 +28,7 @@ from pyruntime.pack.schema import (
 )
 from pyruntime.pack.shards import Deferred
 from pyruntime.pack.writer import PackWriter
+from pyruntime_converter.account import account
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.interface import entry, kept
 from pyruntime_converter.lowering.constants import lift_constants
@@ -184,7 +185,15 @@ def build_pack(
             assets=tuple(pack.add_asset(n, data) for n, data in assets.items()),
             state=kept(states, {s.tensor: s.index for s in stored}),
             # nothing that differs between two runs or two machines
-            report={"nodes": nodes, "kernels": len(calls), "notes": list(notes)},
+            report={
+                "nodes": nodes,
+                "kernels": len(calls),
+                "notes": list(notes),
+                "programs": [
+                    account(p, {s.tensor: s.index for s in stored}).to_json(e.costs)
+                    for p, e in zip(programs, entries, strict=True)
+                ],
+            },
         )
         pack.finish(manifest)
     tell("write", 1, 1, os.fspath(out))

@@ -1,4 +1,4 @@
-"""The command line: `pyruntime convert | run | bench | diff | ops | doctor`. Needs the extra `cli`."""
+"""The command line: `pyruntime convert`, `run` and what else `app` lists. Needs the extra `cli`."""
 
 from __future__ import annotations
 

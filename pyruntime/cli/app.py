@@ -8,11 +8,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pyruntime.cli import bench, convert, diff, doctor, ops, run
+from pyruntime.cli import bench, convert, diff, doctor, inspect, ops, run
 from pyruntime.cli.exits import EXITS, HANDLED, exit_code
 from pyruntime.cli.options import state
 
-COMMANDS = (convert.convert, run.run, bench.bench, diff.diff, ops.ops, doctor.doctor)
+COMMANDS = (
+    convert.convert,
+    inspect.inspect,
+    run.run,
+    bench.bench,
+    diff.diff,
+    ops.ops,
+    doctor.doctor,
+)
 
 
 class Commands(TyperGroup):

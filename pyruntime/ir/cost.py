@@ -34,6 +34,11 @@ def kind(call: KernelCall) -> str:
     return f"{call.template}_integer" if exact else call.template
 
 
+def is_product(template: str) -> bool:
+    """Whether calls of a template, or kind, multiply and add up what they read many times from memory."""
+    return template.removesuffix("_integer") in ("matmul", "conv", "attention", "recurrence")
+
+
 def operations(call: KernelCall) -> Dim:
     """Multiplications and additions of the call's products; 0 for calls that have none."""
     counted: Dim = getattr(call, "operations", 0)
@@ -42,12 +47,18 @@ def operations(call: KernelCall) -> Dim:
 
 def traffic(call: KernelCall) -> Dim:
     """Bytes read and written. Raises TypeError for a class of calls that has no rule here."""
+    reads, writes = touched(call)
+    moved = [*reads.items(), (call.output.tensor, writes)]
+    return sum((n * t.dtype.bytes for t, n in moved), start=0)
+
+
+def touched(call: KernelCall) -> tuple[dict[Tensor, Dim], Dim]:
+    """How many elements of each tensor the call reads, and how many it writes. Errors as `traffic`."""
     read: dict[Tensor, dict[View, Dim]] = {}
     for view, elements in _touched(call):
         if view != call.output:
             read.setdefault(view.tensor, {})[view] = elements  # equal views read the same elements
-    moved = [(t, _within(sum(found.values(), start=0), t.elements)) for t, found in read.items()]
-    return sum((n * t.dtype.bytes for t, n in [*moved, (call.output.tensor, _written(call))]), start=0)
+    return {t: _within(sum(found.values(), start=0), t.elements) for t, found in read.items()}, _written(call)
 
 
 def _space(call: KernelCall) -> Sizes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, symbols_of
@@ -28,6 +29,27 @@ class Carried:
     length: Dim = 0
     next: Dim = 0
     initial: Tensor | None = None
+
+
+class Boundary(StrEnum):
+    """Why what a kernel computes goes to memory instead of into another kernel; `pyruntime inspect` tells it.
+
+    OPERAND stands for what readers take from memory in an order of their own (windows, tiles, rows, indices),
+    ALONE for kernels that take nothing else into themselves.
+    """
+
+    OUTPUT = "output"
+    STATE = "state"
+    READERS = "readers"
+    OPERAND = "operand"
+    KERNELS = "kernels"
+    SHAPE = "shape"
+    TENSORS = "tensors"
+    PASSES = "passes"
+    LAYOUT = "layout"
+    JOINED = "joined"
+    CONTROL = "control"
+    ALONE = "alone"
 
 
 @dataclass(frozen=True)
@@ -82,6 +104,7 @@ class Program:
     `ranges` has what they stay in, where known. `output_shapes` are the outputs' shapes as the user sees
     them, over all symbols; where there are none, an output counts as one axis of all its elements. `commit`
     numbers the first step that overwrites what a state held; there is none where states are only appended to.
+    `boundaries` has why each call stores what it computes, by the call's name.
     """
 
     name: str
@@ -94,6 +117,7 @@ class Program:
     states: list[Carried] = field(default_factory=list)
     commit: int | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
+    boundaries: dict[str, Boundary] = field(default_factory=dict)
 
     @property
     def sizes(self) -> int:

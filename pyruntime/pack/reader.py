@@ -88,9 +88,7 @@ class Pack:
             self.manifest: Manifest = manifest
             return
         try:
-            with self._reading(MANIFEST) as file:
-                data = file.read(self._files.size(MANIFEST))
-            self.manifest = decode_manifest(data)
+            self.manifest = decode_manifest(self.manifest_bytes())
             validate(self.manifest)
         except BaseException:
             self.close()
@@ -105,6 +103,11 @@ class Pack:
     def close(self) -> None:
         """Close the archive, if it is one."""
         self._files.close()
+
+    def manifest_bytes(self) -> bytes:
+        """What pack.json has now. Raises MissingFileError."""
+        with self._reading(MANIFEST) as file:
+            return file.read(self._files.size(MANIFEST))
 
     def read(self, file: WasmVariant | GpuVariant | Asset) -> bytes:
         """The whole of a variant's file or of an asset. Raises MissingFileError, HashError."""

@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pyruntime_converter.lowering import views
 from pyruntime_converter.lowering.hosts import ConvHost, MatMulHost, dense, emit_map
-from pyruntime_converter.lowering.lazy import Lazy, combine, scalar_constant
+from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, combine, scalar_constant
 from pyruntime_converter.lowering.sharing import reconverging
 from pyruntime_converter.lowering.space import storage_order
 from pyruntime_converter.lowering.states import States
@@ -22,7 +22,7 @@ from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
 from pyruntime.ir.kernel import Indirect, KernelCall, Tensor, View
-from pyruntime.ir.program import Program
+from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.scalar import Load, Scalar, cost
 from pyruntime.ops.definition import Elementwise, definition
 
@@ -159,13 +159,13 @@ class Lowering:
             )
         return self._constants[key]
 
-    def view(self, value: Value, *, contiguous: bool = False) -> View:
-        """The value in memory, by plain strides. Emits the kernel that stores it if need be."""
+    def view(self, value: Value, *, contiguous: bool = False, why: Boundary = Boundary.OPERAND) -> View:
+        """The value in memory, by plain strides. Emits the kernel that stores it if need be, for a reason."""
         lazy = self.lazy(value)
         if lazy.view is None and value.data is not None:  # a literal, wanted in memory
             tensor = self.weight(value, "plain", value.data)
             return views.contiguous(tensor, value.shape)
-        stored = self.store(lazy)
+        stored = self.store(lazy, why=why)
         if contiguous and (stored.view is None or not views.is_dense(stored.view, stored.shape)):
             stored = self.store(lazy, order=range(len(lazy.shape)))
         if value.data is None:
@@ -205,14 +205,17 @@ class Lowering:
 
     # emission ----------------------------------------------------------------------------------------
 
-    def store(self, lazy: Lazy, *, order: Sequence[int] | None = None) -> Lazy:
-        """lazy in memory of its own (unchanged if it is a view already and no order is asked)."""
+    def store(self, lazy: Lazy, *, order: Sequence[int] | None = None, why: Boundary | None = None) -> Lazy:
+        """lazy in memory of its own (unchanged if it is a view already and no order is asked).
+
+        `why` is told as the program's `boundaries`; by default the order, or that a reader wants it there.
+        """
         if lazy.view is not None and order is None:
             return lazy
         axes = lazy.host.order() if lazy.host else (order or storage_order(lazy.space, lazy.leaves))
         tensor = self.tensor(self._origin_of(lazy).name, lazy.tree.dtype, lazy.space)
         output = dense(tensor, lazy.space, axes)
-        self.emit(lazy, output)
+        self.emit(lazy, output, why or (Boundary.OPERAND if order is None else Boundary.LAYOUT))
         stored = Lazy.of(output, lazy.space)
         for move in lazy.moves:
             stored = stored.transpose(move.perm) if move.perm else self.reshaped(stored, move.after)
@@ -234,7 +237,7 @@ class Lowering:
             )
         return moved
 
-    def store_into(self, lazy: Lazy, target: View) -> None:
+    def store_into(self, lazy: Lazy, target: View, why: Boundary = Boundary.OUTPUT) -> None:
         """Store lazy to target, a view over its shape."""
         output: View | None = target
         for move in reversed(lazy.moves):
@@ -246,17 +249,18 @@ class Lowering:
             if across and not isinstance(lazy.host, SCATTERING):
                 output = None
         if output is None:
-            self.emit(self.store(lazy), target)
+            self.emit(self.store(lazy, why=Boundary.LAYOUT), target, why)
         else:
-            self.emit(lazy, output)
+            self.emit(lazy, output, why)
 
-    def emit(self, lazy: Lazy, output: View) -> None:
+    def emit(self, lazy: Lazy, output: View, why: Boundary) -> None:
         """The call that stores lazy to output, a view over its space."""
         origin = self._origin_of(lazy)
         template = "map" if lazy.host is None else type(lazy.host).__name__.removesuffix("Host").lower()
         name = self.call_name(template, origin)
         call: KernelCall = lazy.host.emit(name, lazy, output) if lazy.host else emit_map(name, lazy, output)
         self.program.steps.append(call)
+        self.program.boundaries[name] = why
 
     def call_name(self, template: str, origin: Origin) -> str:
         """A name that no other call has."""
@@ -287,10 +291,11 @@ class Lowering:
                 self.contiguous(value)
                 return
             if not cheap or value in self.graph.outputs:
-                lazy = self.store(lazy)
+                alone = value in self.graph.outputs and value not in self.uses
+                lazy = self.store(lazy, why=Boundary.OUTPUT if alone else Boundary.READERS)
         self._values[value] = lazy
 
-    def contiguous(self, value: Value) -> Tensor:
+    def contiguous(self, value: Value, why: Boundary = Boundary.OUTPUT) -> Tensor:
         """A temporary that holds value alone, row-major; not one that is an output already."""
         lazy = self.lazy(value)
         view = lazy.view
@@ -299,7 +304,7 @@ class Lowering:
             if tensor.kind == "temporary" and tensor not in self.program.outputs:
                 return tensor
         tensor = self.tensor(value.name, value.dtype, value.shape)
-        self.store_into(lazy, views.contiguous(tensor, value.shape))
+        self.store_into(lazy, views.contiguous(tensor, value.shape), why)
         if value.data is None:
             self._values[value] = Lazy.of(views.contiguous(tensor, value.shape), value.shape)
         return tensor
@@ -341,14 +346,14 @@ def fuse(
         hosted = [i for i in candidates if args[i].host]
         misfit = [i for i in hosted if args[i].shape != shape]
         if misfit:
-            chosen = misfit[0]
+            chosen, why = misfit[0], Boundary.SHAPE
         elif len({id(args[i].host) for i in hosted}) > 1:
-            chosen = hosted[0]
+            chosen, why = hosted[0], Boundary.KERNELS
         else:
             plain = [i for i in candidates if not args[i].host] or candidates
-            chosen = max(plain, key=lambda i: len(args[i].tensors))
+            chosen, why = max(plain, key=lambda i: len(args[i].tensors)), _refused(args, shape)
         same = args[chosen]
-        stored = low.store(same)
+        stored = low.store(same, why=why)
         for i, value in enumerate(operands):
             if args[i] is same:
                 args[i] = stored
@@ -356,6 +361,13 @@ def fuse(
                     low.set(value, stored)
         result = combine(args, shape, build)
     return result
+
+
+def _refused(args: Sequence[Lazy], shape: Shape) -> Boundary:
+    """Why operands that wait on one kernel at most are not one: too many tensors, or an order of elements."""
+    read = {t for a in args for t in a.tensors}
+    fits = all(a.host or a.expand(shape) is not None for a in args)
+    return Boundary.TENSORS if fits and len(read) > MAX_TENSORS_READ else Boundary.LAYOUT
 
 
 def _is_literal(lazy: Lazy) -> bool:

@@ -17,7 +17,7 @@ from pyruntime_converter.lowering.lazy import Lazy, inverse
 from pyruntime.ir.dims import product
 from pyruntime.ir.graph import Graph, Node, Origin, State, Value
 from pyruntime.ir.kernel import KernelCall, Map, Phase, Tensor, View
-from pyruntime.ir.program import Carried, Program
+from pyruntime.ir.program import Boundary, Carried, Program
 
 if TYPE_CHECKING:
     from pyruntime_converter.lowering.lower import Lowering
@@ -100,11 +100,13 @@ class States:
             if lazy.view is not None and _same(lazy.view, target, value.shape):
                 continue  # appended, or never changed
             # read now, whatever the copies below overwrite
-            sources.append((carried, value, views.contiguous(low.contiguous(value), value.shape)))
+            sources.append(
+                (carried, value, views.contiguous(low.contiguous(value, Boundary.STATE), value.shape))
+            )
         for carried, value, source in sources:
             origin = Origin("State", carried.tensor.name)
             target = views.contiguous(carried.tensor, carried.shape)
-            low.emit(Lazy.of(source, value.shape, (origin,)), target)
+            low.emit(Lazy.of(source, value.shape, (origin,)), target, Boundary.STATE)
         program.states = self.carried
         overwritten = [carried.tensor for carried, *_ in sources]
         for tensor in overwritten:

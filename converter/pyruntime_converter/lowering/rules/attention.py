@@ -14,6 +14,7 @@ from pyruntime.ir.dims import Dim, floordiv
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape, Value
 from pyruntime.ir.kernel import View
+from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Acc, Const, Index, Scalar, Size, call, cast
 
 I32 = DType.I32
@@ -57,7 +58,7 @@ def attention(low: Lowering, node: Node) -> Lazy:
         groups.order(_wanted(low, node.output)),
     )
     result = Lazy((*groups.batch, m, value_width), Acc(q.dtype), (), (), (node.origin,), host)
-    return low.reshaped(low.store(result), node.output.shape)
+    return low.reshaped(low.store(result, why=Boundary.ALONE), node.output.shape)
 
 
 @dataclass(frozen=True)
@@ -180,4 +181,4 @@ def rotary_embedding(low: Lowering, node: Node) -> Lazy:
 
     result = combine([itself, other, *angles], shape, build)
     assert result is not None
-    return low.reshaped(low.store(replace(result, origins=(node.origin,))), x.shape)
+    return low.reshaped(low.store(replace(result, origins=(node.origin,)), why=Boundary.ALONE), x.shape)

@@ -13,7 +13,7 @@ from pyruntime.ir.conditions import less
 from pyruntime.ir.dims import Dim, maximum, minimum, symbol
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ir.kernel import Tensor, View
-from pyruntime.ir.program import Jump, Read, Set
+from pyruntime.ir.program import Boundary, Jump, Read, Set
 from pyruntime.ops.control import COUNTS
 
 _ANY = (-(2**63), 2**63 - 1)
@@ -39,7 +39,7 @@ def branches(low: Lowering, node: Node) -> list[Lazy]:
 def _store(low: Lowering, graph: Graph, given: Sequence[Lazy], results: Sequence[Tensor]) -> None:
     inner = low.nested(graph, given)
     for value, tensor in zip(graph.outputs, results, strict=True):
-        inner.store_into(inner.lazy(value), views.contiguous(tensor, value.shape))
+        inner.store_into(inner.lazy(value), views.contiguous(tensor, value.shape), Boundary.CONTROL)
 
 
 @lowers("Loop")
@@ -52,7 +52,7 @@ def loop(low: Lowering, node: Node) -> list[Lazy]:
     state = [low.tensor(v.name, v.dtype, v.shape) for v in body.inputs[:count]]
     for tensor, value in zip(state, values, strict=False):
         assert value is not None
-        low.store_into(low.lazy(value), views.contiguous(tensor, value.shape))
+        low.store_into(low.lazy(value), views.contiguous(tensor, value.shape), Boundary.CONTROL)
     stacks = [low.tensor(v.name, v.dtype, (_room(node, v), *v.shape[1:])) for v in node.outputs[count:]]
     trip: Dim | None = attrs["trip"] if trip_count is None else _read(low, trip_count, "trip")
     going: Dim = attrs["condition"] if begins is None else _read(low, begins, "begin")
@@ -69,7 +69,7 @@ def loop(low: Lowering, node: Node) -> list[Lazy]:
 
     inner = low.nested(body, [*(_whole(t, v) for t, v in zip(state, body.inputs, strict=False)), *given])
     if first:
-        view = inner.view(body.outputs[0])
+        view = inner.view(body.outputs[0], why=Boundary.CONTROL)
         low.program.steps.append(Read(going_on, view.tensor, view.offset))
     elif going_on:
         low.program.steps.append(Set(going_on, attrs["goes_on"]))
@@ -79,7 +79,7 @@ def loop(low: Lowering, node: Node) -> list[Lazy]:
             assert trip is not None
             position = trip - 1 - counter
         part = replace(views.contiguous(tensor, value.shape), offset=position * value.elements)
-        inner.store_into(inner.lazy(value), part)
+        inner.store_into(inner.lazy(value), part, Boundary.CONTROL)
     _overwrite(inner, state, body.outputs[first : first + count])
     low.program.steps += [Set(attrs["counter"], counter + 1), Jump(top)]
     _land(low, end)
@@ -97,7 +97,7 @@ def _room(node: Node, stack: Value) -> Dim:
 @lowers("Measure")
 def measure(low: Lowering, node: Node) -> Lazy:
     """The program reads the number; what it bounds has memory for the most that it can be."""
-    view, symbol_ = low.view(node.input(0)), node.attrs["measures"]
+    view, symbol_ = low.view(node.input(0), why=Boundary.CONTROL), node.attrs["measures"]
     low.program.ranges[symbol_] = (0, node.attrs["most"])
     low.program.steps.append(Read(symbol_, view.tensor, view.offset))
     return Lazy.of(replace(view, strides=()), ())
@@ -107,16 +107,17 @@ def _overwrite(inner: Lowering, state: Sequence[Tensor], values: Sequence[Value]
     """Store new carried values, each of which may be computed from all old ones."""
     ready: list[tuple[Tensor, Value, View]] = []
     for tensor, value in zip(state, values, strict=True):
-        view = inner.view(value)
+        view = inner.view(value, why=Boundary.CONTROL)
         if view.tensor in state:
             if view.tensor is tensor and views.is_contiguous(view, value.shape):
                 continue  # as it was
-            copy = inner.store(inner.lazy(value), order=range(value.rank)).view
+            copy = inner.store(inner.lazy(value), order=range(value.rank), why=Boundary.CONTROL).view
             assert copy is not None
             view = copy
         ready.append((tensor, value, view))
     for tensor, value, view in ready:
-        inner.store_into(Lazy.of(view, value.shape), views.contiguous(tensor, value.shape))
+        into = views.contiguous(tensor, value.shape)
+        inner.store_into(Lazy.of(view, value.shape), into, Boundary.CONTROL)
 
 
 def _held(low: Lowering, values: Sequence[Value | None]) -> list[Lazy]:
@@ -125,7 +126,7 @@ def _held(low: Lowering, values: Sequence[Value | None]) -> list[Lazy]:
     for value in values:
         assert value is not None
         if value.data is None:
-            low.view(value)
+            low.view(value, why=Boundary.CONTROL)
         held.append(low.lazy(value))
     return held
 
@@ -138,7 +139,7 @@ def _read(low: Lowering, value: Value, name: str) -> Dim:
     """The only element of a value, as a symbol that the program reads."""
     if value.data is not None:
         return int(value.data.item())
-    view = low.view(value)
+    view = low.view(value, why=Boundary.CONTROL)
     own = low.own_symbol(name)
     low.program.steps.append(Read(own, view.tensor, view.offset))
     return symbol(own, _ANY)

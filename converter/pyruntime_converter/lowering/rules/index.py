@@ -12,6 +12,7 @@ from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
 from pyruntime.ir.kernel import Indirect, Map, View
+from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
 
 
@@ -26,12 +27,14 @@ def gather(low: Lowering, node: Node) -> Lazy:
         first: Dim = start if start >= 0 else size + start
         lengths = tuple(1 if a == axis else d for a, d in enumerate(data.shape))
         starts = tuple(first if a == axis else 0 for a in range(data.rank))
-        part = low.store(low.lazy(data)) if low.lazy(data).host else low.lazy(data)
-        sliced = part.slice(starts, lengths, (1,) * data.rank) or low.store(part).slice(
+        part = low.store(low.lazy(data), why=Boundary.LAYOUT) if low.lazy(data).host else low.lazy(data)
+        sliced = part.slice(starts, lengths, (1,) * data.rank) or low.store(part, why=Boundary.LAYOUT).slice(
             starts, lengths, (1,) * data.rank
         )
         assert sliced is not None
-        return sliced.reshape(node.output.shape) or low.reshaped(low.store(sliced), node.output.shape)
+        return sliced.reshape(node.output.shape) or low.reshaped(
+            low.store(sliced, why=Boundary.LAYOUT), node.output.shape
+        )
     return low.gathered(
         low.view(data), data.shape, axis, Lazy.of(low.view(indices), indices.shape), node.output.shape
     )
@@ -109,11 +112,13 @@ def one_hot(low: Lowering, node: Node) -> Lazy:
     axis, depth = node.attrs["axis"], node.attrs["depth"]
     axis = axis % node.output.rank
     lazy = low.lazy(indices)
-    spread = (low.store(lazy) if lazy.host else lazy).reshape(
+    spread = (low.store(lazy, why=Boundary.LAYOUT) if lazy.host else lazy).reshape(
         (*indices.shape[:axis], 1, *indices.shape[axis:])
     )
     if spread is None:
-        spread = low.reshaped(low.store(lazy), (*indices.shape[:axis], 1, *indices.shape[axis:]))
+        spread = low.reshaped(
+            low.store(lazy, why=Boundary.LAYOUT), (*indices.shape[:axis], 1, *indices.shape[axis:])
+        )
     whole = spread.expand(node.output.shape)
     assert whole is not None
     pair = Lazy.of(low.view(values), (2,))
@@ -146,7 +151,9 @@ def dim_tensor(low: Lowering, node: Node) -> Lazy:
     lazy = Lazy((len(dims),), cast(tree, dtype), (), tuple(dims))
     if not shape:
         return Lazy((), cast(Size(held, 0), dtype), (), tuple(dims))
-    return lazy.reshape(tuple(int(d) for d in shape)) or low.reshaped(low.store(lazy), shape)
+    return lazy.reshape(tuple(int(d) for d in shape)) or low.reshaped(
+        low.store(lazy, why=Boundary.LAYOUT), shape
+    )
 
 
 @lowers("Range")

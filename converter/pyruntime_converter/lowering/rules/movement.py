@@ -15,6 +15,7 @@ from pyruntime_converter.lowering.states import parts
 from pyruntime.ir.dims import Dim, maximum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape
+from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call
 from pyruntime.ops.evaluate import evaluate
 
@@ -52,7 +53,9 @@ def permute(low: Lowering, node: Node) -> Lazy:
 def reshape(low: Lowering, node: Node) -> Lazy:
     """Other strides over the same memory; a row-major copy where the memory is not in that order."""
     lazy = low.lazy(node.input(0))
-    return lazy.reshape(node.output.shape) or low.reshaped(low.store(lazy), node.output.shape)
+    return lazy.reshape(node.output.shape) or low.reshaped(
+        low.store(lazy, why=Boundary.LAYOUT), node.output.shape
+    )
 
 
 @lowers("Slice")
@@ -60,7 +63,7 @@ def slice_(low: Lowering, node: Node) -> Lazy:
     """Another offset and larger strides."""
     lazy = low.lazy(node.input(0))
     starts, steps = node.attrs["starts"], node.attrs["steps"]
-    moved = lazy.slice(starts, node.output.shape, steps) or low.store(lazy).slice(
+    moved = lazy.slice(starts, node.output.shape, steps) or low.store(lazy, why=Boundary.LAYOUT).slice(
         starts, node.output.shape, steps
     )
     assert moved is not None
@@ -71,7 +74,7 @@ def slice_(low: Lowering, node: Node) -> Lazy:
 def expand(low: Lowering, node: Node) -> Lazy:
     """Strides of zero."""
     lazy = low.lazy(node.input(0))
-    moved = lazy.expand(node.output.shape) or low.store(lazy).expand(node.output.shape)
+    moved = lazy.expand(node.output.shape) or low.store(lazy, why=Boundary.LAYOUT).expand(node.output.shape)
     assert moved is not None
     return moved
 
@@ -85,7 +88,7 @@ def tile(low: Lowering, node: Node) -> Lazy:
     for size, times in zip(lazy.shape, node.attrs["repeats"], strict=True):
         split += [1, size]
         wide += [times, size]
-    apart = low.store(lazy).reshape(tuple(split))
+    apart = low.store(lazy, why=Boundary.LAYOUT).reshape(tuple(split))
     assert apart is not None
     repeated = apart.expand(tuple(wide))
     assert repeated is not None
@@ -198,5 +201,5 @@ def concat(low: Lowering, node: Node) -> Lazy:
         whole, there = appended
     for lazy, part, stored in zip(operands, parts(node, whole), there, strict=True):
         if not stored:
-            low.store_into(lazy, part)
+            low.store_into(lazy, part, Boundary.JOINED)
     return Lazy.of(whole, shape)

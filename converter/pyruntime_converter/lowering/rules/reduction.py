@@ -14,6 +14,7 @@ from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape
 from pyruntime.ir.kernel import Combine, Reduction
+from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Acc, Const, Index, Scalar, Size, call, cast, cost
 
 # a costlier prologue is stored once instead of being computed again by each pass
@@ -26,7 +27,10 @@ def operand(low: Lowering, node: Node, axes: Sequence[int], passes: int, others:
     tensors = lazy.tensors.union(*(other.tensors for other in others))
     costly = passes > 1 and cost(lazy.tree) > PROLOGUE_COST
     if lazy.host or not lazy.leaves or costly or len(tensors) > MAX_TENSORS_READ:
-        low.view(node.input(0))
+        why = Boundary.OPERAND
+        if not lazy.host:
+            why = Boundary.PASSES if costly else Boundary.TENSORS
+        low.view(node.input(0), why=why)
         lazy = low.lazy(node.input(0))
     kept = [a for a in range(len(lazy.shape)) if a not in axes]
     return lazy.transpose([*kept, *axes])
@@ -180,7 +184,9 @@ def _parameters(low: Lowering, node: Node, shape: Shape | None = None) -> list[L
     for value in node.inputs[1:3]:
         if value is not None:
             lazy = low.lazy(value)
-            moved = (low.store(lazy) if lazy.host else lazy).reshape(shape or value.shape)
+            moved = (low.store(lazy, why=Boundary.LAYOUT) if lazy.host else lazy).reshape(
+                shape or value.shape
+            )
             assert moved is not None
             expanded = moved.expand(node.output.shape)
             assert expanded is not None

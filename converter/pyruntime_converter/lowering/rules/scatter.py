@@ -16,6 +16,7 @@ from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
 from pyruntime.ir.kernel import Indirect, Map, Scatter, View
+from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Acc, Load, Scalar, call, cast
 
 
@@ -82,7 +83,7 @@ def _copied(low: Lowering, node: Node) -> View:
     """The data in memory that nothing else reads."""
     value = node.output
     view = contiguous(low.tensor(value.name, value.dtype, value.shape), value.shape)
-    low.store_into(low.lazy(node.input(0)), view)
+    low.store_into(low.lazy(node.input(0)), view, Boundary.OPERAND)
     return view
 
 

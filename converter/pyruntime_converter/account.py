@@ -1,0 +1,62 @@
+"""What a program does with memory, call by call, for the report in its pack (`pyruntime.pack.account`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyruntime.ir.cost import is_product, touched, traffic
+from pyruntime.ir.dims import Dim, maximum, symbols_of, to_rpn
+from pyruntime.ir.kernel import Tensor
+from pyruntime.ir.program import Boundary, Program
+from pyruntime.pack.account import Account, Flow, Memory
+
+
+def account(program: Program, weights: Mapping[Tensor, int]) -> Account:
+    """The account of a program; `weights` are their indices in the pack."""
+    states = [c.tensor for c in program.states]
+    found: dict[Tensor, int] = {t: i for i, t in enumerate([*program.inputs, *states])}
+    for call in program.calls:
+        for tensor in call.tensors():
+            if tensor not in weights:
+                found.setdefault(tensor, len(found))
+    for tensor in program.outputs:
+        found.setdefault(tensor, len(found))
+    flows = {}
+    for call in program.calls:
+        *_, written = call.tensors()
+        read = dict.fromkeys(v.tensor for v in call.reads())
+        reads = tuple(-1 - weights[t] if t in weights else found[t] for t in read)
+        flows[call.name] = Flow(reads, found[written], program.boundaries.get(call.name, Boundary.ALONE))
+    return Account(
+        [Memory(t.dtype, to_rpn(program.bytes_for(t.elements))) for t in found],
+        len(program.inputs),
+        [found[t] for t in program.outputs],
+        [found[t] for t in states],
+        flows,
+        *(to_rpn(b) if symbols_of(b) <= set(program.symbols) else None for b in bounds(program)),
+    )
+
+
+def bounds(program: Program) -> tuple[Dim, Dim]:
+    """`Account.least` and `Account.fused` of a program.
+
+    Of an input, weight or state as many elements count as the call reads that reads most of them.
+    """
+    read: dict[Tensor, Dim] = {}
+    written: dict[Tensor, Dim] = {t: t.elements for t in program.outputs}
+    taken: set[Tensor] = set()  # by products
+    products: Dim = 0
+    for call in program.calls:
+        reads, writes = touched(call)
+        for tensor, elements in reads.items():
+            if tensor.kind != "temporary":
+                read[tensor] = maximum(read.get(tensor, 0), elements)
+        tensor = call.output.tensor
+        if tensor.kind == "state":
+            written[tensor] = maximum(written.get(tensor, 0), writes)
+        if is_product(call.template):
+            taken |= {*reads, tensor}
+            products = products + traffic(call)
+    ends = [(t, n * t.dtype.bytes) for t, n in (*read.items(), *written.items())]
+    least, rest = (sum((b for t, b in ends if t not in without), start=0) for without in (set(), taken))
+    return least, products + rest

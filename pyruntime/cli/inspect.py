@@ -1,0 +1,53 @@
+"""`pyruntime inspect`: what a pack holds, and what a run of it would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pyruntime.cli.options import Debug, Json, Sizes
+
+
+def inspect(
+    pack: Annotated[
+        Path, typer.Argument(metavar="PACK", help="A pack, or a model file, which is converted first.")
+    ],
+    symbol: Sizes = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write one page by itself: the graph drawn, memory over time, all tables and kernels.",
+            show_default=False,
+        ),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Print all steps and weights.")] = False,
+    json: Json = False,
+    _debug: Debug = False,
+) -> None:
+    """Look into a pack without running it: interface, steps, kernels, memory, weights, files.
+
+    Steps are told with their workgroups, operations and bytes at the sizes asked, and with the reason why
+    each is not one kernel with those that read it.
+    """
+    from pyruntime.cli import look
+    from pyruntime.cli.feeds import parse_sizes
+    from pyruntime.cli.inspection import gather, opened
+
+    with opened(pack) as found:
+        made = gather.inspect(found, parse_sizes(symbol or ()), str(pack))
+    if html is not None:
+        from pyruntime.cli.inspection import page
+
+        page.write(html, made)
+    if json:
+        look.print_json(gather.to_dict(made))
+        return
+    from pyruntime.cli.inspection.show import show
+
+    show(made, look.stdout(), everything=everything)
+    if html is not None:
+        look.print_section(look.stdout(), f"page: {html}")

@@ -1,0 +1,19 @@
+"""What `pyruntime inspect` finds in a pack (`gather`, `programs`, `memory`), and shows (`show`, `page`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pyruntime.cli.execution import is_pack, made_pack
+from pyruntime.pack.reader import Pack
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Pack]:
+    """The pack at a path, or that of a model there, which lasts as long as the context. Errors as `Pack`."""
+    with ExitStack() as stack:
+        if not is_pack(path):
+            path, _ = stack.enter_context(made_pack(path, "auto"))
+        yield stack.enter_context(Pack(path))

@@ -1,0 +1,302 @@
+"""Everything that can be told of a pack without running it, at given sizes; `to_dict` is its JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyruntime.cli.inspection.memory import Memory, memories
+from pyruntime.cli.inspection.modules import Module, module_of
+from pyruntime.cli.inspection.programs import Plan, plan
+from pyruntime.errors import InputError, MissingFileError
+from pyruntime.pack.account import Account, accounts
+from pyruntime.pack.expressions import Evaluator, ExpressionError, infix
+from pyruntime.pack.reader import MANIFEST, Pack
+from pyruntime.pack.schema import FORMAT, KNOWN_REQUIREMENTS, Dispatch, Entry, Manifest, Spec
+
+_WORKGROUP = re.compile(r"@workgroup_size\(([^)]*)\)")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input, output or state as the user sees it: its sizes as written, and at the sizes asked."""
+
+    kind: str
+    name: str
+    dtype: str
+    shape: tuple[str, ...]
+    sizes: tuple[int, ...] | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight as it is stored; `readers` are the steps that read it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    layout: str
+    bytes: int
+    file: str
+    readers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A WGSL shader; `key`, of its text's SHA-256, tells equal kernels of packs, `steps` how many use it."""
+
+    name: str
+    template: str
+    key: str
+    bytes: int
+    workgroup: str
+    bindings: tuple[str, ...]
+    words: int
+    steps: int
+    code: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the pack; `gzip` is None for weights, which hardly shrink."""
+
+    name: str
+    bytes: int
+    gzip: int | None
+
+
+@dataclass(frozen=True)
+class Program:
+    """An entry at given sizes."""
+
+    name: str
+    symbols: Mapping[str, int]
+    tensors: tuple[Tensor, ...]
+    constraints: tuple[str, ...]
+    plan: Plan
+    memories: tuple[Memory, ...]
+    account: Account | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a pack is; fields as pack.json's, and what follows from them."""
+
+    path: str
+    format: int
+    requires: tuple[str, ...]
+    producer: str
+    model: Mapping[str, Any]
+    targets: tuple[str, ...]
+    programs: tuple[Program, ...]
+    weights: tuple[Weight, ...]
+    kernels: tuple[Kernel, ...]
+    modules: tuple[Module, ...]
+    files: tuple[File, ...]
+    notes: tuple[str, ...]
+
+
+def readable() -> str:
+    """Which packs this version of pyruntime reads."""
+    known = ", ".join(sorted(KNOWN_REQUIREMENTS))
+    formats = f"format {FORMAT}" if FORMAT == 0 else f"formats 0 to {FORMAT}"
+    return f"{formats}, with any of the features {known}"
+
+
+def inspect(pack: Pack, sizes: Mapping[str, int], path: str = "") -> Inspection:
+    """Look at an open pack.
+
+    Args:
+        pack: what to look at.
+        sizes: of symbols, by name; others are 1, lengths of states 0, elements of inputs their defaults.
+        path: what to call it; by default its path.
+
+    Raises:
+        InputError: there is no such symbol, or the model does not take these sizes.
+        PackError: a file is missing or damaged.
+    """
+    manifest = pack.manifest
+    known = {s.name for e in manifest.entries for s in e.symbols}
+    for name in sorted(sizes.keys() - known):
+        there = f"the symbols are {', '.join(sorted(known))}" if known else "it has none"
+        raise InputError(f"--symbol {name}: the pack has no such symbol; {there}")
+    programs = [
+        _program(manifest, number, account, sizes) for number, account in enumerate(accounts(manifest))
+    ]
+    modules = manifest.targets.wasm.variants if manifest.targets.wasm else ()
+    return Inspection(
+        path or str(pack.path),
+        FORMAT,
+        tuple(manifest.requires),
+        f"{manifest.producer.name} {manifest.producer.version}",
+        dataclasses.asdict(manifest.model),
+        tuple(t for t in ("webgpu", "wasm") if getattr(manifest.targets, t) is not None),
+        tuple(programs),
+        _weights(manifest, programs),
+        _kernels(pack),
+        tuple(module_of(m.file, m.requires, pack.read(m)) for m in modules),
+        _files(pack),
+        tuple(map(str, (manifest.report or {}).get("notes", ()))),
+    )
+
+
+def bound(entry: Entry, sizes: Mapping[str, int]) -> dict[str, int]:
+    """A value for each symbol of an entry."""
+    found = {}
+    for symbol in entry.symbols:
+        usual: float = 1
+        if symbol.state is not None:
+            usual = 0
+        elif symbol.element is not None and symbol.input is not None:
+            usual = entry.inputs[symbol.input].default or 1
+        found[symbol.name] = sizes.get(symbol.name, int(usual))
+    return found
+
+
+def _program(manifest: Manifest, number: int, account: Account | None, sizes: Mapping[str, int]) -> Program:
+    entry = manifest.entries[number]
+    symbols = bound(entry, sizes)
+    values = Evaluator(symbols)
+    refused = [c.reason for c in entry.constraints if _value(c.value, values) == 0]
+    if refused:
+        told = ", ".join(f"{n}={v}" for n, v in symbols.items())
+        raise InputError(f"the model does not take {told}: {refused[0]}; give --symbol NAME=SIZE")
+    made = plan(manifest, number, account, symbols)
+    tensors = [_tensor("input", s, values) for s in entry.inputs]
+    tensors += [_tensor("output", s, values) for s in entry.outputs]
+    for carried in entry.state:
+        state = manifest.state[carried.state]
+        shape = tuple(f"up to {d}" if a == state.axis else str(d) for a, d in enumerate(state.shape))
+        tensors.append(Tensor("state", state.name, state.dtype.value, shape, tuple(state.shape)))
+    return Program(
+        entry.name,
+        symbols,
+        tuple(tensors),
+        tuple(c.reason for c in entry.constraints),
+        made,
+        memories(manifest, number, account, made, symbols),
+        account,
+    )
+
+
+def _tensor(kind: str, spec: Spec, values: Evaluator) -> Tensor:
+    sizes = [_value(d, values) for d in spec.shape]
+    known = None if None in sizes else tuple(s or 0 for s in sizes)
+    notes = [f"{spec.default} where not fed"] if spec.default is not None else []
+    notes += [f"from {spec.within[0]} to {spec.within[1]}"] if spec.within is not None else []
+    shape = tuple(infix(d) for d in spec.shape)
+    return Tensor(kind, spec.name, spec.element.value, shape, known, ", ".join(notes))
+
+
+def _weights(manifest: Manifest, programs: Sequence[Program]) -> tuple[Weight, ...]:
+    readers: dict[int, list[str]] = {}
+    for program in programs:
+        for step in program.plan.steps:
+            for read in step.reads:
+                if read < 0:
+                    readers.setdefault(-1 - read, []).append(step.name)
+    shards = manifest.weights.shards
+    return tuple(
+        Weight(
+            t.name,
+            t.dtype.value,
+            tuple(t.shape),
+            t.layout,
+            t.bytes,
+            shards[t.shard].file,
+            tuple(dict.fromkeys(readers.get(i, ()))),
+        )
+        for i, t in enumerate(manifest.weights.tensors)
+    )
+
+
+def _kernels(pack: Pack) -> tuple[Kernel, ...]:
+    target = pack.manifest.targets.webgpu
+    if target is None:
+        return ()
+    variant = target.variants[0]
+    text = pack.read(variant)
+    used = {(c.step, c.shader) for e in variant.entries for c in e.commands if isinstance(c, Dispatch)}
+    steps = Counter(shader for _, shader in used)
+    made = []
+    for number, shader in enumerate(variant.shaders):
+        code = text[shader.offset : shader.offset + shader.bytes]
+        source = code.decode(errors="replace")
+        size = _WORKGROUP.search(source)
+        made.append(
+            Kernel(
+                shader.name,
+                shader.name.rpartition("_")[0],
+                hashlib.sha256(code).hexdigest()[:12],
+                shader.bytes,
+                size[1] if size else "",
+                tuple(shader.bindings),
+                shader.words,
+                steps[number],
+                source,
+            )
+        )
+    return tuple(made)
+
+
+def _files(pack: Pack) -> tuple[File, ...]:
+    """Sizes as stored, and as a web server sends them."""
+    targets, text = pack.manifest.targets, pack.manifest_bytes()
+    files = [File(MANIFEST, len(text), _compressed(text))]
+    for target in (targets.webgpu, targets.wasm):
+        for variant in target.variants if target else ():
+            data = pack.read(variant)
+            files.append(File(variant.file, len(data), _compressed(data)))
+    for asset in pack.manifest.assets:
+        with contextlib.suppress(MissingFileError):
+            files.append(File(asset.file, asset.bytes, _compressed(pack.read(asset))))
+    return (*files, *(File(s.file, s.bytes, None) for s in pack.manifest.weights.shards))
+
+
+def _compressed(data: bytes) -> int:
+    return len(gzip.compress(data, 9, mtime=0))
+
+
+def _value(expression: Any, values: Evaluator) -> int | None:
+    try:
+        return values(expression)
+    except ExpressionError:
+        return None
+
+
+def to_dict(found: Inspection) -> dict[str, Any]:
+    """Plain containers, for JSON; without the kernels' texts."""
+    told = dataclasses.asdict(found)
+    told["reads"] = {"format": FORMAT, "features": sorted(KNOWN_REQUIREMENTS)}
+    told["kernels"] = [{k: v for k, v in kernel.items() if k != "code"} for kernel in told["kernels"]]
+    told["entries"] = [
+        _entry(program, made) for program, made in zip(found.programs, told.pop("programs"), strict=True)
+    ]
+    return told
+
+
+def _entry(program: Program, made: dict[str, Any]) -> dict[str, Any]:
+    """An entry: its interface, totals, steps, and how full its memory is at each of them."""
+    plan, totals = made["plan"], made["plan"]["totals"]
+    fused = program.plan.totals.fused
+    ratio = round(totals["bytes"] / fused, 4) if fused and totals["bytes"] is not None else None
+    return {
+        "name": program.name,
+        "symbols": dict(program.symbols),
+        "tensors": made["tensors"],
+        "constraints": list(program.constraints),
+        "totals": {**totals, "bytes_over_fused": ratio},
+        "steps": plan["steps"],
+        "memory": {
+            m.target: {"arenas": list(m.arenas), "peak": m.peak, "live": list(m.live)}
+            for m in program.memories
+        },
+    }

@@ -1,0 +1,282 @@
+"""`pyruntime inspect`: numbers that can be told by hand, reasons, older packs, and a page by itself."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyruntime.cli.inspection import gather, page
+from pyruntime.cli.inspection.layers import draw
+from pyruntime.cli.inspection.modules import module_of
+from pyruntime.errors import PackError
+from pyruntime.pack.account import accounts
+from pyruntime.pack.reader import Pack
+from tests.cli.conftest import Invoke
+from tests.cli.test_picture import Elements
+from tests.frontends.onnx_models import random
+from tests.passes.net import Net
+from tests.state import streams
+
+
+def layers() -> Net:
+    """x[5, 64] by a weight, softmax, which two products read, whose results are added up."""
+    net = Net({"x": random(5, 64)}, {"x": ["rows", 64]})
+    rows = net("Softmax", net("MatMul", "x", net.weight(64, 32)))
+    net("Add", net("MatMul", rows, net.weight(32, 8)), net("MatMul", rows, net.weight(32, 8)))
+    return net
+
+
+def packed(invoke: Invoke, net: Net, *options: object) -> Path:
+    """A pack of a model, in the present folder, whose output is that of the last node."""
+    Path("net.onnx").write_bytes(net.proto(net.nodes[-1].output[0]).SerializeToString())
+    result = invoke("convert", "net.onnx", "net.pack", "-q", "--force", *(options or ("-t", "webgpu")))
+    assert result.exit_code == 0, result.output
+    return Path("net.pack")
+
+
+def told(invoke: Invoke, *arguments: object) -> dict[str, Any]:
+    result = invoke("inspect", *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    made: dict[str, Any] = json.loads(result.stdout)
+    return made
+
+
+def test_numbers_of_a_small_model(invoke: Invoke) -> None:
+    """A softmax stands between a product and two that read it; the last adds up."""
+    made = told(invoke, packed(invoke, layers()), "-s", "rows=5")
+    (entry,) = made["entries"]
+    totals, steps = entry["totals"], entry["steps"]
+    assert entry["symbols"] == {"rows": 5}
+    assert [s["template"] for s in steps] == ["matmul", "row", "matmul", "matmul"]
+    assert (totals["dispatches"], totals["exact"], totals["few"]) == (4, True, 4)
+    assert totals["operations"] == 2 * 5 * 64 * 32 + 2 * 2 * 5 * 32 * 8
+    assert totals["least"] == 4 * (5 * 64 + 64 * 32 + 2 * 32 * 8 + 5 * 8)
+    first, second, added = 5 * 64 + 64 * 32 + 5 * 32, 5 * 32 + 32 * 8 + 5 * 8, 5 * 8
+    assert totals["fused"] == 4 * (first + 2 * second + added)
+    assert totals["bytes"] == totals["fused"] + 4 * 2 * 5 * 32
+    assert totals["bytes_over_fused"] == pytest.approx(totals["bytes"] / totals["fused"], abs=1e-4)
+    assert [(s["boundary"], s["why"]) for s in steps] == [
+        ("operand", "a reduction takes whole rows of it"),
+        ("readers", "2 steps read it; to compute it again costs more than to store it"),
+        ("kernels", "its reader already waits on another product, and a kernel computes one"),
+        ("output", "it is an output of the model"),
+    ]
+    assert steps[1]["readers"] == [steps[2]["name"], steps[3]["name"]]
+    assert totals["small"] == [s["name"] for s in steps if s["template"] == "matmul"]
+
+
+def test_reasons(invoke: Invoke) -> None:
+    """Two readers over unlike shapes, two products under one sum, and an output."""
+    net = Net({"x": random(6, 48)})
+    shared = net("Relu", net("MatMul", "x", net.weight(48, 48)))
+    left = net("MatMul", shared, net.weight(48, 48))
+    right = net("MatMul", net("Softmax", shared), net.weight(48, 48))
+    net("Add", left, right)
+    (entry,) = told(invoke, packed(invoke, net))["entries"]
+    found = [(s["boundary"], s["template"]) for s in entry["steps"]]
+    assert found == [("readers", "matmul"), ("operand", "row"), ("kernels", "matmul"), ("output", "matmul")]
+    assert entry["steps"][0]["why"].startswith("2 steps read it")
+
+
+def test_memory_of_a_chain(invoke: Invoke) -> None:
+    """Softmaxes over unlike axes: at each step what is read and what is written live, and no more."""
+    net = Net({"x": random(64, 128)})
+    value = "x"
+    for axis in (0, 1, 0, 1):
+        value = net("Softmax", value, axis=axis)
+    (entry,) = told(invoke, packed(invoke, net))["entries"]
+    held = entry["memory"]["webgpu"]
+    assert held["live"] == [2 * 64 * 128 * 4] * 4
+    assert (held["peak"], sum(held["arenas"])) == (2 * 64 * 128 * 4,) * 2
+
+
+def test_sizes_that_there_are_not(invoke: Invoke) -> None:
+    result = invoke("inspect", packed(invoke, layers()), "-s", "columns=4")
+    assert result.exit_code == 2
+    assert "the symbols are rows" in result.stderr
+
+
+def test_a_model_is_converted_first(invoke: Invoke, compiler: None) -> None:
+    Path("net.onnx").write_bytes(layers().proto(layers().nodes[-1].output[0]).SerializeToString())
+    made = told(invoke, "net.onnx", "-s", "rows=3")
+    assert (made["path"], made["targets"]) == ("net.onnx", ["webgpu", "wasm"])
+    assert [f["name"] for f in made["files"]][:2] == ["pack.json", "shaders.base.wgsl"]
+    assert all(m["functions"] > 3 and 0 < m["code"] < m["bytes"] for m in made["modules"])
+    assert made["entries"][0]["memory"].keys() == {"webgpu", "wasm"}
+
+
+def test_tables(invoke: Invoke) -> None:
+    result = invoke("inspect", packed(invoke, layers()), "-s", "rows=5")
+    assert result.exit_code == 0, result.output
+    for part in (
+        "pack format 0; this version reads format 0",
+        "dispatches",
+        "the fused lower bound of",
+        "over 1 % of the operations, under 64 workgroups",
+        "a reduction takes whole rows of it",
+        "row_0",
+        "panels8",
+        "shaders.base.wgsl",
+    ):
+        assert part in result.stdout, part
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+def test_a_pack_that_tells_nothing_of_its_steps(invoke: Invoke, packs: Path) -> None:
+    """Made by hand, or by another version: what is known is shown, and what is not is said."""
+    made = told(invoke, packs / "affine")
+    assert [s["name"] for s in made["entries"][0]["steps"]] == ["affine", "relu"]
+    result = invoke("inspect", packs / "affine", "--html", "page.html")
+    assert result.exit_code == 0, result.output
+    assert "convert the model anew" in result.stdout
+    assert "convert the model anew" in Path("page.html").read_text()
+
+
+def test_reports_that_contradict_themselves_count_as_none(invoke: Invoke) -> None:
+    with Pack(packed(invoke, layers())) as pack:
+        manifest = pack.manifest
+    assert manifest.report is not None
+    (row,) = manifest.report["programs"]
+    assert accounts(manifest)[0] is not None
+    damages: list[Mapping[str, Any]] = [
+        {"flows": row["flows"][1:]},
+        {"outputs": [99]},
+        {"tensors": [["float33", 4]]},
+        {"inputs": 7},
+        {"least": ["*"]},
+        {"boundaries": {}},
+        {"flows": 3},
+    ]
+    for damage in damages:
+        damaged = replace(manifest, report={"programs": [{**row, **damage}]})
+        assert accounts(damaged) == [None], damage
+    assert accounts(replace(manifest, report={"programs": {}})) == [None]
+    assert accounts(replace(manifest, report=None)) == [None]
+
+
+def test_states_and_loops(invoke: Invoke, tmp_path: Path) -> None:
+    """A cache that grows: lengths are 0 unless asked for, and its tensors are drawn as states."""
+    cache = streams.cache()
+    options = [f"--state={i}={o}" for i, o in cache.state.items()]
+    sizes = ["--capacity=past_sequence_length=8", "--symbol=batch=1"]
+    result = invoke("convert", cache.save(tmp_path), "c.pack", *options, *sizes, "-t", "webgpu", "-q")
+    assert result.exit_code == 0, result.output
+    made = told(invoke, "c.pack", "-s", "past_sequence_length=3")
+    assert made["requires"] == ["state"]
+    assert made["entries"][0]["symbols"]["past_sequence_length"] == 3
+    assert {t["name"] for t in made["entries"][0]["tensors"] if t["kind"] == "state"} == set(cache.state)
+    assert told(invoke, "c.pack")["entries"][0]["symbols"]["past_sequence_length"] == 0
+
+
+def test_the_page_is_whole_and_loads_nothing(invoke: Invoke) -> None:
+    net = layers()
+    net.nodes[0].name = '</script><b onclick="x">'
+    result = invoke("inspect", packed(invoke, net), "-s", "rows=5", "--html", "page.html")
+    assert result.exit_code == 0, result.output
+    text = Path("page.html").read_text()
+    elements = Elements(text)
+    assert not elements.open
+    assert not [
+        t for t, a in elements.seen if "src" in a or (t == "a" and not str(a["href"]).startswith("#"))
+    ]
+    assert re.findall(r"url\(|@import|https?://", text) == []
+    assert "<b onclick" not in text
+    nodes = [a for t, a in elements.seen if t == "g" and str(a.get("class")).startswith("node")]
+    assert len(nodes) == len(re.findall('data-name="', text)) >= 5
+    assert text.count("</script>") == 2
+    assert "@workgroup_size" in text
+
+
+@pytest.mark.browser
+def test_the_page_in_a_browser(invoke: Invoke, chromium: str) -> None:
+    """Search, zoom, keyboard and sorting work from a file, without a request and without an error."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.chromium import FLAGS
+
+    invoke("inspect", packed(invoke, layers()), "-s", "rows=5", "--html", "page.html")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
+        shown = browser.new_page(viewport={"width": 390, "height": 844})
+        asked: list[str] = []
+        errors: list[str] = []
+        shown.on("request", lambda request: asked.append(request.url))
+        shown.on("pageerror", lambda error: errors.append(str(error)))
+        shown.goto(Path("page.html").resolve().as_uri())
+        assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        search = shown.locator("input[type=search]")
+        search.fill("MATMUL")
+        assert shown.locator(".found-count").inner_text() == "3 found"
+        search.press("Enter")
+        assert shown.locator(".found-count").inner_text() == "1 of 3"
+        details = shown.locator(".details")
+        assert "a reduction takes whole rows of it" in details.inner_text()
+        details.locator("button", has_text="row").click()
+        assert "2 steps read it" in details.inner_text()
+        box = shown.locator(".graph svg").get_attribute("viewBox")
+        shown.locator(".graph").focus()
+        shown.keyboard.press("+")
+        assert shown.locator(".graph svg").get_attribute("viewBox") != box
+        shown.locator(".node").first.focus()
+        shown.keyboard.press("Enter")
+        assert "input x" in details.inner_text()
+        column = shown.locator("#steps-0 th", has_text="moved")
+        column.locator("button").click()
+        assert column.get_attribute("aria-sort") == "descending"
+        cells = shown.locator("#steps-0 tbody tr td:nth-child(7)")
+        moved = [int(str(c.get_attribute("data-value"))) for c in cells.all()]
+        assert moved == sorted(moved, reverse=True)
+        browser.close()
+    assert asked == [Path("page.html").resolve().as_uri()]
+    assert errors == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_drawings_are_in_order_and_apart(seed: int) -> None:
+    drawn = np.random.default_rng(seed)
+    sizes = {f"n{i}": (float(drawn.integers(40, 200)), 30.0) for i in range(80)}
+    edges = [(f"n{drawn.integers(i)}", f"n{i}") for i in range(1, 80) for _ in range(2)]
+    drawing = draw(sizes, edges)
+    assert drawing == draw(sizes, edges)
+    for source, target in edges:
+        above, below = drawing.boxes[source], drawing.boxes[target]
+        assert above.y + above.height / 2 < below.y - below.height / 2
+        ends = drawing.edges[source, target]
+        assert (ends[0][0], ends[-1][0]) == (above.x, below.x)
+    for one, other in itertools.combinations(drawing.boxes.values(), 2):
+        assert one.y != other.y or abs(one.x - other.x) >= (one.width + other.width) / 2 + 24 - 1e-6
+    assert all(
+        b.x - b.width / 2 >= 0 and b.x + b.width / 2 <= drawing.width + 1e-6 for b in drawing.boxes.values()
+    )
+
+
+def test_a_chain_is_drawn_straight() -> None:
+    names = [f"n{i}" for i in range(300)]
+    skips = [(names[i], names[i + 3]) for i in range(0, 290, 5)]
+    drawing = draw(dict.fromkeys(names, (100.0, 30.0)), [*itertools.pairwise(names), *skips])
+    assert drawing.width < 250
+    assert draw({}, []).boxes == {}
+
+
+def test_what_is_no_module() -> None:
+    empty = b"\0asm\1\0\0\0"
+    assert module_of("m.wasm", (), empty).functions == 0
+    code = empty + bytes([10, 7, 2, 2, 0, 11, 2, 0, 11])
+    assert (module_of("m.wasm", (), code).functions, module_of("m.wasm", (), code).longest) == (2, 2)
+    for broken in (b"", b"wasm", code[:-1], empty + b"\x0a\xff\xff\xff\xff\xff\x01"):
+        with pytest.raises(PackError, match=r"m\.wasm"):
+            module_of("m.wasm", (), broken)
+
+
+def test_the_same_pack_gives_the_same_page(invoke: Invoke) -> None:
+    with Pack(packed(invoke, layers())) as pack:
+        texts = {page.page(gather.inspect(pack, {"rows": 2})) for _ in range(2)}
+    assert len(texts) == 1
