@@ -34,7 +34,7 @@ from pyruntime.errors import (
     StateError,
     UnsupportedError,
 )
-from pyruntime.runtime.tensors import Tensor, TensorSpec
+from pyruntime.runtime.tensors import ListSpec, Tensor, TensorSpec
 
 if TYPE_CHECKING:
     from pyruntime.pack.report import Report
@@ -49,6 +49,7 @@ __all__ = [
     "DisposedError",
     "HashError",
     "InputError",
+    "ListSpec",
     "MemoryLimitError",
     "MissingFileError",
     "ModelError",
@@ -97,7 +98,8 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], **optio
     """Compile the model file or folder `source` to a pack at `out`, and report what was made.
 
     Options are those of the converter: `targets`, `weights`, `name`, `compiler`, `assets`, `progress`,
-    `state`, `state_init`, `capacity`, `symbols`, `quantize`; see `pyruntime_converter.convert`.
+    `state`, `state_init`, `capacity`, `symbols`, `elements`, `values`, `quantize`; see
+    `pyruntime_converter.convert`.
 
     Raises:
         PyRuntimeError: the converter is not installed.

@@ -33,7 +33,7 @@ from pyruntime_converter.frontends import read_model
 from pyruntime_converter.interface import entry, kept
 from pyruntime_converter.lowering.constants import lift_constants
 from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.options import OptionError
+from pyruntime_converter.options import Elements, OptionError, Told
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.passes.quantize import Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
@@ -72,6 +72,8 @@ def convert(
     state_init: Mapping[str, Any] | None = None,
     capacity: Mapping[str, int] | None = None,
     symbols: Mapping[str, int] | None = None,
+    elements: Mapping[str, Elements] | None = None,
+    values: Mapping[str, Any] | None = None,
     quantize: Quantization | None = None,
 ) -> Report:
     """Compile a model to a pack.
@@ -94,6 +96,11 @@ def convert(
         state_init: arrays that states begin as, by the input's name; the others begin as zeros.
         capacity: for each symbol along which states grow (a cache of past keys) its largest value.
         symbols: sizes for symbols of the inputs' shapes, which are fixed thereby.
+        elements: for each input that is a sequence how many tensors it has, `{"x": 3}`, or the shape of each,
+            which the model may not tell, `{"x": [[2, 3], ["n", 3]]}`. Sessions are fed a list of so many. For
+            an optional the same, 1 for a tensor, or None where it is absent.
+        values: what inputs of few integers or bools always are: `{"split": 2}`. Whatever hangs on them is
+            decided now. Sessions need not be fed them where all elements are equal, and refuse other values.
         quantize: "int8" computes the large products of a float model in integers: about a quarter of the
             bytes, and less time on Wasm, for a small error (`passes/quantize.py` says how). Models that are
             quantised already stay in integers without it. `weights` is about the floats that are left.
@@ -110,7 +117,7 @@ def convert(
     options = StateOptions(state or {}, capacity or {}, state_init or {}, symbols or {})
     tell = progress or _silent
     tell("read", 0, 1, os.fspath(source))
-    model = read_model(Path(source), name, options.dims())
+    model = read_model(Path(source), name, Told(options.dims(), elements or {}, values or {}))
     attach(model.graph, options)
     origin = Model(model.graph.name, model.format, model.sha256, model.opset)
     files = _contents({**model.assets, **(assets or {})})
@@ -174,7 +181,11 @@ def build_pack(
             entry(g, p, states, g.name if len(graphs) > 1 else "main")
             for g, p in zip(graphs, programs, strict=True)
         ]
-        needs = {"state": states.states, "sizes": any(e.sizes for e in entries)}
+        needs = {
+            "state": states.states,
+            "sizes": any(e.sizes for e in entries),
+            "lists": any(e.lists for e in entries),
+        }
         manifest = Manifest(
             requires=tuple(name for name, needed in needs.items() if needed),
             producer=Producer("pyruntime", __version__),

@@ -107,7 +107,7 @@ def diff(
     """
     with tempfile.TemporaryDirectory(prefix="pyruntime-") as folder:
         path = Path(folder) / "model.pack"
-        model = read_model(Path(source), None, {})
+        model = read_model(Path(source))
         build_pack([model.graph], path, Model("model", "onnx", "0" * 64), targets=(device,))
         program = _program(model.graph)
         with Pack(path) as pack:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyruntime.ir import dims
 from pyruntime.ir.cost import kind, operations, traffic
 from pyruntime.ir.dims import symbols_of, to_rpn
 from pyruntime.ir.graph import Graph, Value
+from pyruntime.ir.graph import Listed as GraphList
 from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Program
-from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Size, Spec, State, Symbol
+from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Listed, Size, Spec, State, Symbol
+from pyruntime_converter.options import OptionError
 from pyruntime_converter.state import PackStates
 
 
@@ -46,7 +48,18 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
         tuple(carried),
         _sizes(program),
         _costs(program),
+        tuple(_listed(each, fed[0] if each.of == "inputs" else fed[1]) for each in graph.lists),
     )
+
+
+def _listed(made: GraphList, states: Sequence[int]) -> Listed:
+    """A list at its place among what is no state's. Raises OptionError where an element of it is a state."""
+    if not set(states).isdisjoint(range(made.first, made.first + (made.length or 0))):
+        raise OptionError(
+            f"state: the elements of {made.name!r} are fed and given as a list; none can be a state"
+        )
+    before = sum(position < made.first for position in states)
+    return Listed(made.name, made.of, made.first - before, made.length)
 
 
 def _sizes(program: Program) -> tuple[Size, ...]:

@@ -12,7 +12,8 @@ import { MOST_THREADS } from "./threads.ts";
 export * from "./errors.ts";
 export type { Device, Report } from "./backend.ts";
 export type { Progress } from "./fetch.ts";
-export type { LongIntegers, RunOptions, Session } from "./session.ts";
+export type { Listed } from "./manifest.ts";
+export type { Feeds, LongIntegers, Results, RunOptions, Session } from "./session.ts";
 /** @internal for worker.js */
 export { serve } from "./serve.ts";
 /** @internal for modules that are loaded on demand */

@@ -20,6 +20,17 @@ export interface Carried {
   readonly next?: Dim | undefined;
 }
 
+/**
+ * Inputs or outputs that are fed and given as one array: `length` of them from `first` on. Without a length it is an
+ * optional that is absent: it is fed nothing, and given as null.
+ */
+export interface Listed {
+  readonly name: string;
+  readonly of: "inputs" | "outputs";
+  readonly first: number;
+  readonly length?: number | undefined;
+}
+
 /** A named program over the pack's weights. */
 export interface Entry {
   readonly name: string;
@@ -30,6 +41,7 @@ export interface Entry {
   readonly sizes: readonly { readonly name: string }[];
   readonly constraints?: readonly Constraint[] | undefined;
   readonly state: readonly Carried[];
+  readonly lists: readonly Listed[];
 }
 
 /** A safetensors file: `data` is where tensor bytes begin, `chunks` has the SHA-256 of each 4 MiB. */

@@ -25,6 +25,7 @@ import type {
   GpuEntry,
   GpuPlace,
   GpuTarget,
+  Listed,
   Manifest,
   Place,
   Shader,
@@ -38,7 +39,7 @@ import { type Constraint, type DType, DTYPES, type StoredSpec, type StoredSymbol
 import { validate } from "./validate.ts";
 
 const FORMAT = 0;
-const KNOWN_FEATURES: readonly string[] = ["state", "sizes"];
+const KNOWN_FEATURES: readonly string[] = ["state", "sizes", "lists"];
 
 const digest = expected<string>("a SHA-256 in hex", (v) => typeof v === "string" && /^[0-9a-f]{64}$/.test(v));
 const file = expected<string>(
@@ -75,6 +76,7 @@ const checkEntry = object<Entry>({
   sizes: listOrNone(object({ name: text })),
   constraints: optional(list(object<Constraint>({ value: dim, reason: text }))),
   state: listOrNone(object<Carried>({ state: size, length: optional(dim), next: optional(dim) })),
+  lists: listOrNone(object<Listed>({ name: text, of: choice("inputs", "outputs"), first: size, length: optional(size) })),
 });
 
 const checkState = object<State>({
@@ -194,6 +196,8 @@ export function parseManifest(json: string): Manifest {
   })(parsed, "");
   if (!rest.entries.length) fail(".entries", "expected at least one");
   if (rest.state.length && !head.requires.includes("state")) fail(".requires", "a pack with state requires \"state\"");
+  if (rest.entries.some(({ lists }) => lists.length) && !head.requires.includes("lists"))
+    fail(".requires", "a pack with lists requires \"lists\"");
   const wasm = targets.wasm && { ...targets.wasm, variants: targets.wasm.variants.map(asStored) };
   const webgpu = targets.webgpu && { ...targets.webgpu, variants: targets.webgpu.variants.map(asStored) };
   if (wasm?.abi === 0) fail(".targets.wasm.abi", "0 was never released");

@@ -5,7 +5,7 @@ import type { Symbols } from "./dims.ts";
 import { DisposedError, InputError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import { KeptState } from "./kept.ts";
-import type { Entry } from "./manifest.ts";
+import type { Entry, Listed } from "./manifest.ts";
 import { memoryOf } from "./memory.ts";
 import { SessionState } from "./state.ts";
 import { checkedNumbers, type Feed, publicSpec, rowOf, type Tensor, type TensorSpec } from "./tensors.ts";
@@ -27,8 +27,13 @@ export interface RunOptions {
    * let made;
    * for await (const x of frames) show((made = await session.run({ x }, { recycle: made })));
    */
-  readonly recycle?: Readonly<Record<string, Tensor>> | undefined;
+  readonly recycle?: Results | undefined;
 }
+
+/** What is fed, by name: a tensor, an array of them for a sequence, nothing for an optional that is absent. */
+export type Feeds = Readonly<Record<string, Feed | readonly Feed[] | null | undefined>>;
+/** What a run gives, by name: a tensor, an array of them for a sequence, null for an optional that is absent. */
+export type Results = Record<string, Tensor | Tensor[] | null>;
 
 /** A model that is ready to run. Made by {@link load}; give it back with {@link Session.dispose}. */
 export class Session {
@@ -36,6 +41,8 @@ export class Session {
   readonly inputs: readonly TensorSpec[];
   /** What `run` gives. */
   readonly outputs: readonly TensorSpec[];
+  /** Which inputs and outputs are fed and given as an array: sequences. */
+  readonly lists: readonly Listed[];
   /** Where the model runs. */
   readonly device: Device;
   /** Names of the files that travel with the model: see {@link Session.asset}. */
@@ -65,6 +72,7 @@ export class Session {
     this.#pack = pack;
     this.inputs = entry.inputs.map(publicSpec);
     this.outputs = entry.outputs.map(publicSpec);
+    this.lists = entry.lists;
     this.device = report.device;
     this.#report = report;
     this.#entry = entry;
@@ -80,12 +88,20 @@ export class Session {
   /**
    * Runs the model. Runs wait for each other; leave the fed arrays unchanged until the promise settles.
    *
-   * @param feeds a tensor for each input, by name.
-   * @returns the outputs, by name, in memory of their own.
+   * @param feeds a tensor for each input, by name; for a sequence an array of tensors.
+   * @returns the outputs, by name, in memory of their own. Where some are sequences, say so by `run<Results>`.
    * @throws InputError, StateError (a state is full), MemoryLimitError, RunError, DeviceError (the GPU was lost),
    *   DisposedError, or the signal's reason.
    */
-  async run(
+  async run<Given extends Results = Record<string, Tensor>>(feeds: Feeds, options: RunOptions = {}): Promise<Given> {
+    const flat = this.#run.bind(this);
+    const made = this.lists.length
+      ? (await import("./lists.ts")).runLists(this.#entry, flat, feeds, options)
+      : flat(feeds as Readonly<Record<string, Feed>>, options);
+    return (await made) as Given;
+  }
+
+  async #run(
     feeds: Readonly<Record<string, Feed>>,
     { outputs, signal, recycle = {} }: RunOptions = {},
   ): Promise<Record<string, Tensor>> {
@@ -100,7 +116,7 @@ export class Session {
     const result = this.#enqueue(async () => {
       signal?.throwIfAborted();
       const { inputs, symbols } = this.#kept.bind(this.#entry, feeds);
-      const spares = memoryOf(wanted.map((output) => recycle[names[output]!]?.data));
+      const spares = memoryOf(wanted.map((output) => (recycle[names[output]!] as Tensor | undefined)?.data));
       const made = await this.#execute(inputs, symbols, wanted, spares, signal);
       return Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
     });

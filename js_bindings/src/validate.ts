@@ -95,7 +95,12 @@ function entryHolds(entry: Entry, states: readonly State[], at: string): void {
   const told = { symbols: [...entry.symbols, ...entry.sizes] };
   distinct(told.symbols, `${at}.symbols`);
   for (const key of ["inputs", "outputs"] as const) {
-    distinct(entry[key], `${at}.${key}`);
+    const lists = entry.lists.filter(({ of }) => of === key);
+    distinct([...entry[key], ...lists], `${at}.${key}`);
+    lists.reduce((end, { first, length = 0 }) => {
+      if (first < end || first + length > entry[key].length) fail(`${at}.lists`, `no ${length} ${key} at ${first}`);
+      return first + length;
+    }, 0);
     entry[key].forEach(({ dtype, shape, default: value, within }, i) => {
       dimsAt(`${at}.${key}[${i}].shape`, key === "outputs" ? told : entry, ...shape);
       if (shape.some((dim) => (dim as number) < 0)) fail(`${at}.${key}[${i}].shape`, "a size is negative");

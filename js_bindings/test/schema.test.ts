@@ -142,6 +142,45 @@ test("a pack with state", () => {
   assert.deepEqual(targets.webgpu!.state, [80, 64]);
 });
 
+const withLists = (): any => {
+  const made = valid() as any;
+  made.requires = ["lists"];
+  made.entries[0].lists = [
+    { name: "gone", of: "inputs", first: 0 },
+    { name: "pair", of: "inputs", first: 0, length: 2 },
+    { name: "none", of: "outputs", first: 1, length: 0 },
+  ];
+  return made;
+};
+
+test("lists of inputs and outputs", () => {
+  const { entries } = parseManifest(JSON.stringify(withLists()));
+  assert.deepEqual(
+    entries[0]!.lists.map(({ length }) => length),
+    [undefined, 2, 0],
+  );
+});
+
+const WRONG_LISTS: Record<string, [path: string, damage: (m: any) => unknown]> = {
+  "no requirement": ["requires: ", (m) => (m.requires = [])],
+  "a name twice": ["entries[0].inputs[3].name: ", (m) => (m.entries[0].lists[1].name = "gone")],
+  "the name of an input": ["entries[0].inputs[2].name: ", (m) => (m.entries[0].lists[0].name = m.entries[0].inputs[0].name)],
+  "more inputs than there are": ["entries[0].lists: ", (m) => (m.entries[0].lists[1].length = 3)],
+  "an output in two": ["entries[0].lists: ", (m) => (m.entries[0].lists[0].length = 1)],
+  "of nothing": ["entries[0].lists[2].of: ", (m) => (m.entries[0].lists[2].of = "state")],
+};
+
+for (const [name, [path, damage]] of Object.entries(WRONG_LISTS)) {
+  test(`lists: ${name}`, () => {
+    const manifest = withLists();
+    damage(manifest);
+    assert.throws(
+      () => parseManifest(JSON.stringify(manifest)),
+      ({ message }: Error) => message.startsWith(`pack.json: ${path}`) || assert.fail(message),
+    );
+  });
+}
+
 const WRONG_STATE: Record<string, [path: string, damage: (m: any) => unknown]> = {
   "no requirement": ["requires: ", (m) => (m.requires = [])],
   "a state twice": ["state[1].name: ", (m) => (m.state[1].name = "h")],

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
-import { load } from "../src/index.ts";
+import { load, type Results, type Tensor } from "../src/index.ts";
 import { casesOf, feedsOf, makePacks, numbersOf, unavailable } from "./packs.ts";
 
 describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () => {
@@ -114,6 +114,50 @@ describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () 
     for (const data of [new Float32Array(20).fill(1).subarray(3, 11), shared]) {
       assert.deepEqual((await session.run({ x: { data, shape: [2, 4] } }))["y"], expected);
     }
+  });
+
+  test("lists of tensors", async () => {
+    const folder = join(packs, "lists");
+    cpSync(affine, folder, { recursive: true });
+    const file = join(folder, "pack.json");
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    manifest.requires = ["lists"];
+    manifest.entries.find((entry: { name: string }) => entry.name === "stretch").lists = [
+      { name: "gone", of: "inputs", first: 0 },
+      { name: "both", of: "inputs", first: 0, length: 2 },
+      { name: "none", of: "outputs", first: 0, length: 0 },
+      { name: "made", of: "outputs", first: 0, length: 1 },
+      { name: "lost", of: "outputs", first: 1 },
+    ];
+    writeFileSync(file, JSON.stringify(manifest));
+    const session = await load(folder, { entry: "stretch" });
+    assert.equal(session.lists.length, 5);
+    const both = [
+      { data: Float32Array.of(1, 2), shape: [2] },
+      { data: Float32Array.of(3), shape: [] },
+    ];
+    const plain = await load(affine, { entry: "stretch" });
+    const { y } = await plain.run({ x: both[0]!, factor: both[1]! });
+    const expected = { none: [], made: [y!], lost: null };
+    const made = await session.run<Results>({ both });
+    assert.deepEqual(made, expected);
+    assert.deepEqual(await session.run({ gone: null, x: both[0]!, factor: both[1]! }), expected);
+    assert.deepEqual(await session.run<Results>({ both }, { outputs: ["lost", "made"], recycle: made }), {
+      lost: null,
+      made: [y!],
+    });
+    assert.equal((made["made"] as Tensor[])[0]!.data.length, 0);
+    for (const [feeds, message] of [
+      [{ both: both[0]! }, /"both": expected an array of 2 tensors, got object/],
+      [{ both: both.slice(1) }, /"both": expected an array of 2 tensors, got 1/],
+      [{ both: null }, /"both": expected an array of 2 tensors/],
+      [{ both, gone: [both[0]!] }, /"gone": expected nothing: it is absent in this pack, got 1/],
+      [{}, /"x" is missing/],
+    ] as const)
+      await assert.rejects(session.run(feeds), { code: "input", message });
+    await assert.rejects(session.run({ both }, { outputs: ["y2"] }), { code: "input", message: /no output "y2"/ });
+    session.dispose();
+    plain.dispose();
   });
 
   test("outputs are copies, and any choice of them", async () => {

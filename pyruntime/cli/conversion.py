@@ -75,6 +75,9 @@ def _tensors(entry: Entry, states: Sequence[State]) -> Table:
         for spec in map(spec_of, specs):
             shape = Text(look.shape_text(spec.shape))
             table.add_row(kind, Text(spec.name, style=look.NAME), spec.dtype, shape)
+    for told in entry.lists:
+        holds = "absent" if told.length is None else _count(told.length, "tensor")
+        table.add_row(told.of.removesuffix("s"), Text(told.name, style=look.NAME), "list", holds)
     for state in states:
         sizes = [f"up to {d}" if a == state.axis else d for a, d in enumerate(state.shape)]
         shape = Text(look.shape_text(sizes))

@@ -79,6 +79,23 @@ def convert(
         list[str] | None,
         typer.Option(metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),
     ] = None,
+    elements: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=COUNT",
+            help="How many tensors a sequence has, or 1 for an optional, null where it is absent; or their"
+            """ shapes, as x=[[2,3],["n",3]]. Repeat for several.""",
+            show_default=False,
+        ),
+    ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=VALUE",
+            help="What an input of few integers or bools always is, as split=2; repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a pack that is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     json: Json = False,
@@ -87,7 +104,7 @@ def convert(
     """Compile a trained model to a pack that runs in web pages, in Python and on any Wasm engine."""
     import pyruntime
     from pyruntime.cli import look
-    from pyruntime.cli.feeds import parse_pairs, parse_sizes
+    from pyruntime.cli.feeds import parse_json, parse_pairs, parse_sizes
     from pyruntime.cli.progress import ConversionProgress
 
     path = out or Path(f"{model.resolve().name if model.is_dir() else model.stem}.pack")
@@ -106,6 +123,8 @@ def convert(
             state="auto" if state == ["auto"] else parse_pairs(state or ()),
             capacity=parse_sizes(capacity or (), "capacity"),
             symbols=parse_sizes(symbol or ()),
+            elements=parse_json(elements or (), "elements"),
+            values=parse_json(value or (), "value"),
             quantize=quantize,
         )
     if json:

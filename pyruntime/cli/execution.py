@@ -19,7 +19,15 @@ from rich.text import Text
 
 import pyruntime
 from pyruntime.cli import look
-from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, random_inputs, read_inputs, save_outputs
+from pyruntime.cli.feeds import (
+    Array,
+    bind_symbols,
+    flat,
+    parse_sizes,
+    random_inputs,
+    read_inputs,
+    save_outputs,
+)
 from pyruntime.cli.progress import ConversionProgress
 from pyruntime.errors import InputError
 from pyruntime.runtime.session import Device
@@ -166,7 +174,7 @@ def execute(request: Request) -> Result:
             if session.state.names:
                 session.state.reset()
             started = time.perf_counter()
-            outputs = session.run(feeds)
+            outputs = flat(session.run(feeds))
             runs.append(time.perf_counter() - started)
         if request.output is not None:
             save_outputs(request.output, outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -108,6 +109,29 @@ def parse_sizes(arguments: Iterable[str], option: str = "symbol") -> dict[str, i
             raise InputError(f"--{option} {argument}: expected NAME=SIZE, as in batch=4")
         sizes[found[1]] = int(found[2])
     return sizes
+
+
+def parse_json(arguments: Iterable[str], option: str) -> dict[str, Any]:
+    """What an option NAME=JSON says. Raises InputError for anything else."""
+    found: dict[str, Any] = {}
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            raise InputError(f"--{option} {argument}: expected NAME=JSON, as in x=3 or x=[1,2]") from None
+    return found
+
+
+def flat(outputs: Mapping[str, Any]) -> dict[str, Array]:
+    """The tensors among outputs: those of the list `y` are y[0], y[1] and so on."""
+    made: dict[str, Array] = {}
+    for name, value in outputs.items():
+        if isinstance(value, list):
+            made |= {f"{name}[{i}]": element for i, element in enumerate(value)}
+        elif value is not None:
+            made[name] = value
+    return made
 
 
 def bind_symbols(

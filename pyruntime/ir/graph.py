@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyruntime.ir.dims import Dim, Expr, product, symbols_of
 from pyruntime.ir.dtypes import DType
@@ -127,6 +127,23 @@ class State:
     initial: NDArray[Any] | None = None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A list of tensors among a graph's inputs or outputs: a sequence of the user's model.
+
+    Attributes:
+        name: what the user calls it.
+        of: where its elements are.
+        first: the position of the first of them; the others follow it.
+        length: how many there are; None for an optional that is absent, and so is no list.
+    """
+
+    name: str
+    of: Literal["inputs", "outputs"]
+    first: int
+    length: int | None
+
+
 @dataclass(eq=False)
 class Graph:
     """A program: inputs, outputs and nodes in an order in which they can run.
@@ -134,7 +151,8 @@ class Graph:
     `defaults` holds what every element of an input is where the input is not fed, by the input's name, and
     `ranges` the least and the largest value that an integer input takes. `encoded` holds the types that the
     integers of inputs and outputs stand for, by their names, where kernels do not know those types.
-    Inputs and outputs that are a state's stand among the others; rewrites keep all positions.
+    Inputs and outputs that are a state's, or elements of `lists`, stand among the others; rewrites keep all
+    positions.
     """
 
     name: str
@@ -147,6 +165,7 @@ class Graph:
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
     encoded: dict[str, DType] = field(default_factory=dict)
     states: list[State] = field(default_factory=list)
+    lists: list[Listed] = field(default_factory=list)
 
     def uses(self) -> dict[Value, list[Node]]:
         """Nodes that read each value, once per read."""

@@ -31,7 +31,7 @@ from pyruntime.pack.decode import (
 from pyruntime.pack.expressions import Expression, ExpressionError, check, is_symbol
 
 FORMAT = 0
-KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state", "sizes"})
+KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state", "sizes", "lists"})
 ABI = 1
 CHUNK = 4 << 20  # bytes of a file that one hash covers
 WEIGHTS_BASE = 131072
@@ -200,6 +200,19 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """What users feed or get as one list: `length` inputs or outputs (`of`) from position `first` on.
+
+    Without a length it is an optional that is absent, which stands for no tensor.
+    """
+
+    name: str = item(_LABEL)
+    of: Literal["inputs", "outputs"] = item(choice("inputs", "outputs"))
+    first: int = item(_COUNT)
+    length: int | None = item(_COUNT, default=None)
+
+
+@dataclass(frozen=True)
 class Entry:
     """A program that can be run; `costs` tells of its steps, but for those that it cannot be told of."""
 
@@ -211,6 +224,11 @@ class Entry:
     state: Sequence[Carried] = item(array(record(Carried)), default=())
     sizes: Sequence[Size] = item(array(record(Size)), default=())
     costs: Sequence[Cost] = item(array(positional(Cost)), default=())
+    lists: Sequence[Listed] = item(array(record(Listed)), default=())
+
+    def lists_of(self, of: Literal["inputs", "outputs"]) -> list[Listed]:
+        """Those of its inputs, or of its outputs."""
+        return [each for each in self.lists if each.of == of]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
 
 from pyruntime.errors import InputError, MemoryLimitError, PackError, PackVersionError
 from pyruntime.ir.dtypes import PLAIN, DType
@@ -56,8 +57,11 @@ def validate(manifest: Manifest) -> None:
     for i, entry in enumerate(manifest.entries):
         _entry(entry, manifest.state, f"entries[{i}]")
         _carried(entry, manifest.state, f"entries[{i}]")
+        _lists(entry, f"entries[{i}]")
     if any(entry.sizes for entry in manifest.entries) and "sizes" not in manifest.requires:
         raise _wrong("requires", "a pack with sizes that data decide requires 'sizes'")
+    if any(entry.lists for entry in manifest.entries) and "lists" not in manifest.requires:
+        raise _wrong("requires", "a pack with lists of tensors requires 'lists'")
     _weights(manifest.weights, "weights")
     _distinct((a.name for a in manifest.assets), "assets", "name")
     _state(manifest, "state")
@@ -164,6 +168,25 @@ def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
     assert symbol.element is not None
     if symbol.element >= math.prod(sizes):
         raise _wrong(f"{path}.element", f"{symbol.element} is past the end of {math.prod(sizes)}")
+
+
+def _lists(entry: Entry, path: str) -> None:
+    """Lists have names of their own, and share no tensor."""
+    pairs: tuple[tuple[Literal["inputs", "outputs"], Sequence[Spec]], ...] = (
+        ("inputs", entry.inputs),
+        ("outputs", entry.outputs),
+    )
+    for of, specs in pairs:
+        end = 0
+        names = {s.name for s in specs}
+        for each in entry.lists_of(of):
+            where = f"{path}.lists: {each.name!r} of {of}"
+            if each.name in names:
+                raise _wrong(where, "the name is there twice")
+            names.add(each.name)
+            if not end <= each.first <= len(specs) - (each.length or 0):
+                raise _wrong(where, f"it does not lie between {end} and {len(specs)}")
+            end = each.first + (each.length or 0)
 
 
 def _within(spec: Spec, within: Sequence[int], fed: bool, path: str) -> None:

@@ -20,6 +20,7 @@ from pyruntime.pack.expressions import Evaluator, infix
 from pyruntime.pack.program import bound_shape, told
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.schema import Entry, Spec
+from pyruntime.runtime.lists import names, spread
 from pyruntime.runtime.tensors import Tensor, TensorSpec
 
 FORMATS = {
@@ -59,7 +60,8 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
 
     `lengths` are the present sizes of the pack's states along the axes along which they grow.
     """
-    _check_names(entry.inputs, feeds)
+    feeds = spread(entry, feeds)
+    _check_names(entry, feeds)
     given = {s.name: as_tensor(feeds[s.name], s) for s in entry.inputs if s.name in feeds}
     for spec in entry.inputs:
         if spec.name in given and len(given[spec.name].shape) != len(spec.shape):
@@ -141,15 +143,18 @@ def _filled(spec: Spec, shape: tuple[int, ...]) -> Tensor:
     return Tensor(memoryview(element * math.prod(shape)), shape, spec.dtype.value)
 
 
-def _check_names(specs: Sequence[Spec], feeds: Mapping[str, Any]) -> None:
-    known = [s.name for s in specs]
-    listed = ", ".join(map(repr, known)) or "none"
+def _check_names(entry: Entry, feeds: Mapping[str, Any]) -> None:
+    known = [s.name for s in entry.inputs]
+    called = names(entry)
+    listed = ", ".join(map(repr, dict.fromkeys(called))) or "none"
     for name in feeds:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise InputError(f"there is no input {name!r}{hint} The inputs are {listed}")
-    missing = [s.name for s in specs if s.name not in feeds and s.default is None]
+    missing = [
+        n for n, s in zip(called, entry.inputs, strict=True) if s.name not in feeds and s.default is None
+    ]
     if missing:
         raise InputError(f"input {missing[0]!r} is missing; the inputs are {listed}")
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyruntime.errors import DisposedError, InputError
 from pyruntime.runtime.bind import Bound, make_output, spec_of
+from pyruntime.runtime.lists import gathered
 from pyruntime.runtime.state import KeptState, SessionState
-from pyruntime.runtime.tensors import Tensor, TensorSpec
+from pyruntime.runtime.tensors import ListSpec, Tensor, TensorSpec
 
 if TYPE_CHECKING:
     from pyruntime.pack.schema import Entry
@@ -60,7 +61,8 @@ class Session(ABC):
     """A model ready to run. Runs from several threads queue. Use it as a context manager, or call `close`.
 
     Attributes:
-        inputs, outputs: TensorSpec of each, in the model's order.
+        inputs, outputs: TensorSpec of each, in the model's order; of a list as `x[0]`, `x[1]` and so on.
+        lists: ListSpec of each sequence that is fed or given as a list.
         device: "webgpu" or "wasm".
         report: a SessionReport.
         assets: the files that travel with the model, by name: `session.assets["tokenizer.json"]`.
@@ -88,6 +90,12 @@ class Session(ABC):
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs of the session's entry."""
         return tuple(map(spec_of, self._entries[self._entry].outputs))
+
+    @property
+    def lists(self) -> tuple[ListSpec, ...]:
+        """Which inputs and outputs of the session's entry are fed and given together, as a list."""
+        lists = self._entries[self._entry].lists
+        return tuple(ListSpec(each.name, each.of, each.first, each.length) for each in lists)
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -124,11 +132,12 @@ class Session(ABC):
 
         Args:
             feeds: for each input its elements: a NumPy array or anything array-like of the exact dtype, or
-                (nested lists of) Python numbers.
+                (nested lists of) Python numbers. For a sequence a list of these.
             entry: another of the pack's programs than the session's own.
 
         Returns:
-            For each output a new NumPy array; a `Tensor` where there is no NumPy.
+            For each output a new NumPy array; a `Tensor` where there is no NumPy. A list of them for a
+            sequence, None for an optional that is absent.
 
         Raises:
             InputError: a name, dtype, shape or value that the model does not take.
@@ -220,4 +229,5 @@ class Session(ABC):
 
 def name_outputs(entry: Entry, outputs: Sequence[Tensor]) -> dict[str, Any]:
     """Outputs in the entry's order as the user gets them."""
-    return {s.name: make_output(t, s.encodes) for s, t in zip(entry.outputs, outputs, strict=True)}
+    made = [make_output(t, s.encodes) for s, t in zip(entry.outputs, outputs, strict=True)]
+    return gathered(entry, made)

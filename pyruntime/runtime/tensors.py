@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,23 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | str, ...]
     default: float | int | None = None
+
+
+@dataclass(frozen=True)
+class ListSpec:
+    """What a model takes or gives as a list of tensors: a sequence, or an optional that is absent.
+
+    Attributes:
+        name: as in the user's model: `session.run({"x": [a, b]})`.
+        of: whether it is fed or given.
+        first: where its first tensor is among the session's `inputs` or `outputs`; the others follow.
+        length: how many there are. None for an optional that is absent: it is left out, and given as None.
+    """
+
+    name: str
+    of: Literal["inputs", "outputs"]
+    first: int
+    length: int | None
 
 
 @dataclass(frozen=True)

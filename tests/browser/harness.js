@@ -16,12 +16,16 @@ const ARRAYS = {
   float64: Float64Array,
 };
 
-function decode({ dtype, shape, base64 }) {
+function decode(tensor) {
+  if (!tensor || Array.isArray(tensor)) return tensor?.map(decode); // a list, or nothing
+  const { dtype, shape, base64 } = tensor;
   const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   return { data: new ARRAYS[dtype](bytes.buffer), shape };
 }
 
-function encode({ dtype, shape, data }) {
+function encode(tensor) {
+  if (!tensor || Array.isArray(tensor)) return tensor?.map(encode) ?? null;
+  const { dtype, shape, data } = tensor;
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   let text = "";
   for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));

@@ -119,7 +119,8 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pyruntime, "convert", convert)
     arguments = ("-t", "wasm", "-t", "webgpu", "-t", "wasm", "--compiler", "zig", "--weights", "f16")
     kept = ("--state", "a=b", "--state", "c = d", "--capacity", "past=8", "--symbol", "batch=1")
-    result = invoke("convert", "sub/m.onnx", *arguments, *kept, "--quantize", "int8")
+    told = ("--elements", "x=[[2]]", "--elements", "o=null", "--value", "on=true")
+    result = invoke("convert", "sub/m.onnx", *arguments, *kept, *told, "--quantize", "int8")
     assert (result.exit_code, "none here" in result.stderr) == (4, True)
     del asked["progress"]
     assert asked == {
@@ -133,6 +134,8 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
         "state": {"a": "b", "c": "d"},
         "capacity": {"past": 8},
         "symbols": {"batch": 1},
+        "elements": {"x": [[2]], "o": None},
+        "values": {"on": True},
         "quantize": "int8",
     }
 

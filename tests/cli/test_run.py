@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pyruntime.cli.feeds import save_outputs
 from tests.cli.conftest import Invoke
+from tests.frontends.onnx_models import random
+from tests.frontends.test_onnx_lists import split, sums
 
 pytestmark = pytest.mark.wasm
 
@@ -109,6 +112,31 @@ def test_a_model_is_converted_first(invoke: Invoke, model: Path) -> None:
     assert "3 × 2" in result.stdout
     assert "convert " in result.stdout
     assert not list(Path().iterdir())
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_sequence_and_a_value(invoke: Invoke) -> None:
+    """Elements of lists are fed and saved by their names: x[0], y[0]."""
+    Path("split.onnx").write_bytes(split().SerializeToString())
+    Path("sums.onnx").write_bytes(sums().SerializeToString())
+    options = ("--elements", "x=2", "--elements", 'y=[["n_0"],["n_1"]]')
+    made = invoke("convert", "sums.onnx", "-t", "wasm", *options)
+    assert made.exit_code == 0, made.output
+    assert "2 tensors" in made.stdout
+    assert "3 tensors" in made.stdout
+    x, y, t = [random(3), random(2, seed=1)], [random(3, seed=2), random(2, seed=3)], random(4)
+    feeds = {"x[0]": x[0], "x[1]": x[1], "t": t, "y[0]": y[0], "y[1]": y[1]}
+    save_outputs(Path("feeds.npz"), feeds)
+    assert invoke("run", "sums.pack", "-i", "feeds.npz", "-o", "out.npz", "-d", "wasm").exit_code == 0
+    with np.load("out.npz") as outputs:
+        assert list(outputs) == ["u", "z[0]", "z[1]", "z[2]", "count"]
+        np.testing.assert_array_equal(outputs["z[1]"], x[1] + y[1])
+    assert invoke("run", "sums.pack", "-r", "-d", "wasm").exit_code == 0
+    assert invoke("convert", "split.onnx", "-t", "wasm", "--value", "size=4").exit_code == 0
+    assert "parts[1]" in invoke("run", "split.pack", "-r", "-d", "wasm").stdout
+    for option, wrong in (("--elements", "x"), ("--value", "size=[")):
+        refused = invoke("convert", "split.onnx", option, wrong, "-f")
+        assert (refused.exit_code, "expected NAME=JSON" in refused.stderr) == (2, True)
 
 
 def test_a_model_that_is_not_there(invoke: Invoke) -> None:

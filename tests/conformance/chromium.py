@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyruntime import errors
 from pyruntime.errors import PyRuntimeError, RunError
+from pyruntime.ir.dtypes import DType
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import Entry
+from pyruntime.pack.schema import Entry, Spec
 from pyruntime.runtime.bind import as_tensor, make_output
 from pyruntime.runtime.tensors import Tensor
 from tests.browser import golden
@@ -98,17 +99,34 @@ def page() -> Page:
 def _fed(entry: Entry, feeds: Mapping[str, Any]) -> dict[str, Any]:
     """Feeds as the harness takes them; what is no tensor of the entry's is for the page to refuse."""
     specs = {s.name: s for s in entry.inputs}
-    tensors = {name: as_tensor(value, specs[name]) for name, value in feeds.items()}
-    return {name: golden.told(t.dtype, t.shape, t.data) for name, t in tensors.items()}
+    lists = {each.name: entry.inputs[each.first :] for each in entry.lists_of("inputs")}
+    return {
+        name: [_told(v, s) for v, s in zip(value, lists[name], strict=False)]
+        if name in lists
+        else _told(value, specs[name])
+        for name, value in feeds.items()
+    }
+
+
+def _told(value: Any, spec: Spec) -> dict[str, Any]:
+    tensor = as_tensor(value, spec)
+    return golden.told(tensor.dtype, tensor.shape, tensor.data)
 
 
 def _made(entry: Entry, outputs: Mapping[str, Any]) -> dict[str, Any]:
     encodes = {s.name: s.encodes for s in entry.outputs}
-    arrays = {name: golden.decode(tensor) for name, tensor in outputs.items()}
-    return {
-        name: make_output(Tensor(memoryview(a.tobytes()), a.shape, a.dtype.name), encodes[name])
-        for name, a in arrays.items()
+    encodes |= {
+        each.name: entry.outputs[each.first].encodes for each in entry.lists_of("outputs") if each.length
     }
+    return {name: _given(value, encodes.get(name)) for name, value in outputs.items()}
+
+
+def _given(value: Any, encodes: DType | None) -> Any:
+    """A tensor that a page gave, a list of them, or nothing."""
+    if value is None or isinstance(value, list):
+        return value and [_given(v, encodes) for v in value]
+    array = golden.decode(value)
+    return make_output(Tensor(memoryview(array.tobytes()), array.shape, array.dtype.name), encodes)
 
 
 def _error(told: Mapping[str, Any]) -> Exception:

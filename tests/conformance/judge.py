@@ -53,7 +53,8 @@ def brief(reason: object) -> str:
 def mismatch(case: Case, wanted: Sequence[Any], got: Sequence[Any]) -> str:
     """How outputs differ from what the suite wants; empty where they pass.
 
-    Dtype, shape and elements are compared by ONNX's runner with the case's tolerances. What chance drops or
+    Dtype, shape and elements are compared by ONNX's runner with the case's tolerances. It cannot compare
+    lists of scalars, nor looks how long lists are, so it gets the elements of lists. What chance drops or
     keeps must be dropped as often, and be the same where both keep it.
     """
     from onnx.backend.test.runner import Runner
@@ -61,11 +62,28 @@ def mismatch(case: Case, wanted: Sequence[Any], got: Sequence[Any]) -> str:
     try:
         if case.draws:
             wanted = [_kept_by_both(w, g) for w, g in zip(wanted, got, strict=True)]
-        Runner.assert_similar_outputs(_widened(wanted), _widened(got), case.rtol, case.atol)
+        _same_lists(wanted, got)
+        Runner.assert_similar_outputs(_flat(_widened(wanted)), _flat(_widened(got)), case.rtol, case.atol)
         dtypes = [(_dtypes(w), _dtypes(g)) for w, g in zip(wanted, got, strict=True)]
     except (AssertionError, TypeError, AttributeError, ValueError) as error:
         return _told(str(error))
     return next((f"dtype {g}, expected {w}" for w, g in dtypes if w != g), "")
+
+
+def _same_lists(wanted: Any, got: Any) -> None:
+    """Lists where lists are wanted, of as many elements."""
+    if isinstance(wanted, (list, tuple)):
+        assert isinstance(got, (list, tuple)), f"expected a list, got {type(got).__name__}"
+        assert len(wanted) == len(got), f"a list of {len(got)}, expected {len(wanted)}"
+        for one, other in zip(wanted, got, strict=True):
+            _same_lists(one, other)
+    else:
+        assert not isinstance(got, (list, tuple)), "expected no list"
+
+
+def _flat(values: Sequence[Any]) -> list[Any]:
+    """The arrays in lists, however nested."""
+    return [a for v in values for a in (_flat(v) if isinstance(v, list) else [v])]
 
 
 def _kept_by_both(wanted: Any, got: Any) -> Any:

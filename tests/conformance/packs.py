@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pyruntime_converter.build import build_pack
 from pyruntime_converter.frontends.onnx import read
 from pyruntime_converter.lowering.lower import lower
+from pyruntime_converter.options import Told
 from pyruntime_converter.passes import optimise
 from pyruntime_shaders.emit import render_programs
 
@@ -148,8 +149,20 @@ def build(cases: Sequence[Case], pack: Path, devices: Sequence[str]) -> None:
 
 
 def graph(case: Case) -> Graph:
-    """A case's model as the front end reads it; everything that the suite feeds is an input."""
-    return read(case.model, case.name)
+    """A case's model as the front end reads it; everything that the suite feeds is an input.
+
+    What sequences and optionals hold is told, as users tell it, and small integers too where the model with
+    any of them is refused.
+    """
+    try:
+        return read(case.model, case.name, Told(elements=case.elements))
+    except UnsupportedError as error:
+        if not case.values:
+            raise
+        try:
+            return read(case.model, case.name, Told(elements=case.elements, values=case.values))
+        except UnsupportedError:
+            raise error from None
 
 
 def _refusals(case: Case, devices: Sequence[Target]) -> dict[Target, Outcome]:

@@ -67,6 +67,37 @@ class Case:
         named = zip(self.fed, inputs, strict=True)
         return {v.name: value for v, value in named if value is not None}
 
+    @property
+    def elements(self) -> dict[str, Any]:
+        """`convert`'s option of this name: what the sequences and optionals that are fed hold.
+
+        Shapes are told where the model does not.
+        """
+        told: dict[str, Any] = {}
+        for value, fed in zip(self.fed, self.data_sets[0][0], strict=True):
+            kind = value.type
+            if kind.HasField("tensor_type"):
+                continue
+            while not kind.HasField("tensor_type"):
+                kind = getattr(kind, str(kind.WhichOneof("value"))).elem_type
+            items = fed if isinstance(fed, list) else [fed]
+            shapes = [list(i.shape) for i in items if i is not None]
+            counted = len(shapes) if kind.tensor_type.HasField("shape") else shapes
+            told[value.name] = None if fed is None else counted
+        return told
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """`convert`'s option of this name: single integers and bools, where sequences may hang on them."""
+        if all(v.type.HasField("tensor_type") for v in (*self.fed, *self.proto.graph.output)):
+            return {}
+        fed = self.feeds(self.data_sets[0][0])
+        return {
+            v.name: fed[v.name].tolist()
+            for v in self.fed
+            if v.type.HasField("tensor_type") and fed[v.name].size == 1 and fed[v.name].dtype.kind in "biu"
+        }
+
     @functools.cached_property
     def ops(self) -> tuple[str, ...]:
         """The operators of the model and its subgraphs, as `op_name` tells them, sorted."""

@@ -18,10 +18,10 @@ DEVICES = [pytest.param(d, marks=getattr(pytest.mark, d)) for d in ("wasm", "web
 
 
 def on_device(
-    proto: ModelProto, feeds: Mapping[str, Array], device: Device, folder: Path
-) -> dict[str, Array]:
-    """What a model gives on a device; its pack is left in the folder."""
+    proto: ModelProto, feeds: Mapping[str, Any], device: Device, folder: Path, **options: Any
+) -> dict[str, Any]:
+    """What a model gives on a device; its pack, made with these options, is left in the folder."""
     (folder / "model.onnx").write_bytes(proto.SerializeToString())
-    pyruntime.convert(folder / "model.onnx", folder / "model.pack", targets=(device,))
+    pyruntime.convert(folder / "model.onnx", folder / "model.pack", targets=(device,), **options)
     with pyruntime.load(folder / "model.pack", device=device) as session:
         return dict(session.run(feeds))

@@ -74,7 +74,7 @@ def run(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     return run_graph(imported(proto), feeds)
 
 
-def runtime(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def runtime(proto: ModelProto, feeds: Mapping[str, Any]) -> dict[str, Any]:
     """The same on ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -86,7 +86,7 @@ def runtime(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
 
-def reference(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def reference(proto: ModelProto, feeds: Mapping[str, Any]) -> dict[str, Any]:
     """The same by ONNX's reference evaluator."""
     evaluator = ReferenceEvaluator(proto)
     results: list[Any] = list(evaluator.run(None, dict(feeds)))

@@ -329,7 +329,7 @@ def test_inputs_without_a_shape_or_type() -> None:
     with pytest.raises(ModelError, match="no shape"):
         imported(proto)
     proto.graph.input[0].ClearField("type")
-    with pytest.raises(UnsupportedError, match="untyped"):
+    with pytest.raises(UnsupportedError, match="it is a value of no type, not a tensor"):
         imported(proto)
 
 

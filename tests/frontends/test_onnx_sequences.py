@@ -110,6 +110,27 @@ def floats(name: str) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
 
 
+def rows(name: str) -> Any:
+    """A branch that gives the rows of a tensor around it."""
+    made = helper.make_value_info(f"{name}_rows", SEQUENCE)
+    return body([make("SplitToSequence", [name], [f"{name}_rows"])], [], [made])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("number", [1, np.nan])
+def test_branches_that_data_choose(device: Device, number: float, tmp_path: Path) -> None:
+    nodes = [
+        make("Neg", ["x"], ["y"]),
+        make("IsNaN", ["f"], ["c"]),
+        make("If", ["c"], ["list"], then_branch=rows("x"), else_branch=rows("y")),
+        make("SequenceAt", ["list", "last"], ["out"]),
+    ]
+    weights = {"last": np.array(-1)}
+    feeds = {"x": random(3, 4), "f": np.array(number, np.float32)}
+    proto = model(nodes, feeds, ["out"], weights=weights)
+    same(on_device(proto, feeds, device, tmp_path), runtime(proto, feeds))
+
+
 def test_loop_that_appends() -> None:
     """A list that a scripted loop fills; its elements grow."""
     iteration = helper.make_tensor_value_info("i", TensorProto.INT64, [])
@@ -231,8 +252,6 @@ def test_sizes_may_be_symbols_where_the_number_of_parts_is_known() -> None:
 def test_what_stays_refused() -> None:
     feeds = {"x": random(3, 4)}
     split = make("SplitToSequence", ["x"], ["rows"])
-    with pytest.raises(UnsupportedError, match=r"'rows'.*it is a sequence, not a tensor"):
-        imported(model([split], feeds, ["rows"]))
     parts = make("SplitToSequence", ["x", "sizes"], ["rows"])
     at = make("SequenceAt", ["rows", "place"], ["out"], name="at")
     sizes = {"sizes": np.array([1, 2])}
@@ -242,15 +261,13 @@ def test_what_stays_refused() -> None:
     joined = make("ConcatFromSequence", ["left"], ["out"], axis=0)
     with pytest.raises(UnsupportedError, match="position in the sequence"):
         imported(model([split, erase, joined], {**feeds, "place": number(1)}, ["out"]))
-    then = body([make("SplitToSequence", ["x"], ["a"])], [], [helper.make_value_info("a", SEQUENCE)])
-    other = body([make("SplitToSequence", ["y"], ["b"])], [], [helper.make_value_info("b", SEQUENCE)])
     nodes = [
-        make("Neg", ["x"], ["y"]),
+        make("Concat", ["x", "x"], ["y"], axis=0),
         make("IsNaN", ["f"], ["c"]),
-        make("If", ["c"], ["list"], then_branch=then, else_branch=other),
+        make("If", ["c"], ["list"], then_branch=rows("x"), else_branch=rows("y")),
         make("ConcatFromSequence", ["list"], ["out"], axis=0),
     ]
-    with pytest.raises(UnsupportedError, match="what leaves its body is a sequence"):
+    with pytest.raises(UnsupportedError, match="sequences of unlike lengths"):
         imported(model(nodes, {**feeds, "f": np.array(1, np.float32)}, ["out"]))
 
 

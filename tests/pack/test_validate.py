@@ -40,6 +40,28 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["entries"][0].update(sizes=[{"name": "found", "most": ["batch", "seq", "*"]}]),
         "entries[0].sizes[0].most: symbol 'seq' is not one of the entry's",
     ),
+    "list of a pack that does not require it": (
+        lambda m: m["entries"][1].update(lists=[{"name": "l", "of": "inputs", "first": 0, "length": 2}]),
+        "requires: a pack with lists of tensors requires 'lists'",
+    ),
+    "list of more inputs than there are": (
+        lambda m: m["entries"][1].update(lists=[{"name": "l", "of": "inputs", "first": 1, "length": 2}]),
+        "entries[1].lists: 'l' of inputs: it does not lie between 0 and 2",
+    ),
+    "lists that share an output": (
+        lambda m: m["entries"][1].update(
+            lists=[{"name": n, "of": "outputs", "first": 0, "length": 1} for n in ("l", "k")]
+        ),
+        "entries[1].lists: 'k' of outputs: it does not lie between 1 and 1",
+    ),
+    "list of the name of an input": (
+        lambda m: m["entries"][1].update(lists=[{"name": "x", "of": "inputs", "first": 0, "length": 1}]),
+        "entries[1].lists: 'x' of inputs: the name is there twice",
+    ),
+    "list of states": (
+        lambda m: m["entries"][1].update(lists=[{"name": "l", "of": "state", "first": 0}]),
+        "entries[1].lists[0].of: expected 'inputs' or 'outputs'",
+    ),
     "symbol of an input that is not there": (
         lambda m: m["entries"][0]["symbols"][0].update(input=1),
         "entries[0].symbols[0].input: 1 is past the end of 1",

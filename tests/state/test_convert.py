@@ -11,7 +11,7 @@ import pytest
 from onnx import ModelProto
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.options import OptionError
+from pyruntime_converter.options import OptionError, Told
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.state import StateOptions, attach
 from pyruntime_converter.state_names import guess
@@ -26,7 +26,7 @@ from tests.state.streams import STREAMS, Array, Stream, node, zeros
 
 def lowered(proto: ModelProto, options: StateOptions) -> tuple[Program, list[str], list[str]]:
     """The program of a model with state, and the names of what is fed and given."""
-    graph = read_model(proto.SerializeToString(), "m", options.dims()).graph
+    graph = read_model(proto.SerializeToString(), "m", Told(options.dims())).graph
     attach(graph, options)
     optimise(graph)
     kept = {s.input for s in graph.states}, {s.output for s in graph.states}

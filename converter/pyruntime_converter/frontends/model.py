@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyruntime.errors import ModelError, UnsupportedError
-from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Graph
-from pyruntime_converter.options import NO_DIMS, OptionError
+from pyruntime_converter.options import NOTHING, OptionError, Told
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,10 @@ class ImportedModel:
     assets: Mapping[str, Path] = field(default_factory=dict)
 
 
-def _onnx(source: Path | bytes, name: str | None, dims: Mapping[str, Dim]) -> ImportedModel:
+def _onnx(source: Path | bytes, name: str | None, told: Told) -> ImportedModel:
     from pyruntime_converter.frontends.onnx import import_model
 
-    return import_model(source, name, dims)
+    return import_model(source, name, told)
 
 
 def _folder(path: Path, name: str | None) -> ImportedModel:
@@ -46,7 +45,7 @@ def _folder(path: Path, name: str | None) -> ImportedModel:
     return import_folder(path, name)
 
 
-Reader = Callable[[Path | bytes, str | None, Mapping[str, Dim]], ImportedModel]
+Reader = Callable[[Path | bytes, str | None, Told], ImportedModel]
 _READERS: dict[str, Reader] = {".onnx": _onnx}
 # formats that people will try, so that the message can name what the file is
 _RECOGNISED = {
@@ -64,36 +63,34 @@ _RECOGNISED = {
 }
 
 
-def read_model(
-    source: str | Path | bytes, name: str | None = None, dims: Mapping[str, Dim] = NO_DIMS
-) -> ImportedModel:
+def read_model(source: str | Path | bytes, name: str | None = None, told: Told = NOTHING) -> ImportedModel:
     """Read a model of any supported format (now: ONNX files and Hugging Face folders).
 
     Args:
         source: path of the file or folder, or an ONNX model's bytes.
         name: the graph's name; by default the file's name without its suffix, or the folder's.
-        dims: what is known of symbols in the inputs' shapes, by name: sizes, or symbols with bounds.
+        told: what the user says of its inputs.
 
     Raises:
-        OptionError: `dims` names a symbol that there is not.
+        OptionError: `told` names what there is not, or does not fit it.
         ModelError: the file is missing, damaged or inconsistent.
         UnsupportedError: the format, or something that the model uses, cannot be converted.
     """
     if isinstance(source, bytes):
-        return _onnx(source, name, dims)
+        return _onnx(source, name, told)
     path = Path(source)
     if not path.exists():
         raise ModelError(f"{path}: no such file")
     if path.is_dir() and path.suffix.lower() not in _READERS:
         kind = "a TensorFlow SavedModel" if (path / "saved_model.pb").exists() else ""
         if not kind:
-            if dims:
-                raise OptionError(f"{path} is a folder: sizes of its model's symbols cannot be given")
+            if told:
+                raise OptionError(f"{path} is a folder: nothing can be told of its model's inputs")
             return _folder(path, name)
     else:
         reader = _READERS.get(path.suffix.lower())
         if reader is not None:
-            return reader(path, name, dims)
+            return reader(path, name, told)
         kind = _RECOGNISED.get(path.suffix.lower()) or f"a file with the suffix {path.suffix!r}"
     raise UnsupportedError(
         "model format",

@@ -87,14 +87,15 @@ def openable(value: Value, inputs: Container[Value], sources: Mapping[Value, Val
             pending += [v for v in present.producer.inputs if v is not None]
         elif present in sources:
             pending.append(sources[present])
-        elif present in inputs and _is_parameter(present):
+        elif present in inputs and is_parameter(present):
             found.add(present.name)
         else:
             return frozenset()
     return frozenset(found)
 
 
-def _is_parameter(value: Value) -> bool:
+def is_parameter(value: Value) -> bool:
+    """Whether an input is small enough, and of a type, for its contents to be symbols."""
     fixed = isinstance(value.elements, int) and value.elements <= OPENED_ELEMENTS
     return fixed and not value.dtype.is_float and value.dtype is not DType.U64
 

@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ops.builder import Builder
+from pyruntime_converter.frontends.onnx.held import Held
 
 
 @dataclass
 class Body:
-    """A subgraph with its own inputs, and for each value from around what stands for it inside."""
+    """A subgraph with its own inputs, and for each value from around what stands for it inside.
+
+    `results` are what it gives, whose tensors are the graph's outputs.
+    """
 
     builder: Builder
     inside: dict[Value, Value] = field(default_factory=dict)
+    results: list[Held] = field(default_factory=list)
 
     @property
     def graph(self) -> Graph:

@@ -28,7 +28,9 @@ from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, kind_o
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
 LARGEST_CONSTANT = 1 << 24  # elements that a handler makes up
-FIX_DIMS = "Export with fixed sizes, or fold the shape computation (onnxsim)."
+FIX_DIMS = (
+    "Export with fixed sizes, fold the shape computation (onnxsim), or tell what decides: symbols, values."
+)
 
 
 class Blocked(Exception):  # noqa: N818 - internal signal, never seen by users

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTensorProto, TensorProto
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
 from pyruntime.ir.dims import Dim, symbols_of
-from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Constraint, Graph, Origin, Value
+from pyruntime.ir.graph import Constraint, Graph, Listed, Origin, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
@@ -31,12 +28,12 @@ from pyruntime_converter.frontends.onnx.assumptions import (
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
-from pyruntime_converter.frontends.onnx.held import Held, kind_of
+from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, flat
+from pyruntime_converter.frontends.onnx.interface import Inputs
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
-from pyruntime_converter.frontends.onnx.symbols import Symbols
-from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of, dtype_of
-from pyruntime_converter.options import NO_DIMS
+from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of
+from pyruntime_converter.options import NOTHING, Told
 
 # functions that call each other can multiply: a small file must not keep the converter busy for ever
 MAX_NODES = 1_000_000
@@ -45,8 +42,8 @@ NAME_DIMS = "Give dimensions that are equal the same name, or export with fixed 
 _MALFORMED = (ValueError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
 
-def read(path_or_bytes: str | Path | bytes, name: str | None = None) -> Graph:
-    """The canonical graph of an ONNX model.
+def read(path_or_bytes: str | Path | bytes, name: str | None = None, told: Told = NOTHING) -> Graph:
+    """The canonical graph of an ONNX model; `told` as for `read_model`.
 
     Input and output names are the model's own. Weights are the file's own bytes wherever possible.
 
@@ -54,19 +51,19 @@ def read(path_or_bytes: str | Path | bytes, name: str | None = None) -> Graph:
         ModelError: missing, damaged or inconsistent; the message names the file or the node.
         UnsupportedError: what cannot be converted; UnsupportedNodesError lists the nodes where several are.
     """
-    return import_model(path_or_bytes, name).graph
+    return import_model(path_or_bytes, name, told).graph
 
 
 def import_model(
-    path_or_bytes: str | Path | bytes, name: str | None = None, dims: Mapping[str, Dim] = NO_DIMS
+    path_or_bytes: str | Path | bytes, name: str | None = None, told: Told = NOTHING
 ) -> ImportedModel:
-    """As `read`, with what else the file says about itself; `dims` as for `read_model`."""
+    """As `read`, with what else the file says about itself; `told` as for `read_model`."""
     loaded = source.load(path_or_bytes)
     proto = loaded.proto
     stem = "" if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).stem
     opsets = source.opsets(proto, loaded.where)
     called = name or stem or proto.graph.name or "model"
-    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, dims, given).run(called))
+    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, told, given).run(called))
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     return ImportedModel(graph, "onnx", loaded.sha256, opsets.get("", 0), producer)
 
@@ -77,11 +74,11 @@ class _Importer:
         proto: onnx.ModelProto,
         opsets: dict[str, int],
         folder: Path | None,
-        dims: Mapping[str, Dim],
+        told: Told,
         assumptions: Assumptions,
     ) -> None:
         self._proto, self._opsets, self._folder = proto, opsets, folder
-        self._dims, self._assumptions = dims, assumptions
+        self._told, self._assumptions = told, assumptions
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
         self._bound_inside: dict[str, str] = {}  # symbols that no input binds, and what is so about them
@@ -103,12 +100,7 @@ class _Importer:
             raise (UnsupportedNodesError(self._problems) if len(self._problems) > 1 else self._problems[0])
         for output, result in zip(proto.output, results, strict=True):
             assert not isinstance(result, Gap)
-            if not isinstance(result, Value):
-                raise UnsupportedError("Output", output.name, f"it is {kind_of(result)}, not a tensor")
-            self._builder.origin = Origin("Output", output.name)
-            self._builder.materialised(result)
-            graph.outputs.append(result)
-            graph.output_names.append(output.name)
+            self._output(output.name, result)
         if len(set(graph.output_names)) != len(graph.output_names):
             raise ModelError(f"outputs {graph.output_names} repeat a name")
         graph.verify()
@@ -133,29 +125,26 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        symbols = self._symbols = Symbols(fed, self._dims)
-        for value in fed:
-            if value.type.WhichOneof("value") != "tensor_type":
-                kind = value.type.WhichOneof("value") or "untyped value"
-                raise UnsupportedError(
-                    "Input", value.name, f"it is a {kind.removesuffix('_type')}, not a tensor"
-                )
-            dtype = dtype_of(value.type.tensor_type.elem_type, value.name)
-            made = self._builder.input(value.name, dtype, symbols.shape(value))
-            if value.name in self._assumptions.opened:
-                made.contents = self._contents(made, symbols)
-            scope.define(value.name, self._bind(made))
-        symbols.check()
+        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened)
+        self._symbols = inputs.symbols
+        for name, held in inputs.declare():
+            scope.define(name, held)
+        self._named.update(self._graph.inputs)
 
-    def _contents(self, value: Value, symbols: Symbols) -> NDArray[np.object_]:
-        """A symbol for each element of an input."""
-        assert isinstance(value.elements, int)
-        array = np.empty(value.elements, dtype=object)
-        bits = 1 if value.dtype is DType.BOOL else value.dtype.bits
-        unsigned = value.dtype is DType.BOOL or value.dtype.is_unsigned
-        bounds = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        array[:] = [symbols.element(value.name, i, bounds) for i in range(value.elements)]
-        return array.reshape(tuple(int(str(d)) for d in value.shape))
+    def _output(self, name: str, held: Held) -> None:
+        """Let a result be the output of this name, or those of its elements."""
+        graph = self._graph
+        self._builder.origin = Origin("Output", name)
+        named = {name: held} if isinstance(held, Value) else {}
+        if isinstance(held, TensorSequence):
+            named = {f"{name}[{i}]": item for i, item in enumerate(held.items)}
+        if not isinstance(held, Value):
+            length = len(named) if isinstance(held, TensorSequence) else None
+            graph.lists.append(Listed(name, "outputs", len(graph.outputs), length))
+        for called, value in named.items():
+            self._builder.materialised(value)
+            graph.outputs.append(value)
+            graph.output_names.append(called)
 
     def _counter(self, trip: Dim | None) -> Dim:
         """A new symbol that counts the iterations of a loop, of which there are `trip`."""
@@ -385,13 +374,8 @@ class _Importer:
                 scope.define(declared.name, self._bind(value))
             self._weights(graph, scope)
             inner = replace(frame, scope=scope, depth=frame.depth + 1)
-            results = _present(self._body(graph.node, [v.name for v in graph.output], inner))
-            body.graph.outputs = [v for v in results if isinstance(v, Value)]
-            for held in results:
-                if not isinstance(held, Value):
-                    origin = self._builder.origin
-                    reason = f"what leaves its body is {kind_of(held)}, and data may decide whether it runs"
-                    raise UnsupportedError(origin.op, origin.name, reason)
+            body.results = _present(self._body(graph.node, [v.name for v in graph.output], inner))
+            body.graph.outputs = flat(body.results)
         finally:
             self._builder = outer
         return body

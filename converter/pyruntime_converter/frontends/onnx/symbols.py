@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 
-from onnx import TensorShapeProto, ValueInfoProto
+from onnx import TensorShapeProto, TypeProto
 
 from pyruntime.errors import ModelError
 from pyruntime.ir.dims import Dim, floordiv, symbol
@@ -27,17 +27,20 @@ class Symbols:
     Exporters also write expressions such as `past + seq`. One becomes an expression where each of its
     names is also the whole of some input's dim, since only those can be bound; else it is a symbol.
 
+    A name in the shape of a sequence's elements that no tensor has is a symbol for each position, the same in
+    all sequences: elements have sizes of their own.
+
     Args:
-        inputs: what the model is fed.
+        tensors: the types of what the model is fed, but for sequences.
         dims: what the user says of symbols, by name: sizes that are fixed, symbols with bounds.
     """
 
-    def __init__(self, inputs: Sequence[ValueInfoProto], dims: Mapping[str, Dim]) -> None:
+    def __init__(self, tensors: Sequence[TypeProto.Tensor], dims: Mapping[str, Dim]) -> None:
         self._dims = dims
         self._names: dict[str, str] = {}
         self._taken: set[str] = set()
-        params = [d.dim_param for v in inputs for d in v.type.tensor_type.shape.dim if d.dim_param]
-        self._plain = {p for p in params if p.isidentifier()}
+        self._params = {d.dim_param for t in tensors for d in t.shape.dim if d.dim_param}
+        self._plain = {p for p in self._params if p.isidentifier()}
 
     def check(self) -> None:
         """Raise OptionError where the user tells of a symbol that no input has; for after all shapes."""
@@ -46,12 +49,28 @@ class Symbols:
             known = ", ".join(sorted(self._taken)) or "none"
             raise OptionError(f"no input has the symbol {unknown[0]!r} in its shape; the symbols are {known}")
 
-    def shape(self, value: ValueInfoProto) -> Shape:
-        """The shape of an input. Raises ModelError where the model does not even tell its rank."""
-        tensor = value.type.tensor_type
+    def shape(self, tensor: TypeProto.Tensor, name: str) -> Shape:
+        """The shape of input `name`. Raises ModelError where the model does not even tell its rank."""
         if not tensor.HasField("shape"):
-            raise ModelError(f"input {value.name!r} has no shape; export with named dimensions")
-        return tuple(self._dim(d, f"{value.name}_{axis}") for axis, d in enumerate(tensor.shape.dim))
+            raise ModelError(f"input {name!r} has no shape; export with named dimensions")
+        return tuple(self._dim(d, f"{name}_{axis}") for axis, d in enumerate(tensor.shape.dim))
+
+    def element_shape(self, tensor: TypeProto.Tensor, name: str, position: int) -> Shape:
+        """The shape of an element of the sequence `name`, which has one."""
+        return tuple(
+            self._element_dim(dim, f"{name}_{position}_{axis}", position)
+            for axis, dim in enumerate(tensor.shape.dim)
+        )
+
+    def _element_dim(self, dim: TensorShapeProto.Dimension, name: str, position: int) -> Dim:
+        if not dim.dim_param or dim.dim_param in self._params:
+            return self._dim(dim, name)
+        own = f"{dim.dim_param}_{position}"
+        return self._symbol(f"{own}\0element" if own in self._params else own, own)
+
+    def told_shape(self, shape: Sequence[int | str]) -> Shape:
+        """A shape of sizes and names of symbols that the user gives."""
+        return tuple(d if isinstance(d, int) else self._symbol(d, d) for d in shape)
 
     def element(self, name: str, position: int, bounds: tuple[int, int]) -> Dim:
         """The symbol for an element of an input's contents."""

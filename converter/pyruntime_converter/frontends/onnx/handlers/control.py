@@ -14,14 +14,14 @@ from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import OpError
 from pyruntime_converter.frontends.onnx.bodies import Body, align
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
-from pyruntime_converter.frontends.onnx.held import Held
+from pyruntime_converter.frontends.onnx.held import Held, alike, kind_of, refilled
 
 MOST_UNROLLED = 64  # iterations of a loop whose shapes change
 SHAPES_CHANGE = "Export with results of one shape, padded where need be."
 
 
 @handles("If")
-def conditional(ctx: NodeContext) -> list[Held] | list[Value]:
+def conditional(ctx: NodeContext) -> list[Held]:
     """One of two branches: chosen now, when sizes are known, or by data."""
     then, otherwise = ctx.required("then_branch"), ctx.required("else_branch")
     condition = _condition(ctx, ctx.input())
@@ -34,7 +34,7 @@ def conditional(ctx: NodeContext) -> list[Held] | list[Value]:
     tried = [ctx.attempt(g, pins(condition, h) or {}) for g, h in ((then, 1), (otherwise, 0))]
     bodies = [b for b in tried if b is not None]
     with contextlib.suppress(OpError):  # of results of unlike types: what follows is another model for each
-        if len(bodies) == len(tried):
+        if len(bodies) == len(tried) and alike(*(b.results for b in bodies)):
             return _branches(ctx, None, condition, bodies)
     return ctx.undecided(condition)
 
@@ -51,13 +51,18 @@ def _condition(ctx: NodeContext, value: Value) -> Dim | None:
 
 def _branches(
     ctx: NodeContext, value: Value | None, condition: Dim | None, bodies: Sequence[Body]
-) -> list[Value]:
+) -> list[Held]:
+    results = [b.results for b in bodies]
+    if not alike(*results):
+        ctx.fail(
+            "data decide which of its branches runs, and they give sequences of unlike lengths", FIX_DIMS
+        )
     taken = align(bodies)
     _finish(bodies)
     then, otherwise = (b.graph for b in bodies)
     attrs = {"then_branch": then, "else_branch": otherwise, "condition": condition}
     try:
-        return ctx.builder.emit("If", [value, *taken], attrs)
+        return refilled(results[0], ctx.builder.emit("If", [value, *taken], attrs))
     except OpError as error:
         if condition is not None:
             raise
@@ -87,7 +92,7 @@ def loop(ctx: NodeContext) -> list[Held] | list[Value]:
         carried = [builder.input(v.name, v.dtype, v.shape) for v in initial]
         return [builder.dims(counter), builder.constant(np.array(True)), *carried]
 
-    body = ctx.subgraph(ctx.required("body"), inputs)
+    body = _of_tensors(ctx, ctx.subgraph(ctx.required("body"), inputs))
     begins = _condition(ctx, condition) if condition else 1
     attrs: dict[str, object] = {
         "trip": trips[0] if trips else None,
@@ -108,6 +113,14 @@ def loop(ctx: NodeContext) -> list[Held] | list[Value]:
         if begins != 1 or not isinstance(count, int) or count > MOST_UNROLLED:
             ctx.fail(str(error), SHAPES_CHANGE)
         return _unrolled(ctx, count, initial, str(error))
+
+
+def _of_tensors(ctx: NodeContext, body: Body) -> Body:
+    """The body of a loop, which must give tensors alone."""
+    for held in body.results:
+        if not isinstance(held, Value):
+            ctx.fail(f"what leaves its body is {kind_of(held)}, and it is not known how often it runs")
+    return body
 
 
 def _loop(
@@ -216,7 +229,7 @@ def _scanned(
             slices.append(_slice(builder, whole, axis, length - 1 - counter if back else counter))
         return [*carried, *slices]
 
-    body = ctx.subgraph(ctx.required("body"), inputs)
+    body = _of_tensors(ctx, ctx.subgraph(ctx.required("body"), inputs))
     stacks = len(body.graph.outputs) - len(initial)
     reverse = tuple(map(bool, _listed(ctx, "scan_output_directions", stacks)))
     attrs = {"trip": length, "counter": str(counter), "carried": len(initial), "reverse": reverse}
