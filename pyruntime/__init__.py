@@ -98,7 +98,7 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], **optio
     """Compile the model file or folder `source` to a pack at `out`, and report what was made.
 
     Options are those of the converter: `targets`, `weights`, `name`, `compiler`, `assets`, `progress`,
-    `state`, `state_init`, `capacity`, `symbols`, `elements`, `values`, `quantize`; see
+    `state`, `state_init`, `capacity`, `symbols`, `elements`, `values`, `quantize`, `host_steps`; see
     `pyruntime_converter.convert`.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -75,6 +75,7 @@ def convert(
     elements: Mapping[str, Elements] | None = None,
     values: Mapping[str, Any] | None = None,
     quantize: Quantization | None = None,
+    host_steps: bool = True,
 ) -> Report:
     """Compile a model to a pack.
 
@@ -104,6 +105,8 @@ def convert(
         quantize: "int8" computes the large products of a float model in integers: about a quarter of the
             bytes, and less time on Wasm, for a small error (`passes/quantize.py` says how). Models that are
             quantised already stay in integers without it. `weights` is about the floats that are left.
+        host_steps: whether a WebGPU pack may leave to the CPU what the GPU cannot compute: float64, and
+            64-bit integers that may not fit 32 bits. The report names such steps; False refuses them.
 
     Raises:
         OptionError: an option that does not fit the model.
@@ -131,6 +134,7 @@ def convert(
         assets=files,
         tell=tell,
         quantize=quantize,
+        host_steps=host_steps,
     )
     return replace(report, seconds=round(time.perf_counter() - start, 3))
 
@@ -146,6 +150,7 @@ def build_pack(
     assets: Mapping[str, bytes] = MappingProxyType({}),
     tell: Progress = _silent,
     quantize: Quantization | None = None,
+    host_steps: bool = True,
 ) -> Report:
     """Compile graphs to a pack with an entry for each; they share weights and kernels.
 
@@ -170,12 +175,18 @@ def build_pack(
             tell("weights", done, len(tensors), tensor.name)
             stored.append(_store(tensor, pack, "f32" if tensor in exact else weights))
         described = pack.weights.finish()
+        gpu = (
+            webgpu.build(programs, stored, states, pack, compiler, host_steps=host_steps)
+            if "webgpu" in targets
+            else None
+        )
         built = Targets(
-            webgpu=webgpu.build(programs, stored, states, pack) if "webgpu" in targets else None,
+            webgpu=None if gpu is None else gpu.target,
             wasm=wasm.build(programs, stored, states, pack, compiler, tell) if "wasm" in targets else None,
         )
         refused = tuple(c.reason for g in graphs for c in g.constraints)
-        notes = (*refused, *(webgpu.notes(programs) if "webgpu" in targets else ()))
+        notes = (*refused, *(() if gpu is None else gpu.notes()))
+        on_host = [] if gpu is None else gpu.host_steps()
         tell("write", 0, 1, os.fspath(out))
         entries = [
             entry(g, p, states, g.name if len(graphs) > 1 else "main")
@@ -185,6 +196,7 @@ def build_pack(
             "state": states.states,
             "sizes": any(e.sizes for e in entries),
             "lists": any(e.lists for e in entries),
+            "host": gpu is not None and gpu.target.host is not None,
         }
         manifest = Manifest(
             requires=tuple(name for name, needed in needs.items() if needed),
@@ -204,6 +216,7 @@ def build_pack(
                     account(p, {s.tensor: s.index for s in stored}).to_json(e.costs)
                     for p, e in zip(programs, entries, strict=True)
                 ],
+                **({"host_steps": [asdict(h) for h in on_host]} if on_host else {}),
             },
         )
         pack.finish(manifest)
@@ -224,6 +237,7 @@ def build_pack(
         notes=notes,
         quantized=[] if quantized is None else list(quantized.done),
         unquantized={} if quantized is None else quantized.left,
+        host_steps=on_host,
     )
 
 

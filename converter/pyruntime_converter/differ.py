@@ -229,11 +229,10 @@ class _WebGpu:
                         yield next(commands), submit
                 else:
                     waiting.append(encode)
-            if (read := plan.program.read) is None:
+            if (pause := plan.program.pause) is None:
                 return
             submit()
-            value = session._element(session._device.create_command_encoder(), read)
-            plan = session._plan(number, entry, {**read.symbols, read.symbol: value}, read.next)
+            plan = session._resumed(number, entry, pause, session._device.create_command_encoder())
 
     def advance(self, number: int, call: KernelCall, values: Mapping[str, int]) -> Array | None:
         """As `_Target`."""

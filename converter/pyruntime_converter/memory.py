@@ -7,7 +7,7 @@ sizes, tensors share slots; a slot is as large as the largest of its tensors, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyruntime.ir.dims import Dim, align, at_least, evaluate, maximum, symbols_of
@@ -33,10 +33,11 @@ class Block:
         return self.first <= other.last and other.first <= self.last
 
 
-def lifetimes(program: Program) -> dict[Tensor, tuple[int, int]]:
+def lifetimes(program: Program, held: Container[Tensor] | None = None) -> dict[Tensor, tuple[int, int]]:
     """First and last step of each temporary and input; inputs live from the start, outputs to the end.
 
-    What lives at both sides of a loop's begin or end lives through all of the loop.
+    What lives at both sides of a loop's begin or end lives through all of the loop. With `held`, only what
+    is in it is told.
     """
     spans: dict[Tensor, tuple[int, int]] = dict.fromkeys(program.inputs, (-1, -1))
     for number, step in enumerate(program.steps):
@@ -52,7 +53,7 @@ def lifetimes(program: Program) -> dict[Tensor, tuple[int, int]]:
             inside = begin <= first and last <= end
             if not inside and first <= end and last >= begin:
                 spans[tensor] = (min(first, begin), max(last, end))
-    return spans
+    return spans if held is None else {t: span for t, span in spans.items() if t in held}
 
 
 def _touched(step: Step) -> list[Tensor]:
@@ -119,11 +120,15 @@ def plan_single(
     base: int,
     fixed: Mapping[Tensor, int],
     scratch: Callable[[KernelCall], Dim],
+    held: Container[Tensor] | None = None,
     alignment: int = 64,
     slack: int = 64,
 ) -> Placement:
-    """One arena from address `base` on, as the Wasm target has it; weights and states are `fixed` already."""
-    spans = lifetimes(program)
+    """One arena from address `base` on, as the Wasm target has it; weights and states are `fixed` already.
+
+    With `held` it is for these tensors alone.
+    """
+    spans = lifetimes(program, held)
     blocks = [Block(program.bytes_for(t.elements) * t.dtype.bytes, *spans[t]) for t in spans]
     needs = [
         (number, program.bytes_for(scratch(step)) if isinstance(step, KernelCall) else 0)
@@ -140,14 +145,23 @@ def plan_single(
     )
 
 
-def plan_coloured(program: Program, *, element_bytes: int = 4, alignment: int = 256) -> Placement:
-    """Arenas for WebGPU, where usage is tracked per buffer: no call reads the arena that it writes."""
-    spans = lifetimes(program)
+def plan_coloured(
+    program: Program,
+    *,
+    held: Container[Tensor] | None = None,
+    element_bytes: int = 4,
+    alignment: int = 256,
+) -> Placement:
+    """Arenas for WebGPU, where usage is tracked per buffer: no call reads the arena that it writes.
+
+    With `held` they are for these tensors alone.
+    """
+    spans = lifetimes(program, held)
     apart: dict[Tensor, set[Tensor]] = {t: set() for t in spans}
     for call in program.calls:
         *reads, written = call.tensors()
-        for tensor in () if written.kind in _FIXED else reads:
-            if tensor.kind not in _FIXED:
+        for tensor in reads if written in spans else ():
+            if tensor in spans:
                 apart[tensor].add(written)
                 apart[written].add(tensor)
     arena_of: dict[Tensor, int] = {}

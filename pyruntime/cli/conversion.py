@@ -42,6 +42,8 @@ def show(report: Report, console: Console) -> None:
         look.print_section(console, _kernels(report))
     if report.quantized or report.unquantized:
         look.print_section(console, _quantized(report))
+    if report.host_steps:
+        look.print_section(console, _on_host(report))
     for note in report.notes:
         look.print_section(console, Text.assemble(look.mark("limited"), " ", note))
 
@@ -105,6 +107,15 @@ def _quantized(report: Report) -> Table:
     table.add_row("in 8-bit integers", str(len(report.quantized)))
     for reason, count in Counter(report.unquantized.values()).most_common():
         table.add_row(f"not: {reason}", str(count))
+    return table
+
+
+def _on_host(report: Report) -> Table:
+    """What of a WebGPU pack runs on the CPU, and why."""
+    table = look.table("on the CPU", "computes", "since")
+    for step in report.host_steps:
+        computes = Text(", ".join(step.origins), style=look.QUIET)
+        table.add_row(Text(shortened(step.step), style=look.NAME), computes, step.reason)
     return table
 
 

@@ -50,6 +50,13 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    host_steps: Annotated[
+        bool,
+        typer.Option(
+            "--host-steps/--no-host-steps",
+            help="On WebGPU, leave what the GPU cannot compute to the CPU, and name it; or refuse it.",
+        ),
+    ] = True,
     name: Annotated[
         str | None, typer.Option(help="The model's name in the pack.", show_default=False)
     ] = None,
@@ -126,6 +133,7 @@ def convert(
             elements=parse_json(elements or (), "elements"),
             values=parse_json(value or (), "value"),
             quantize=quantize,
+            host_steps=host_steps,
         )
     if json:
         look.print_json(report.to_dict())

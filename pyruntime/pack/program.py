@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyruntime.errors import InputError, MemoryLimitError, PackError, RunError
+from pyruntime.ir.dtypes import DType
 from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
 from pyruntime.pack.schema import (
     ALIGNMENT,
@@ -20,12 +21,15 @@ from pyruntime.pack.schema import (
     GpuEntry,
     GpuTensor,
     GpuVariant,
+    Host,
+    HostTensor,
     Jump,
     Read,
     Region,
     Set,
     Shader,
     Spec,
+    Transfer,
     WebGpu,
 )
 
@@ -69,10 +73,11 @@ class BoundCopy:
 
 @dataclass(frozen=True)
 class BoundTensor:
-    """An input or output: its shape, and where its elements lie, 32 bits each."""
+    """An input or output: its shape, and where its elements lie: 32 bits each on the GPU, or on the host."""
 
     shape: tuple[int, ...]
-    span: Span
+    span: Span | None
+    address: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,18 +92,47 @@ class BoundRead:
 
 
 @dataclass(frozen=True)
-class BoundProgram:
-    """What to do for one set of sizes, up to the end or a read; `executed` counts the commands walked.
+class BoundTransfer:
+    """A tensor's elements on the GPU, 32 bits each, and, as `dtype`, at an address of the host's memory."""
 
-    Commands that would do nothing are left out. Up to a read there are no outputs yet.
+    span: Span
+    address: int
+    dtype: DType
+
+    @property
+    def bytes(self) -> int:
+        """What the elements take on the host."""
+        return self.span.bytes // 4 * self.dtype.bytes
+
+
+@dataclass(frozen=True)
+class BoundHost:
+    """As `BoundRead`: steps first..last of the host, what they take and give, and the symbols they tell."""
+
+    first: int
+    last: int
+    inputs: tuple[BoundTransfer, ...]
+    outputs: tuple[BoundTransfer, ...]
+    reads: tuple[tuple[str, int, DType], ...]  # symbol, address, dtype
+    symbols: Mapping[str, int]
+    next: int
+
+
+@dataclass(frozen=True)
+class BoundProgram:
+    """What to do for one set of sizes, up to the end or a pause; `executed` counts the commands walked.
+
+    Commands that would do nothing are left out. Up to a pause there are no outputs yet. `commits` says
+    whether anything here overwrites a state, or what follows the pause may.
     """
 
     arenas: tuple[int, ...]
     inputs: tuple[BoundTensor, ...]
     outputs: tuple[BoundTensor, ...]
     commands: tuple[BoundDispatch | BoundCopy, ...]
-    read: BoundRead | None = None
+    pause: BoundRead | BoundHost | None = None
     executed: int = 0
+    commits: bool = False
 
 
 def bound_shape(spec: Spec, values: Evaluator) -> tuple[int, ...]:
@@ -157,14 +191,36 @@ class _Binder:
         self.values = Evaluator({**self.values.values, symbol: value})
 
     def tensors(
-        self, label: str, specs: Sequence[Spec], places: Sequence[GpuTensor]
+        self, label: str, specs: Sequence[Spec], places: Sequence[GpuTensor | HostTensor]
     ) -> tuple[BoundTensor, ...]:
         return tuple(self.tensor(specs[i], place, f"{label}[{i}]") for i, place in enumerate(places))
 
-    def tensor(self, spec: Spec, place: GpuTensor, path: str) -> BoundTensor:
+    def tensor(self, spec: Spec, place: GpuTensor | HostTensor, path: str) -> BoundTensor:
         shape = bound_shape(spec, self.values)
+        address = None if place.host is None else self.number(place.host, f"{path}.host")
+        if isinstance(place, HostTensor):
+            return BoundTensor(shape, None, address)
         region = Region("arena", place.arena, place.offset)
-        return BoundTensor(shape, self.span(region, math.prod(shape) * 4, path, ALIGNMENT))
+        return BoundTensor(shape, self.span(region, math.prod(shape) * 4, path, ALIGNMENT), address)
+
+    def host(self, command: Host, path: str, after: int) -> BoundHost:
+        return BoundHost(
+            command.first,
+            command.last,
+            self.transfers(command.inputs, f"{path}.from"),
+            self.transfers(command.outputs, f"{path}.to"),
+            tuple((k.symbol, self.number(k.address, f"{path}.reads"), k.dtype) for k in command.reads),
+            self.values.values,
+            after,
+        )
+
+    def transfers(self, transfers: Sequence[Transfer], path: str) -> tuple[BoundTransfer, ...]:
+        found = []
+        for i, each in enumerate(transfers):
+            length = self.number(each.elements, f"{path}[{i}]") * 4
+            span = self.span(each, length, f"{path}[{i}]", 4)
+            found.append(BoundTransfer(span, self.number(each.address, f"{path}[{i}]"), each.dtype))
+        return tuple(f for f in found if f.span.bytes)
 
     def copy(self, command: Copy | Fill, path: str) -> BoundCopy | None:
         length = self.number(command.bytes, f"{path}.bytes", 4)
@@ -211,7 +267,8 @@ def bind(
 ) -> BoundProgram:
     """Entry `entry` of a validated pack's WebGPU variant, for these values of the symbols.
 
-    Where the program reads what it computed, this ends at the read: the rest is bound from its `next` on.
+    Where the program reads what it computed, or steps run on the host, this ends there: the rest is bound
+    from the pause's `next` on.
 
     Raises:
         InputError: the program has no meaning for these sizes (a negative size, a division by zero).
@@ -224,9 +281,9 @@ def bind(
     binder = _Binder(target, target.variants[variant], program, Evaluator(symbols), where)
     inputs = binder.tensors("inputs", spec.inputs, program.inputs)
     commands: list[BoundDispatch | BoundCopy] = []
-    read: BoundRead | None = None
+    pause: BoundRead | BoundHost | None = None
     position, executed = start, 0
-    while position < len(program.commands) and read is None:
+    while position < len(program.commands) and pause is None:
         command, path = program.commands[position], f"commands[{position}]"
         position, executed = position + 1, executed + 1
         if executed > MAX_COMMANDS:
@@ -244,6 +301,10 @@ def bind(
                 position = position if size(command.unless, binder.values) else command.to
             case Read():
                 span = binder.span(command.source, 4, f"{path}.from", 4)
-                read = BoundRead(command.symbol, span, command.dtype, binder.values.values, position)
-    outputs = () if read else binder.tensors("outputs", spec.outputs, program.outputs)
-    return BoundProgram(binder.arenas, inputs, outputs, tuple(commands), read, executed)
+                pause = BoundRead(command.symbol, span, command.dtype, binder.values.values, position)
+            case Host():
+                pause = binder.host(command, path, position)
+    outputs = () if pause else binder.tensors("outputs", spec.outputs, program.outputs)
+    # programs with jumps overwrite states at their end
+    commits = pause is None or (program.commit is not None and position > program.commit)
+    return BoundProgram(binder.arenas, inputs, outputs, tuple(commands), pause, executed, commits)

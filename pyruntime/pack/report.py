@@ -27,6 +27,21 @@ class KernelStep:
 
 
 @dataclass(frozen=True)
+class HostStep:
+    """A kernel call that a WebGPU pack runs on the CPU.
+
+    Attributes:
+        step: its name.
+        origins: nodes of the user's model that it computes, as "Cast wide".
+        reason: why the GPU does not.
+    """
+
+    step: str
+    origins: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of a conversion.
 
@@ -41,6 +56,7 @@ class Report:
         files: name -> bytes of every file of the pack.
         dispatches: WebGPU dispatches of a run (the most there can be, where shapes decide).
         targets: the targets of the pack.
+        host_steps: what runs on the CPU where the pack runs on WebGPU, each with the reason.
         notes: what the user should know, such as 64-bit integers kept as 32 bits on WebGPU.
         quantized: nodes of the model that `quantize` computes in integers, or whose table is of integers.
         unquantized: nodes with weights that it left in floats, each with the reason.
@@ -61,6 +77,7 @@ class Report:
     notes: Sequence[str] = field(default_factory=tuple)
     quantized: Sequence[str] = field(default_factory=tuple)
     unquantized: Mapping[str, str] = field(default_factory=dict)
+    host_steps: Sequence[HostStep] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, for JSON."""

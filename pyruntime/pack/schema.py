@@ -7,31 +7,17 @@ Decoding checks types, ranges and spelling; `validate` checks what several field
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pyruntime.ir.dtypes import PLAIN, DType
-from pyruntime.pack.decode import (
-    MAX_INTEGER,
-    Invalid,
-    anything,
-    array,
-    choice,
-    integer,
-    item,
-    mapping,
-    positional,
-    record,
-    tagged,
-    text,
-)
-from pyruntime.pack.expressions import Expression, ExpressionError, check, is_symbol
+from pyruntime.ir.dtypes import DType
+from pyruntime.pack import fields
+from pyruntime.pack.decode import anything, array, choice, integer, item, mapping, positional, record, tagged
+from pyruntime.pack.expressions import Expression
 
 FORMAT = 0
-KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state", "sizes", "lists"})
+KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state", "sizes", "lists", "host"})
 ABI = 1
 CHUNK = 4 << 20  # bytes of a file that one hash covers
 WEIGHTS_BASE = 131072
@@ -47,67 +33,23 @@ GPU_DTYPES: Mapping[DType, str] = {
     **dict.fromkeys((DType.F16, DType.F32), "float32"),
 }
 
-_FILE = text(
-    "a plain file name", lambda s: len(s) < 200 and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", s) is not None
-)
-_SHA256 = text("a SHA-256 in hex", re.compile(r"[0-9a-f]{64}").fullmatch)
-_SYMBOL = text("a symbol's name", is_symbol)
-_NAME = text()
-_LABEL = text("a non-empty name", bool)
-_COUNT = integer()
-_INTEGER = integer(-MAX_INTEGER)
-_GPU_DTYPE = choice("float32", "int32", "uint32")
-_DTYPES = {d.value: d for d in PLAIN}
-
-
-def _encoded(value: Any) -> DType:
-    """A type that packs hold as the integers of its bits alone."""
-    found = {d.value: d for d in DType if d.code}.get(value) if isinstance(value, str) else None
-    if found is None:
-        raise Invalid(f"expected a dtype that integers encode, got {value!r:.60}")
-    return found
-
-
-def _dtype(value: Any) -> DType:
-    if not isinstance(value, str) or value not in _DTYPES:
-        raise Invalid(f"expected a dtype, got {value!r:.60}")
-    return _DTYPES[value]
-
-
-def _expression(value: Any) -> Expression:
-    if isinstance(value, list):
-        value = tuple(value)
-    elif not isinstance(value, (int, str)) or isinstance(value, bool):
-        raise Invalid(f"expected an expression, got {value!r:.60}")
-    try:
-        check(value)
-    except ExpressionError as error:
-        raise Invalid(f"not an expression: {error}") from None
-    return value  # type: ignore[no-any-return]  # checked
-
-
-def _number(value: Any) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise Invalid(f"expected a number, got {value!r:.60}")
-    return value
-
 
 @dataclass(frozen=True)
 class Producer:
     """What wrote the pack."""
 
-    name: str = item(_NAME)
-    version: str = item(_NAME)
+    name: str = item(fields.NAME)
+    version: str = item(fields.NAME)
 
 
 @dataclass(frozen=True)
 class Model:
     """Where the pack comes from."""
 
-    name: str = item(_NAME)
-    format: str = item(_NAME)
-    sha256: str = item(_SHA256)
-    opset: int = item(_COUNT, default=0)
+    name: str = item(fields.NAME)
+    format: str = item(fields.NAME)
+    sha256: str = item(fields.SHA256)
+    opset: int = item(fields.COUNT, default=0)
 
 
 @dataclass(frozen=True)
@@ -117,11 +59,11 @@ class Symbol:
     Or by the present size of state `state` along the axis along which it grows.
     """
 
-    name: str = item(_SYMBOL)
-    input: int | None = item(_COUNT, default=None)
-    axis: int | None = item(_COUNT, default=None)
-    element: int | None = item(_COUNT, default=None)
-    state: int | None = item(_COUNT, default=None)
+    name: str = item(fields.SYMBOL)
+    input: int | None = item(fields.COUNT, default=None)
+    axis: int | None = item(fields.COUNT, default=None)
+    element: int | None = item(fields.COUNT, default=None)
+    state: int | None = item(fields.COUNT, default=None)
 
 
 @dataclass(frozen=True)
@@ -132,12 +74,12 @@ class Spec:
     to the second alone. Where `dtype` holds the bits of elements of another type, `encodes` is that.
     """
 
-    name: str = item(_LABEL)
-    dtype: DType = item(_dtype)
-    shape: Sequence[Expression] = item(array(_expression))
-    default: float | int | None = item(_number, default=None)
-    within: Sequence[int] | None = item(array(_INTEGER, exactly=2), default=None)
-    encodes: DType | None = item(_encoded, default=None)
+    name: str = item(fields.LABEL)
+    dtype: DType = item(fields.dtype)
+    shape: Sequence[Expression] = item(array(fields.expression))
+    default: float | int | None = item(fields.number, default=None)
+    within: Sequence[int] | None = item(array(fields.INTEGER, exactly=2), default=None)
+    encodes: DType | None = item(fields.encoded, default=None)
 
     @property
     def element(self) -> DType:
@@ -149,8 +91,8 @@ class Spec:
 class Constraint:
     """A value over the symbols that is not zero for inputs that the model takes; `reason` says why."""
 
-    value: Expression = item(_expression)
-    reason: str = item(_NAME)
+    value: Expression = item(fields.expression)
+    reason: str = item(fields.NAME)
 
 
 @dataclass(frozen=True)
@@ -160,20 +102,20 @@ class State:
     It begins as weight `initial`, or as zeros.
     """
 
-    name: str = item(_LABEL)
-    dtype: DType = item(_dtype)
-    shape: Sequence[int] = item(array(_COUNT))
-    axis: int | None = item(_COUNT, default=None)
-    initial: int | None = item(_COUNT, default=None)
+    name: str = item(fields.LABEL)
+    dtype: DType = item(fields.dtype)
+    shape: Sequence[int] = item(array(fields.COUNT))
+    axis: int | None = item(fields.COUNT, default=None)
+    initial: int | None = item(fields.COUNT, default=None)
 
 
 @dataclass(frozen=True)
 class Carried:
     """State `state` as an entry uses it: where it grows, its size along that axis before and after a run."""
 
-    state: int = item(_COUNT)
-    length: Expression | None = item(_expression, default=None)
-    next: Expression | None = item(_expression, default=None)
+    state: int = item(fields.COUNT)
+    length: Expression | None = item(fields.expression, default=None)
+    next: Expression | None = item(fields.expression, default=None)
 
 
 @dataclass(frozen=True)
@@ -185,18 +127,18 @@ class Cost:
     """
 
     POSITIONAL: ClassVar[bool] = True
-    step: str = item(_NAME)
-    template: str = item(_NAME)
-    operations: Expression = item(_expression)
-    bytes: Expression = item(_expression)
+    step: str = item(fields.NAME)
+    template: str = item(fields.NAME)
+    operations: Expression = item(fields.expression)
+    bytes: Expression = item(fields.expression)
 
 
 @dataclass(frozen=True)
 class Size:
     """A symbol for a size of outputs that only a run tells; it is never more than `most`."""
 
-    name: str = item(_SYMBOL)
-    most: Expression = item(_expression)
+    name: str = item(fields.SYMBOL)
+    most: Expression = item(fields.expression)
 
 
 @dataclass(frozen=True)
@@ -206,17 +148,17 @@ class Listed:
     Without a length it is an optional that is absent, which stands for no tensor.
     """
 
-    name: str = item(_LABEL)
+    name: str = item(fields.LABEL)
     of: Literal["inputs", "outputs"] = item(choice("inputs", "outputs"))
-    first: int = item(_COUNT)
-    length: int | None = item(_COUNT, default=None)
+    first: int = item(fields.COUNT)
+    length: int | None = item(fields.COUNT, default=None)
 
 
 @dataclass(frozen=True)
 class Entry:
     """A program that can be run; `costs` tells of its steps, but for those that it cannot be told of."""
 
-    name: str = item(_LABEL)
+    name: str = item(fields.LABEL)
     symbols: Sequence[Symbol] = item(array(record(Symbol)))
     inputs: Sequence[Spec] = item(array(record(Spec)))
     outputs: Sequence[Spec] = item(array(record(Spec)))
@@ -235,24 +177,24 @@ class Entry:
 class Shard:
     """A safetensors file; `data` is where tensor bytes begin, `chunks` hash each 4 MiB of the whole file."""
 
-    file: str = item(_FILE)
-    bytes: int = item(_COUNT)
-    data: int = item(_COUNT)
-    chunks: Sequence[str] = item(array(_SHA256))
+    file: str = item(fields.FILE)
+    bytes: int = item(fields.COUNT)
+    data: int = item(fields.COUNT)
+    chunks: Sequence[str] = item(array(fields.SHA256))
 
 
 @dataclass(frozen=True)
 class StoredTensor:
     """A weight in a shard; `offset` counts from the shard's data, `shape` is the one before layout."""
 
-    name: str = item(_LABEL)
-    dtype: DType = item(_dtype)
-    elements: int = item(_COUNT)
-    shard: int = item(_COUNT)
-    offset: int = item(_COUNT)
-    bytes: int = item(_COUNT)
-    layout: str = item(_NAME)
-    shape: Sequence[int] = item(array(_COUNT))
+    name: str = item(fields.LABEL)
+    dtype: DType = item(fields.dtype)
+    elements: int = item(fields.COUNT)
+    shard: int = item(fields.COUNT)
+    offset: int = item(fields.COUNT)
+    bytes: int = item(fields.COUNT)
+    layout: str = item(fields.NAME)
+    shape: Sequence[int] = item(array(fields.COUNT))
 
 
 @dataclass(frozen=True)
@@ -267,49 +209,51 @@ class Weights:
 class Asset:
     """A file that travels with the model, such as tokenizer.json; `name` is what its user calls it."""
 
-    name: str = item(_LABEL)
-    file: str = item(_FILE)
-    bytes: int = item(_COUNT)
-    sha256: str = item(_SHA256)
+    name: str = item(fields.LABEL)
+    file: str = item(fields.FILE)
+    bytes: int = item(fields.COUNT)
+    sha256: str = item(fields.SHA256)
 
 
 @dataclass(frozen=True)
 class WasmWeight:
     """Tensor `tensor` lies at `address` as `dtype`."""
 
-    tensor: int = item(_COUNT)
+    tensor: int = item(fields.COUNT)
     address: int = item(integer(WEIGHTS_BASE, 2**32 - 1))
-    dtype: DType = item(_dtype)
+    dtype: DType = item(fields.dtype)
 
 
 @dataclass(frozen=True)
 class WasmEntry:
     """Memory bytes that the entry needs, its steps' names, and the bytes that each further thread needs.
 
-    Step `commit` is the first that overwrites what a state held.
+    Step `commit` is the first that overwrites what a state held. `symbols` are what `dims` takes, in order,
+    where that are not the entry's: of host steps.
     """
 
-    bytes: Expression = item(_expression)
-    steps: Sequence[str] = item(array(_NAME))
-    thread_bytes: Expression = item(_expression, default=0)
-    commit: int | None = item(_COUNT, default=None)
+    bytes: Expression = item(fields.expression)
+    steps: Sequence[str] = item(array(fields.NAME))
+    thread_bytes: Expression = item(fields.expression, default=0)
+    commit: int | None = item(fields.COUNT, default=None)
+    symbols: Sequence[str] | None = item(array(fields.SYMBOL), default=None)
 
 
 @dataclass(frozen=True)
 class WasmVariant:
     """A module and the features it requires of the engine."""
 
-    requires: Sequence[str] = item(array(_NAME))
-    file: str = item(_FILE)
-    bytes: int = item(_COUNT)
-    sha256: str = item(_SHA256)
+    requires: Sequence[str] = item(array(fields.NAME))
+    file: str = item(fields.FILE)
+    bytes: int = item(fields.COUNT)
+    sha256: str = item(fields.SHA256)
 
 
 @dataclass(frozen=True)
 class Wasm:
     """The Wasm target; `state` holds the address of each state."""
 
-    abi: int = item(_COUNT)
+    abi: int = item(fields.COUNT)
     pointer_bits: int = item(integer(32, 64))
     initial_pages: int = item(integer(1, 65536))
     weights: Sequence[WasmWeight] = item(array(record(WasmWeight)))
@@ -322,18 +266,18 @@ class Wasm:
 class GpuWeight:
     """Tensor `tensor` lies in weight buffer `buffer` as `dtype`, 32 bits an element."""
 
-    tensor: int = item(_COUNT)
-    buffer: int = item(_COUNT)
-    offset: int = item(_COUNT)
-    dtype: str = item(_GPU_DTYPE)
+    tensor: int = item(fields.COUNT)
+    buffer: int = item(fields.COUNT)
+    offset: int = item(fields.COUNT)
+    dtype: str = item(fields.GPU_DTYPE)
 
 
 @dataclass(frozen=True)
 class Shader:
     """A WGSL module inside the variant's file, with entry point `main`."""
 
-    name: str = item(_LABEL)
-    offset: int = item(_COUNT)
+    name: str = item(fields.LABEL)
+    offset: int = item(fields.COUNT)
     bytes: int = item(integer(1))
     bindings: Sequence[Literal["read", "read_write"]] = item(array(choice("read", "read_write"), least=1))
     words: int = item(integer(1, 16384))
@@ -345,15 +289,15 @@ class Region:
 
     POSITIONAL: ClassVar[bool] = True
     kind: Literal["arena", "weights", "state"] = item(choice("arena", "weights", "state"))
-    index: int = item(_COUNT)
-    offset: Expression = item(_expression)
+    index: int = item(fields.COUNT)
+    offset: Expression = item(fields.expression)
 
 
 @dataclass(frozen=True)
 class Binding(Region):
     """A place in a buffer and its size."""
 
-    bytes: Expression = item(_expression)
+    bytes: Expression = item(fields.expression)
 
 
 @dataclass(frozen=True)
@@ -361,11 +305,11 @@ class Dispatch:
     """Run a shader."""
 
     TAG: ClassVar[tuple[str, str]] = ("op", "dispatch")
-    step: str = item(_NAME)
-    shader: int = item(_COUNT)
+    step: str = item(fields.NAME)
+    shader: int = item(fields.COUNT)
     bindings: Sequence[Binding] = item(array(positional(Binding)))
-    words: Sequence[Expression] = item(array(_expression, least=1))
-    workgroups: Sequence[Expression] = item(array(_expression, exactly=3))
+    words: Sequence[Expression] = item(array(fields.expression, least=1))
+    workgroups: Sequence[Expression] = item(array(fields.expression, exactly=3))
 
 
 @dataclass(frozen=True)
@@ -375,7 +319,7 @@ class Copy:
     TAG: ClassVar[tuple[str, str]] = ("op", "copy")
     source: Region = item(positional(Region), key="from")
     target: Region = item(positional(Region), key="to")
-    bytes: Expression = item(_expression)
+    bytes: Expression = item(fields.expression)
 
 
 @dataclass(frozen=True)
@@ -384,7 +328,7 @@ class Fill:
 
     TAG: ClassVar[tuple[str, str]] = ("op", "fill")
     target: Region = item(positional(Region), key="to")
-    bytes: Expression = item(_expression)
+    bytes: Expression = item(fields.expression)
 
 
 @dataclass(frozen=True)
@@ -392,8 +336,8 @@ class Set:
     """Give a symbol of the program's own a value."""
 
     TAG: ClassVar[tuple[str, str]] = ("op", "set")
-    symbol: str = item(_SYMBOL)
-    value: Expression = item(_expression)
+    symbol: str = item(fields.SYMBOL)
+    value: Expression = item(fields.expression)
 
 
 @dataclass(frozen=True)
@@ -401,8 +345,8 @@ class Jump:
     """Go on at command `to`, unless `unless` is not zero."""
 
     TAG: ClassVar[tuple[str, str]] = ("op", "jump")
-    to: int = item(_COUNT)
-    unless: Expression = item(_expression, default=0)
+    to: int = item(fields.COUNT)
+    unless: Expression = item(fields.expression, default=0)
 
 
 @dataclass(frozen=True)
@@ -410,55 +354,110 @@ class Read:
     """Give a symbol of the program's own the value of an element in a buffer: what follows waits for it."""
 
     TAG: ClassVar[tuple[str, str]] = ("op", "read")
-    symbol: str = item(_SYMBOL)
+    symbol: str = item(fields.SYMBOL)
     source: Region = item(positional(Region), key="from")
     dtype: Literal["int32", "uint32"] = item(choice("int32", "uint32"))
 
 
-Command = Dispatch | Copy | Fill | Set | Jump | Read
-_COMMAND = tagged("op", {cls.TAG[1]: record(cls) for cls in (Dispatch, Copy, Fill, Set, Jump, Read)})
+@dataclass(frozen=True)
+class Transfer(Region):
+    """A tensor in a buffer, and where its elements lie, as `dtype`, in the memory of the host steps."""
+
+    address: Expression = item(fields.expression)
+    elements: Expression = item(fields.expression)
+    dtype: DType = item(fields.dtype)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A symbol of the program's own, and the integer in the memory of the host steps that is its value."""
+
+    POSITIONAL: ClassVar[bool] = True
+    symbol: str = item(fields.SYMBOL)
+    address: Expression = item(fields.expression)
+    dtype: DType = item(fields.dtype)
+
+
+@dataclass(frozen=True)
+class Host:
+    """Bring `inputs` to the host, run its steps first..last (exclusive), bring `outputs` back.
+
+    Then `reads` give symbols their values. What follows waits for it.
+    """
+
+    TAG: ClassVar[tuple[str, str]] = ("op", "host")
+    first: int = item(fields.COUNT)
+    last: int = item(fields.COUNT)
+    inputs: Sequence[Transfer] = item(array(positional(Transfer)), key="from")
+    outputs: Sequence[Transfer] = item(array(positional(Transfer)), key="to")
+    reads: Sequence[Known] = item(array(positional(Known)), default=())
+
+
+Command = Dispatch | Copy | Fill | Set | Jump | Read | Host
+_COMMAND = tagged("op", {cls.TAG[1]: record(cls) for cls in (Dispatch, Copy, Fill, Set, Jump, Read, Host)})
 
 
 @dataclass(frozen=True)
 class GpuTensor:
-    """Where an input or output lies."""
+    """Where an input or output lies; an input that host steps read, too, also at `host` in their memory."""
 
-    arena: int = item(_COUNT)
-    offset: Expression = item(_expression)
-    dtype: str = item(_GPU_DTYPE)
+    arena: int = item(fields.COUNT)
+    offset: Expression = item(fields.expression)
+    dtype: str = item(fields.GPU_DTYPE)
+    host: Expression | None = item(fields.expression, default=None)
+
+
+@dataclass(frozen=True)
+class HostTensor:
+    """The address of an input or output that lies in the memory of the host steps alone."""
+
+    host: Expression = item(fields.expression)
+
+
+def _place(value: Any) -> GpuTensor | HostTensor:
+    on_gpu = isinstance(value, dict) and "arena" in value
+    return record(GpuTensor)(value) if on_gpu else record(HostTensor)(value)
 
 
 @dataclass(frozen=True)
 class GpuEntry:
-    """Arena sizes in bytes, inputs, outputs and the commands of one entry."""
+    """Arena sizes in bytes, inputs, outputs and the commands of one entry.
 
-    arenas: Sequence[Expression] = item(array(_expression))
-    inputs: Sequence[GpuTensor] = item(array(record(GpuTensor)))
-    outputs: Sequence[GpuTensor] = item(array(record(GpuTensor)))
+    Command `commit` is the first that overwrites what a state held, where host steps may follow it.
+    """
+
+    arenas: Sequence[Expression] = item(array(fields.expression))
+    inputs: Sequence[GpuTensor | HostTensor] = item(array(_place))
+    outputs: Sequence[GpuTensor | HostTensor] = item(array(_place))
     commands: Sequence[Command] = item(array(_COMMAND))
+    commit: int | None = item(fields.COUNT, default=None)
 
 
 @dataclass(frozen=True)
 class GpuVariant:
     """Shaders and programs for devices with the features and limits required."""
 
-    requires: Sequence[str] = item(array(_NAME))
-    limits: Mapping[str, int] = item(mapping(_COUNT))
-    file: str = item(_FILE)
-    bytes: int = item(_COUNT)
-    sha256: str = item(_SHA256)
+    requires: Sequence[str] = item(array(fields.NAME))
+    limits: Mapping[str, int] = item(mapping(fields.COUNT))
+    file: str = item(fields.FILE)
+    bytes: int = item(fields.COUNT)
+    sha256: str = item(fields.SHA256)
     shaders: Sequence[Shader] = item(array(record(Shader)))
     entries: Sequence[GpuEntry] = item(array(record(GpuEntry)))
 
 
 @dataclass(frozen=True)
 class WebGpu:
-    """The WebGPU target: the bytes of each weight buffer (`buffers`) and of each state's buffer (`state`)."""
+    """The WebGPU target: the bytes of each weight buffer (`buffers`) and of each state's buffer (`state`).
+
+    `host` is the module with the steps that run on the CPU, if any: one variant, without states of its own.
+    """
 
     buffers: Sequence[int] = item(array(integer(4)))
     weights: Sequence[GpuWeight] = item(array(record(GpuWeight)))
     variants: Sequence[GpuVariant] = item(array(record(GpuVariant), least=1))
     state: Sequence[int] = item(array(integer(4)), default=())
+    host: Wasm | None = item(record(Wasm), default=None)
 
 
 @dataclass(frozen=True)
@@ -474,7 +473,7 @@ class Manifest:
     """The whole of pack.json but for `format`, which is always FORMAT."""
 
     TAG: ClassVar[tuple[str, int]] = ("format", FORMAT)
-    requires: Sequence[str] = item(array(_NAME))
+    requires: Sequence[str] = item(array(fields.NAME))
     producer: Producer = item(record(Producer))
     model: Model = item(record(Model))
     entries: Sequence[Entry] = item(array(record(Entry), least=1))

@@ -70,7 +70,7 @@ _modules_lock = threading.Lock()
 def _forget() -> None:
     """Free what is cached while wasmtime can still do so: interpreters take modules apart in any order."""
     _modules.clear()
-    _engine.cache_clear()
+    engine.cache_clear()
 
 
 def unavailable() -> str:
@@ -81,7 +81,8 @@ def unavailable() -> str:
 
 
 @functools.cache
-def _engine() -> wasmtime.Engine:
+def engine() -> wasmtime.Engine:
+    """The engine of all modules of this process."""
     import wasmtime
 
     config = wasmtime.Config()
@@ -96,7 +97,7 @@ def _has(feature: str) -> bool:
     import wasmtime
 
     try:
-        wasmtime.Module.validate(_engine(), PROBES[feature])
+        wasmtime.Module.validate(engine(), PROBES[feature])
     except (KeyError, wasmtime.WasmtimeError):
         return False
     return True
@@ -139,14 +140,14 @@ class WasmSession(Session):
             for v in target.variants
             if all(map(_has, v.requires)) and (self._threads > 1 or "threads" not in v.requires)
         )
-        self._module = _compiled(variant, pack.read(variant))
-        _check_module(self._module, variant.file, target, shared=self._threads > 1)
+        self._module = compiled(variant, pack.read(variant))
+        check_module(self._module, variant.file, target, shared=self._threads > 1)
         self._team: Team | None = None
-        self._store = wasmtime.Store(_engine())
+        self._store = wasmtime.Store(engine())
         spans = weight_spans(pack.manifest, target)
         try:
             self._memory: PrivateMemory | SharedMemory = (
-                SharedMemory(_engine(), target.initial_pages)
+                SharedMemory(engine(), target.initial_pages)
                 if self._threads > 1
                 else PrivateMemory(self._store, target.initial_pages)
             )
@@ -193,11 +194,10 @@ class WasmSession(Session):
 
                 self._call("threads", 1 if alone else self._threads)
                 if not alone:
-                    self._team = Team(_engine(), self._module, self._memory.extern, self._threads)
+                    self._team = Team(engine(), self._module, self._memory.extern, self._threads)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise PackError(f"the Wasm module cannot be started: {error}") from None
-        if abi != ABI:
-            raise PackVersionError(f"the Wasm module has ABI {abi}; this version of pyruntime knows {ABI}")
+        check_abi(abi)
         self._plans: dict[int, _Plan] = {}
 
     def _call(self, name: str, *arguments: int) -> int:
@@ -212,16 +212,7 @@ class WasmSession(Session):
         return self._memory.view()
 
     def _grow(self, size: int, what: str) -> None:
-        import wasmtime
-
-        missing = size - self._memory.size
-        if size > ADDRESSES:
-            raise MemoryLimitError(f"{what} need {size} bytes of memory; Wasm has {ADDRESSES}")
-        if missing > 0:
-            try:
-                self._memory.grow(math.ceil(missing / PAGE))
-            except wasmtime.WasmtimeError:
-                raise MemoryLimitError(f"{what} need {size} bytes of memory, and cannot have them") from None
+        grow(self._memory, size, what)
 
     def _plan(self, number: int, entry: Entry, bound: Bound) -> _Plan:
         known = self._plans.get(number)
@@ -275,10 +266,10 @@ class WasmSession(Session):
             outputs = self._outputs(number, entry, plan) if code >= 0 else []
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             self._broken = True
-            raise RunError(f"{self._failing_step(number, entry, bound)}: {_first_line(error)}") from None
+            raise RunError(f"{self._failing_step(number, entry, bound)}: {first_line(error)}") from None
         if code == _STOPPED and self._team is not None:
             self._broken = True
-            causes = ", ".join(map(_first_line, self._team.errors)) or "it does not come back"
+            causes = ", ".join(map(first_line, self._team.errors)) or "it does not come back"
             raise RunError(f"{self._failing_step(number, entry, bound)}: a helper thread ended: {causes}")
         if code == _ENDLESS:
             raise RunError(f"entry {entry.name!r}: a loop does not end")
@@ -380,6 +371,26 @@ class WasmSession(Session):
         self._store.close()
 
 
+def check_abi(abi: int) -> None:
+    """Raise PackVersionError for a module of another ABI."""
+    if abi != ABI:
+        raise PackVersionError(f"the Wasm module has ABI {abi}; this version of pyruntime knows {ABI}")
+
+
+def grow(memory: PrivateMemory | SharedMemory, size: int, what: str) -> None:
+    """Make a memory at least so large. Raises MemoryLimitError that says for what it cannot be."""
+    import wasmtime
+
+    missing = size - memory.size
+    if size > ADDRESSES:
+        raise MemoryLimitError(f"{what} need {size} bytes of memory; Wasm has {ADDRESSES}")
+    if missing > 0:
+        try:
+            memory.grow(math.ceil(missing / PAGE))
+        except wasmtime.WasmtimeError:
+            raise MemoryLimitError(f"{what} need {size} bytes of memory, and cannot have them") from None
+
+
 def weight_spans(manifest: Manifest, target: Wasm) -> list[tuple[int, int]]:
     """Address and bytes of each weight in memory."""
     tensors = manifest.weights.tensors
@@ -418,7 +429,7 @@ def _thread_count(target: Wasm, asked: int | None) -> tuple[int, str]:
     return (asked, "asked for") if asked is not None else usual_threads()
 
 
-def _compiled(variant: WasmVariant, code: bytes) -> wasmtime.Module:
+def compiled(variant: WasmVariant, code: bytes) -> wasmtime.Module:
     """The compiled module, from the last few of this process where it is among them. Raises PackError."""
     import wasmtime
 
@@ -426,9 +437,9 @@ def _compiled(variant: WasmVariant, code: bytes) -> wasmtime.Module:
         module = _modules.pop(variant.sha256, None)
     if module is None:
         try:
-            module = wasmtime.Module(_engine(), code)
+            module = wasmtime.Module(engine(), code)
         except wasmtime.WasmtimeError as error:
-            raise PackError(f"{variant.file} is not a valid module: {_first_line(error)}") from None
+            raise PackError(f"{variant.file} is not a valid module: {first_line(error)}") from None
     with _modules_lock:
         _modules[variant.sha256] = module
         while len(_modules) > _MODULES_KEPT:
@@ -436,7 +447,7 @@ def _compiled(variant: WasmVariant, code: bytes) -> wasmtime.Module:
     return module
 
 
-def _check_module(module: wasmtime.Module, file: str, target: Wasm, *, shared: bool) -> None:
+def check_module(module: wasmtime.Module, file: str, target: Wasm, *, shared: bool) -> None:
     """Raise PackError unless the module imports env.memory alone, shared or not, and exports ABI 1."""
     import wasmtime
 
@@ -458,7 +469,7 @@ def _check_module(module: wasmtime.Module, file: str, target: Wasm, *, shared: b
             raise PackError(f"{file} exports {name!r} with other parameters than ABI {ABI}")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """What went wrong, without the backtrace of nameless functions."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if "wasm trap:" in line]

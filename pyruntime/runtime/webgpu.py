@@ -5,15 +5,38 @@ from __future__ import annotations
 import math
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyruntime.errors import DeviceError, InputError, PackError, RunError
 from pyruntime.pack.expressions import Evaluator
-from pyruntime.pack.program import MAX_COMMANDS, BoundCopy, BoundDispatch, BoundProgram, BoundRead, Span, bind
+from pyruntime.pack.program import (
+    MAX_COMMANDS,
+    BoundCopy,
+    BoundDispatch,
+    BoundHost,
+    BoundProgram,
+    BoundRead,
+    BoundTensor,
+    Span,
+    bind,
+)
 from pyruntime.pack.program import size as size_of
-from pyruntime.pack.schema import ALIGNMENT, GPU_DTYPES, Dispatch, Entry, Read, Shader, WebGpu
+from pyruntime.pack.schema import (
+    ALIGNMENT,
+    GPU_DTYPES,
+    Dispatch,
+    Entry,
+    GpuTensor,
+    Host,
+    HostTensor,
+    Read,
+    Shader,
+    Spec,
+    WebGpu,
+)
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, widen
@@ -24,6 +47,7 @@ from pyruntime.runtime.tensors import Tensor
 
 if TYPE_CHECKING:
     from pyruntime.pack.reader import Pack
+    from pyruntime.runtime.host import HostModule
 
 PLANS_KEPT = 8
 UPLOAD_BATCH = 32 << 20  # bytes of weights after which the queue is flushed, since it copies what it is given
@@ -67,10 +91,10 @@ class Plan:
 
 
 class WebGpuSession(Session):
-    """A pack's shaders and command lists with their buffers.
+    """A pack's shaders and command lists with their buffers, and the module with its host steps, if any.
 
     Raises:
-        DeviceError: there is no adapter, or the pack has no WebGPU target.
+        DeviceError: there is no adapter, or no Wasm engine for host steps, or the pack has no WebGPU target.
         MemoryLimitError: the weights do not fit the device.
         RunError: the device refuses a shader.
     """
@@ -92,6 +116,11 @@ class WebGpuSession(Session):
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._arenas: list[Any] = []
         self._staging: Any = None
+        self._host: HostModule | None = None
+        if target.host is not None:
+            from pyruntime.runtime.host import HostModule
+
+            self._host = HostModule(pack, target.host)
         with guarded("loading"):
             self._weights = [self._buffer(size, "the weights") for size in target.buffers]
             self._upload_weights(pack)
@@ -108,8 +137,8 @@ class WebGpuSession(Session):
             engine=self._gpu.adapter.name,
             variant=tuple(self._variant.requires),
             dispatches=len(steps),
-            host_steps=0,
-            steps=steps,
+            host_steps=0 if target.host is None else len(target.host.entries[self._entry].steps),
+            steps=tuple(step_names(target, self._number, self._entry)),
             weights_bytes=sum(target.buffers),
             memory_bytes=sum(target.buffers) + sum(target.state),
             reads=sum(isinstance(c, Read) for c in commands),
@@ -205,7 +234,8 @@ class WebGpuSession(Session):
                 present.destroy()
             self._arenas[i] = self._buffer(size, "tensors")
         held = [*self._weights, *self._states, *filter(None, self._arenas)]
-        self.report.memory_bytes = sum(b.size for b in held)
+        on_host = 0 if self._host is None else self._host.size
+        self.report.memory_bytes = sum(b.size for b in held) + on_host
 
     def _drop_plans(self) -> None:
         for plan in self._plans.values():
@@ -271,56 +301,84 @@ class WebGpuSession(Session):
         with guarded(f"entry {entry.name!r}"):
             plan = self._start(number, entry, bound)
             executed = 0
-            while (read := plan.program.read) is not None:
+            while plan.program.pause is not None:
                 executed += plan.program.executed
                 if executed > MAX_COMMANDS:
                     raise RunError(
                         f"entry {entry.name!r}: more than {MAX_COMMANDS} commands; a loop does not end"
                     )
-                value = self._element(self._encoded(plan), read)
-                plan = self._plan(number, entry, {**read.symbols, read.symbol: value}, read.next)
+                self._committed = self._committed or plan.program.commits
+                plan = self._resumed(number, entry, plan.program.pause, self._encoded(plan))
             encoder = self._encoded(plan)
-            spans = [o.span for o in plan.program.outputs]
-            starts = self._copy_out(encoder, spans)
+            outputs = plan.program.outputs
+            spans = [o.span for o in outputs if o.span is not None]
             self._committed = True
-            self._device.queue.submit([encoder.finish()])
-            total = sum(s.bytes for s in spans)
-            if not total:
-                words = memoryview(b"")
-            else:
-                self._staging.map_sync("READ", 0, total)
-                words = self._staging.read_mapped(0, total, copy=False)
-            try:
+            with self._copied(encoder, spans) as words:
+                on_gpu = iter(words)
                 data = [
-                    narrow(words[start : start + span.bytes], place.dtype, spec.dtype)
-                    for start, span, place, spec in zip(
-                        starts, spans, places.outputs, entry.outputs, strict=True
-                    )
+                    self._output(o, place, spec, on_gpu)
+                    for o, place, spec in zip(outputs, places.outputs, entry.outputs, strict=True)
                 ]
-            finally:
-                if total:
-                    words.release()
-                    self._staging.unmap()
         return [
-            Tensor(d, o.shape, s.dtype.value)
-            for d, o, s in zip(data, plan.program.outputs, entry.outputs, strict=True)
+            Tensor(d, o.shape, s.dtype.value) for d, o, s in zip(data, outputs, entry.outputs, strict=True)
         ]
 
+    def _output(
+        self, made: BoundTensor, place: GpuTensor | HostTensor, spec: Spec, on_gpu: Iterator[memoryview]
+    ) -> memoryview:
+        """A copy of an output's bytes; `on_gpu` gives those of the next that lies there."""
+        if isinstance(place, GpuTensor):
+            return narrow(next(on_gpu), place.dtype, spec.dtype)
+        assert self._host is not None
+        assert made.address is not None
+        size = math.prod(made.shape) * spec.dtype.bytes
+        return memoryview(bytearray(self._host.span(made.address, size)))
+
     def _start(self, number: int, entry: Entry, bound: Bound) -> Plan:
-        """Plan, and upload the inputs."""
-        uploads = []
+        """Plan, and bring the inputs to where they are read."""
+        uploads: list[Any] = []
         for tensor, spec, place in zip(
             bound.inputs, entry.inputs, self._variant.entries[number].inputs, strict=True
         ):
             try:
-                uploads.append(widen(tensor.data, spec.dtype, place.dtype))
+                uploads.append(
+                    widen(tensor.data, spec.dtype, place.dtype) if isinstance(place, GpuTensor) else None
+                )
             except InputError as error:
                 raise InputError(f"input {spec.name!r}: {error}") from None
         plan = self._plan(number, entry, bound.symbols)
-        for elements, at in zip(uploads, plan.program.inputs, strict=True):
-            if elements.nbytes:
+        if self._host is not None:
+            self._host.plan(number, bound.symbols, self._kept.full(entry, bound.symbols))
+        for tensor, elements, at in zip(bound.inputs, uploads, plan.program.inputs, strict=True):
+            if at.span is not None and elements.nbytes:
                 self._device.queue.write_buffer(self._of(at.span), at.span.offset, elements)
+            if self._host is not None and at.address is not None:
+                self._host.span(at.address, len(tensor.data))[:] = tensor.data
         return plan
+
+    def _resumed(self, number: int, entry: Entry, pause: BoundRead | BoundHost, encoder: Any) -> Plan:
+        """Do what is encoded, then what a plan ends with; the plan to go on with."""
+        symbols = dict(pause.symbols)
+        if isinstance(pause, BoundRead):
+            symbols[pause.symbol] = self._element(encoder, pause)
+        else:
+            symbols |= self._host_steps(number, entry, pause, encoder)
+        return self._plan(number, entry, symbols, pause.next)
+
+    def _host_steps(self, number: int, entry: Entry, pause: BoundHost, encoder: Any) -> dict[str, int]:
+        """Run steps on the CPU, on what is encoded; the symbols that they tell."""
+        host = self._host
+        assert host is not None
+        known = {s.name: pause.symbols[s.name] for s in entry.symbols}
+        host.plan(number, pause.symbols, self._kept.full(entry, known))
+        with self._copied(encoder, [t.span for t in pause.inputs]) as copies:
+            for words, each in zip(copies, pause.inputs, strict=True):
+                host.span(each.address, each.bytes)[:] = narrow(words, GPU_DTYPES[each.dtype], each.dtype)
+        host.run(number, pause)
+        for each in pause.outputs:
+            elements = widen(host.span(each.address, each.bytes), each.dtype, GPU_DTYPES[each.dtype])
+            self._device.queue.write_buffer(self._of(each.span), each.span.offset, elements)
+        return host.values(pause.reads)
 
     def _encoded(self, plan: Plan) -> Any:
         """A command encoder with what a plan does."""
@@ -331,16 +389,26 @@ class WebGpuSession(Session):
 
     def _element(self, encoder: Any, read: BoundRead) -> int:
         """Do what is encoded, and read the element that it ends with."""
-        self._copy_out(encoder, [read.span])
-        self._device.queue.submit([encoder.finish()])
-        self._staging.map_sync("READ", 0, WORD)
-        try:
-            (value,) = struct.unpack(
-                "<i" if read.dtype == "int32" else "<I", self._staging.read_mapped(0, WORD)
-            )
-        finally:
-            self._staging.unmap()
+        with self._copied(encoder, [read.span]) as (word,):
+            (value,) = struct.unpack("<i" if read.dtype == "int32" else "<I", word)
         return int(value)
+
+    @contextmanager
+    def _copied(self, encoder: Any, spans: Sequence[Span]) -> Iterator[list[memoryview]]:
+        """Do what is encoded; the bytes that then lie at some places, until the block ends."""
+        starts = self._copy_out(encoder, spans)
+        self._device.queue.submit([encoder.finish()])
+        total = sum(s.bytes for s in spans)
+        if not total:
+            yield [memoryview(b"") for _ in spans]
+            return
+        self._staging.map_sync("READ", 0, total)
+        words = self._staging.read_mapped(0, total, copy=False)
+        try:
+            yield [words[at : at + span.bytes] for at, span in zip(starts, spans, strict=True)]
+        finally:
+            words.release()
+            self._staging.unmap()
 
     def _copy_out(self, encoder: Any, spans: Sequence[Span]) -> list[int]:
         """Gather the outputs in the staging buffer; where each begins there."""
@@ -402,3 +470,20 @@ class WebGpuSession(Session):
             if buffer is not None:
                 buffer.destroy()
         self._pipelines.clear()
+        if self._host is not None:
+            self._host.close()
+
+
+def step_names(target: WebGpu, variant: int, entry: int) -> list[str]:
+    """A program's steps in order, those on the host included.
+
+    Several dispatches of one step are forms of a kernel, of which the sizes leave one.
+    """
+    names: dict[str, None] = {}
+    for command in target.variants[variant].entries[entry].commands:
+        if isinstance(command, Dispatch):
+            names[command.step] = None
+        elif isinstance(command, Host) and target.host is not None:
+            steps = target.host.entries[entry].steps
+            names |= dict.fromkeys(steps[command.first : command.last])
+    return list(names)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Program
-from pyruntime_shaders.intervals import Interval
+from pyruntime_shaders.division import divide, kernels_for
 from pyruntime_shaders.module import INFINITY_BITS, Access, Kernel, Workgroups
 
 
@@ -53,40 +52,40 @@ class Dispatch:
 
 @dataclass
 class Rendered:
-    """The shaders of one variant of a pack, and the dispatches of each of its entries, in order."""
+    """The shaders of one variant of a pack, and for each entry its dispatches in order and its host steps."""
 
     shaders: list[Shader] = field(default_factory=list)
     entries: list[list[Dispatch]] = field(default_factory=list)
+    host: list[Mapping[int, UnsupportedError]] = field(
+        default_factory=list
+    )  # steps left to the host, and why
 
 
-def kernels_for(call: KernelCall) -> list[Kernel]:
-    """The kernels of one call. Raises UnsupportedError for what WGSL cannot compute."""
-    module = importlib.import_module(f"pyruntime_shaders.kernels.{call.template}")
-    kernels: list[Kernel] = module.prepare(call)
-    return kernels
-
-
-def render_programs(programs: Sequence[Program]) -> Rendered:
+def render_programs(programs: Sequence[Program], *, host_steps: bool = False) -> Rendered:
     """Render the entries of a pack; they share shaders.
 
     Args:
         programs: one program per entry, lowered for WebGPU. Element counts stay below 2^31, which the
             caller has checked where dims are known.
+        host_steps: whether what WGSL cannot compute is left out, and told in `host`.
 
     Returns:
         `entries[e]` are the dispatches of `programs[e]`. The same programs give the same bytes.
 
     Raises:
-        UnsupportedError: for a call that WGSL cannot compute: float64, 64-bit integer arithmetic that may
-            leave 32 bits, more than 8 tensors.
+        UnsupportedError: without `host_steps`, for calls that WGSL cannot compute: float64, 64-bit integer
+            arithmetic that may leave 32 bits, more than 8 tensors; one error for all of them.
     """
     rendered, numbers = Rendered(), dict[object, int]()
     for program in programs:
+        division = divide(program)
+        if division.host and not host_steps:
+            raise _refused([division.host[n] for n in sorted(division.unable)])
+        rendered.host.append(division.host)
         dispatches: list[Dispatch] = []
-        written = _Written(program)
-        for call in program.calls:
-            kernels = kernels_for(call)
-            written.add(call, kernels)
+        for step, kernels in sorted(division.kernels.items()):
+            call = program.steps[step]
+            assert isinstance(call, KernelCall)
             for kernel in kernels:
                 number = numbers.setdefault(kernel.key, len(rendered.shaders))
                 if number == len(rendered.shaders):
@@ -98,24 +97,14 @@ def render_programs(programs: Sequence[Program]) -> Rendered:
     return rendered
 
 
-class _Written:
-    """Notes on each integer tensor what it can hold, as soon as every call that writes it was seen."""
-
-    def __init__(self, program: Program) -> None:
-        self._left = Counter(c.output.tensor for c in program.calls)
-        self._found: dict[Tensor, list[Interval | None]] = {}
-
-    def add(self, call: KernelCall, kernels: Sequence[Kernel]) -> None:
-        """Take in the next call of the program."""
-        tensor = call.output.tensor
-        if tensor.kind == "state":  # it also holds what earlier runs wrote, and what the user set
-            return
-        found = self._found.setdefault(tensor, [])
-        found += [kernel.interval for kernel in kernels]
-        self._left[tensor] -= 1
-        intervals = [i for i in found if i is not None]
-        if self._left[tensor] == 0 and intervals and len(intervals) == len(found):
-            tensor.interval = min(i[0] for i in intervals), max(i[1] for i in intervals)
+def _refused(errors: Sequence[UnsupportedError]) -> UnsupportedError:
+    """The errors of calls as one, which names each node once."""
+    remedy = 'Allow host steps, or leave "webgpu" out of the targets for this model.'
+    first: dict[tuple[str, str], UnsupportedError] = {}
+    for e in errors:
+        first.setdefault((e.op, e.node), UnsupportedError(e.op, e.node, e.reason, remedy))
+    named = list(first.values())
+    return named[0] if len(named) == 1 else UnsupportedNodesError(named)
 
 
 def render_program(program: Program) -> Rendered:
@@ -126,3 +115,6 @@ def render_program(program: Program) -> Rendered:
 def _shader(kernel: Kernel, earlier: Sequence[Shader]) -> Shader:
     count = sum(s.name.rpartition("_")[0] == kernel.template for s in earlier)
     return Shader(f"{kernel.template}_{count}", kernel.render(), kernel.access, 1 + len(kernel.words))
+
+
+__all__ = ["Dispatch", "Rendered", "Shader", "kernels_for", "render_program", "render_programs"]

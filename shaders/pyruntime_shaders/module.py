@@ -119,6 +119,12 @@ class Kernel:
         return "\n".join([text, *library.used_by(text)])
 
 
+def refusal(call: KernelCall, reason: str) -> UnsupportedError:
+    """The error for a call, with the op and node of the user's model."""
+    op, node = (call.origins[0].op, call.origins[0].name) if call.origins else (call.template, call.name)
+    return UnsupportedError(op, node, reason)
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """The templates, with the delimiters that leave WGSL readable."""
@@ -196,13 +202,9 @@ class Module:
         for number, view in enumerate(call.inputs):
             self._load(f"load_{number}", view)
 
-    def unsupported(self, reason: str, remedy: str = "") -> UnsupportedError:
+    def unsupported(self, reason: str) -> UnsupportedError:
         """The error for this call, with the op and node of the user's model."""
-        origins = self.call.origins
-        op, node = (origins[0].op, origins[0].name) if origins else (self.call.template, self.call.name)
-        return UnsupportedError(
-            op, node, reason, remedy or 'Leave "webgpu" out of the targets for this model.'
-        )
+        return refusal(self.call, reason)
 
     def _element_type(self, tensor: Tensor, vector: bool) -> str:
         with self._typed():

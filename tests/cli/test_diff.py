@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyruntime_converter.differ import Compared
-from pyruntime_shaders import emit
+from pyruntime_shaders import division
 from pyruntime_wasm import module
 
 from pyruntime.cli import diverging
@@ -81,9 +81,9 @@ def _break_matmul(monkeypatch: pytest.MonkeyPatch) -> None:
             return call
         return replace(call, body=Call(DType.F32, "add", (call.body, Const(DType.F32, 1.0))))
 
-    name_of, kernels_for = module._Kernels.name_of, emit.kernels_for
+    name_of, kernels_for = module._Kernels.name_of, division.kernels_for
     monkeypatch.setattr(module._Kernels, "name_of", lambda self, call, n: name_of(self, wrong(call), n))
-    monkeypatch.setattr(emit, "kernels_for", lambda call: kernels_for(wrong(call)))
+    monkeypatch.setattr(division, "kernels_for", lambda call: kernels_for(wrong(call)))
 
 
 def test_what_is_not_finite_is_told_as_text() -> None:

@@ -21,6 +21,7 @@ from pyruntime.pack.account import accounts
 from pyruntime.pack.reader import Pack
 from tests.cli.conftest import Invoke
 from tests.cli.test_picture import Elements
+from tests.frontends.mixed_models import crossing_twice
 from tests.frontends.onnx_models import random
 from tests.passes.net import Net
 from tests.state import streams
@@ -280,3 +281,18 @@ def test_the_same_pack_gives_the_same_page(invoke: Invoke) -> None:
     with Pack(packed(invoke, layers())) as pack:
         texts = {page.page(gather.inspect(pack, {"rows": 2})) for _ in range(2)}
     assert len(texts) == 1
+
+
+def test_steps_on_the_host(invoke: Invoke) -> None:
+    """They are in order with the others, once each, and what they alone touch takes nothing of the GPU."""
+    proto, _ = crossing_twice()
+    Path("net.onnx").write_bytes(proto.SerializeToString())
+    assert invoke("convert", "net.onnx", "net.pack", "-q", "-t", "webgpu").exit_code == 0
+    made = told(invoke, "net.pack", "-s", "n=3")
+    (entry,) = made["entries"]
+    steps = [(s["template"], s["calls"], len(s["dispatches"])) for s in entry["steps"]]
+    assert all(calls == 1 for _, calls, _ in steps)
+    assert sum(dispatches for *_, dispatches in steps) == entry["totals"]["dispatches"] > 0
+    assert ("cumulate", 1, 0) in steps
+    assert entry["totals"]["exact"]
+    assert "host.wasm" in {f["name"] for f in made["files"]}

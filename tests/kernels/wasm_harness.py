@@ -16,7 +16,7 @@ from pyruntime.ir.dims import Dim, align, evaluate
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ops.interpret import allocate, run_call
-from pyruntime.runtime.wasm import _engine
+from pyruntime.runtime.wasm import engine as _engine
 from pyruntime.runtime.wasm_memory import PrivateMemory, SharedMemory
 from tests.kernels.case import Case
 

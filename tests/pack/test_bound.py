@@ -9,7 +9,7 @@ import pytest
 
 from pyruntime.errors import InputError, MemoryLimitError, PackError, RunError
 from pyruntime.pack.manifest import decode_manifest
-from pyruntime.pack.program import BoundCopy, BoundProgram, bind
+from pyruntime.pack.program import BoundCopy, BoundProgram, BoundRead, bind
 from pyruntime.pack.validate import validate
 from tests.pack.edits import Edit, Json, command, edited, variant
 
@@ -139,7 +139,7 @@ def test_loops_are_unrolled(packs: Path) -> None:
     ]
     program = bound(packs, replaced(commands), entry=1)
     assert [c.target.offset for c in program.commands if isinstance(c, BoundCopy)] == [0, 4, 8]
-    assert (program.read, program.executed) == (None, 14)
+    assert (program.pause, program.executed) == (None, 14)
 
 
 def test_reads_end_a_segment(packs: Path) -> None:
@@ -150,15 +150,15 @@ def test_reads_end_a_segment(packs: Path) -> None:
     target = decode_manifest(edited(packs, edit))
     first = bound(packs, edit, entry=1)
     assert len(first.commands) == 1
-    assert first.read is not None
-    assert (first.read.symbol, first.read.span.offset, first.read.dtype) == ("k", 8, "int32")
+    assert isinstance(first.pause, BoundRead)
+    assert (first.pause.symbol, first.pause.span.offset, first.pause.dtype) == ("k", 8, "int32")
     webgpu = target.targets.webgpu
     assert webgpu is not None
     for value, sizes in ((0, [20]), (2, [8, 20])):
-        symbols = {**first.read.symbols, "k": value}
-        rest = bind(webgpu, 0, 1, target.entries[1], symbols, first.read.next)
+        symbols = {**first.pause.symbols, "k": value}
+        rest = bind(webgpu, 0, 1, target.entries[1], symbols, first.pause.next)
         assert [c.target.bytes for c in rest.commands if isinstance(c, BoundCopy)] == sizes
-        assert rest.read is None
+        assert rest.pause is None
 
 
 def test_loops_without_end(packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

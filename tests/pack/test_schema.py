@@ -48,7 +48,7 @@ def test_one_line_for_each_command(packs: Path) -> None:
         ),
         (
             lambda m: m["targets"]["webgpu"]["variants"][0]["entries"][0]["commands"][0].update(op="leap"),
-            "commands[0]: 'op' must be one of copy, dispatch, fill, jump, read, set, got 'leap'",
+            "commands[0]: 'op' must be one of copy, dispatch, fill, host, jump, read, set, got 'leap'",
         ),
         (
             lambda m: m["targets"]["webgpu"]["variants"][0]["entries"][1]["commands"][1]["from"].append(0),

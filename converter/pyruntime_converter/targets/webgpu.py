@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pyruntime_shaders.emit import Dispatch as Rendering
@@ -16,9 +16,10 @@ from pyruntime.ir.dims import Dim, align, maximum, to_rpn
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Jump as StepJump
-from pyruntime.ir.program import Placement, Program
+from pyruntime.ir.program import Program, Step
 from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
+from pyruntime.pack.report import HostStep
 from pyruntime.pack.schema import (
     Binding,
     Command,
@@ -27,15 +28,21 @@ from pyruntime.pack.schema import (
     GpuTensor,
     GpuVariant,
     GpuWeight,
+    Host,
+    HostTensor,
     Jump,
+    Known,
     Read,
     Region,
     Set,
     Shader,
+    Transfer,
     WebGpu,
 )
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_coloured
+from pyruntime_converter.targets.host import Run, Sides, check_states
+from pyruntime_converter.targets.host import build as build_host
 
 if TYPE_CHECKING:
     from pyruntime_converter.build import Stored
@@ -56,11 +63,67 @@ def gpu_dtype(dtype: DType) -> str:
     return _NAMES[storage_type(dtype)]
 
 
+@dataclass(frozen=True)
+class Built:
+    """The target's part of the manifest, and for each program which side computes what."""
+
+    target: WebGpu
+    sides: Sequence[Sides]
+
+    def host_steps(self) -> list[HostStep]:
+        """What the report tells of the steps that run on the CPU."""
+        return [
+            HostStep(side.program.steps[n].name, _nodes(side.program.steps[n]), reason.reason)
+            for side in self.sides
+            for n, reason in sorted(side.reasons.items())
+        ]
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user of WebGPU should know of these programs."""
+        ends = [
+            t
+            for side in self.sides
+            for t in (
+                *side.program.inputs,
+                *side.program.outputs,
+                *(s.tensor for s in side.program.states),
+            )
+            if t in side.gpu
+        ]
+        wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
+        names = ", ".join(wide)
+        told = f"webgpu: 64-bit integers of {names} are 32-bit on the device; larger values are refused"
+        steps = self.host_steps()
+        crossings = sum(len(side.runs) for side in self.sides)
+        host = f"webgpu: {len(steps)} steps run on the CPU, in {crossings} places; see host_steps"
+        return (*([told] if wide else []), *([host] if steps else []))
+
+
+def _nodes(step: Step) -> tuple[str, ...]:
+    return tuple(f"{o.op} {o.name}" for o in step.origins) if isinstance(step, KernelCall) else ()
+
+
 def build(
-    programs: Sequence[Program], stored: Sequence[Stored], states: PackStates, pack: PackWriter
-) -> WebGpu:
-    """Render the entries, write their shaders to pack, and describe them. Raises UnsupportedError."""
-    rendered = render_programs(programs)
+    programs: Sequence[Program],
+    stored: Sequence[Stored],
+    states: PackStates,
+    pack: PackWriter,
+    compiler: str | None = None,
+    *,
+    host_steps: bool = True,
+) -> Built:
+    """Render the entries, write their shaders, and the module of their host steps, to pack; describe them.
+
+    Raises:
+        UnsupportedError: what the GPU cannot compute, where host steps are forbidden; states that it
+            cannot keep.
+        CompilerError: host steps are needed, and there is no C compiler for Wasm.
+    """
+    rendered = render_programs(programs, host_steps=host_steps)
+    sides = [Sides(p, reasons) for p, reasons in zip(programs, rendered.host, strict=True)]
+    check_states(sides)
+    host = build_host(sides, stored, states, pack, compiler)
+    stored = [s for s in stored if any(s.tensor in side.gpu for side in sides)]
     weights, buffers = _place_weights(stored)
     text, shaders = _join(rendered)
     written = pack.add_file("shaders.base.wgsl", text)
@@ -68,7 +131,11 @@ def build(
         s.tensor: ("weights", w.buffer, w.offset) for s, w in zip(stored, weights, strict=True)
     }
     fixed |= {t: ("state", number, 0) for t, number in states.number.items()}
-    entries = [_entry(p, d, fixed) for p, d in zip(programs, rendered.entries, strict=True)]
+    places = [{}] * len(sides) if host is None else host.places
+    entries = [
+        _Entry(side, d, fixed, there).build()
+        for side, d, there in zip(sides, rendered.entries, places, strict=True)
+    ]
     variant = GpuVariant(
         requires=(),
         limits={},
@@ -79,7 +146,8 @@ def build(
         entries=entries,
     )
     sizes = tuple(_state_bytes(s.tensor) for s in states.states)
-    return WebGpu(buffers=buffers, weights=weights, variants=(variant,), state=sizes)
+    module = None if host is None else host.target
+    return Built(WebGpu(buffers, weights, (variant,), sizes, module), sides)
 
 
 def _state_bytes(tensor: Tensor) -> int:
@@ -91,47 +159,103 @@ def _state_bytes(tensor: Tensor) -> int:
     return max(size, LEAST_BINDING)
 
 
-def _entry(program: Program, dispatches: Sequence[Rendering], fixed: Fixed) -> GpuEntry:
-    placement = plan_coloured(program)
-    pending = deque(dispatches)
-    commands: list[Command] = []
-    where: list[int] = []  # the first command of each step
-    for step in program.steps:
+class _Entry:
+    """Puts the commands of a program together.
+
+    Args:
+        side: the program, and which side computes what.
+        dispatches: those of the calls that the GPU computes, in order.
+        fixed: where weights and states lie on the GPU.
+        there: where tensors lie in the memory of the host steps.
+    """
+
+    def __init__(
+        self, side: Sides, dispatches: Sequence[Rendering], fixed: Fixed, there: Mapping[Tensor, Dim]
+    ) -> None:
+        self._side, self._fixed, self._there = side, fixed, there
+        self._pending = deque(dispatches)
+        self._placement = plan_coloured(side.program, held=side.gpu)
+        self._done = 0  # host steps so far
+
+    def build(self) -> GpuEntry:
+        """The entry."""
+        program = self._side.program
+        commands: list[Command] = []
+        where: list[int] = []  # the first command of each step
+        within = {n for run in self._side.runs.values() for n in run.steps[1:]}
+        for number, step in enumerate(program.steps):
+            where.append(len(commands) - (number in within))
+            match step:
+                case KernelCall():
+                    if number in self._side.runs:
+                        commands.append(self._host(self._side.runs[number]))
+                    while self._pending and self._pending[0].call is step:
+                        commands.append(self._dispatch(self._pending.popleft()))
+                case StepSet():
+                    commands.append(Set(step.symbol, to_rpn(step.value)))
+                case StepRead():
+                    commands.append(self._read(step))
+                case StepJump():
+                    commands.append(Jump(step.to, to_rpn(step.unless)))
         where.append(len(commands))
-        match step:
-            case KernelCall():
-                while pending and pending[0].call is step:
-                    commands.append(_dispatch(pending.popleft(), placement, fixed))
-            case StepSet():
-                commands.append(Set(step.symbol, to_rpn(step.value)))
-            case StepRead():
-                commands.append(_read(step, placement, fixed))
-            case StepJump():
-                commands.append(Jump(step.to, to_rpn(step.unless)))
-    where.append(len(commands))
-    commands = [replace(c, to=where[c.to]) if isinstance(c, Jump) else c for c in commands]
-    return GpuEntry(
-        arenas=[to_rpn(b) for b in placement.arena_bytes],
-        inputs=[_interface(t, placement) for t in program.inputs],
-        outputs=[_interface(t, placement) for t in program.outputs],
-        commands=commands,
-    )
+        commands = [replace(c, to=where[c.to]) if isinstance(c, Jump) else c for c in commands]
+        pauses = any(isinstance(c, Host) for c in commands)
+        return GpuEntry(
+            arenas=[to_rpn(b) for b in self._placement.arena_bytes],
+            inputs=[self._interface(t) for t in program.inputs],
+            outputs=[self._interface(t) for t in program.outputs],
+            commands=commands,
+            commit=where[program.commit] if pauses and program.commit is not None else None,
+        )
 
+    def _dispatch(self, made: Rendering) -> Dispatch:
+        return Dispatch(
+            step=made.call.name,
+            shader=made.shader,
+            bindings=[self._binding(t) for t in made.tensors],
+            words=[to_rpn(w) for w in made.words],
+            workgroups=[to_rpn(w) for w in made.workgroups],
+        )
 
-def _dispatch(made: Rendering, placement: Placement, fixed: Fixed) -> Dispatch:
-    return Dispatch(
-        step=made.call.name,
-        shader=made.shader,
-        bindings=[_binding(t, placement, fixed) for t in made.tensors],
-        words=[to_rpn(w) for w in made.words],
-        workgroups=[to_rpn(w) for w in made.workgroups],
-    )
+    def _host(self, run: Run) -> Host:
+        first = self._done
+        self._done += len(run.steps)
+        return Host(first, self._done, self._transfers(run.before), self._transfers(run.after))
 
+    def _transfers(self, tensors: Sequence[Tensor]) -> tuple[Transfer, ...]:
+        made = []
+        for tensor in tensors:
+            kind, index, offset = self._place(tensor)
+            address, elements = to_rpn(self._there[tensor]), to_rpn(tensor.elements)
+            made.append(Transfer(kind, index, to_rpn(offset), address, elements, tensor.dtype))
+        return tuple(made)
 
-def _read(step: StepRead, placement: Placement, fixed: Fixed) -> Read:
-    kind, index, offset = _place(step.tensor, placement, fixed)
-    dtype: Literal["int32", "uint32"] = "int32" if gpu_dtype(step.tensor.dtype) == "int32" else "uint32"
-    return Read(step.symbol, Region(kind, index, to_rpn(offset + step.offset * WORD)), dtype)
+    def _read(self, step: StepRead) -> Read | Host:
+        if step.tensor not in self._side.gpu:
+            address = self._there[step.tensor] + step.offset * step.tensor.dtype.bytes
+            known = Known(step.symbol, to_rpn(address), step.tensor.dtype)
+            return Host(self._done, self._done, (), (), (known,))
+        kind, index, offset = self._place(step.tensor)
+        dtype: Literal["int32", "uint32"] = "int32" if gpu_dtype(step.tensor.dtype) == "int32" else "uint32"
+        return Read(step.symbol, Region(kind, index, to_rpn(offset + step.offset * WORD)), dtype)
+
+    def _binding(self, tensor: Tensor) -> Binding:
+        kind, index, offset = self._place(tensor)
+        return Binding(kind, index, to_rpn(offset), to_rpn(maximum(tensor.elements * WORD, LEAST_BINDING)))
+
+    def _place(self, tensor: Tensor) -> tuple[Literal["arena", "weights", "state"], int, Dim]:
+        """Kind of buffer, its index, offset in bytes."""
+        placement = self._placement
+        return self._fixed.get(tensor) or ("arena", placement.arena_of[tensor], placement.offsets[tensor])
+
+    def _interface(self, tensor: Tensor) -> GpuTensor | HostTensor:
+        there = self._there.get(tensor) if tensor not in self._side.gpu or tensor.kind == "input" else None
+        host = None if there is None else to_rpn(there)
+        if tensor not in self._side.gpu:
+            assert host is not None
+            return HostTensor(host)
+        _, arena, offset = self._place(tensor)
+        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor.dtype), host)
 
 
 def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]]:
@@ -167,22 +291,6 @@ def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:
     return bytes(text), shaders
 
 
-def _binding(tensor: Tensor, placement: Placement, fixed: Fixed) -> Binding:
-    kind, index, offset = _place(tensor, placement, fixed)
-    return Binding(kind, index, to_rpn(offset), to_rpn(maximum(tensor.elements * WORD, LEAST_BINDING)))
-
-
-def _place(
-    tensor: Tensor, placement: Placement, fixed: Fixed
-) -> tuple[Literal["arena", "weights", "state"], int, Dim]:
-    """Kind of buffer, its index, offset in bytes."""
-    return fixed.get(tensor) or ("arena", placement.arena_of[tensor], placement.offsets[tensor])
-
-
-def _interface(tensor: Tensor, placement: Placement) -> GpuTensor:
-    return GpuTensor(placement.arena_of[tensor], to_rpn(placement.offsets[tensor]), gpu_dtype(tensor.dtype))
-
-
 def dispatches(target: WebGpu | None) -> int:
     """The most dispatches that runs of all entries can have; 0 without the target.
 
@@ -192,14 +300,3 @@ def dispatches(target: WebGpu | None) -> int:
         return 0
     entries = target.variants[0].entries
     return sum(len({c.step for c in e.commands if isinstance(c, Dispatch)}) for e in entries)
-
-
-def notes(programs: Sequence[Program]) -> tuple[str, ...]:
-    """What a user of WebGPU should know of these programs."""
-    ends = [t for p in programs for t in (*p.inputs, *p.outputs, *(s.tensor for s in p.states))]
-    wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
-    if not wide:
-        return ()
-    return (
-        f"webgpu: 64-bit integers of {', '.join(wide)} are 32-bit on the device; larger values are refused",
-    )

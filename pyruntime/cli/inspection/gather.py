@@ -251,7 +251,7 @@ def _files(pack: Pack) -> tuple[File, ...]:
     """Sizes as stored, and as a web server sends them."""
     targets, text = pack.manifest.targets, pack.manifest_bytes()
     files = [File(MANIFEST, len(text), _compressed(text))]
-    for target in (targets.webgpu, targets.wasm):
+    for target in (targets.webgpu, targets.webgpu and targets.webgpu.host, targets.wasm):
         for variant in target.variants if target else ():
             data = pack.read(variant)
             files.append(File(variant.file, len(data), _compressed(data)))

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyruntime.cli.inspection.programs import Plan
+from pyruntime.cli.inspection.programs import Plan, host_steps
 from pyruntime.pack.account import Account
 from pyruntime.pack.expressions import Evaluator, ExpressionError
-from pyruntime.pack.schema import ALIGNMENT, WEIGHTS_BASE, Dispatch, Manifest, Wasm
+from pyruntime.pack.schema import ALIGNMENT, WEIGHTS_BASE, Dispatch, GpuTensor, Manifest, Wasm, WebGpu
 
 WORD, LEAST_BINDING, WASM_ALIGNMENT = 4, 16, 64
 
@@ -69,7 +69,8 @@ def memories(
         if gpu is not None:
             arenas = tuple(values(b) for b in gpu.variants[0].entries[number].arenas)
             places = _places(manifest, number, account, values)
-            made.append(_memory("webgpu", account, spans, plan, values, arenas, places))
+            there = {t: span for t, span in spans.items() if t not in _on_host(gpu, number, plan)}
+            made.append(_memory("webgpu", account, there, plan, values, arenas, places))
         if wasm is not None:
             arenas = (max(values(wasm.entries[number].bytes) - _fixed_end(manifest, wasm), 0),)
             made.append(_memory("wasm", account, spans, plan, values, arenas, {}))
@@ -104,6 +105,15 @@ def _spans(account: Account, plan: Plan) -> dict[int, tuple[int, int]]:
     return spans
 
 
+def _on_host(gpu: WebGpu, number: int, plan: Plan) -> set[int]:
+    """Tensors that steps on the CPU alone read and write."""
+    touched: tuple[set[int], set[int]] = set(), set()
+    for step in plan.steps:
+        written = () if step.writes is None else (step.writes,)
+        touched[step.name in host_steps(gpu, number)].update(step.reads, written)
+    return touched[True] - touched[False]
+
+
 def _places(
     manifest: Manifest, number: int, account: Account, values: Evaluator
 ) -> dict[int, tuple[int, int]]:
@@ -113,9 +123,11 @@ def _places(
     entry = gpu.variants[0].entries[number]
     found: dict[int, tuple[int, int]] = {}
     for tensor, place in zip(range(account.inputs), entry.inputs, strict=True):
-        found[tensor] = (place.arena, values(place.offset))
+        if isinstance(place, GpuTensor):
+            found[tensor] = (place.arena, values(place.offset))
     for tensor, place in zip(account.outputs, entry.outputs, strict=True):
-        found[tensor] = (place.arena, values(place.offset))
+        if isinstance(place, GpuTensor):
+            found[tensor] = (place.arena, values(place.offset))
     for command in entry.commands:
         flow = account.flows.get(command.step) if isinstance(command, Dispatch) else None
         if flow is not None and isinstance(command, Dispatch) and command.bindings[-1].kind == "arena":

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from pyruntime.pack.account import Account
 from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
-from pyruntime.pack.program import BoundDispatch, bind
-from pyruntime.pack.schema import Dispatch, Entry, Jump, Manifest, Read, Set
+from pyruntime.pack.program import BoundDispatch, BoundHost, bind
+from pyruntime.pack.schema import Dispatch, Entry, Host, Jump, Manifest, Read, Set, WebGpu
 
 SMALL = 64  # workgroups that keep a GPU busy
 NOTABLE = 0.01  # of all operations: what is worth many workgroups
@@ -173,18 +173,24 @@ def _run(manifest: Manifest, number: int, entry: Entry, symbols: Mapping[str, in
         wasm = manifest.targets.wasm
         steps = wasm.entries[number].steps if wasm else ()
         return _Run(exact=not any(s.startswith(("jump ", "read ")) for s in steps))
-    bound = bind(target, 0, number, entry, symbols)
+    parts = [bind(target, 0, number, entry, symbols)]
+    while isinstance(pause := parts[-1].pause, BoundHost) and not pause.reads:
+        parts.append(bind(target, 0, number, entry, pause.symbols, pause.next))
     shaders = target.variants[0].shaders
-    run = _Run(exact=bound.read is None, calls={})
+    run = _Run(exact=parts[-1].pause is None, calls={})
     assert run.calls is not None
     found: dict[str, list[Group]] = {}
     if run.exact:
-        for command in bound.commands:
-            if isinstance(command, BoundDispatch):
-                run.calls[command.step] = run.calls.get(command.step, 0) + 1
-                group = Group(shaders[command.shader].name, command.workgroups)
-                if group not in found.setdefault(command.step, []):
-                    found[command.step].append(group)
+        for part in parts:
+            for command in part.commands:
+                if isinstance(command, BoundDispatch):
+                    run.calls[command.step] = run.calls.get(command.step, 0) + 1
+                    group = Group(shaders[command.shader].name, command.workgroups)
+                    if group not in found.setdefault(command.step, []):
+                        found[command.step].append(group)
+            if isinstance(part.pause, BoundHost):
+                for name in host_steps(target, number)[part.pause.first : part.pause.last]:
+                    run.calls[name] = run.calls.get(name, 0) + 1
     else:
         values = Evaluator(symbols)
         for step in target.variants[0].entries[number].commands:
@@ -196,6 +202,11 @@ def _run(manifest: Manifest, number: int, entry: Entry, symbols: Mapping[str, in
                     found.setdefault(step.step, []).append(Group(shaders[step.shader].name, groups))
     run.dispatches = {name: tuple(groups[:1]) for name, groups in found.items()}
     return run
+
+
+def host_steps(target: WebGpu, number: int) -> Sequence[str]:
+    """Names of the steps of an entry that run on the CPU."""
+    return () if target.host is None else target.host.entries[number].steps
 
 
 def _order(
@@ -219,6 +230,11 @@ def _order(
                 name = f"{type(command).__name__.lower()} {command.symbol}"
             case Jump():
                 name = "jump"
+            case Host(reads=(known, *_)):
+                name = f"read {known.symbol}"
+            case Host():
+                *earlier, name = host_steps(gpu, number)[command.first : command.last]
+                names += earlier
             case _:
                 name = type(command).__name__.lower()
         if not (isinstance(command, Dispatch) and names and names[-1] == name):

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pyruntime.errors import InputError
+from pyruntime.errors import DeviceError, InputError
 from pyruntime.pack.expressions import Evaluator
-from pyruntime.pack.program import BoundDispatch, BoundProgram, Span, bind, bound_shape
+from pyruntime.pack.program import BoundDispatch, BoundHost, BoundProgram, Span, bind, bound_shape
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import Entry, WebGpu
+from pyruntime.pack.schema import Entry, GpuTensor, WebGpu
 from pyruntime.runtime.bench import gpu_loops
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, widen
@@ -23,9 +23,11 @@ Content = bytes | bytearray | memoryview
 
 
 class GpuJob:
-    """A pack's entry with feeds, for gpu.js."""
+    """A pack's entry with feeds, for gpu.js. Raises DeviceError for a pack with host steps."""
 
     def __init__(self, pack: Pack, target: WebGpu, entry: Entry, bound: Bound, kept: KeptState) -> None:
+        if target.host is not None:
+            raise DeviceError(f"{pack.path} has steps that run on the CPU: measure it natively, or on Wasm")
         self._pack, self._target, self._entry, self._bound, self._kept = pack, target, entry, bound, kept
 
     def job(self) -> dict[str, Any]:
@@ -87,6 +89,8 @@ class GpuJob:
                 strict=True,
             )
         ):
+            assert isinstance(stored, GpuTensor)  # there are no host steps
+            assert at.span is not None
             try:
                 content[f"input-{i}"] = np.ascontiguousarray(
                     widen(tensor.data, spec.dtype, stored.dtype)
@@ -114,7 +118,8 @@ class GpuJob:
     def segment(self, number: int, start: int, symbols: Mapping[str, int]) -> dict[str, Any]:
         """The commands from `start` on, up to the end or a read."""
         program = self._bind(number, start, symbols)
-        read = program.read
+        read = program.pause
+        assert not isinstance(read, BoundHost)
         return {
             "commands": [
                 {
@@ -128,7 +133,7 @@ class GpuJob:
                 else {"to": _span(c.target), "from": None if c.source is None else _span(c.source)}
                 for c in program.commands
             ],
-            "outputs": [_span(o.span) for o in program.outputs],
+            "outputs": [_span(o.span) for o in program.outputs if o.span is not None],
             "read": None
             if read is None
             else {

@@ -72,14 +72,13 @@ def _stepwise(
     found: list[tuple[str, float]] = []
     while True:
         encoder, steps = timer.encoded(plan)
-        read = plan.program.read
-        if read is None:
+        pause = plan.program.pause
+        if pause is None:
             session._device.queue.submit([encoder.finish()])
             found += zip(steps, timer.seconds(len(steps)), strict=True)
             return found
-        value = session._element(encoder, read)
+        plan = session._resumed(number, entry, pause, encoder)
         found += zip(steps, timer.seconds(len(steps)), strict=True)
-        plan = session._plan(number, entry, {**read.symbols, read.symbol: value}, read.next)
 
 
 class _Timer:
