@@ -59,6 +59,11 @@ def cases() -> Iterator[Case]:
         yield _case(f"ties {descending}", (2, 40, 1), 40, dtype=I32, descending=descending)
         yield _case(f"tuples {descending}", (2, 40, 3), 40, dtype=DType.BOOL, descending=descending)
         yield _case(f"odd {descending}", (2, 31, 1), 31, descending=descending, odd=True)
+        for dtype in (F32, I32, DType.U8, DType.BOOL):
+            yield _case(f"long {dtype!r} {descending}", (2, 700, 1), 50, dtype=dtype, descending=descending)
+        yield _case(f"long odd {descending}", (2, 700, 1), 250, descending=descending, odd=True)
+        yield _case(f"long columns {descending}", (3, 300, 1), 7, descending=descending, order=(1, 0, 2))
+    yield _case("long f16", (1, 700, 1), 700, dtype=F16)
     for dtype in (F16, DType.I8, DType.U8, DType.U32, DType.BOOL):
         yield _case(f"sorted {dtype!r}", (3, 11, 1), 5, dtype=dtype)
     for sizes in ((0, 3, 1), (2, 0, 1), (2, 3, 0)):

@@ -20,6 +20,7 @@ def _case(
     bounded: bool = True,
     ties: bool = False,
     turned: bool = False,
+    crowded: bool = False,
     maker: Maker | None = None,
 ) -> Case:
     maker = maker or Maker()
@@ -31,6 +32,9 @@ def _case(
     maker.inputs[thresholds.tensor] = np.array([0.3, 0], np.float32)
     if centred:
         maker.inputs[boxes.tensor] = abs(maker.inputs[boxes.tensor])
+    if crowded:  # so much overlaps that many candidates are looked at
+        corners = maker.inputs[boxes.tensor].reshape(-1, 4)
+        corners[: len(corners) * 5 // 6] = 0, 0, 1, 1
     if ties:
         maker.inputs[scores.tensor] = np.round(maker.inputs[scores.tensor] * 2) / 2
     made = Suppression(
@@ -57,5 +61,7 @@ def cases() -> Iterator[Case]:
     yield _case("unbounded", (2, 3, 17, 17), bounded=False)
     yield _case("ties", (2, 3, 67, 50), ties=True)
     yield _case("turned", (2, 3, 29, 9), turned=True)
+    yield _case("crowded", (1, 2, 600, 20), crowded=True)
+    yield _case("crowded unbounded", (1, 2, 600, 20), crowded=True, bounded=False)
     maker = Maker({"batch": 2, "count": 37})
     yield _case("symbolic", (symbol("batch"), 3, symbol("count"), 5), maker=maker)

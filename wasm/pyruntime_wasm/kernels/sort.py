@@ -1,10 +1,11 @@
-"""Sorting: a heap of the numbers of a row's items, from which the first ones are taken."""
+"""Sorting: a heap of the numbers of a row's items, or, where their keys have 32 bits, by radix."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
 from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Sort
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
@@ -23,8 +24,8 @@ class SortKernel:
         return self.render(call, "sort")
 
     def scratch(self, call: Sort) -> Dim:
-        """None: the heap lies where the output is -1 in the end."""
-        return 0
+        """The keys; a heap lies where the output is -1 in the end."""
+        return call.count * DType.U32.bytes if _key(call) else 0
 
     def arguments(self, call: Sort) -> Sequence[Argument]:
         """Output, items, sizes."""
@@ -33,6 +34,7 @@ class SortKernel:
     def render(self, call: Sort, name: str) -> str:
         """The C function and its helpers."""
         parameters, out, x = _signature(call)
+        key = _key(call)
         dtype = call.x.tensor.dtype
         return render_template(
             "sort",
@@ -47,7 +49,17 @@ class SortKernel:
             right=load(dtype, "right + e * x.element"),
             floats=dtype.is_float,
             descending=call.descending,
+            key=key,
+            element_at=load(dtype, "left"),
         )
+
+
+def _key(call: Sort) -> str:
+    """The class of items that are one element of at most 32 bits; empty for others."""
+    dtype = call.x.tensor.dtype
+    if call.width != 1 or dtype.bytes > DType.U32.bytes:
+        return ""
+    return "f32" if dtype.is_float else "i32" if dtype.is_integer and not dtype.is_unsigned else "u32"
 
 
 def _signature(call: Sort) -> tuple[Parameters, Operand, Operand]:
@@ -57,6 +69,8 @@ def _signature(call: Sort) -> tuple[Parameters, Operand, Operand]:
     x = parameters.view("x", call.x)
     for name in ("rows", "count", "width", "most"):
         parameters.dim(name, getattr(call, name))
+    if _key(call):
+        parameters.scratch()
     work = call.rows * call.count * (_STEPS * SCALAR_WORK)
     parameters.share(best_cut([(0, call.rows)], work))
     return parameters, out, x

@@ -1,10 +1,11 @@
-"""Non-maximum suppression: candidates in a heap, each compared with those that are selected already."""
+"""Non-maximum suppression: candidates in order, each compared with the selected ones, four at once."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, align
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Suppression
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
@@ -22,8 +23,8 @@ class SuppressionKernel:
         return self.render(call, "suppression")
 
     def scratch(self, call: Suppression) -> Dim:
-        """None: the heap lies where the output is -1 in the end."""
-        return 0
+        """Selected boxes in rows; keys and numbers of candidates, and the order of these."""
+        return (5 * _room(call) + 3 * call.count) * DType.F32.bytes
 
     def arguments(self, call: Suppression) -> Sequence[Argument]:
         """Output, boxes, scores, thresholds, sizes."""
@@ -45,8 +46,14 @@ class SuppressionKernel:
             scores=scores.at("b", "c"),
             score=scores.strides[2],
             overlap=thresholds.at("0"),
-            lowest=thresholds.at("1"),
+            lowest=f"*({thresholds.at('1')}), " if call.bounded else "",
+            room="(most + 3) / 4 * 4",
         )
+
+
+def _room(call: Suppression) -> Dim:
+    """Selected boxes in whole vectors."""
+    return align(call.most, 4)
 
 
 def _signature(call: Suppression) -> tuple[Parameters, Operand, Operand, Operand]:
@@ -59,6 +66,7 @@ def _signature(call: Suppression) -> tuple[Parameters, Operand, Operand, Operand
     thresholds = parameters.view("thresholds", call.thresholds)
     for name in ("batch", "classes", "count", "most"):
         parameters.dim(name, getattr(call, name))
+    parameters.scratch()
     work = call.batch * call.classes * call.count * (_COMPARED * SCALAR_WORK)
     parameters.share(best_cut([(0, call.batch), (1, call.classes)], work))
     return parameters, boxes, scores, thresholds
