@@ -30,9 +30,9 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
         for axis, dim in enumerate(value.shape):
             if not isinstance(dim, int) and to_rpn(dim) == str(dim):  # a symbol alone
                 symbols.setdefault(str(dim), Symbol(str(dim), number, axis))
-    for number, position, symbol in graph.elements():
-        place = inputs.index(graph.inputs[number])
-        symbols[symbol] = Symbol(symbol, place, element=position)
+    for element in graph.elements():
+        place = inputs.index(graph.inputs[element.input])
+        symbols[element.symbol] = Symbol(element.symbol, place, element=element.position, part=element.part)
     carried = [
         Carried(numbers[c.tensor.name])
         if c.axis is None

@@ -67,14 +67,14 @@ function lookUp(token: number | string, symbols: Symbols): number {
 export function evaluate(dim: Dim, symbols: Symbols): number {
   if (typeof dim === "number") return dim;
   let exact = true;
+  const noted = (value: number): number => {
+    exact &&= Number.isSafeInteger(value);
+    return value;
+  };
   const result = fold(
     dim,
-    (token) => lookUp(token, symbols),
-    (name, a, b) => {
-      const value = OPERATORS[name]![0](a, b);
-      exact &&= Number.isSafeInteger(value);
-      return value;
-    },
+    (token) => noted(lookUp(token, symbols)),
+    (name, a, b) => noted(OPERATORS[name]![0](a, b)),
   );
   return exact ? result + 0 : evaluateLong(dim, symbols);
 }

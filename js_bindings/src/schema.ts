@@ -68,6 +68,7 @@ const checkEntry = object<Entry>({
       input: optional(size),
       axis: optional(size),
       element: optional(size),
+      part: optional(choice("numerator", "denominator")),
       state: optional(size),
     }),
   ),

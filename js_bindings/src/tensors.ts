@@ -2,7 +2,7 @@
 
 import { type Dim, evaluate, show, type Symbols, told } from "./dims.ts";
 import { InputError, RunError } from "./errors.ts";
-import { narrowHalf } from "./half.ts";
+import { narrowHalf, widenHalf } from "./half.ts";
 import type { HalfArray } from "./platform.ts";
 
 /** An element type, by its NumPy name. */
@@ -105,6 +105,8 @@ export interface StoredSymbol {
   readonly input?: number | undefined;
   readonly axis?: number | undefined;
   readonly element?: number | undefined;
+  /** Of a float element, which is a fraction in lowest terms. */
+  readonly part?: "numerator" | "denominator" | undefined;
   readonly state?: number | undefined;
 }
 
@@ -182,9 +184,9 @@ export function bindFeeds(
     checkWithin(spec, feed.data);
     return bytes;
   });
-  for (const { name, input, element } of symbols) {
+  for (const { name, input, element, part } of symbols) {
     if (input !== undefined && element !== undefined)
-      values[name] = elementOf(specs[input]!, inputs[input]!, element);
+      values[name] = elementOf(specs[input]!, inputs[input]!, element, part);
   }
   for (const { value, reason } of constraints ?? []) {
     if (!evaluate(value, values)) throw new InputError(`${reason}; given ${told(values)}`);
@@ -192,12 +194,24 @@ export function bindFeeds(
   return { inputs, symbols: Object.fromEntries(symbols.map(({ name }) => [name, values[name]!])) };
 }
 
-/** An element of an integer or bool input. Throws InputError for one that no number holds exactly. */
-function elementOf({ name, dtype }: StoredSpec, bytes: Uint8Array, element: number): number {
+/** An element of an input, of floats a part. Throws InputError for one that is no fraction of exact integers. */
+function elementOf(
+  { name, dtype }: StoredSpec,
+  bytes: Uint8Array,
+  element: number,
+  part: StoredSymbol["part"],
+): number {
   const row = rowOf(dtype);
-  const value = Number(row.view(bytes.slice(element * row.bytes, (element + 1) * row.bytes).buffer)[0]);
-  if (!Number.isSafeInteger(value)) throw new InputError(`input ${JSON.stringify(name)}: ${value} is past 2^53`);
-  return value;
+  const data = row.view(bytes.slice(element * row.bytes, (element + 1) * row.bytes).buffer);
+  const value = Number((dtype === "float16" && data instanceof Uint16Array ? widenHalf(data) : data)[0]);
+  let above = value;
+  let below = 1;
+  for (; above % 1; below *= 2) above *= 2;
+  if (!Number.isSafeInteger(above) || below > 2 ** 62)
+    throw new InputError(
+      `input ${JSON.stringify(name)}: ${value} decides sizes, and is not finite, too large or too fine`,
+    );
+  return part === "denominator" ? below : above + 0;
 }
 
 /** The bytes of an input that was not fed. */

@@ -28,6 +28,11 @@ test("steps past 2^53 are exact", () => {
   assert.equal(evaluate([-(2 ** 40), 2 ** 22, "*", 1, "-", 2 ** 22, "//"], {}), -(2 ** 40) - 1);
 });
 
+test("symbols past 2^53 are exact", () => {
+  assert.equal(evaluate(["d", "n", "-", 2 ** 20, "//"], { d: 2 ** 60, n: 1 }), 2 ** 40 - 1);
+  assert.equal(evaluate(["d", 2, "-", "d", "//"], { d: 2 ** 60 }), 0);
+});
+
 test("zero has no sign", () => {
   assert.ok(Object.is(evaluate([-1, 0, "*"], {}), 0));
   assert.ok(Object.is(evaluate(["n", -1, "*", 1, "%"], { n: 3 }), 0));

@@ -246,8 +246,14 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
   "a symbol that its input lacks": ["entries[0].symbols[0]: ", (m) => (m.entries[0]!.symbols[0]!.axis = 1)],
   "a symbol bound twice": ["entries[0].symbols[0]: ", (m) => ((m.entries[0]!.symbols[0] as any).element = 0)],
   "a symbol of a float": [
-    "entries[0].symbols[0].element: ",
+    "entries[0].symbols[0].part: ",
     (m) => (m.entries[0]!.symbols[0] = { name: "n", input: 0, element: 0 } as any),
+  ],
+  "a part of a size": ["entries[0].symbols[0].part: ", (m) => ((m.entries[0]!.symbols[0] as any).part = "numerator")],
+  "an unknown part": ["entries[0].symbols[0].part: ", (m) => ((m.entries[0]!.symbols[0] as any).part = "whole")],
+  "a part of an input of open size": [
+    "entries[0].symbols[0].element: ",
+    (m) => (m.entries[0]!.symbols[0] = { name: "n", input: 0, element: 0, part: "denominator" } as any),
   ],
   "a symbol of an element that is not there": [
     "entries[0].symbols[1].element: ",

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pyruntime.ir.dims import Dim, Expr, product, symbols_of
 from pyruntime.ir.dtypes import DType
+from pyruntime.ir.ratio import Part, Ratio
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Shape = tuple[Dim, ...]
+
+
+class Element(NamedTuple):
+    """A symbol that an element of an input binds: its own, or one of two for the fraction that a float is.
+
+    Attributes:
+        input: number of the input.
+        position: of the element, in row-major order.
+        symbol: the name.
+        part: what of a float; None for integers and bools.
+    """
+
+    input: int
+    position: int
+    symbol: str
+    part: Part | None
 
 
 @dataclass(eq=False)
@@ -23,7 +40,8 @@ class Value:
     `data` holds a constant's elements. `contents` is an object array of dims for a small integer or bool
     tensor whose elements are known as expressions over symbols (what Shape and its arithmetic give): it lets
     Reshape, Slice, Expand and If decide while the graph is built. The contents of an input are symbols of
-    their own, which the fed elements bind.
+    their own, which the fed elements bind. A small float input may have `ratios` instead: the fraction in
+    lowest terms that each element is, of two symbols.
     """
 
     name: str
@@ -31,6 +49,7 @@ class Value:
     shape: Shape
     data: NDArray[Any] | None = None
     contents: NDArray[np.object_] | None = None
+    ratios: tuple[Ratio, ...] | None = None
     producer: Node | None = field(default=None, repr=False)
 
     @property
@@ -195,7 +214,7 @@ class Graph:
         for value in self.inputs:
             for dim in value.shape:
                 found.update(dict.fromkeys(sorted(symbols_of(dim))))
-        others = dict.fromkeys([*self.lengths(), *(name for _, _, name in self.elements())])
+        others = dict.fromkeys([*self.lengths(), *(e.symbol for e in self.elements())])
         return [*(name for name in found if name not in others), *others]
 
     def lengths(self) -> dict[str, State]:
@@ -206,11 +225,14 @@ class Graph:
                 found.setdefault(str(self.inputs[state.input].shape[state.axis]), state)
         return found
 
-    def elements(self) -> Iterator[tuple[int, int, str]]:
-        """(input, position in row-major order, symbol) for each element that binds a symbol."""
+    def elements(self) -> Iterator[Element]:
+        """The symbols that elements of inputs bind."""
         for number, value in enumerate(self.inputs):
             for position, dim in enumerate(() if value.contents is None else value.contents.flat):
-                yield number, position, str(dim)
+                yield Element(number, position, str(dim), None)
+            for position, (above, below) in enumerate(value.ratios or ()):
+                yield Element(number, position, str(above), "numerator")
+                yield Element(number, position, str(below), "denominator")
 
     def replace(self, old: Value, new: Value) -> None:
         """Let every reader of old, and the outputs, read new."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyruntime.errors import InputError, RunError
 from pyruntime.ir.dims import Expr, evaluate, symbols_of
 from pyruntime.ir.graph import Graph, Node, Value
+from pyruntime.ir.ratio import part_of
 from pyruntime.ops.control import Control
 from pyruntime.ops.definition import bind, definition
 
@@ -39,8 +40,9 @@ def bind_symbols(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
                 and str(dim).isidentifier()
             ):
                 values.setdefault(str(dim), size)
-    for number, position, name in graph.elements():
-        values[name] = int(inputs[graph.inputs[number].name].flat[position])
+    for element in graph.elements():
+        name = graph.inputs[element.input].name
+        values[element.symbol] = part_of(inputs[name].flat[element.position].item(), element.part, name)
     for value in graph.inputs:
         expected = tuple(evaluate(d, values) for d in value.shape)
         if inputs[value.name].shape != expected:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pyruntime.ir.dtypes import DType
+from pyruntime.ir.ratio import Part
 from pyruntime.pack import fields
 from pyruntime.pack.decode import anything, array, choice, integer, item, mapping, positional, record, tagged
 from pyruntime.pack.expressions import Expression
@@ -56,13 +57,15 @@ class Model:
 class Symbol:
     """A symbol, bound by the size of input `input` along `axis`, or by element `element` of its contents.
 
-    Or by the present size of state `state` along the axis along which it grows.
+    Or by the present size of state `state` along the axis along which it grows. A float element is a fraction
+    in lowest terms, of which `part` is what binds the symbol.
     """
 
     name: str = item(fields.SYMBOL)
     input: int | None = item(fields.COUNT, default=None)
     axis: int | None = item(fields.COUNT, default=None)
     element: int | None = item(fields.COUNT, default=None)
+    part: Part | None = item(choice("numerator", "denominator"), default=None)
     state: int | None = item(fields.COUNT, default=None)
 
 

@@ -83,9 +83,11 @@ def _entry(entry: Entry, states: Sequence[State], path: str) -> None:
 
 
 def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
-    """Bound by a size that is the symbol, or by an element of a small integer or bool input."""
+    """Bound by a size that is the symbol, or by an element of a small input: of floats by a part of it."""
     if (symbol.axis is None) == (symbol.element is None):
         raise wrong(path, "expected one of axis and element")
+    if (symbol.part is not None) != (symbol.element is not None and spec.dtype.is_float):
+        raise wrong(f"{path}.part", "elements of floats have parts, and nothing else")
     if symbol.axis is not None:
         index(symbol.axis, spec.shape, f"{path}.axis")
         if spec.shape[symbol.axis] != symbol.name:
@@ -94,8 +96,8 @@ def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
             raise wrong(f"{path}.input", "an input that need not be fed has no size of its own")
         return
     sizes = [d for d in spec.shape if isinstance(d, int)]
-    if spec.dtype.is_float or len(sizes) != len(spec.shape):
-        raise wrong(f"{path}.element", f"{spec.name!r} is not an integer or bool input of known size")
+    if len(sizes) != len(spec.shape):
+        raise wrong(f"{path}.element", f"{spec.name!r} is not an input of known size")
     assert symbol.element is not None
     if symbol.element >= math.prod(sizes):
         raise wrong(f"{path}.element", f"{symbol.element} is past the end of {math.prod(sizes)}")

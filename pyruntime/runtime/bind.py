@@ -16,6 +16,7 @@ from typing import Any
 
 from pyruntime.errors import InputError
 from pyruntime.ir.dtypes import DType
+from pyruntime.ir.ratio import part_of
 from pyruntime.pack.expressions import Evaluator, infix
 from pyruntime.pack.program import bound_shape, told
 from pyruntime.pack.program import size as size_of
@@ -91,7 +92,8 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
             _check_within(tensor, spec, *spec.within)
     for symbol in entry.symbols:
         if symbol.input is not None and symbol.element is not None:
-            symbols[symbol.name] = _element(inputs[symbol.input], symbol.element)
+            name = entry.inputs[symbol.input].name
+            symbols[symbol.name] = part_of(_element(inputs[symbol.input], symbol.element), symbol.part, name)
     values = Evaluator(symbols)
     for constraint in entry.constraints:
         if not size_of(constraint.value, values):
@@ -106,12 +108,13 @@ def _check_within(tensor: Tensor, spec: Spec, low: int, high: int) -> None:
         raise InputError(f"input {spec.name!r} takes integers from {low} to {high}, got {strange}")
 
 
-def _element(tensor: Tensor, position: int) -> int:
-    """An element of an integer or bool tensor."""
+def _element(tensor: Tensor, position: int) -> int | float:
+    """An element of a tensor."""
+    value: int | float
     (value,) = struct.unpack_from(
         f"<{FORMATS[DType(tensor.dtype)]}", tensor.data, position * DType(tensor.dtype).bytes
     )
-    return int(value)
+    return value
 
 
 def make_output(tensor: Tensor, encodes: DType | None = None) -> Any:

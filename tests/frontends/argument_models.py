@@ -185,11 +185,44 @@ def _resizes() -> Iterator[tuple[str, Model]]:
         yield f"Resize-scales-{mode}", fed("Resize", scaled, **how)
 
 
+def _scaled(name: str, scales: Sequence[tuple[float, float]], **attrs: Any) -> tuple[str, Model]:
+    """x resized by each pair of scales; its height is a symbol."""
+    every = [{"x": random(1, 2, 4 + i, 7), "s": np.array(s, np.float32)} for i, s in enumerate(scales)]
+    return f"Resize-fed-scales-{name}", fed("Resize", every, inputs=("x", "", "s"), axes=[2, 3], **attrs)
+
+
+def _scales() -> Iterator[tuple[str, Model]]:
+    scales = [(2.3, 0.7), (1, 1), (0.5, 2), (3.25, 0.29), (1.7, 5.1), (0.9, 37)]
+    for coordinates in ("half_pixel", "pytorch_half_pixel", "asymmetric", "half_pixel_symmetric"):
+        yield _scaled(
+            f"linear-{coordinates}", scales, mode="linear", coordinate_transformation_mode=coordinates
+        )
+    # ONNX Runtime stretches to whole sizes, ONNX to what a scale gives before it is rounded
+    whole = [(2, 3), (1, 1), (1.5, 2), (13, 1)]
+    for mode in ("nearest", "linear"):
+        how = {"mode": mode, "coordinate_transformation_mode": "align_corners"}
+        yield _scaled(f"{mode}-align_corners", whole, **how)
+    # its coordinates are float32: scales for which none is nearly where it is rounded the other way
+    apart = [(2.3, 0.71), (1, 1), (0.5, 2), (3.25, 0.29), (1.71, 5.13), (0.91, 36)]
+    for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+        yield _scaled(f"nearest-{rounding}", apart, nearest_mode=rounding)
+    yield _scaled("cubic", scales, mode="cubic")
+    yield _scaled("cubic-inside", scales, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
+    every = [{"x": random(2, 3), "s": np.array(s, np.float32)} for s in ((1, 2), (2.5, 1.3), (3, 1))]
+    yield "Upsample-fed-scales", fed("Upsample", every, opset=9)
+    yield "Resize-10-fed-scales", fed("Resize", every, opset=10)
+
+
 def _depths() -> Iterator[tuple[str, Model]]:
     indices = np.array([[0, 2, -1], [5, -9, 1]], np.int64)
     for axis in (0, -1):
         every = [{"i": indices, "d": ints(d), "v": random(2)} for d in (3, 1, 7, 10)]
         yield f"OneHot-{axis}", fed("OneHot", every, axis=axis)
+    every = [
+        {"i": indices.astype(np.float32), "d": np.array([d], np.float32), "v": random(2)}
+        for d in (3, 1.5, 7.9, 1)
+    ]
+    yield "OneHot-float", fed("OneHot", every)
 
 
 def _ranges() -> Iterator[tuple[str, Model]]:
@@ -199,8 +232,23 @@ def _ranges() -> Iterator[tuple[str, Model]]:
             {n: np.array(v, kind) for n, v in zip("abc", each, strict=True)} for each in bounds
         ]
         yield f"Range-{kind.__name__}", fed("Range", every)
+    fractions = [(0, 1, 0.1), (0.3, -2, -0.7), (1, 1, 5), (2, 1, 0.02), (-1e3, 1e3, 99.9), (5, 5.001, 1)]
+    coarse = [(0, 1, 0.125), (0.25, -2, -0.75), (1, 1, 5), (-1e3, 1e3, 99.9375)]
+    for name, numbers in ("float32", fractions), ("float64", coarse):
+        every = [{n: np.array(v, name) for n, v in zip("abc", each, strict=True)} for each in numbers]
+        yield f"Range-{name}", fed("Range", every)
 
 
 MODELS: Mapping[str, Model] = dict(
-    [*_reductions(), *_shapes(), *_slices(), *_pads(), *_triangles(), *_resizes(), *_ranges(), *_depths()]
+    [
+        *_reductions(),
+        *_shapes(),
+        *_slices(),
+        *_pads(),
+        *_triangles(),
+        *_resizes(),
+        *_scales(),
+        *_ranges(),
+        *_depths(),
+    ]
 )

@@ -80,7 +80,24 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
     ),
     "symbol bound by a float": (
         lambda m: m["entries"][1]["symbols"].append({"name": "k", "input": 1, "element": 0}),
-        "entries[1].symbols[1].element: 'factor' is not an integer or bool input of known size",
+        "entries[1].symbols[1].part: elements of floats have parts, and nothing else",
+    ),
+    "part of a size": (
+        lambda m: m["entries"][0]["symbols"][0].update(part="numerator"),
+        "entries[0].symbols[0].part: elements of floats have parts, and nothing else",
+    ),
+    "part of an integer": (
+        lambda m: (
+            m["entries"][1]["inputs"].append({"name": "k", "dtype": "int64", "shape": [2]}),
+            m["entries"][1]["symbols"].append({"name": "k", "input": 2, "element": 1, "part": "denominator"}),
+        ),
+        "entries[1].symbols[1].part: elements of floats have parts, and nothing else",
+    ),
+    "element of an input of open size": (
+        lambda m: m["entries"][0]["symbols"].append(
+            {"name": "k", "input": 0, "element": 0, "part": "numerator"}
+        ),
+        "entries[0].symbols[1].element: 'x' is not an input of known size",
     ),
     "symbol bound by an element that is not there": (
         lambda m: (

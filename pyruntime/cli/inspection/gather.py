@@ -16,6 +16,7 @@ from pyruntime.cli.inspection.memory import Memory, memories
 from pyruntime.cli.inspection.modules import Module, module_of
 from pyruntime.cli.inspection.programs import Plan, plan
 from pyruntime.errors import InputError, MissingFileError
+from pyruntime.ir.ratio import part_of
 from pyruntime.pack.account import Account, accounts
 from pyruntime.pack.expressions import Evaluator, ExpressionError, infix
 from pyruntime.pack.reader import MANIFEST, Pack
@@ -152,12 +153,13 @@ def bound(entry: Entry, sizes: Mapping[str, int]) -> dict[str, int]:
     """A value for each symbol of an entry."""
     found = {}
     for symbol in entry.symbols:
-        usual: float = 1
+        usual = 1
         if symbol.state is not None:
             usual = 0
         elif symbol.element is not None and symbol.input is not None:
-            usual = entry.inputs[symbol.input].default or 1
-        found[symbol.name] = sizes.get(symbol.name, int(usual))
+            spec = entry.inputs[symbol.input]
+            usual = part_of(spec.default or 1, symbol.part, spec.name)
+        found[symbol.name] = sizes.get(symbol.name, usual)
     return found
 
 

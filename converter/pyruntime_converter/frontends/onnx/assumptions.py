@@ -68,36 +68,42 @@ class Assumptions:
         return not self.outcomes or pins(self.outcomes[-1][0], int(self.outcomes[-1][1])) is not None
 
 
-def openable(value: Value, inputs: Container[Value], sources: Mapping[Value, Value]) -> frozenset[str]:
+def openable(
+    value: Value, inputs: Container[Value], sources: Mapping[Value, Value], *, floats: bool = False
+) -> frozenset[str]:
     """Inputs whose contents alone decide value, and are not symbols yet; empty where there are others.
 
     Args:
         value: what has to be known.
         inputs: those of the model.
         sources: for inputs of subgraphs, the values around that they stand for.
+        floats: whether inputs of floats may be among them.
     """
     found: set[str] = set()
     pending, seen = [value], set[Value]()
     while pending:
         present = pending.pop()
-        if present in seen or present.data is not None or present.contents is not None:
+        known = (present.data, present.contents, present.ratios)
+        if present in seen or any(k is not None for k in known):
             continue
         seen.add(present)
         if present.producer is not None and not present.producer.subgraphs:
             pending += [v for v in present.producer.inputs if v is not None]
         elif present in sources:
             pending.append(sources[present])
-        elif present in inputs and is_parameter(present):
+        elif present in inputs and is_parameter(present, floats):
             found.add(present.name)
         else:
             return frozenset()
     return frozenset(found)
 
 
-def is_parameter(value: Value) -> bool:
-    """Whether an input is small enough, and of a type, for its contents to be symbols."""
+def is_parameter(value: Value, floats: bool = False) -> bool:
+    """Whether an input is small enough, and of a type, to be opened to symbols; `floats` are such too."""
     fixed = isinstance(value.elements, int) and value.elements <= OPENED_ELEMENTS
-    return fixed and not value.dtype.is_float and value.dtype is not DType.U64
+    if value.dtype.is_float:
+        return fixed and floats and value.dtype.code is None
+    return fixed and value.dtype is not DType.U64
 
 
 def explore(convert: Callable[[Assumptions], Graph]) -> Graph:

@@ -18,12 +18,14 @@ from pyruntime.ir.conditions import Facts, less, signed
 from pyruntime.ir.dims import Dim, bounds, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Value
+from pyruntime.ir.ratio import Ratio
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import attributes
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, kind_of
+from pyruntime_converter.frontends.onnx.ratios import ratios_of
 
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
@@ -80,7 +82,7 @@ class NodeContext:
         indices: set[Value],
         require: Callable[[Dim, str], None],
         varies: Callable[[Dim], str],
-        openable: Callable[[Value], frozenset[str]],
+        openable: Callable[[Value, bool], frozenset[str]],
         assumptions: Assumptions,
     ) -> None:
         self.builder, self.op, self.name, self.opset = builder, op, name, opset
@@ -165,9 +167,18 @@ class NodeContext:
     def contents(self, value: Value) -> tuple[Dim, ...] | None:
         """The elements of an integer or bool tensor as dims; None where they depend on data."""
         dims = dims_of(value)
-        if dims is None and (inputs := self._openable(value)):
+        if dims is None and (inputs := self._openable(value, False)):
             raise Unopened(inputs)
         return dims
+
+    def ratios(self, value: Value, what: str) -> tuple[Ratio, ...]:
+        """The elements of a float tensor as fractions. Raises UnsupportedError where they depend on data."""
+        ratios = ratios_of(value, self.builder.sources)
+        if ratios is None and (inputs := self._openable(value, True)):
+            raise Unopened(inputs)
+        if ratios is None:
+            self.fail(f"{what} depends on the model's input data", FIX_DIMS)
+        return ratios
 
     def decided(self, condition: Dim) -> bool | None:
         """Whether a condition (0 or 1) holds, as known or assumed at present; None where that is open."""

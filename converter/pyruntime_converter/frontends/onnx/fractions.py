@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyruntime.ir.conditions import choose, equal, less
-from pyruntime.ir.dims import Dim, maximum
+from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, mod
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext
+from pyruntime_converter.frontends.onnx.sampling import Math
 
-_LARGEST = 2**31 - 1
+LONGEST = 2**20  # elements of an axis: their numbers times a fraction are off by less than 3/4 in float32
+_FINEST = 2**29  # of a unit, of which what is left over may be three
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,16 @@ def _half_pixel_symmetric(axis: FedAxis) -> Fraction:
 def _align_corners(axis: FedAxis) -> Fraction:
     above, below = axis.exact
     step = choose(equal(above, below), 0, (axis.size - 1) * below)
-    return Fraction(step, 0, maximum(above - below, 1))
+    return Fraction(step, 0, maximum(above - below, 1)) if below == 1 else _coarser(step, above - below)
+
+
+def _coarser(step: Dim, unit: Dim) -> Fraction:
+    """step / unit, both divided by what leaves the unit 29 bits.
+
+    Only fine scales of large sizes have more: then a coordinate is off by 2^-28 for each element before it.
+    """
+    by = maximum(ceildiv(unit, _FINEST), 1)
+    return Fraction(floordiv(step, by), 0, maximum(floordiv(unit, by), 1))
 
 
 # coordinate_transformation_mode, but for crops
@@ -79,8 +90,8 @@ ROUNDINGS: dict[str, Callable[[FedAxis, Fraction], Fraction]] = {
 
 def nearest(ctx: NodeContext, x: Value, at: int, axis: FedAxis, coordinates: str, rounding: str) -> Value:
     """Each output element the input element nearest to it."""
-    place = ROUNDINGS[rounding](axis, COORDINATES[coordinates](axis))
-    return taken(ctx, x, at, axis.size, _divided(ctx, "Div", _numerators(ctx, axis, place), place.unit))
+    index, _ = _split(ctx, axis, ROUNDINGS[rounding](axis, COORDINATES[coordinates](axis)))
+    return taken(ctx, x, at, axis.size, index)
 
 
 def interpolated(
@@ -88,12 +99,9 @@ def interpolated(
 ) -> Value:
     """Each output element between its two neighbours, or its four by a cubic; those `inside` alone if so."""
     place = COORDINATES[coordinates](axis)
-    ahead = Fraction(place.step, place.first + place.unit, place.unit)  # never negative: -1 is the least
-    numerators = _numerators(ctx, axis, ahead)
-    before = ctx.one("Sub", _divided(ctx, "Div", numerators, place.unit), ctx.builder.constant(1, DType.I32))
-    dtype = DType.F64 if x.dtype is DType.F64 else DType.F32
-    rest = ctx.cast(_divided(ctx, "Mod", numerators, place.unit), dtype)
-    part = ctx.one("Div", rest, ctx.cast(ctx.builder.dims(place.unit, DType.I32), dtype))
+    before, rest = _split(ctx, axis, place)
+    numbers = Math(ctx, DType.F64 if x.dtype is DType.F64 else DType.F32)
+    part = numbers.apply("Div", ctx.cast(rest, numbers.dtype), place.unit)
     return weighted(ctx, x, at, before, part, cubic, inside)
 
 
@@ -121,16 +129,26 @@ def weighted(
     return functools.reduce(lambda a, b: ctx.one("Add", a, b), parts)
 
 
-def _numerators(ctx: NodeContext, axis: FedAxis, place: Fraction) -> Value:
-    """Those of all output elements, not less than 0. Sizes for which they leave 32 bits are refused."""
-    last = place.step * axis.out + maximum(place.first, 0)
-    ctx.require(less(maximum(last, place.unit), _LARGEST), f"{axis.size} by {axis.out} is too far to resize")
-    row = ctx.one("Range", start=place.first, step=place.step, size=axis.out, dtype=DType.I32)
-    return ctx.one("Max", row, ctx.builder.constant(0, DType.I32))
+def _split(ctx: NodeContext, axis: FedAxis, place: Fraction) -> tuple[Value, Value]:
+    """Coordinates of all output elements, int32: floored, and what is left over of the unit. Exact.
 
-
-def _divided(ctx: NodeContext, op: str, row: Value, unit: Dim) -> Value:
-    return ctx.one(op, row, ctx.builder.dims(unit, DType.I32))
+    Integers of 32 bits do not hold the numerators. So float32 tells the quotient, or one or two less, and
+    what is left over, which 32 bits hold whatever the products before it lose, tells how much.
+    """
+    reason = f"an axis of {axis.size} resized to {axis.out}, more than {LONGEST} elements"
+    ctx.require(1 - less(LONGEST, axis.out), reason)
+    whole, step = floordiv(place.step, place.unit), mod(place.step, place.unit)
+    start, first = floordiv(place.first, place.unit), mod(place.first, place.unit)
+    numbers, integers = Math(ctx, DType.F32), Math(ctx, DType.I32)
+    index = ctx.one("Range", size=axis.out, dtype=DType.I32)
+    slope, offset = (numbers.apply("Div", numbers.number(n), place.unit) for n in (step, first))
+    estimate = ctx.one("Add", ctx.one("Mul", ctx.cast(index, DType.F32), slope), offset)
+    near = numbers.whole(ctx.one("Floor", numbers.apply("Sub", estimate, 0.75)))
+    rest = integers.apply("Add", integers.apply("Mul", index, step), first)
+    rest = ctx.one("Sub", rest, integers.apply("Mul", near, place.unit))
+    base = ctx.one("Range", start=start, step=whole, size=axis.out, dtype=DType.I32)
+    quotient = ctx.one("Add", ctx.one("Add", base, near), integers.apply("Div", rest, place.unit))
+    return quotient, integers.apply("Mod", rest, place.unit)
 
 
 def taken(ctx: NodeContext, x: Value, at: int, size: Dim, index: Value) -> Value:

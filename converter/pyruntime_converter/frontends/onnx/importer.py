@@ -273,7 +273,9 @@ class _Importer:
             selected=self._selected,
             indices=self._indices,
             varies=self._varies,
-            openable=lambda value: openable(value, self._graph.inputs, self._builder.sources),
+            openable=lambda value, floats: openable(
+                value, self._graph.inputs, self._builder.sources, floats=floats
+            ),
             assumptions=self._assumptions,
         )
         try:

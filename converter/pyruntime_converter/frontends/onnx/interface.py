@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Listed, Shape, Value
+from pyruntime.ir.ratio import MOST_ABOVE, MOST_BELOW, Ratio
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.frontends.onnx.assumptions import OPENED_ELEMENTS, is_parameter
 from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence
@@ -83,7 +85,10 @@ class Inputs:
     def _tensor(self, name: str, tensor: TypeProto.Tensor, shape: Shape) -> Value:
         made = self._builder.input(name, dtype_of(tensor.elem_type, name), shape)
         if name in self._opened or (name in self._told.values and is_parameter(made)):
-            made.contents = self._contents(made)
+            if made.dtype.is_float:
+                made.ratios = self._ratios(made)
+            else:
+                made.contents = self._contents(made)
         return made
 
     def _optional(self, name: str, held: TypeProto, elements: Elements) -> Held:
@@ -147,6 +152,16 @@ class Inputs:
         bounds = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         array[:] = [self.symbols.element(value.name, i, bounds) for i in range(value.elements)]
         return array.reshape(tuple(int(str(d)) for d in value.shape))
+
+    def _ratios(self, value: Value) -> tuple[Ratio, ...]:
+        """Two symbols for each element of an input of floats."""
+        assert isinstance(value.elements, int)
+        above, below = (-MOST_ABOVE, MOST_ABOVE), (1, MOST_BELOW)
+        element = functools.partial(self.symbols.element, value.name)
+        return tuple(
+            Ratio(element(i, above, "numerator"), element(i, below, "denominator"))
+            for i in range(value.elements)
+        )
 
     def _fixed(self, fed: Value) -> Value:
         """What the user says that an input always is; the input stays, and is refused if it is not so."""

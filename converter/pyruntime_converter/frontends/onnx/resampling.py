@@ -37,7 +37,8 @@ def _pytorch_half_pixel(axis: Axis, i: Floats) -> Floats:
 
 
 def _half_pixel_symmetric(axis: Axis, i: Floats) -> Floats:
-    return axis.size / 2 * (1 - axis.out / axis.exact) + _half_pixel(axis, i)
+    # from the middle, so that it stays where it is
+    return (axis.size - 1) / 2 + (i + 0.5 - axis.out / 2) / axis.scale
 
 
 def _align_corners(axis: Axis, i: Floats) -> Floats:

@@ -72,9 +72,10 @@ class Symbols:
         """A shape of sizes and names of symbols that the user gives."""
         return tuple(d if isinstance(d, int) else self._symbol(d, d) for d in shape)
 
-    def element(self, name: str, position: int, bounds: tuple[int, int]) -> Dim:
-        """The symbol for an element of an input's contents."""
-        return symbol(self._name(f"{name}\0{position}", f"{name}_{position}"), bounds)
+    def element(self, name: str, position: int, bounds: tuple[int, int], part: str = "") -> Dim:
+        """The symbol for an element of an input's contents, or for a part of it."""
+        own = "_".join(filter(None, (str(position), part)))
+        return symbol(self._name(f"{name}\0{own}", f"{name}_{own}"), bounds)
 
     def fresh(self, name: str, bounds: tuple[int, int]) -> Dim:
         """A symbol that stands for nothing in the model."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, at_least
+from pyruntime.ir.conditions import less
+from pyruntime.ir.dims import Dim, at_least, floordiv, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
@@ -100,15 +101,23 @@ def one_hot(ctx: NodeContext) -> Value:
     """A new axis of `depth` that is on where the index says."""
     indices, values = ctx.input(0), ctx.input(2)
     depth = ctx.input(1)
+    if depth.elements != 1:
+        ctx.invalid(f"a depth of {depth.elements} elements")
     if depth.data is not None and depth.dtype.is_float:
         depth = ctx.cast(depth, DType.I64)
-    known = ctx.known_sizes(depth, "its depth")
-    if len(known) != 1:
-        ctx.invalid(f"a depth of {len(known)} elements")
+    size = _truncated(ctx, depth) if depth.dtype.is_float else ctx.known_sizes(depth, "its depth")[0]
     if not indices.dtype.is_integer:  # ONNX allows floats, which hold whole numbers
         indices = ctx.cast(indices, DType.I64)
     axis = ctx.axis(ctx.attr("axis"), indices.rank + 1)
-    return ctx.one("OneHot", indices, values, axis=axis, depth=known[0])
+    return ctx.one("OneHot", indices, values, axis=axis, depth=size)
+
+
+def _truncated(ctx: NodeContext, value: Value) -> Dim:
+    """A float depth without its fraction."""
+    ((above, below),) = ctx.ratios(value, "its depth")
+    size = floordiv(maximum(above, 0), below)
+    ctx.require(less(-below, above) * less(size, 2**31), "its depth must be from 0 on, and less than 2^31")
+    return size
 
 
 @handles("Trilu")

@@ -7,13 +7,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyruntime.ir.conditions import choose, less
 from pyruntime.ir.dims import Dim, at_least, divides, floordiv, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime.ir.ratio import Ratio
 from pyruntime_converter.frontends.onnx import fractions
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.crops import Ends, cropped
@@ -28,6 +31,7 @@ from pyruntime_converter.frontends.onnx.resampling import (
     taps,
 )
 
+_PRODUCT = 2**49  # more than any of a size and a fed denominator: the Wasm module counts to 2^50
 _FINEST = 4096  # the largest denominator of a scale where only the run knows the size
 
 
@@ -60,22 +64,23 @@ _OLD_MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear"}
 def upsample(ctx: NodeContext) -> Value:
     """The first form of Resize: scales of height and width, of every axis, or as an input."""
     x = ctx.input()
+    scales: Sequence[float | Ratio]
     if ctx.opset < 7 and not ctx.has("scales"):
         scales = [1.0] * (x.rank - 2) + [ctx.required("height_scale"), ctx.required("width_scale")]
     elif ctx.opset < 9:
         scales = list(ctx.required("scales"))
     else:
-        scales = _floats(ctx, ctx.input(1), "its scales")
+        scales = _scales(ctx, ctx.input(1))
     return _old(ctx, scales)
 
 
 @handles("Resize", until=10)
 def resize_10(ctx: NodeContext) -> Value:
     """Scales as an input, and one way to map coordinates."""
-    return _old(ctx, _floats(ctx, ctx.input(1), "its scales"))
+    return _old(ctx, _scales(ctx, ctx.input(1)))
 
 
-def _old(ctx: NodeContext, scales: Sequence[float]) -> Value:
+def _old(ctx: NodeContext, scales: Sequence[float | Ratio]) -> Value:
     x = ctx.input()
     method = _Method(_OLD_MODES[ctx.choice("mode", *_OLD_MODES)], "asymmetric", "simple")
     return _resized(ctx, x, method, _by_scales(ctx, x, scales, range(x.rank), _whole_image(x)))
@@ -103,16 +108,19 @@ def resize(ctx: NodeContext) -> Value:
     rois = list(zip(crop[: len(axes)], crop[len(axes) :], strict=True))
     # an empty tensor stands for an absent input in opset 11
     if scales is not None and scales.elements != 0:
-        return _resized(ctx, x, method, _by_scales(ctx, x, _floats(ctx, scales, "its scales"), axes, rois))
+        return _resized(ctx, x, method, _by_scales(ctx, x, _scales(ctx, scales), axes, rois))
     if sizes is None:
         ctx.invalid("it has neither scales nor sizes")
     return _resized(ctx, x, method, _by_sizes(ctx, x, _sizes(ctx, sizes), axes, rois, policy))
 
 
-def _floats(ctx: NodeContext, value: Value, what: str) -> list[float]:
-    if value.data is None:
-        ctx.fail(f"{what} are not constant", FIX_DIMS)
-    return [float(v) for v in value.data.ravel()]
+def _scales(ctx: NodeContext, value: Value) -> Sequence[float | Ratio]:
+    """Scales: numbers, or fractions that only the run knows."""
+    return ctx.ratios(value, "its scales") if value.data is None else _floats(value.data)
+
+
+def _floats(data: NDArray[Any]) -> list[float]:
+    return [float(v) for v in data.flat]
 
 
 def _ends(ctx: NodeContext, roi: Value, count: int) -> Sequence[Value | float]:
@@ -120,7 +128,7 @@ def _ends(ctx: NodeContext, roi: Value, count: int) -> Sequence[Value | float]:
     if roi.shape != (count,):
         ctx.invalid(f"a roi of shape {roi.shape}, not of {count} numbers")
     if roi.data is not None:
-        return _floats(ctx, roi, "its roi")
+        return _floats(roi.data)
     return [ctx.reshape(slice_axis(ctx, roi, 0, i, 1), ()) for i in range(count)]
 
 
@@ -152,20 +160,35 @@ class _Step:
 def _by_scales(
     ctx: NodeContext,
     x: Value,
-    scales: Sequence[float],
+    scales: Sequence[float | Ratio],
     axes: Sequence[int],
     rois: Sequence[Ends],
 ) -> list[_Step]:
-    if len(scales) != len(axes) or not all(0 < s < math.inf for s in scales):
+    if len(scales) != len(axes) or not all(isinstance(s, Ratio) or 0 < s < math.inf for s in scales):
         ctx.invalid(f"scales {tuple(scales)} for {len(axes)} axes")
     steps = []
     for at, scale, roi in zip(axes, scales, rois, strict=True):
         size = x.shape[at]
+        if isinstance(scale, Ratio):
+            fed = _checked(ctx, scale, size)
+            steps.append(_Step(at, floordiv(size * fed.above, fed.below), None, roi, fed))
+            continue
         up, down = scale.as_integer_ratio()
         near = Fraction(scale).limit_denominator(_FINEST)
         ratio = (near.numerator, near.denominator)
         steps.append(_Step(at, floordiv(size * up, down), scale, roi, ratio))
     return steps
+
+
+def _checked(ctx: NodeContext, scale: Ratio, size: Dim) -> Ratio:
+    """A fed scale, for inputs that make it one that the targets can count with."""
+    above = maximum(scale.above, 1)
+    ctx.require(less(0, scale.above), "its scales must be more than 0")
+    longest, finest = (floordiv(n, maximum(size, 1)) for n in (fractions.LONGEST, _PRODUCT))
+    holds = less(size, 2**26) * less(floordiv(above, scale.below), longest + 1) * less(scale.below, finest)
+    limits = f"give at most {fractions.LONGEST} elements, and be a multiple of {size}/2^49"
+    ctx.require(holds, f"a scale must {limits}")
+    return Ratio(above, scale.below)
 
 
 def _by_sizes(
@@ -242,7 +265,7 @@ def _combined(ctx: NodeContext, x: Value, at: int, made: Taps) -> Value:
     parts = []
     for k in range(count):
         indices, weights = made.indices[:, k], made.weights[:, k]
-        if not weights.any():
+        if out and not weights.any():
             continue
         part = _picked(ctx, x, at, indices, size)
         if not (weights == 1).all():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from pyruntime.ir.conditions import choose, equal, less, signed
-from pyruntime.ir.dims import Dim, ceildiv, maximum
+from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import CONTENTS_LIMIT
@@ -48,6 +50,8 @@ def number_range(ctx: NodeContext) -> Value:
         steps = np.arange(count).astype(dtype.value)
         return ctx.builder.constant((start + steps * delta).astype(dtype.value))
     first, end, step = (_number(ctx, v) for v in values)
+    if first is None or end is None or step is None:
+        return _of_floats(ctx, values)
     # a common unit makes all three whole: the length is then exact
     unit = math.lcm(*(n.denominator for n in (first, end, step) if isinstance(n, Fraction)))
     stride = _scaled(step, unit)
@@ -75,8 +79,32 @@ def number_range(ctx: NodeContext) -> Value:
     return ctx.one("Range", **plain, size=size, dtype=dtype)
 
 
-def _number(ctx: NodeContext, value: Value) -> Dim | Fraction:
-    """A bound of Range: a dim, also where it was converted to a float, or a constant fraction."""
+def _of_floats(ctx: NodeContext, values: Sequence[Value]) -> Value:
+    """A Range of floats, some of which are fed: their fractions tell the length, exactly."""
+    start, _, delta = values
+    what = "its length"
+    ratios = [ratio for v in values for ratio in ctx.ratios(v, what)]
+    if len(ratios) != len(values):
+        ctx.invalid(f"bounds of {len(ratios)} elements in all")
+    # the denominators are powers of two: the largest is one of all
+    unit = functools.reduce(maximum, (r.below for r in ratios))
+    most = floordiv(2**40, floordiv(unit, 2**8) + 1)  # 2^48 / unit is more: the Wasm module counts to 2^50
+    for above, below in ratios:
+        ctx.require(
+            less(floordiv(maximum(above, -above), below), most),
+            "its numbers have no unit in common that 48 bits count",
+        )
+    first, end, step = (above * floordiv(unit, below) for above, below in ratios)
+    ctx.require(1 - equal(step, 0), "its delta must not be zero")
+    span = choose(less(0, step), end - first, first - end)
+    size = maximum(ceildiv(span, maximum(maximum(step, -step), 1)), 0)
+    ctx.require(less(size, 2**31), f"{what} must be less than 2^31")
+    row = ctx.cast(ctx.one("Range", size=size, dtype=DType.I32), start.dtype)
+    return ctx.one("Add", ctx.reshape(start, ()), ctx.one("Mul", row, ctx.reshape(delta, ())))
+
+
+def _number(ctx: NodeContext, value: Value) -> Dim | Fraction | None:
+    """A bound of Range: a dim, also where it was converted to a float, or a constant; None for a float."""
     if value.data is not None:
         number = ctx.scalar(value, "its bounds")
         return int(number) if number == int(number) else Fraction(number)
@@ -84,6 +112,8 @@ def _number(ctx: NodeContext, value: Value) -> Dim | Fraction:
     dims = ctx.contents(value)
     if dims is None and source is not None and source.op == "Cast" and value.dtype.is_float:
         dims = ctx.contents(source.input(0))
+    if dims is None and value.dtype.is_float:
+        return None
     if dims is None:
         ctx.fail("its length depends on the model's input data", FIX_DIMS)
     if len(dims) != 1:

@@ -1,0 +1,165 @@
+"""Sizes that fed floats decide: as with constants, wherever they come from, or refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+import pyruntime
+from pyruntime.errors import InputError, UnsupportedError
+from pyruntime.ops.run_graph import run_graph
+from tests.frontends.argument_models import Feeds, ints
+from tests.frontends.on_devices import DEVICES, Device
+from tests.frontends.onnx_models import imported, model, one_node, random, reference, runtime, same
+
+FED = ("x", "", "s")
+SCALES = (0.7, 1.1, 2.3, 0.123456, 5.1, 0.6, 1 / 3, 7.0, 0.01, 33.3)
+
+
+def floats(*values: float) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "half_pixel_symmetric", "align_corners"])
+def test_fed_scales_pick_the_elements_that_constant_ones_pick(coordinates: str, rounding: str) -> None:
+    """All of them: coordinates are exact, as in float64, also where float32 rounds to the other side."""
+    how: dict[str, Any] = {
+        "coordinate_transformation_mode": coordinates,
+        "nearest_mode": rounding,
+        "opset": 19,
+    }
+    for size in (1, 7, 100, 1023):
+        x = np.arange(size, dtype=np.float32)
+        fed = imported(one_node("Resize", {"x": x, "s": floats(1)}, inputs=FED, **how))
+        for scale in SCALES:
+            constant = one_node("Resize", {"x": x}, weights={"s": floats(scale)}, inputs=FED, **how)
+            wanted = run_graph(imported(constant), {"x": x})
+            same(run_graph(fed, {"x": x, "s": floats(scale)}), wanted, 0)
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "align_corners"])
+def test_fed_scales_mix_as_in_the_standard(coordinates: str, mode: str) -> None:
+    how: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": coordinates, "opset": 19}
+    for size in (2, 9, 40):
+        x = random(size, seed=size)
+        proto = one_node("Resize", {"x": x, "s": floats(1)}, inputs=FED, **how)
+        fed = imported(proto)
+        for scale in SCALES:
+            feeds = {"x": x, "s": floats(scale)}
+            if math.floor(size * float(feeds["s"][0])):
+                same(run_graph(fed, feeds), reference(proto, feeds))
+
+
+def test_sizes_are_those_of_the_exact_product() -> None:
+    """10 * float32(0.7) is 6.99999988, which float32 rounds to 7; ONNX's reference does not."""
+    feeds = {"x": random(10), "s": floats(0.7)}
+    proto = one_node("Resize", feeds, inputs=FED, opset=19)
+    (out,) = run_graph(imported(proto), feeds).values()
+    assert out.shape == (6,)
+    same({"out": out}, reference(proto, feeds), 0)
+
+
+def test_a_scale_that_leaves_nothing() -> None:
+    feeds = {"x": random(1, 3), "s": floats(1, 0.25)}
+    (out,) = run_graph(imported(one_node("Resize", feeds, inputs=FED, opset=19)), feeds).values()
+    assert out.shape == (1, 0)
+
+
+NUMBERS = {n: np.array(v, np.float32) for n, v in zip("abc", (0, 3, 1), strict=True)}
+ON_OFF = {"i": ints(0, 1), "d": np.array(3, np.float32), "v": floats(0, 1)}
+REFUSED: list[tuple[str, Feeds, str, tuple[float, ...]]] = [
+    (
+        "Resize",
+        {"x": random(4), "s": floats(2)},
+        "s",
+        (math.nan, math.inf, -math.inf, 0, -0.0, -1, 1e-30, 1e30),
+    ),
+    ("Resize", {"x": random(4), "s": floats(2)}, "s", (2.0**18 + 1, 1e7)),
+    ("OneHot", ON_OFF, "d", (math.nan, math.inf, -1, 1e10)),
+    ("Range", NUMBERS, "a", (math.nan, -math.inf, 1e30, -3e9)),
+    ("Range", NUMBERS, "b", (math.nan, math.inf, 1e30, 3e9)),
+    ("Range", NUMBERS, "c", (math.nan, math.inf, 0, 1e-30, 1e-18)),
+]
+
+
+@pytest.mark.parametrize(("op", "good", "name", "values"), REFUSED)
+def test_values_that_mean_nothing_are_refused(
+    op: str, good: Feeds, name: str, values: tuple[float, ...]
+) -> None:
+    how: dict[str, Any] = {"inputs": FED} if op == "Resize" else {}
+    graph = imported(one_node(op, good, opset=18, **how))
+    run_graph(graph, good)
+    for value in values:
+        with pytest.raises(InputError, match=rf"{op} 'node': |input '{name}': \S+ decides sizes"):
+            run_graph(graph, good | {name: np.full_like(good[name], value)})
+
+
+def test_scales_that_are_put_together() -> None:
+    """What exporters write: ones for batch and channels, then what is fed, cut and turned."""
+    nodes = [
+        helper.make_node("Slice", ["s", "from", "to", "zero", "back"], ["turned"]),
+        helper.make_node("Concat", ["ones", "turned"], ["scales"], axis=0),
+        helper.make_node("Resize", ["x", "", "scales"], ["out"]),
+    ]
+    weights = {"ones": floats(1, 1), "from": ints(2), "to": ints(0), "zero": ints(0), "back": ints(-1)}
+    every = [{"x": random(1, 2, 3, 4), "s": floats(9, *s)} for s in ((2, 3), (0.5, 1.25), (1, 1))]
+    proto = model(nodes, every[0], ["out"], opset=18, weights=weights)
+    graph = imported(proto)
+    for feeds in every:
+        same(run_graph(graph, feeds), runtime(proto, feeds))
+
+
+def test_scales_that_are_computed_are_refused() -> None:
+    nodes = [
+        helper.make_node("Exp", ["s"], ["e"]),
+        helper.make_node("Resize", ["x", "", "e"], ["out"], "node"),
+    ]
+    with pytest.raises(UnsupportedError, match="its scales depends on the model's input data"):
+        imported(model(nodes, {"x": random(4), "s": floats(1)}, ["out"], opset=18))
+
+
+def _branch(name: str, scale: str) -> Any:
+    node = helper.make_node("Resize", ["x", "", scale], ["r"])
+    total = helper.make_node("ReduceSum", ["r"], [name], keepdims=0)
+    return helper.make_graph(
+        [node, total], name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, [])]
+    )
+
+
+def test_scales_inside_branches() -> None:
+    node = helper.make_node(
+        "If", ["on"], ["out"], then_branch=_branch("a", "s"), else_branch=_branch("b", "t")
+    )
+    every = [
+        {"on": np.array(on), "x": random(7), "s": floats(s), "t": floats(t)}
+        for on, s, t in ((True, 2, 0.3), (False, 3, 0.31), (True, 0.5, 2))
+    ]
+    proto = model([node], every[0], ["out"], opset=18)
+    graph = imported(proto)
+    for feeds in every:
+        same(run_graph(graph, feeds), runtime(proto, feeds))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_several_sizes_of_one_session(device: Device, tmp_path: Path) -> None:
+    """Long axes and fine scales, where 32 bits hold neither products nor coordinates."""
+    x = np.arange(40_000, dtype=np.float32)
+    how: dict[str, Any] = {"opset": 19, "nearest_mode": "floor"}
+    proto = one_node("Resize", {"x": x, "s": floats(1)}, inputs=FED, **how)
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    pyruntime.convert(tmp_path / "model.onnx", tmp_path / "model.pack", targets=(device,))
+    with pyruntime.load(tmp_path / "model.pack", device=device) as session:
+        for scale in (0.7, 2.3, 25.1, 0.0101, 1):
+            constant = one_node("Resize", {"x": x}, weights={"s": floats(scale)}, inputs=FED, **how)
+            feeds = {"x": x, "s": floats(scale)}
+            same(dict(session.run(feeds)), run_graph(imported(constant), {"x": x}), 0)
+        for bad in (math.nan, -2, 1e9):
+            with pytest.raises(InputError):
+                session.run({"x": x, "s": floats(bad)})
