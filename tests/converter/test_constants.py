@@ -86,6 +86,29 @@ def test_numbers_that_a_float_does_not_hold_stay(number: float) -> None:
     assert [literals(c) for c in program.calls][1] == {5}
 
 
+@pytest.mark.parametrize(
+    ("numbers", "whole"),
+    [((3.0, -100.0), True), ((3.0, 0.5), False), ((3.0, -0.0), False), ((3.0, 1e9), False)],
+)
+def test_whole_floats_are_told_by_the_tree(numbers: tuple[float, ...], whole: bool) -> None:
+    """By a cast to integers and back, which changes none of them."""
+    graph = Graph("moved")
+    builder = Builder(graph)
+    x = builder.input("x", DType.F32, (3,))
+    graph.outputs = [builder.one("Mul", x, builder.constant(np.array(n, np.float32))) for n in numbers]
+    graph.output_names = ["y0", "y1"]
+    program = lower(graph)
+    assert lift_constants([program]) is not None
+    for call in program.calls:
+        assert isinstance(call, Map)
+        assert any(n.dtype is DType.I32 for n in walk(call.body)) is whole
+    made = run_program(program, [np.array([1.0, -2.0, 0.3], np.float32)], {})
+    for array, n in zip(made, numbers, strict=True):
+        expected = np.array([1.0, -2.0, 0.3], np.float32) * np.float32(n)
+        np.testing.assert_array_equal(array.reshape(3), expected)
+        np.testing.assert_array_equal(np.signbit(array.reshape(3)), np.signbit(expected))
+
+
 def test_shaders_keep_to_eight_buffers() -> None:
     """A call that has them all gets no further tensor."""
     graph = Graph("wide")

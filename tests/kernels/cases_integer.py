@@ -122,8 +122,16 @@ def loaded_levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[Vie
     return _quantize(Load(F32, 1), I8), (scale, View(zero, 0, (0,) * len(sizes))), I8
 
 
-def _scales(maker: Maker, sizes: Sequence[Dim]) -> View:
-    scale = _along(maker, sizes, -1)
+def whole_levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
+    """Quantize of float(acc) * scale[row] to uint8 with a loaded zero point that is told to be whole."""
+    zero = maker.tensor(1)
+    maker.inputs[zero][:] = 131
+    body = _quantize(_float(cast(Load(F32, 1), I32)), U8)
+    return body, (_scales(maker, sizes, -2), View(zero, 0, (0,) * len(sizes))), U8
+
+
+def _scales(maker: Maker, sizes: Sequence[Dim], axis: int = -1) -> View:
+    scale = _along(maker, sizes, axis)
     values = maker.inputs[scale.tensor]
     values[:] = np.resize([3e38, -3e38, 1e7, -5e6, 0.5, -0.25, 0.0, 0.01], len(values))
     return scale
@@ -156,6 +164,7 @@ EPILOGUES = (
     levels,
     moved_levels,
     loaded_levels,
+    whole_levels,
     added,
 )
 

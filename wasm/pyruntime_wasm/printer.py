@@ -171,12 +171,18 @@ class Printer:
         mode: SCALAR or VECTOR.
         leaf: gives the C expression, of the mode's type for the node's dtype, for a leaf that is no Const.
         prefix: what temporaries' names begin with.
+        still: whether a leaf keeps its value in all runs of the loop. What such leaves alone decide is then
+            in `outside`, statements that must stand before the loop: compilers cannot know that stores do not
+            change what is loaded. None: all is inside.
     """
 
     mode: Mode
     leaf: Callable[[Scalar], str]
     prefix: str = "t"
+    still: Callable[[Scalar], bool] | None = None
     statements: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    _still: set[int] = field(default_factory=set)  # ids of nodes
     _by_node: dict[int, tuple[Scalar, str]] = field(default_factory=dict)  # holds nodes, so ids stay theirs
     _by_text: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -184,8 +190,17 @@ class Printer:
         """A name or literal for the tree's value. Raises KeyError for a tree that the mode cannot hold."""
         for node in nodes(tree):
             if id(node) not in self._by_node:
+                if self._keeps(node):
+                    self._still.add(id(node))
                 self._by_node[id(node)] = (node, self._print(node))
         return self._by_node[id(tree)][1]
+
+    def _keeps(self, node: Scalar) -> bool:
+        if self.still is None:
+            return False
+        if isinstance(node, Call):
+            return all(id(a) in self._still for a in node.args)
+        return isinstance(node, Const) or self.still(node)
 
     def saturated(self, tree: Scalar) -> str:
         """An i32x4 expression of a tree's value for a vector that saturates it: see SATURATING."""
@@ -203,18 +218,36 @@ class Printer:
             case None:
                 return None
             case Call(_, "round", (x,)):
-                return f"i32x4_nearest_from_f32x4({self.value(x)})"
+                return self._nearest(x, self._constant("i32x4_splat(NEAREST_DOWN)"))
             case Call(_, "add", (Call(_, "round", (x,)), Const(_, zero))) if zero == int(zero):
-                return f"i32x4_add(i32x4_nearest_from_f32x4({self.value(x)}), i32x4_splat({int(zero)}))"
+                return self._nearest(x, self._constant(f"i32x4_splat(NEAREST_DOWN - {int(zero)})"))
+            case Call(_, "add", (Call(_, "round", (x,)), Call(_, "cast", (zero,)))) if (
+                zero.dtype is DType.I32
+            ):
+                down = f"i32x4_sub(i32x4_splat(NEAREST_DOWN), {self.value(zero)})"
+                return self._nearest(x, self._constant(down) if id(zero) in self._still else down)
             case _:
                 return f"i32x4_bounded_from_f32x4({self.value(tree.args[0])})"
 
+    def _nearest(self, x: Scalar, down: str) -> str:
+        up = self._constant("f32x4_splat(NEAREST_UP)")
+        return f"i32x4_nearest_from_f32x4({self.value(x)}, {up}, {down})"
+
+    def _constant(self, expression: str) -> str:
+        """A vector that is the same in all runs of the loop: in a register, if anything may be outside."""
+        return expression if self.still is None else self._bind("", expression)
+
     def bind(self, type_: str, expression: str) -> str:
         """A temporary that holds the expression, shared with equal ones."""
+        return self._bind(type_, expression)
+
+    def _bind(self, type_: str, expression: str, *, outside: bool = False) -> str:
+        """As `bind`; with no type it is a constant to keep in a register."""
         key = (type_, expression)
         if key not in self._by_text:
             self._by_text[key] = name = f"{self.prefix}{len(self._by_text)}"
-            self.statements.append(f"const {type_} {name} = {expression};")
+            line = f"const {type_} {name} = {expression};" if type_ else f"KEPT({name}, {expression});"
+            (self.outside if outside or not type_ else self.statements).append(line)
         return self._by_text[key]
 
     def _print(self, node: Scalar) -> str:
@@ -222,11 +255,12 @@ class Printer:
         if isinstance(node, Const):
             text = literal(node.value, node.dtype)
             return f"{class_.name}_splat({text})" if self.mode is VECTOR else text
+        outside = id(node) in self._still
         if not isinstance(node, Call):
-            return self.bind(class_.type, self.leaf(node))
+            return self._bind(class_.type, self.leaf(node), outside=outside)
         args = [self._by_node[id(a)][1] for a in node.args]
         if (gated := self._gated(node)) is not None:
-            return self.bind(class_.type, f"f32x4_silu({gated})")
+            return self._bind(class_.type, f"f32x4_silu({gated})", outside=outside)
         if self.mode is VECTOR and (levels := self._quantised(node)) is not None:
             low, high = limits(node.dtype)
             text = f"i32x4_min(i32x4_max({levels}, i32x4_splat({low})), i32x4_splat({high}))"
@@ -243,7 +277,7 @@ class Printer:
             text = f"{operands.name}_{node.function}({', '.join(args)})"
             if class_.wrap and node.function in _WRAPPING:
                 text = f"{class_.wrap}({text})"
-        return self.bind(class_.type, text)
+        return self._bind(class_.type, text, outside=outside)
 
     def _gated(self, node: Call) -> str | None:
         """What x * sigmoid(x) is of, for which vectors have one shorter function."""

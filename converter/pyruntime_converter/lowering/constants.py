@@ -6,7 +6,7 @@ of each layer: more to compile, to load and to keep warm.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
@@ -45,7 +45,9 @@ def lift_constants(programs: Sequence[Program]) -> Tensor | None:
     tensor = Tensor(NAME, DType.F32, 0, "weight")
     for group in groups.values():
         columns = list(zip(*(u.literals for u in group), strict=True))
-        lifted = [i for i, column in enumerate(columns) if any(c != column[0] for c in column)]
+        lifted = {
+            i: _whole(column) for i, column in enumerate(columns) if any(c != column[0] for c in column)
+        }
         for use in group if lifted else ():
             use.program.steps[use.step] = _lift(use, lifted, tensor, len(values))
             values += [float(use.literals[i].value) for i in lifted]
@@ -71,6 +73,14 @@ def _liftable(node: Scalar) -> TypeGuard[Const]:
     return node.dtype.is_integer and abs(node.value) <= _EXACT
 
 
+def _whole(literals: Sequence[Const]) -> bool:
+    """Whether all are whole floats, as zero points are: kernels add these as integers where they round."""
+    values = [c.value for c in literals if c.dtype is DType.F32]
+    # integers have no negative zero
+    whole = (abs(v) <= _EXACT and float(int(v)).hex() == float(v).hex() for v in values)
+    return len(values) == len(literals) and all(whole)
+
+
 def _shape(call: Map | MatMul | Conv | Pool) -> Hashable:
     """Equal for calls that could share a kernel but for the values of literals."""
     numbers: dict[int, int] = {}
@@ -85,12 +95,13 @@ def _shape(call: Map | MatMul | Conv | Pool) -> Hashable:
     return (call.template, views, tuple(nodes))
 
 
-def _lift(use: _Use, lifted: Sequence[int], tensor: Tensor, first: int) -> KernelCall:
+def _lift(use: _Use, lifted: Mapping[int, bool], tensor: Tensor, first: int) -> KernelCall:
+    """`lifted` numbers the literals, and says whether they are whole: their trees say so, too."""
     call, operand = use.call, len(use.call.inputs)
     loads: dict[int, Scalar] = {}
-    for k, i in enumerate(lifted):
-        literal = use.literals[i]
-        loads[id(literal)] = cast(Load(DType.F32, operand + k), literal.dtype)
+    for k, (i, whole) in enumerate(lifted.items()):
+        literal, loaded = use.literals[i], Load(DType.F32, operand + k)
+        loads[id(literal)] = cast(cast(loaded, DType.I32) if whole else loaded, literal.dtype)
     still = (0,) * len(call.output.strides)
     return replace(
         call,

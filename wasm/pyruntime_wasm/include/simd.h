@@ -15,6 +15,10 @@
 #define SHARED __attribute__((weak, noinline))
 // Nothing may be moved across, and V is not known.
 #define OPAQUE(V) __asm__ volatile("" : "+r"(V))
+// A constant that stays in a register: compilers else put it where it is used, and engines make it of several instructions.
+#define KEPT(NAME, VALUE)   \
+  v128_t NAME = VALUE;      \
+  OPAQUE(NAME)
 // Loops whose bodies are vectors already gain nothing from copies of themselves.
 #define COMPACT_LOOP _Pragma("clang loop unroll(disable) vectorize(disable)")
 #define UNROLLED _Pragma("clang loop unroll(full)")
@@ -56,12 +60,15 @@ typedef float f32x4_lanes __attribute__((vector_size(16)));
   (__builtin_constant_p(((f32x4_lanes)(v))[i]) && ((f32x4_lanes)(v))[i] == ((f32x4_lanes)(v))[i])
 #define F32X4_KNOWN(v)                                                                                \
   (F32X4_LANE_KNOWN(v, 0) && F32X4_LANE_KNOWN(v, 1) && F32X4_LANE_KNOWN(v, 2) && F32X4_LANE_KNOWN(v, 3))
-// NaN if one operand is NaN. Against a known bound one machine instruction does that, otherwise about eight.
+// NaN if one operand is NaN; either zero where both are zeros. pmin and pmax give `a` where one is NaN: against a known
+// bound that is all, otherwise three machine instructions do what may take nine for Wasm's own min and max.
 INLINE f32x4 f32x4_min(f32x4 a, f32x4 b) {
-  return F32X4_KNOWN(b) ? wasm_f32x4_pmin(a, b) : F32X4_KNOWN(a) ? wasm_f32x4_pmin(b, a) : wasm_f32x4_min(a, b);
+  if (F32X4_KNOWN(b)) return wasm_f32x4_pmin(a, b);
+  return F32X4_KNOWN(a) ? wasm_f32x4_pmin(b, a) : wasm_v128_or(wasm_f32x4_pmin(a, b), wasm_f32x4_ne(b, b));
 }
 INLINE f32x4 f32x4_max(f32x4 a, f32x4 b) {
-  return F32X4_KNOWN(b) ? wasm_f32x4_pmax(a, b) : F32X4_KNOWN(a) ? wasm_f32x4_pmax(b, a) : wasm_f32x4_max(a, b);
+  if (F32X4_KNOWN(b)) return wasm_f32x4_pmax(a, b);
+  return F32X4_KNOWN(a) ? wasm_f32x4_pmax(b, a) : wasm_v128_or(wasm_f32x4_pmax(a, b), wasm_f32x4_ne(b, b));
 }
 
 // a * b + c and c - a * b, rounded once in the relaxed variant and twice in the other
@@ -188,11 +195,13 @@ INLINE i32x4 i32x4_bounded_from_f32x4(f32x4 a) {
   return wasm_i32x4_trunc_sat_f32x4(a);
 #endif
 }
-// Rounded to even, for what is saturated to 16 bits or fewer afterwards; NaN gives anything. A sum with 1.5 * 2^23 has
-// the integer in its last bits. Larger numbers keep their order, as bits too where they are not negative.
-INLINE i32x4 i32x4_nearest_from_f32x4(f32x4 a) {
-  const f32x4 shift = wasm_f32x4_splat(12582912.0f);
-  return wasm_i32x4_sub(wasm_f32x4_pmax(wasm_f32x4_splat(0), wasm_f32x4_add(a, shift)), shift);
+// Rounded to even, plus an integer, for what is saturated to 16 bits or fewer afterwards; NaN gives anything. A sum with
+// 1.5 * 2^23, which is `up`, has the integer in its last bits. Larger numbers keep their order, as bits too where they are
+// not negative. `down` is what those bits are without an integer, less the one to add.
+#define NEAREST_UP 12582912.0f
+#define NEAREST_DOWN 0x4b400000
+INLINE i32x4 i32x4_nearest_from_f32x4(f32x4 a, f32x4 up, i32x4 down) {
+  return wasm_i32x4_sub(wasm_f32x4_pmax(wasm_f32x4_splat(0), wasm_f32x4_add(a, up)), down);
 }
 INLINE u32x4 u32x4_from_f32x4(f32x4 a) { return wasm_u32x4_trunc_sat_f32x4(a); }
 INLINE i32x4 i32x4_from_b32x4(b32x4 a) { return wasm_v128_and(a, wasm_i32x4_splat(1)); }

@@ -185,11 +185,21 @@ class Epilogue:
         """The address of the output's row r."""
         return total([self.output.name, scaled("r", self.output.strides[self.row])])
 
-    def unclamped(self) -> tuple[list[str], str]:
-        """As `value`, but for a value that is saturated to the output's 8 bits when it is stored."""
-        printer = Printer(self.mode, self._vector_leaf)
+    def unclamped(self) -> tuple[list[str], list[str], str]:
+        """As `value`, but for a value that is saturated to the output's 8 bits when it is stored.
+
+        First come statements that belong before the loops over rows and columns.
+        """
+        printer = Printer(self.mode, self._vector_leaf, still=self._still)
         value = printer.saturated(self.body)
-        return printer.statements, value
+        return printer.outside, printer.statements, value
+
+    def _still(self, leaf: Scalar) -> bool:
+        """Whether all points of a block have one value."""
+        if not isinstance(leaf, Load):
+            return isinstance(leaf, Size)
+        strides = self.operands[f"in{leaf.operand}"].strides
+        return strides[self.row] == strides[-1] == "0"
 
     def _vector_leaf(self, node: Scalar) -> str:
         match node:

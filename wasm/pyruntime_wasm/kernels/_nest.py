@@ -110,6 +110,8 @@ class Site:
         zero: axes whose index is zero here.
         index: what stands for the innermost loop's index.
         acc: gives the C expression for an Acc leaf.
+        prefix: what temporaries' names begin with.
+        hoists: whether what does not vary along the innermost loop is computed before it, in `outside`.
     """
 
     nest: Nest
@@ -118,11 +120,24 @@ class Site:
     lanes: int | None = None
     zero: frozenset[int] = frozenset()
     acc: Callable[[Acc], str] | None = None
+    prefix: str = "t"
+    hoists: bool = False
     printer: Printer = field(init=False)
 
     def __post_init__(self) -> None:
         assert (self.mode is VECTOR) == (self.lanes is not None)
-        self.printer = Printer(self.mode, self._leaf)
+        self.printer = Printer(self.mode, self._leaf, self.prefix, self._still if self.hoists else None)
+
+    @property
+    def outside(self) -> list[str]:
+        """Statements that belong before the innermost loop, behind the prologue."""
+        return self.printer.outside
+
+    def _still(self, leaf: Scalar) -> bool:
+        if isinstance(leaf, Load):
+            axes = [a for a in (self.loop, self.lanes) if a is not None]
+            return not any(self.nest.varies(f"in{leaf.operand}", a) for a in axes)
+        return isinstance(leaf, Size)
 
     @property
     def left(self) -> str:

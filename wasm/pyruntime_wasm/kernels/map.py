@@ -32,7 +32,8 @@ class MapKernel:
         """One function."""
         plan = _Plan(call)
         nest, inner, vector = plan.nest, plan.inner, plan.vector
-        site = _site(plan)
+        site, whole = _site(plan), _site(plan, "s")
+        body, sixteen = site.finish(call.body), whole.sixteen(call.body)
         return render_template(
             "map",
             name=name,
@@ -42,9 +43,13 @@ class MapKernel:
             step=4 if vector else 1,
             shared=plan.shared,
             points=POINTS,
-            prologue=site.prologue([call.body], stored=True),
-            body=site.finish(call.body),
-            sixteen=_site(plan).sixteen(call.body),
+            prologue=[
+                *site.prologue([call.body], stored=True),
+                *site.outside,
+                *(whole.outside if sixteen else []),
+            ],
+            body=body,
+            sixteen=sixteen,
         )
 
 
@@ -67,10 +72,10 @@ class _Plan:
             nest.parameters.share(best_cut(list(enumerate(units)), product(call.sizes) * each))
 
 
-def _site(plan: _Plan) -> Site:
+def _site(plan: _Plan, prefix: str = "t") -> Site:
     """The body's place in the innermost loop."""
-    vector = plan.vector
-    return Site(plan.nest, VECTOR if vector else SCALAR, plan.inner, plan.inner if vector else None)
+    mode, lanes = (VECTOR, plan.inner) if plan.vector else (SCALAR, None)
+    return Site(plan.nest, mode, plan.inner, lanes, prefix=prefix, hoists=plan.inner is not None)
 
 
 def _inner_axis(call: Map, nest: Nest) -> int | None:
