@@ -54,6 +54,11 @@ SYSTEM = (
     System("Python's venv module", has_venv, ("python3-venv",)),
     System("clang 22, which compiles C to Wasm", command("clang-22"), ("clang-22",)),
     System("lld 22, which links Wasm", command("wasm-ld-22"), ("lld-22",)),
+    System(
+        "JSON for C++, for the example of a host",
+        Path("/usr/include/nlohmann/json.hpp").exists,
+        ("nlohmann-json3-dev",),
+    ),
     System("Chromium, for the tests in a browser", command("chromium"), ("chromium",)),
     System("the Vulkan loader", lambda: ctypes.util.find_library("vulkan") is not None, ("libvulkan1",)),
     System("a Vulkan driver", has_vulkan_driver, ("mesa-vulkan-drivers",)),

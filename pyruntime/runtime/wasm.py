@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import math
@@ -88,6 +89,8 @@ def engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     config.wasm_threads = True
     config.shared_memory = True
+    with contextlib.suppress(wasmtime.WasmtimeError):  # without a folder to write to, every process compiles
+        config.cache = True  # wasmtime's own, in the user's cache folder, which it keeps small
     return wasmtime.Engine(config)
 
 

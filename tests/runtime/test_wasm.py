@@ -1,6 +1,9 @@
 """Sessions on Wasm: modules that break the ABI, traps, memory, variants, conversions."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,3 +204,14 @@ def test_weights_that_do_not_fit(damaged: Callable[..., Path]) -> None:
     path = damaged(lambda m: m["targets"]["wasm"]["weights"][1].update(address=2**32 - 16))
     with pytest.raises(pyruntime.MemoryLimitError, match="the weights need 4294967356 bytes"):
         pyruntime.load(path, device="wasm")
+
+
+def test_processes_share_compiled_modules(module: Callable[..., Path], tmp_path: Path) -> None:
+    """Processes share wasmtime's cache in the user's folder; where there is none, each compiles."""
+    script = f"import pyruntime; pyruntime.load({str(module())!r}, device='wasm', entry='stretch').close()"
+    unusable = tmp_path / "file"
+    unusable.touch()
+    for home in (tmp_path, unusable):
+        env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+        subprocess.run([sys.executable, "-c", script], env=env, check=True)
+    assert [f for f in tmp_path.rglob("*") if f.is_file() and "wasmtime" in str(f)]
