@@ -185,8 +185,8 @@ def build_pack(
             wasm=wasm.build(programs, stored, states, pack, compiler, tell) if "wasm" in targets else None,
         )
         refused = tuple(c.reason for g in graphs for c in g.constraints)
-        notes = (*refused, *(() if gpu is None else gpu.notes()))
-        on_host = [] if gpu is None else gpu.host_steps()
+        notes = (*refused, *(() if gpu is None else webgpu.notes(gpu.sides)))
+        on_host = [] if gpu is None else webgpu.left_to_host(gpu.sides)
         tell("write", 0, 1, os.fspath(out))
         entries = [
             entry(g, p, states, g.name if len(graphs) > 1 else "main")

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pyruntime.cli import bench, convert, diff, doctor, inspect, ops, run
+from pyruntime.cli import bench, check, convert, diff, doctor, inspect, ops, run
 from pyruntime.cli.exits import EXITS, HANDLED, exit_code
 from pyruntime.cli.options import state
 
 COMMANDS = (
+    check.check,
     convert.convert,
     inspect.inspect,
     run.run,

@@ -33,10 +33,10 @@ class ImportedModel:
     assets: Mapping[str, Path] = field(default_factory=dict)
 
 
-def _onnx(source: Path | bytes, name: str | None, told: Told) -> ImportedModel:
+def _onnx(source: Path | bytes, name: str | None, told: Told, survey: bool) -> ImportedModel:
     from pyruntime_converter.frontends.onnx import import_model
 
-    return import_model(source, name, told)
+    return import_model(source, name, told, survey=survey)
 
 
 def _folder(path: Path, name: str | None) -> ImportedModel:
@@ -45,7 +45,7 @@ def _folder(path: Path, name: str | None) -> ImportedModel:
     return import_folder(path, name)
 
 
-Reader = Callable[[Path | bytes, str | None, Told], ImportedModel]
+Reader = Callable[[Path | bytes, str | None, Told, bool], ImportedModel]
 _READERS: dict[str, Reader] = {".onnx": _onnx}
 # formats that people will try, so that the message can name what the file is
 _RECOGNISED = {
@@ -63,13 +63,17 @@ _RECOGNISED = {
 }
 
 
-def read_model(source: str | Path | bytes, name: str | None = None, told: Told = NOTHING) -> ImportedModel:
+def read_model(
+    source: str | Path | bytes, name: str | None = None, told: Told = NOTHING, *, survey: bool = False
+) -> ImportedModel:
     """Read a model of any supported format (now: ONNX files and Hugging Face folders).
 
     Args:
         source: path of the file or folder, or an ONNX model's bytes.
         name: the graph's name; by default the file's name without its suffix, or the folder's.
         told: what the user says of its inputs.
+        survey: whether a front end that can goes on past what cannot be converted; it raises a SurveyedError
+            (`frontends/onnx/survey.py`) with all that it found.
 
     Raises:
         OptionError: `told` names what there is not, or does not fit it.
@@ -77,7 +81,7 @@ def read_model(source: str | Path | bytes, name: str | None = None, told: Told =
         UnsupportedError: the format, or something that the model uses, cannot be converted.
     """
     if isinstance(source, bytes):
-        return _onnx(source, name, told)
+        return _onnx(source, name, told, survey)
     path = Path(source)
     if not path.exists():
         raise ModelError(f"{path}: no such file")
@@ -90,7 +94,7 @@ def read_model(source: str | Path | bytes, name: str | None = None, told: Told =
     else:
         reader = _READERS.get(path.suffix.lower())
         if reader is not None:
-            return reader(path, name, told)
+            return reader(path, name, told, survey)
         kind = _RECOGNISED.get(path.suffix.lower()) or f"a file with the suffix {path.suffix!r}"
     raise UnsupportedError(
         "model format",

@@ -57,16 +57,26 @@ def rules() -> dict[str, Rule]:
     return _RULES
 
 
-def lower(graph: Graph) -> Program:
-    """The kernel calls that compute graph. Raises UnsupportedError for a node that has no kernel."""
-    return Lowering(graph).run()
+def lower(graph: Graph, problems: list[UnsupportedError] | None = None) -> Program:
+    """The kernel calls that compute graph.
+
+    Raises UnsupportedError for a node that has no kernel. Where `problems` is given, such errors are added
+    to it instead, and inputs stand for what the nodes would give: such a program is only good to look at.
+    """
+    return Lowering(graph, problems=problems).run()
 
 
 class Lowering:
     """The state of lowering one graph; a subgraph adds to the program of the one `around` it."""
 
-    def __init__(self, graph: Graph, around: Lowering | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        around: Lowering | None = None,
+        problems: list[UnsupportedError] | None = None,
+    ) -> None:
         self.graph = graph
+        self._problems: list[UnsupportedError] | None = around._problems if around else problems
         others = len(graph.lengths()) + sum(1 for _ in graph.elements())
         program = Program(graph.name, graph.symbols(), [], [], others=others)
         self.program: Program = around.program if around else program
@@ -112,12 +122,25 @@ class Lowering:
             rule = table.get(node.op) or (
                 elementwise if isinstance(definition(node.op), Elementwise) else None
             )
-            if rule is None:
-                raise UnsupportedError(node.origin.op, node.origin.name, f"op {node.op} has no kernel yet")
-            results = rule(self, node)
+            try:
+                if rule is None:
+                    reason = f"op {node.op} has no kernel yet"
+                    raise UnsupportedError(node.origin.op, node.origin.name, reason)
+                results = rule(self, node)
+            except UnsupportedError as error:
+                if self._problems is None:
+                    raise
+                self._problems.append(error)
+                results = [self._stand_in(v) for v in node.outputs]
             made = [results] if isinstance(results, Lazy) else results
             for output, lazy in zip(node.outputs, made, strict=True):
                 self._define(output, lazy)
+
+    def _stand_in(self, value: Value) -> Lazy:
+        """An input in place of what a node would give."""
+        tensor = Tensor(value.name, value.dtype, value.elements, "input")
+        self.program.inputs.append(tensor)
+        return Lazy.of(views.contiguous(tensor, value.shape), value.shape)
 
     def own_symbol(self, name: str) -> str:
         """A new symbol for steps to set."""

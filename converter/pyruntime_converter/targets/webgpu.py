@@ -70,33 +70,31 @@ class Built:
     target: WebGpu
     sides: Sequence[Sides]
 
-    def host_steps(self) -> list[HostStep]:
-        """What the report tells of the steps that run on the CPU."""
-        return [
-            HostStep(side.program.steps[n].name, _nodes(side.program.steps[n]), reason.reason)
-            for side in self.sides
-            for n, reason in sorted(side.reasons.items())
-        ]
 
-    def notes(self) -> tuple[str, ...]:
-        """What a user of WebGPU should know of these programs."""
-        ends = [
-            t
-            for side in self.sides
-            for t in (
-                *side.program.inputs,
-                *side.program.outputs,
-                *(s.tensor for s in side.program.states),
-            )
-            if t in side.gpu
-        ]
-        wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
-        names = ", ".join(wide)
-        told = f"webgpu: 64-bit integers of {names} are 32-bit on the device; larger values are refused"
-        steps = self.host_steps()
-        crossings = sum(len(side.runs) for side in self.sides)
-        host = f"webgpu: {len(steps)} steps run on the CPU, in {crossings} places; see host_steps"
-        return (*([told] if wide else []), *([host] if steps else []))
+def left_to_host(sides: Sequence[Sides]) -> list[HostStep]:
+    """What the report tells of the steps that run on the CPU."""
+    return [
+        HostStep(side.program.steps[n].name, _nodes(side.program.steps[n]), reason.reason)
+        for side in sides
+        for n, reason in sorted(side.reasons.items())
+    ]
+
+
+def notes(sides: Sequence[Sides]) -> tuple[str, ...]:
+    """What a user of WebGPU should know of programs divided so."""
+    ends = [
+        t
+        for side in sides
+        for t in (*side.program.inputs, *side.program.outputs, *(s.tensor for s in side.program.states))
+        if t in side.gpu
+    ]
+    wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
+    names = ", ".join(wide)
+    told = f"webgpu: 64-bit integers of {names} are 32-bit on the device; larger values are refused"
+    steps = left_to_host(sides)
+    crossings = sum(len(side.runs) for side in sides)
+    host = f"webgpu: {len(steps)} steps run on the CPU, in {crossings} places; see host_steps"
+    return (*([told] if wide else []), *([host] if steps else []))
 
 
 def _nodes(step: Step) -> tuple[str, ...]:
@@ -262,15 +260,7 @@ def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]
     weights: list[GpuWeight] = []
     buffers: list[int] = []
     for item in stored:
-        size = int(str(item.tensor.elements)) * WORD
-        if size > BINDING_LIMIT:
-            origin = item.tensor.name
-            raise UnsupportedError(
-                "constant",
-                origin,
-                f"{size} bytes are more than the {BINDING_LIMIT} that one WebGPU binding may have",
-                'Convert for Wasm alone: targets=("wasm",).',
-            )
+        size = weight_bytes(item.tensor)
         if not buffers or buffers[-1] + size > BINDING_LIMIT:
             buffers.append(0)
         weights.append(GpuWeight(item.index, len(buffers) - 1, buffers[-1], gpu_dtype(item.tensor.dtype)))
@@ -278,6 +268,19 @@ def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]
         assert isinstance(end, int)
         buffers[-1] = end
     return weights, buffers
+
+
+def weight_bytes(tensor: Tensor) -> int:
+    """The bytes of a weight on the GPU. Raises UnsupportedError where they are too many for a binding."""
+    size = int(str(tensor.elements)) * WORD
+    if size > BINDING_LIMIT:
+        raise UnsupportedError(
+            "constant",
+            tensor.name,
+            f"{size} bytes are more than the {BINDING_LIMIT} that one WebGPU binding may have",
+            'Convert for Wasm alone: targets=("wasm",).',
+        )
+    return size
 
 
 def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:

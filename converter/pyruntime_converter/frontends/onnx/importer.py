@@ -13,7 +13,8 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
 from pyruntime.ir.dims import Dim, symbols_of
-from pyruntime.ir.graph import Constraint, Graph, Listed, Origin, Value
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Constraint, Graph, Listed, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
@@ -32,6 +33,7 @@ from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, flat
 from pyruntime_converter.frontends.onnx.interface import Inputs
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
+from pyruntime_converter.frontends.onnx.survey import MISFIT, UNDECIDED, UNKNOWN_INPUT, Survey, Types
 from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of
 from pyruntime_converter.options import NOTHING, Told
 
@@ -55,15 +57,23 @@ def read(path_or_bytes: str | Path | bytes, name: str | None = None, told: Told 
 
 
 def import_model(
-    path_or_bytes: str | Path | bytes, name: str | None = None, told: Told = NOTHING
+    path_or_bytes: str | Path | bytes,
+    name: str | None = None,
+    told: Told = NOTHING,
+    *,
+    survey: bool = False,
 ) -> ImportedModel:
-    """As `read`, with what else the file says about itself; `told` as for `read_model`."""
+    """As `read`, with what else the file says about itself; `told` as for `read_model`.
+
+    With `survey`, what cannot be converted does not end the search for more, and is a SurveyedError.
+    """
     loaded = source.load(path_or_bytes)
     proto = loaded.proto
     stem = "" if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).stem
     opsets = source.opsets(proto, loaded.where)
     called = name or stem or proto.graph.name or "model"
-    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, told, given).run(called))
+    types = Types(proto) if survey else None
+    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, told, given, types).run(called))
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     return ImportedModel(graph, "onnx", loaded.sha256, opsets.get("", 0), producer)
 
@@ -76,6 +86,7 @@ class _Importer:
         folder: Path | None,
         told: Told,
         assumptions: Assumptions,
+        types: Types | None = None,
     ) -> None:
         self._proto, self._opsets, self._folder = proto, opsets, folder
         self._told, self._assumptions = told, assumptions
@@ -86,6 +97,7 @@ class _Importer:
         self._indices: set[Value] = set()
         self._named: set[Value] = set()  # values that already have the name of something in the model
         self._nodes = 0
+        self._beyond = None if types is None else Survey(types, self._stand_in, self._fresh_size)
 
     def run(self, name: str) -> Graph:
         graph = self._graph = Graph(name)
@@ -96,6 +108,8 @@ class _Importer:
         self._inputs(proto, scope)
         frame = Frame(scope, self._opsets)
         results = self._body(proto.node, [v.name for v in proto.output], frame)
+        if self._problems and self._beyond is not None:
+            raise self._beyond.error(self._problems, self._part(results))
         if self._problems:
             raise (UnsupportedNodesError(self._problems) if len(self._problems) > 1 else self._problems[0])
         for output, result in zip(proto.output, results, strict=True):
@@ -127,7 +141,7 @@ class _Importer:
         fed = [v for v in proto.input if not scope.has(v.name)]
         inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened)
         self._symbols = inputs.symbols
-        for name, held in inputs.declare():
+        for name, held in inputs.declare(self._problems.append if self._beyond else None):
             scope.define(name, held)
         self._named.update(self._graph.inputs)
 
@@ -156,6 +170,10 @@ class _Importer:
         made = self._symbols.fresh(name, (0, most))
         self._bound_inside[str(made)] = why
         return made
+
+    def _fresh_size(self) -> Dim:
+        """A symbol for a size that stands in for one that is not known."""
+        return self._fresh("unknown", 2**31 - 1, "is not known where a node cannot be converted")
 
     def _varies(self, dim: Dim) -> str:
         """Why the inputs do not tell a dim; empty where they do."""
@@ -199,22 +217,31 @@ class _Importer:
         try:
             entries = [frame.scope.get(i) if i else Gap.ABSENT for i in node.input]
             if Gap.BLOCKED in entries:
+                noted = len(self._problems)
                 self._survey(node, frame)
-                return gaps
+                open_ = len(self._problems) == noted
+                return self._instead(node, name, frame, gaps, UNKNOWN_INPUT if open_ else "")
             inputs = [None if isinstance(e, Gap) else e for e in entries]
             results = self._apply(node, name, inputs, frame, used)
         except Blocked:
-            return gaps
+            return self._instead(node, name, frame, gaps)
         except (Undecided, Unopened):
-            if not self._problems:  # else conversion fails whatever comes of it
+            # conversion fails whatever comes of it, if something was found or it hangs on what stands in
+            if not (self._beyond.follows(self._tensors(entries)) if self._beyond else self._problems):
                 raise
             self._survey_branches(node, frame, 1)
-            return gaps
+            return self._instead(node, name, frame, gaps, UNDECIDED)
         except UnsupportedError as error:
             self._problems.append(error)
+            if self._beyond is not None:
+                self._beyond.note(error, self._tensors(entries))
             self._survey_branches(node, frame, 1)
-            return gaps
-        except _MALFORMED as error:
+            return self._instead(node, name, frame, gaps)
+        except (ModelError, *_MALFORMED) as error:
+            if self._beyond is not None and self._beyond.follows(self._tensors(entries)):
+                return self._instead(node, name, frame, gaps, MISFIT)
+            if isinstance(error, ModelError):
+                raise
             raise ModelError(f"{origin.op} {origin.name!r}: {error}") from error
         finally:
             self._builder.origin = outer
@@ -226,7 +253,41 @@ class _Importer:
                     value.name = self._builder.unique(output)
                 self._named.add(value)
             gaps[index] = value
+        if self._beyond is not None:
+            self._beyond.made(self._tensors(gaps), self._tensors(entries))
         return gaps
+
+    def _instead(
+        self, node: NodeProto, name: str, frame: Frame, gaps: list[Held | Gap], reason: str = ""
+    ) -> list[Held | Gap]:
+        """Gaps, or in a survey of the model's own graph what stands in; a `reason` leaves the node open."""
+        if self._beyond is None:
+            return gaps
+        if reason:
+            self._beyond.leave_open(node.op_type, name, reason)
+        if frame.depth:
+            return gaps
+        made = self._beyond.stand_ins(node, self._graph.symbols())
+        return [gap if value is None else value for gap, value in zip(gaps, made, strict=True)]
+
+    def _tensors(self, entries: Sequence[Held | Gap]) -> list[Value]:
+        """The tensors among some entries, each as the model's own graph has it."""
+        found, sources = flat(e for e in entries if not isinstance(e, Gap)), self._builder.sources
+        while any(v in sources for v in found):
+            found = [sources.get(v, v) for v in found]
+        return found
+
+    def _stand_in(self, name: str, dtype: DType, shape: Shape) -> Value:
+        return self._bind(self._builder.input(name, dtype, shape))
+
+    def _part(self, results: Sequence[Held | Gap]) -> Graph | None:
+        """The graph with those of its outputs that were reached; None where there are none."""
+        for output, result in zip(self._proto.graph.output, results, strict=True):
+            if isinstance(result, Value):
+                self._builder.materialised(result)
+                self._graph.outputs.append(result)
+                self._graph.output_names.append(output.name)
+        return self._graph if self._graph.outputs else None
 
     def _bind(self, value: Value) -> Value:
         self._named.add(value)

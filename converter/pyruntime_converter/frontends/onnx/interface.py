@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pyruntime.ir.ratio import MOST_ABOVE, MOST_BELOW, Ratio
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.frontends.onnx.assumptions import OPENED_ELEMENTS, is_parameter
 from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence
+from pyruntime_converter.frontends.onnx.scope import Gap
 from pyruntime_converter.frontends.onnx.symbols import Symbols
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
 from pyruntime_converter.options import Elements, ElementShape, OptionError, Told
@@ -46,14 +47,23 @@ class Inputs:
         self._fed, self._builder, self._told, self._opened = fed, builder, told, opened
         self.symbols = Symbols([t for v in fed if (t := _tensor_of(v.type)) is not None], told.dims)
 
-    def declare(self) -> Iterator[tuple[str, Held]]:
-        """Each input's name, and what it stands for."""
+    def declare(
+        self, failed: Callable[[UnsupportedError], None] | None = None
+    ) -> Iterator[tuple[str, Held | Gap]]:
+        """Each input's name, and what it stands for; those that packs have not are given to `failed`."""
         tensors = [v.name for v in self._fed if v.type.HasField("tensor_type")]
         others = [v.name for v in self._fed if v.name not in tensors]
         _check_names("elements", self._told.elements, others, "sequence or optional")
         _check_names("values", self._told.values, tensors, "tensor")
         for value in self._fed:
-            yield value.name, self._input(value.name, value.type)
+            try:
+                held: Held | Gap = self._input(value.name, value.type)
+            except UnsupportedError as error:
+                if failed is None:
+                    raise
+                failed(error)
+                held = Gap.BLOCKED
+            yield value.name, held
         self.symbols.check()
 
     def _input(self, name: str, declared: TypeProto) -> Held:
