@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyruntime.errors import ModelError, UnsupportedError
+from pyruntime.errors import ModelError
 from tests.frontends.on_devices import DEVICES, Device, on_device
 from tests.frontends.onnx_models import Array, agrees, one_node, random, reference, run, runtime, same
 
@@ -77,9 +77,10 @@ def test_affine_grid(size: tuple[int, ...], corners: int, fed: bool) -> None:
 ROIS = np.array([[0, 0, 6, 5], [1.5, 0.2, 8.9, 9], [3, 4, 2, 1], [-3, -2, 20, 30]], np.float32)
 
 
-def roi_align(opset: int = 16, **attrs: Any) -> tuple[Any, dict[str, Array]]:
+def roi_align(opset: int = 16, *, symbolic: bool = False, **attrs: Any) -> tuple[Any, dict[str, Array]]:
     feeds = {"x": random(2, 3, 9, 11), "rois": ROIS, "images": np.array([0, 1, 1, 0], np.int64)}
-    return one_node("RoiAlign", feeds, opset=opset, **attrs), feeds
+    named: dict[str, list[int | str | None]] = {"x": ["n", 3, "h", "w"], "rois": ["r", 4], "images": ["r"]}
+    return one_node("RoiAlign", feeds, shapes=named if symbolic else {}, opset=opset, **attrs), feeds
 
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
@@ -100,9 +101,12 @@ def test_roi_align_of_opset_10() -> None:
     agrees(*roi_align(10, output_height=2, output_width=4, sampling_ratio=3))
 
 
-def test_roi_align_with_samples_by_size_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="sampling_ratio"):
-        run(*roi_align())
+@pytest.mark.parametrize("mode", ["avg", "max"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "output_half_pixel"])
+def test_roi_align_with_samples_by_size(mode: str, coordinates: str) -> None:
+    attrs: dict[str, Any] = {"mode": mode, "output_height": 3, "output_width": 2, "spatial_scale": 0.7}
+    proto, feeds = roi_align(coordinate_transformation_mode=coordinates, **attrs)
+    same(run(proto, feeds), reference(proto, feeds))
 
 
 def deform_conv(**options: Any) -> tuple[Any, dict[str, Array]]:
@@ -145,3 +149,6 @@ def test_devices_agree(device: Device, tmp_path: Path) -> None:
     attrs: dict[str, Any] = {"mode": "max", "output_height": 3, "output_width": 2, "sampling_ratio": 2}
     proto, feeds = roi_align(**attrs)
     same(on_device(proto, feeds, device, tmp_path), reference(proto, feeds))
+    for mode in ("avg", "max"):
+        proto, feeds = roi_align(mode=mode, output_height=3, output_width=2, spatial_scale=0.7, symbolic=True)
+        same(on_device(proto, feeds, device, tmp_path), reference(proto, feeds))

@@ -48,3 +48,11 @@ def align(bodies: Sequence[Body]) -> list[Value]:
             body.capture(value)
         body.graph.inputs = [*own, *(body.inside[v] for v in taken)]
     return taken
+
+
+def finish(bodies: Sequence[Body]) -> None:
+    """Let outputs that are dims be tensors."""
+    for body in bodies:
+        made = [body.builder.materialised(v) for v in body.graph.outputs]
+        body.graph.outputs = [v for v in made if v is not None]
+        body.graph.output_names = [v.name for v in body.graph.outputs]

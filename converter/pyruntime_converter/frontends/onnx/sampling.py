@@ -15,6 +15,11 @@ from pyruntime_converter.frontends.onnx.context import NodeContext
 CUBIC = -0.75  # the coefficient that GridSample takes
 
 
+def precise(*values: Value) -> DType:
+    """The dtype that coordinates are computed in."""
+    return DType.F64 if any(v.dtype is DType.F64 for v in values) else DType.F32
+
+
 @dataclass(frozen=True)
 class Tap:
     """One of the elements along an axis that a point is made of.

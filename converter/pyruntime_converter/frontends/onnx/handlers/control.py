@@ -12,7 +12,7 @@ from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import OpError
-from pyruntime_converter.frontends.onnx.bodies import Body, align
+from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.held import Held, alike, kind_of, refilled
 
@@ -58,7 +58,7 @@ def _branches(
             "data decide which of its branches runs, and they give sequences of unlike lengths", FIX_DIMS
         )
     taken = align(bodies)
-    _finish(bodies)
+    finish(bodies)
     then, otherwise = (b.graph for b in bodies)
     attrs = {"then_branch": then, "else_branch": otherwise, "condition": condition}
     try:
@@ -67,14 +67,6 @@ def _branches(
         if condition is not None:
             raise
         ctx.fail(str(error), SHAPES_CHANGE)
-
-
-def _finish(bodies: Sequence[Body]) -> None:
-    """Let outputs that are dims be tensors."""
-    for body in bodies:
-        made = [body.builder.materialised(v) for v in body.graph.outputs]
-        body.graph.outputs = [v for v in made if v is not None]
-        body.graph.output_names = [v.name for v in body.graph.outputs]
 
 
 @handles("Loop")
@@ -127,7 +119,7 @@ def _loop(
     ctx: NodeContext, body: Body, inputs: Sequence[Value | None], attrs: Mapping[str, object]
 ) -> list[Value]:
     taken = align([body])
-    _finish([body])
+    finish([body])
     return ctx.builder.emit("Loop", [*inputs, *taken], {**attrs, "body": body.graph})
 
 

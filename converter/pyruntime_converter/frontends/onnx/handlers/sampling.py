@@ -1,8 +1,7 @@
-"""Operators that read images at points that tensors give: GridSample, RoiAlign, DeformConv; AffineGrid."""
+"""Operators that read images at points that tensors give: GridSample, DeformConv; AffineGrid."""
 
 from __future__ import annotations
 
-import functools
 import math
 
 from pyruntime.ir.conditions import equal
@@ -14,11 +13,11 @@ from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import per_window_axis, slice_axis
 from pyruntime_converter.frontends.onnx.sampling import (
     Math,
-    Tap,
     by_channel,
     channels_in_rows,
     corners_of,
     positions,
+    precise,
     taps_along,
     total,
 )
@@ -32,11 +31,6 @@ _MODES = {
 }
 
 
-def _precise(*values: Value) -> DType:
-    """The dtype that coordinates are computed in."""
-    return DType.F64 if any(v.dtype is DType.F64 for v in values) else DType.F32
-
-
 @handles("GridSample")
 def grid_sample(ctx: NodeContext) -> Value:
     """The image at normalised coordinates, the last axis's first."""
@@ -46,7 +40,7 @@ def grid_sample(ctx: NodeContext) -> Value:
         ctx.invalid(f"a grid {grid.shape} for an input {x.shape}")
     mode, corners = _MODES[ctx.choice("mode", *_MODES)], bool(ctx.attr("align_corners"))
     padding = ctx.choice("padding_mode", "zeros", "border", "reflection")
-    numbers = Math(ctx, _precise(grid, x))
+    numbers = Math(ctx, precise(grid, x))
     sizes, points = x.shape[2:], grid.shape[1:-1]
     count = product(points)
     axes = []
@@ -94,71 +88,13 @@ def affine_grid(ctx: NodeContext) -> Value:
 
 def _line(numbers: Math, size: Dim, *, corners: bool) -> Value:
     """`size` coordinates over [-1, 1]: from end to end, or the middles of as many parts."""
-    held = Math(numbers.ctx, _precise(numbers.number(0)))
+    held = Math(numbers.ctx, precise(numbers.number(0)))
     line = numbers.ctx.one("Range", start=0, step=2, size=size, dtype=held.dtype)
     if corners:
         whole = held.apply("Div", line, maximum(size - 1, 1))
         return numbers.ctx.cast(held.apply("Sub", whole, 1), numbers.dtype)
     middle = held.apply("Div", held.apply("Add", line, 1), size)
     return numbers.ctx.cast(held.apply("Sub", middle, 1), numbers.dtype)
-
-
-@handles("RoiAlign")
-def roi_align(ctx: NodeContext) -> Value:
-    """Samples at even distances in each part of a region, averaged, or the largest of their terms."""
-    x, rois, images = ctx.input(0), ctx.input(1), ctx.input(2)
-    if x.rank != 4 or rois.rank != 2 or rois.shape[1] != 4 or images.shape != rois.shape[:1]:
-        ctx.invalid(f"regions {rois.shape} in images {images.shape} of an input {x.shape}")
-    default = "half_pixel" if ctx.opset >= 16 else "output_half_pixel"
-    half = default == "half_pixel"
-    if ctx.opset >= 16:
-        half = ctx.choice("coordinate_transformation_mode", default, "output_half_pixel") == default
-    mode, ratio = ctx.choice("mode", "avg", "max"), ctx.attr("sampling_ratio")
-    if ratio < 1:
-        ctx.fail(
-            "sampling_ratio 0 makes as many samples as a region is large", "Export it with a fixed ratio."
-        )
-    counts = (ctx.attr("output_height"), ctx.attr("output_width"))
-    numbers = Math(ctx, _precise(x))
-    scaled = numbers.apply("Mul", ctx.cast(rois, numbers.dtype), ctx.attr("spatial_scale"))
-    if half:
-        scaled = numbers.apply("Sub", scaled, 0.5)
-    axes = []
-    for axis, (size, count) in enumerate(zip(x.shape[2:], counts, strict=True)):
-        begin, end = (slice_axis(ctx, scaled, 1, column, 1) for column in (1 - axis, 3 - axis))
-        reach = ctx.one("Sub", end, begin)
-        if not half:  # malformed regions are taken to be of one pixel
-            reach = numbers.apply("Max", reach, 1)
-        place = positions(numbers, [(1, 0, 1), (count * ratio, 0, 1)], numbers.dtype)
-        place = numbers.apply("Div", numbers.apply("Add", place, 0.5), count * ratio)
-        place = ctx.one("Add", begin, ctx.one("Mul", place, reach))
-        shape = (rois.shape[0], *((count * ratio, 1) if axis == 0 else (1, count * ratio)))
-        axes.append(_roi_taps(numbers, ctx.reshape(place, shape), size))
-    first = ctx.reshape(ctx.cast(images, DType.I32), (rois.shape[0], 1, 1))
-    first = numbers.apply("Mul", first, product(x.shape[2:]))
-    terms = corners_of(numbers, channels_in_rows(ctx, x), first, x.shape[2:], axes)
-    rows, columns = counts
-    shape = (rois.shape[0], rows, ratio, columns, ratio, x.shape[1])
-    if mode == "avg":
-        pooled = ctx.one("ReduceMean", ctx.reshape(total(ctx, terms), shape), axes=(2, 4), keepdims=False)
-    else:
-        largest = functools.reduce(lambda a, b: ctx.one("Max", a, b), terms)
-        pooled = ctx.one("ReduceMax", ctx.reshape(largest, shape), axes=(2, 4), keepdims=False)
-    return ctx.one("Transpose", ctx.cast(pooled, x.dtype), perm=(0, 3, 1, 2))
-
-
-def _roi_taps(numbers: Math, place: Value, size: Dim) -> list[Tap]:
-    """Up to a pixel outside counts as the edge, further away as zero."""
-    ctx = numbers.ctx
-    valid = ctx.one(
-        "And", numbers.apply("GreaterOrEqual", place, -1), numbers.apply("LessOrEqual", place, size)
-    )
-    place = numbers.clip(place, 0, size - 1)
-    first = ctx.one("Floor", place)
-    part = ctx.one("Sub", place, first)
-    second = numbers.apply("Min", numbers.apply("Add", first, 1), size - 1)
-    rest = ctx.one("Sub", numbers.number(1), part)
-    return [Tap(numbers.whole(first), rest, valid), Tap(numbers.whole(second), part, valid)]
 
 
 @handles("DeformConv")
@@ -185,7 +121,7 @@ def deform_conv(ctx: NodeContext) -> Value:
     if mask is not None:
         _fits(ctx, "a mask", mask, (n, apart * taps, *out))
     images, count = n * apart, product(out)
-    numbers = Math(ctx, _precise(x))
+    numbers = Math(ctx, precise(x))
     moved = ctx.reshape(ctx.cast(offset, numbers.dtype), (images, taps, rank, count))
     axes = []
     for axis, size in enumerate(sizes):
