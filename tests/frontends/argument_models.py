@@ -166,6 +166,7 @@ def _resizes() -> Iterator[tuple[str, Model]]:
         yield _resized(f"nearest-{rounding}", [s for s in sizes if s != (1, 1)], nearest_mode=rounding)
     yield _resized("nearest-corners", sizes, coordinate_transformation_mode="align_corners")
     yield _resized("cubic", sizes, mode="cubic")
+    yield _resized("antialias", sizes, mode="linear", antialias=1)
     yield _resized("cubic-inside", sizes, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
     for policy in ("not_larger", "not_smaller"):
         yield _resized(policy, [(7, 8), (20, 3), (3, 3)], keep_aspect_ratio_policy=policy)
@@ -208,6 +209,8 @@ def _scales() -> Iterator[tuple[str, Model]]:
         yield _scaled(f"nearest-{rounding}", apart, nearest_mode=rounding)
     yield _scaled("cubic", scales, mode="cubic")
     yield _scaled("cubic-inside", scales, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
+    for mode in ("linear", "cubic"):
+        yield _scaled(f"antialias-{mode}", scales, mode=mode, antialias=1)
     every = [{"x": random(2, 3), "s": np.array(s, np.float32)} for s in ((1, 2), (2.5, 1.3), (3, 1))]
     yield "Upsample-fed-scales", fed("Upsample", every, opset=9)
     yield "Resize-10-fed-scales", fed("Resize", every, opset=10)

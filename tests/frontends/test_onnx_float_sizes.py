@@ -57,6 +57,26 @@ def test_fed_scales_mix_as_in_the_standard(coordinates: str, mode: str) -> None:
                 same(run_graph(fed, feeds), reference(proto, feeds))
 
 
+@pytest.mark.parametrize("inside", [0, 1])
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric"])
+def test_antialias_by_fed_scales_and_sizes(coordinates: str, mode: str, inside: int) -> None:
+    how: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": coordinates, "antialias": 1}
+    how |= {"opset": 19, "exclude_outside": inside, "axes": [1]}
+    for size in (2, 9, 40):
+        x = random(3, size, 2, seed=size)
+        given = {"x": x, "s": floats(1)}, {"x": x, "n": ints(1)}
+        inputs = FED, ("x", "", "", "n")
+        fed = [imported(one_node("Resize", f, inputs=i, **how)) for f, i in zip(given, inputs, strict=True)]
+        for scale in SCALES:
+            out = math.floor(size * float(floats(scale)[0]))
+            for graph, names, told in zip(fed, inputs, ({"s": floats(scale)}, {"n": ints(out)}), strict=True):
+                if out:
+                    constant = one_node("Resize", {"x": x}, weights=told, inputs=names, **how)
+                    # near an end all that is inside may weigh little, and is divided by that
+                    same(run_graph(graph, {"x": x, **told}), run_graph(imported(constant), {"x": x}), 1e-4)
+
+
 def test_sizes_are_those_of_the_exact_product() -> None:
     """10 * float32(0.7) is 6.99999988, which float32 rounds to 7; ONNX's reference does not."""
     feeds = {"x": random(10), "s": floats(0.7)}

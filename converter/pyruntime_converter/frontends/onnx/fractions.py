@@ -90,7 +90,7 @@ ROUNDINGS: dict[str, Callable[[FedAxis, Fraction], Fraction]] = {
 
 def nearest(ctx: NodeContext, x: Value, at: int, axis: FedAxis, coordinates: str, rounding: str) -> Value:
     """Each output element the input element nearest to it."""
-    index, _ = _split(ctx, axis, ROUNDINGS[rounding](axis, COORDINATES[coordinates](axis)))
+    index, _ = split(ctx, axis, ROUNDINGS[rounding](axis, COORDINATES[coordinates](axis)))
     return taken(ctx, x, at, axis.size, index)
 
 
@@ -99,7 +99,7 @@ def interpolated(
 ) -> Value:
     """Each output element between its two neighbours, or its four by a cubic; those `inside` alone if so."""
     place = COORDINATES[coordinates](axis)
-    before, rest = _split(ctx, axis, place)
+    before, rest = split(ctx, axis, place)
     numbers = Math(ctx, DType.F64 if x.dtype is DType.F64 else DType.F32)
     part = numbers.apply("Div", ctx.cast(rest, numbers.dtype), place.unit)
     return weighted(ctx, x, at, before, part, cubic, inside)
@@ -115,7 +115,9 @@ def weighted(
         index = ctx.one("Add", before, ctx.builder.constant(offset, DType.I32))
         distance = ctx.one("Abs", ctx.one("Sub", part, ctx.like(offset, part)))
         weight = (
-            _triangle(ctx, distance) if cubic is None else _cubic(ctx, distance, cubic, abs(offset - 0.5) < 1)
+            _triangle(ctx, distance)
+            if cubic is None
+            else cubic_weight(ctx, distance, cubic, abs(offset - 0.5) < 1)
         )
         taps.append((index, _only_inside(ctx, index, size, weight) if inside else weight))
     if inside:
@@ -129,7 +131,7 @@ def weighted(
     return functools.reduce(lambda a, b: ctx.one("Add", a, b), parts)
 
 
-def _split(ctx: NodeContext, axis: FedAxis, place: Fraction) -> tuple[Value, Value]:
+def split(ctx: NodeContext, axis: FedAxis, place: Fraction) -> tuple[Value, Value]:
     """Coordinates of all output elements, int32: floored, and what is left over of the unit. Exact.
 
     Integers of 32 bits do not hold the numerators. So float32 tells the quotient, or one or two less, and
@@ -167,7 +169,7 @@ def _triangle(ctx: NodeContext, distance: Value) -> Value:
     return ctx.one("Sub", ctx.like(1, distance), distance)
 
 
-def _cubic(ctx: NodeContext, distance: Value, a: float, near: bool) -> Value:
+def cubic_weight(ctx: NodeContext, distance: Value, a: float, near: bool) -> Value:
     """The cubic's weight, by its factors from the highest power on: up to a distance of 1, or beyond."""
     factors = (a + 2, -(a + 3), 0.0, 1.0) if near else (a, -5 * a, 8 * a, -4 * a)
     total = ctx.like(factors[0], distance)

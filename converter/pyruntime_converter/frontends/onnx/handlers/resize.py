@@ -18,6 +18,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ir.ratio import Ratio
 from pyruntime_converter.frontends.onnx import fractions
+from pyruntime_converter.frontends.onnx.antialias import smoothed
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.crops import Ends, cropped
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
@@ -30,6 +31,7 @@ from pyruntime_converter.frontends.onnx.resampling import (
     repeats,
     taps,
 )
+from pyruntime_converter.frontends.onnx.sampling import Math
 
 _PRODUCT = 2**49  # more than any of a size and a fed denominator: the Wasm module counts to 2^50
 _FINEST = 4096  # the largest denominator of a scale where only the run knows the size
@@ -57,6 +59,7 @@ class _Method:
         )
 
 
+_Scale = float | tuple[Ratio, Value]  # a number, or what is fed, which is that fraction
 _OLD_MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear"}
 
 
@@ -64,7 +67,7 @@ _OLD_MODES = {"nearest": "nearest", "linear": "linear", "bilinear": "linear"}
 def upsample(ctx: NodeContext) -> Value:
     """The first form of Resize: scales of height and width, of every axis, or as an input."""
     x = ctx.input()
-    scales: Sequence[float | Ratio]
+    scales: Sequence[_Scale]
     if ctx.opset < 7 and not ctx.has("scales"):
         scales = [1.0] * (x.rank - 2) + [ctx.required("height_scale"), ctx.required("width_scale")]
     elif ctx.opset < 9:
@@ -80,7 +83,7 @@ def resize_10(ctx: NodeContext) -> Value:
     return _old(ctx, _scales(ctx, ctx.input(1)))
 
 
-def _old(ctx: NodeContext, scales: Sequence[float | Ratio]) -> Value:
+def _old(ctx: NodeContext, scales: Sequence[_Scale]) -> Value:
     x = ctx.input()
     method = _Method(_OLD_MODES[ctx.choice("mode", *_OLD_MODES)], "asymmetric", "simple")
     return _resized(ctx, x, method, _by_scales(ctx, x, scales, range(x.rank), _whole_image(x)))
@@ -114,9 +117,12 @@ def resize(ctx: NodeContext) -> Value:
     return _resized(ctx, x, method, _by_sizes(ctx, x, _sizes(ctx, sizes), axes, rois, policy))
 
 
-def _scales(ctx: NodeContext, value: Value) -> Sequence[float | Ratio]:
-    """Scales: numbers, or fractions that only the run knows."""
-    return ctx.ratios(value, "its scales") if value.data is None else _floats(value.data)
+def _scales(ctx: NodeContext, value: Value) -> Sequence[_Scale]:
+    """Scales: numbers, or what is fed."""
+    if value.data is not None:
+        return _floats(value.data)
+    ratios = ctx.ratios(value, "its scales")
+    return [(r, ctx.reshape(slice_axis(ctx, value, 0, i, 1), ())) for i, r in enumerate(ratios)]
 
 
 def _floats(data: NDArray[Any]) -> list[float]:
@@ -155,27 +161,28 @@ class _Step:
     scale: float | None
     roi: Ends
     ratio: tuple[Dim, Dim] | None = None  # the same scale as a fraction
+    fed: Value | None = None  # the same where it is fed
 
 
 def _by_scales(
     ctx: NodeContext,
     x: Value,
-    scales: Sequence[float | Ratio],
+    scales: Sequence[_Scale],
     axes: Sequence[int],
     rois: Sequence[Ends],
 ) -> list[_Step]:
-    if len(scales) != len(axes) or not all(isinstance(s, Ratio) or 0 < s < math.inf for s in scales):
+    if len(scales) != len(axes) or not all(isinstance(s, tuple) or 0 < s < math.inf for s in scales):
         ctx.invalid(f"scales {tuple(scales)} for {len(axes)} axes")
     steps = []
     for at, scale, roi in zip(axes, scales, rois, strict=True):
         size = x.shape[at]
-        if isinstance(scale, Ratio):
-            fed = _checked(ctx, scale, size)
-            steps.append(_Step(at, floordiv(size * fed.above, fed.below), None, roi, fed))
+        if isinstance(scale, tuple):
+            ratio = _checked(ctx, scale[0], size)
+            steps.append(_Step(at, floordiv(size * ratio.above, ratio.below), None, roi, ratio, scale[1]))
             continue
         up, down = scale.as_integer_ratio()
         near = Fraction(scale).limit_denominator(_FINEST)
-        ratio = (near.numerator, near.denominator)
+        ratio = Ratio(near.numerator, near.denominator)
         steps.append(_Step(at, floordiv(size * up, down), scale, roi, ratio))
     return steps
 
@@ -300,18 +307,27 @@ def _fed(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> Value:
     whole = isinstance(times, int) and times >= 1 and step.roi == (0.0, 1.0)
     if isinstance(times, int) and whole and _repeats(method, times):
         return _repeated(ctx, x, at, times)
-    if method.antialias or method.coordinates not in fractions.COORDINATES:
-        what = "antialias" if method.antialias else method.coordinates
-        ctx.fail(
-            f"it resizes {size} to {step.out} with {what} in a way that depends on the input sizes", FIX_DIMS
-        )
+    if method.coordinates not in fractions.COORDINATES:
+        what = f"it resizes {size} to {step.out} with {method.coordinates}"
+        ctx.fail(f"{what} in a way that depends on the input sizes", FIX_DIMS)
     up, down = step.ratio or (step.out, size)
     exact = (size * up, down) if step.ratio else (step.out, 1)
     axis = fractions.FedAxis(size, step.out, up, down, exact)
     if method.mode == "nearest":
         return fractions.nearest(ctx, x, at, axis, method.coordinates, method.nearest)
     cubic = method.a if method.mode == "cubic" else None
+    if method.antialias:
+        scale = _scalar(ctx, step, up, down, DType.F64 if x.dtype is DType.F64 else DType.F32)
+        return smoothed(ctx, x, at, axis, method.coordinates, scale, cubic, method.exclude_outside)
     return fractions.interpolated(ctx, x, at, axis, method.coordinates, cubic, method.exclude_outside)
+
+
+def _scalar(ctx: NodeContext, step: _Step, up: Dim, down: Dim, dtype: DType) -> Value:
+    """The scale up / down as a number."""
+    if step.fed is not None:
+        return ctx.cast(step.fed, dtype)
+    numbers = Math(ctx, dtype)
+    return numbers.number(step.scale) if step.scale else numbers.apply("Div", numbers.number(up), down)
 
 
 def _cropped(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> tuple[Value, Value]:
