@@ -53,11 +53,15 @@ def matching(data: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def cell(targets: Sequence[str] | None) -> str:
-    """How a table tells which targets take a dtype; None where ONNX does not allow it."""
-    if targets is None:
+def cell(told: dict[str, Any], dtype: str) -> str:
+    """How the page tells which targets take a dtype of an operator, and whether a test runs it."""
+    if dtype not in told["dtypes"]:
         return ""
-    return "●" if len(targets) > 1 else "w" if targets else "·"
+    targets = told["dtypes"][dtype]
+    if not targets:
+        return "·"
+    marks = ("○", "●") if len(targets) > 1 else ("(w)", "w")
+    return marks[set(targets) <= set(told["run"].get(dtype, ()))]
 
 
 def passed(counts: Sequence[int]) -> str:
@@ -70,20 +74,21 @@ def show(operators: dict[str, Any], console: Console, detailed: bool) -> None:
     table = look.table("operator", "opset", "wasm", "webgpu", "dtypes", right=("opset", "wasm", "webgpu"))
     for name, told in operators.items():
         tests = [passed(told["tests"][target]) for target in ("wasm", "webgpu")]
-        table.add_row(Text(name, style=look.NAME), str(told["opset"]), *tests, _dtypes(told["dtypes"]))
+        table.add_row(Text(name, style=look.NAME), str(told["opset"]), *tests, _dtypes(told))
     console.print(table)
+    console.print("○ is compiled, but none of the suite's tests runs it", style=look.QUIET)
     for name, told in operators.items() if detailed else ():
         for reason, counted in told["reasons"]:
             where = ", ".join(f"{number} on {target}" for target, number in counted.items())
             look.print_section(console, Text.assemble(look.mark("limited"), f" {name} ({where}): {reason}"))
 
 
-def _dtypes(taken: dict[str, list[str]]) -> Text:
-    """The dtypes, those that one target or none takes marked."""
-    told = Text()
+def _dtypes(told: dict[str, Any]) -> Text:
+    """The dtypes; those marked that one target or none takes, and those that are compiled and not tested."""
+    line = Text()
     for dtype, short in DTYPES.items():
-        if dtype in taken:
-            targets = taken[dtype]
-            style = "" if len(targets) > 1 else look.QUIET
-            told.append(f"{short}{'' if len(targets) > 1 else ' (wasm)' if targets else ' (none)'}  ", style)
-    return told
+        mark = cell(told, dtype)
+        if mark:
+            where = {"·": " (none)", "w": " (wasm)", "(w)": "○ (wasm)", "○": "○"}.get(mark, "")
+            line.append(f"{short}{where}  ", "" if mark == "●" else look.QUIET)
+    return line

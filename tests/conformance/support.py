@@ -56,7 +56,7 @@ def collected(found: Found) -> dict[str, Any]:
         made[name] = {
             "opset": known[name].since_version,
             "tests": {t: _counts(found, t, own) for t in OURS[:2]},
-            "dtypes": _dtypes(known[name], [c for c in own if c.ops == (name,)]),
+            **_dtypes(known[name], [c for c in own if c.ops == (name,)], found),
             "reasons": _reasons(found, own),
         }
     return {"suite": f"onnx {onnx.__version__}", "opset": onnx.defs.onnx_opset_version(), "operators": made}
@@ -90,19 +90,51 @@ def _general(reason: str) -> str:
 # ---- dtypes
 
 
-def _dtypes(schema: OpSchema, own: Sequence[Case]) -> dict[str, list[str]]:
-    """For each dtype that ONNX allows the operator's main tensors, the targets that take it."""
+def _dtypes(schema: OpSchema, own: Sequence[Case], found: Found) -> dict[str, dict[str, list[str]]]:
+    """For each dtype that ONNX allows the operator's main tensors, the targets that take it.
+
+    `dtypes` has those that models are compiled for, `run` those on which a test has it and passes.
+    Both are empty for an operator without a test of its own.
+    """
     ends = [*schema.inputs, *schema.outputs]
     constraint = next(
         (c for c in schema.type_constraints if ends and c.type_param_str == ends[0].type_str), None
     )
-    if constraint is None:
-        return {}
+    own = [c for c in own if len(c.proto.graph.node) == 1 and not c.proto.graph.initializer]
+    if constraint is None or not own:
+        return {"dtypes": {}, "run": {}}
     types = [t.removeprefix("tensor(").removesuffix(")") for t in constraint.allowed_type_strs]
     plain = sorted(
         t for t, a in zip(types, constraint.allowed_type_strs, strict=True) if a.startswith("tensor(")
     )
-    return {t: _taking(t, constraint.type_param_str, schema, own) for t in plain}
+    parameter = constraint.type_param_str
+    ran = {t: _running(t, parameter, schema, own, found) for t in plain}
+    return {
+        "dtypes": {t: _taking(t, parameter, schema, own) for t in plain},
+        "run": {t: targets for t, targets in ran.items() if targets},
+    }
+
+
+def _running(dtype: str, parameter: str, schema: OpSchema, own: Sequence[Case], found: Found) -> list[str]:
+    """The targets on which a test passes that has this dtype for `parameter`."""
+    having = [c.name for c in own if _has(c.proto, dtype, parameter, schema)]
+    return [t for t in OURS[:2] if any(found[t][name].status == "passed" for name in having)]
+
+
+def _has(model: ModelProto, dtype: str, parameter: str, schema: OpSchema) -> bool:
+    tensors = _tensors(model, parameter, schema)
+    return bool(tensors) and all(t.elem_type == _ELEMENT_TYPES[dtype] for t in tensors)
+
+
+def _tensors(model: ModelProto, parameter: str, schema: OpSchema) -> list[Any]:
+    """The types of what a model of one node is fed and gives that has the type `parameter`."""
+    node = model.graph.node[0]
+    names = {
+        *_typed(node.input, schema.inputs, parameter),
+        *_typed(node.output, schema.outputs, parameter),
+    }
+    values = [v for v in (*model.graph.input, *model.graph.output) if v.name in names]
+    return [v.type.tensor_type for v in values if v.type.WhichOneof("value") == "tensor_type"]
 
 
 def _taking(dtype: str, parameter: str, schema: OpSchema, own: Sequence[Case]) -> list[str]:
@@ -120,18 +152,9 @@ def _retyped(dtype: str, parameter: str, schema: OpSchema, own: Sequence[Case]) 
     wanted = _ELEMENT_TYPES[dtype]
     changed = []
     for case in own:
-        proto = case.proto
-        if len(proto.graph.node) != 1 or proto.graph.initializer:
-            continue
-        node = proto.graph.node[0]
-        names = {
-            *_typed(node.input, schema.inputs, parameter),
-            *_typed(node.output, schema.outputs, parameter),
-        }
         model = ModelProto()
-        model.CopyFrom(proto)
-        values = [v for v in (*model.graph.input, *model.graph.output) if v.name in names]
-        tensors = [v.type.tensor_type for v in values if v.type.WhichOneof("value") == "tensor_type"]
+        model.CopyFrom(case.proto)
+        tensors = _tensors(model, parameter, schema)
         if all(t.elem_type == wanted for t in tensors):
             yield model
             continue
@@ -183,13 +206,15 @@ def page(data: dict[str, Any]) -> str:
         "",
         f"ONNX's operators up to opset {data['opset']}, judged by the backend suite of {data['suite']};",
         "`make conformance` writes this page, `pyruntime ops` prints it. Tests: passed of all. Dtypes: ● is",
-        "compiled for both targets, w for Wasm alone, · for neither; a blank is none that ONNX allows.",
+        "taken by both targets, w by Wasm alone, and a test of the suite has it and passes there; ○ and (w)",
+        "are compiled, but none of the suite's tests runs them; · is taken by neither. A blank is no dtype",
+        "that ONNX allows, or an operator of which the suite has no test.",
         "",
         "|".join(["", "operator", "wasm", "webgpu", *(operators.DTYPES[d] for d in names), ""]),
         "|".join(["", "---", "--:", "--:", *(":-:" for _ in names), ""]),
     ]
     for name, told in data["operators"].items():
-        cells = [operators.cell(told["dtypes"].get(d)) for d in names]
+        cells = [operators.cell(told, d) for d in names]
         lines.append(
             "|".join(["", name, *(operators.passed(told["tests"][t]) for t in OURS[:2]), *cells, ""])
         )
