@@ -17,6 +17,16 @@ export type { Feeds, LongIntegers, Results, RunOptions, Session } from "./sessio
 /** @internal for worker.js */
 export { serve } from "./serve.ts";
 /** @internal for modules that are loaded on demand */
+export { narrow, widen } from "./convert.ts";
+/** @internal */
+export { fail } from "./decode.ts";
+/** @internal */
+export { checkDim, evaluate } from "./dims.ts";
+/** @internal */
+export { copyOut } from "./memory.ts";
+/** @internal */
+export { prepareWasm } from "./wasm.ts";
+/** @internal */
 export { DTYPES, rowOf } from "./tensors.ts";
 export type { SessionState } from "./state.ts";
 export type { DType, Feed, Tensor, TensorData, TensorSpec } from "./tensors.ts";

@@ -77,6 +77,8 @@ export interface WasmEntry {
   /** What each thread beyond the first adds; none or 0 where no step is worth sharing. */
   readonly thread_bytes?: Dim | undefined;
   readonly commit?: number | undefined;
+  /** What `dims` takes, in order, where that are not the entry's symbols: of host steps. */
+  readonly symbols?: readonly string[] | undefined;
 }
 
 /** The Wasm target; `state` has the address of each state. */
@@ -97,11 +99,12 @@ export interface Shader {
   readonly words: number;
 }
 
-/** Where an input or output lies on the GPU, and how it is stored there. */
+/** Where an input or output lies on the GPU, if it does, and how it is stored there; `host` is its address for host steps. */
 export interface GpuPlace {
-  readonly arena: number;
-  readonly offset: Dim;
-  readonly dtype: "float32" | "int32" | "uint32";
+  readonly arena?: number | undefined;
+  readonly offset?: Dim | undefined;
+  readonly dtype?: "float32" | "int32" | "uint32" | undefined;
+  readonly host?: Dim | undefined;
 }
 
 /** A bound range: kind, index of the buffer, offset, bytes. */
@@ -109,6 +112,9 @@ export type Binding = readonly ["arena" | "weights" | "state", number, Dim, Dim]
 
 /** A place in a buffer: kind, index of the buffer, offset. */
 export type Place = readonly ["arena" | "weights" | "state", number, Dim];
+
+/** A tensor that crosses: kind and index of the buffer, offset, address in the host's memory, elements, dtype there. */
+export type Transfer = readonly ["arena" | "weights" | "state", number, Dim, Dim, Dim, DType];
 
 /** One command of a WebGPU program. */
 export type Command =
@@ -124,7 +130,16 @@ export type Command =
   | { readonly op: "fill"; readonly to: Place; readonly bytes: Dim }
   | { readonly op: "set"; readonly symbol: string; readonly value: Dim }
   | { readonly op: "jump"; readonly to: number; readonly unless?: Dim | undefined }
-  | { readonly op: "read"; readonly symbol: string; readonly from: Place; readonly dtype: "int32" | "uint32" };
+  | { readonly op: "read"; readonly symbol: string; readonly from: Place; readonly dtype: "int32" | "uint32" }
+  | {
+      readonly op: "host";
+      readonly first: number;
+      readonly last: number;
+      readonly from: readonly Transfer[];
+      readonly to: readonly Transfer[];
+      /** Symbols, and where in the host's memory their values lie. */
+      readonly reads: readonly (readonly [string, Dim, DType])[];
+    };
 
 /** An entry's WebGPU program. */
 export interface GpuEntry {
@@ -132,6 +147,8 @@ export interface GpuEntry {
   readonly inputs: readonly GpuPlace[];
   readonly outputs: readonly GpuPlace[];
   readonly commands: readonly Command[];
+  /** With host steps: the first command that overwrites what a state held. */
+  readonly commit?: number | undefined;
 }
 
 /** A variant of the WebGPU target. */
@@ -147,6 +164,8 @@ export interface GpuTarget {
   readonly weights: readonly (Placement & { readonly buffer: number; readonly offset: number })[];
   readonly variants: readonly GpuVariant[];
   readonly state: readonly number[];
+  /** The module with the steps that run on the CPU. */
+  readonly host?: WasmTarget | undefined;
 }
 
 /** A file that travels with the model, such as tokenizer.json; `name` is what its user calls it. */

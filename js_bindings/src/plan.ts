@@ -25,16 +25,13 @@ export type Planned =
     }
   | { readonly op: "fill"; readonly to: GPUBuffer; readonly at: number; readonly bytes: number };
 
-/** Where a plan ends before its program does: an element gives `symbol` its value, the rest goes on from `next`. */
-export interface Pause {
-  readonly symbol: string;
-  readonly buffer: GPUBuffer;
-  readonly at: number;
-  readonly dtype: "int32" | "uint32";
-  /** The values of all other symbols. */
+/** Where a plan ends before its program does, with what tells further symbols; the rest goes on from `next`. */
+export type Pause = NonNullable<Walk["pause"]> & {
+  /** The element that a read is of. */
+  readonly element: Range | undefined;
+  /** The values of all symbols so far. */
   readonly symbols: Symbols;
-  readonly next: number;
-}
+};
 
 /** What a run with these dims submits and reads. */
 export interface Plan {
@@ -43,11 +40,11 @@ export interface Plan {
   readonly pause: Pause | undefined;
   /** Commands of the program that the run has walked when this ends. */
   readonly walked: number;
-  /** Offsets in the inputs' arenas. */
-  readonly inputs: readonly number[];
-  /** None before a pause. */
+  /** Offsets in the inputs' arenas; nothing for those of the host alone. */
+  readonly inputs: readonly (number | undefined)[];
+  /** None before a pause. Without a buffer it is the host's, at the address `offset`. */
   readonly outputs: readonly {
-    readonly buffer: GPUBuffer;
+    readonly buffer: GPUBuffer | undefined;
     readonly offset: number;
     readonly bytes: number;
     readonly shape: readonly number[];
@@ -61,7 +58,8 @@ export interface Buffers {
   readonly state: readonly GPUBuffer[];
 }
 
-interface Range {
+/** Checked bytes of a buffer. */
+export interface Range {
   readonly buffer: GPUBuffer;
   readonly at: number;
   readonly end: number;
@@ -164,16 +162,19 @@ export function makePlan(
   try {
     const commands = steps.flatMap(planned);
     symbols = last;
-    const stop = pause && { ...pause.read, ...range(pause.read.from, 4), symbols, next: pause.next };
+    const element = pause?.command.op === "read" ? range(pause.command.from, 4) : undefined;
+    const stop = pause && { ...pause, element, symbols };
     const inputs = program.inputs.map(({ arena, offset }, i) => {
-      return range(["arena", arena, offset], 4 * product(entry.inputs[i]!.shape.map(value))).at;
+      if (arena === undefined) return undefined;
+      return range(["arena", arena, offset!], 4 * product(entry.inputs[i]!.shape.map(value))).at;
     });
-    const outputs = (pause ? [] : program.outputs).map(({ arena, offset }, i) => {
+    const outputs = (pause ? [] : program.outputs).map(({ arena, offset, host }, i) => {
       const shape = entry.outputs[i]!.shape.map(value);
       if (shape.some((size) => size < 0))
         throw new InputError(`output ${i} would have shape [${shape.join(", ")}] for ${shapes}`);
+      if (arena === undefined) return { buffer: undefined, offset: value(host!), bytes: 0, shape };
       const bytes = 4 * product(shape);
-      const { buffer, at } = range(["arena", arena, offset], bytes);
+      const { buffer, at } = range(["arena", arena, offset!], bytes);
       return { buffer, offset: at, bytes, shape };
     });
     uniforms?.unmap();

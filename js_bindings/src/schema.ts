@@ -32,6 +32,7 @@ import type {
   Shard,
   State,
   StoredTensor,
+  Transfer,
   WasmEntry,
   WasmTarget,
 } from "./manifest.ts";
@@ -39,7 +40,7 @@ import { type Constraint, type DType, DTYPES, type StoredSpec, type StoredSymbol
 import { validate } from "./validate.ts";
 
 const FORMAT = 0;
-const KNOWN_FEATURES: readonly string[] = ["state", "sizes", "lists"];
+const KNOWN_FEATURES: readonly string[] = ["state", "sizes", "lists", "host"];
 
 const digest = expected<string>("a SHA-256 in hex", (v) => typeof v === "string" && /^[0-9a-f]{64}$/.test(v));
 const file = expected<string>(
@@ -106,7 +107,7 @@ const checkWasm = object({
   pointer_bits: size,
   initial_pages: size,
   weights: list(object<WasmTarget["weights"][number]>({ tensor: size, address: size, dtype })),
-  entries: list(object<WasmEntry>({ bytes: dim, steps: list(text), thread_bytes: optional(dim), commit: optional(size) })),
+  entries: list(object<WasmEntry>({ bytes: dim, steps: list(text), thread_bytes: optional(dim), commit: optional(size), symbols: optional(list(text)) })),
   variants: list(object(wholeFile)),
   state: listOrNone(size),
 });
@@ -114,7 +115,8 @@ const checkWasm = object({
 const kind = choice("arena", "weights", "state");
 const place = tuple<Place>(kind, size, dim);
 const gpuDtype = choice("float32", "int32", "uint32");
-const gpuPlace = object<GpuPlace>({ arena: size, offset: dim, dtype: gpuDtype });
+const gpuPlace = object<GpuPlace>({ arena: optional(size), offset: optional(dim), dtype: optional(gpuDtype), host: optional(dim) });
+const transfer = tuple<Transfer>(kind, size, dim, dim, dim, dtype);
 type CommandOf<Op extends Command["op"]> = Extract<Command, { op: Op }>;
 const COMMANDS: { [Op in Command["op"]]: Check<CommandOf<Op>> } = {
   dispatch: object<CommandOf<"dispatch">>({
@@ -129,6 +131,14 @@ const COMMANDS: { [Op in Command["op"]]: Check<CommandOf<Op>> } = {
   fill: object<CommandOf<"fill">>({ op: choice("fill"), to: place, bytes: dim }),
   set: object<CommandOf<"set">>({ op: choice("set"), symbol: text, value: dim }),
   jump: object<CommandOf<"jump">>({ op: choice("jump"), to: size, unless: optional(dim) }),
+  host: object<CommandOf<"host">>({
+    op: choice("host"),
+    first: size,
+    last: size,
+    from: list(transfer),
+    to: list(transfer),
+    reads: listOrNone(tuple<[string, Dim, DType]>(text, dim, dtype)),
+  }),
   read: object<CommandOf<"read">>({ op: choice("read"), symbol: text, from: place, dtype: choice("int32", "uint32") }),
 };
 const command: Check<Command> = (value, at) => {
@@ -137,6 +147,7 @@ const command: Check<Command> = (value, at) => {
 };
 
 const checkWebgpu = object({
+  host: optional(checkWasm),
   buffers: list(size),
   state: listOrNone(size),
   weights: list(object<GpuTarget["weights"][number]>({ tensor: size, buffer: size, offset: size, dtype: gpuDtype })),
@@ -162,6 +173,7 @@ const checkWebgpu = object({
           inputs: list(gpuPlace),
           outputs: list(gpuPlace),
           commands: list(command),
+          commit: optional(size),
         }),
       ),
     }),
@@ -200,7 +212,12 @@ export function parseManifest(json: string): Manifest {
   if (rest.entries.some(({ lists }) => lists.length) && !head.requires.includes("lists"))
     fail(".requires", "a pack with lists requires \"lists\"");
   const wasm = targets.wasm && { ...targets.wasm, variants: targets.wasm.variants.map(asStored) };
-  const webgpu = targets.webgpu && { ...targets.webgpu, variants: targets.webgpu.variants.map(asStored) };
+  const host = targets.webgpu?.host;
+  const webgpu = targets.webgpu && {
+    ...targets.webgpu,
+    variants: targets.webgpu.variants.map(asStored),
+    host: host && { ...host, variants: host.variants.map(asStored) },
+  };
   if (wasm?.abi === 0) fail(".targets.wasm.abi", "0 was never released");
   if (wasm && (wasm.abi !== 1 || wasm.pointer_bits !== 32)) {
     throw new PackVersionError(

@@ -219,8 +219,7 @@ function targetHolds(
   }
 }
 
-function wasmHolds(manifest: Manifest, target: WasmTarget): void {
-  const at = ".targets.wasm";
+function wasmHolds(manifest: Manifest, target: WasmTarget, at: string): void {
   const fits = (from: DType, to: DType): boolean => from === to || (from === "float16" && to === "float32");
   const requirements = target.variants.map(({ requires }) => requires);
   targetHolds(manifest, at, target.weights, fits, requirements, [[".entries", target.entries]], target.state);
@@ -275,6 +274,8 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
       fail(`${at}.state[${i}]`, `${bytes} bytes for ${JSON.stringify(name)} of shape [${shape.join(", ")}]`);
   });
   initialsHold(manifest, target.weights, (dtype) => rowOf(dtype).gpu);
+  // its memory holds copies of states; its commands are checked by what runs them
+  if (target.host) wasmHolds({ ...manifest, state: [] }, target.host, `${at}.host`);
   target.variants.forEach((variant, v) => {
     variant.shaders.forEach(({ offset, bytes, bindings, words }, i) => {
       const where = `${at}.variants[${v}].shaders[${i}]`;
@@ -296,19 +297,26 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
     const places = program[key];
     if (places.length !== entry[key].length)
       fail(`${at}.${key}`, `expected ${entry[key].length} items, got ${places.length}`);
-    places.forEach((each, i) => {
-      inside(each.arena, program.arenas, `${at}.${key}[${i}].arena`);
-      dimsAt(`${at}.${key}[${i}].offset`, entry, each.offset);
+    places.forEach(({ arena, offset, dtype: stored, host }, i) => {
+      const where = `${at}.${key}[${i}]`;
+      if (host !== undefined && target.host) {
+        dimsAt(`${where}.host`, entry, host);
+        if (arena === undefined) return;
+      }
+      inside(arena ?? Infinity, program.arenas, `${where}.arena`);
+      dimsAt(`${where}.offset`, entry, offset ?? "");
       const { name, dtype } = entry[key][i]!;
-      if (rowOf(dtype).gpu !== each.dtype)
-        fail(`${at}.${key}[${i}].dtype`, `${name} of dtype ${dtype} cannot be ${each.dtype}`);
+      if (rowOf(dtype).gpu !== stored) fail(`${where}.dtype`, `${name} of dtype ${dtype} cannot be ${stored}`);
     });
   }
   const buffers = { arena: program.arenas, weights: target.buffers, state: target.state };
-  const own = program.commands.flatMap((command) => ("symbol" in command ? [{ name: command.symbol }] : []));
+  const own = program.commands.flatMap((command) =>
+    "symbol" in command ? [{ name: command.symbol }] : command.op === "host" ? command.reads.map(([name]) => ({ name })) : [],
+  );
   const named: Named = { symbols: [...entry.symbols, ...own] };
   program.commands.forEach((command, c) => {
     const where = `${at}.commands[${c}]`;
+    if (command.op === "host") return;
     for (const [kind, index, ...dims] of placesOf(command)) {
       inside(index, buffers[kind], `${where} ${kind}`);
       if (kind === "state" && !entry.state.some(({ state }) => state === index))
@@ -321,7 +329,7 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
   });
 }
 
-function placesOf(command: Command): readonly (Binding | Place)[] {
+function placesOf(command: Exclude<Command, { op: "host" }>): readonly (Binding | Place)[] {
   const { bindings, from, to }: { op: string; bindings?: readonly Binding[]; from?: Place; to?: Place | number } = command;
   return bindings ?? [from, to].filter((place) => typeof place === "object"); // where a jump goes is no place
 }
@@ -380,6 +388,6 @@ export function validate(manifest: Manifest): void {
   statesHold(manifest);
   distinct(manifest.assets, ".assets");
   if (!targets.wasm && !targets.webgpu) fail(".targets", "there is neither wasm nor webgpu");
-  if (targets.wasm) wasmHolds(manifest, targets.wasm);
+  if (targets.wasm) wasmHolds(manifest, targets.wasm, ".targets.wasm");
   if (targets.webgpu) webgpuHolds(manifest, targets.webgpu);
 }

@@ -1,4 +1,4 @@
-// The way through a WebGPU program: jumps taken and symbols set, up to the end or to a number that has to be read.
+// The way through a WebGPU program: jumps taken and symbols set, up to the end, a number to be read, or steps on the host.
 
 import { evaluate, type Symbols } from "./dims.ts";
 import { RunError } from "./errors.ts";
@@ -13,8 +13,8 @@ type Of<Op extends Command["op"]> = Extract<Command, { op: Op }>;
 export interface Walk {
   /** Commands that do something on the device, each with the symbols' values there. */
   readonly commands: readonly { readonly command: Of<"dispatch" | "copy" | "fill">; readonly symbols: Symbols }[];
-  /** The read that it ends with, and where the program goes on. */
-  readonly pause: { readonly read: Of<"read">; readonly next: number } | undefined;
+  /** The read, or the steps on the host, that it ends with, and where the program goes on. */
+  readonly pause: { readonly command: Of<"read" | "host">; readonly next: number } | undefined;
   /** The symbols' values at the end. */
   readonly symbols: Symbols;
   /** Commands walked so far in this run. */
@@ -31,7 +31,7 @@ export function walk(program: GpuEntry, given: Symbols, start = 0, walked = 0): 
     const command = program.commands[next++]!;
     if (command.op === "set") symbols = { ...symbols, [command.symbol]: evaluate(command.value, symbols) };
     else if (command.op === "jump") next = evaluate(command.unless ?? 0, symbols) ? next : command.to;
-    else if (command.op === "read") return { commands, pause: { read: command, next }, symbols, walked };
+    else if (command.op === "read" || command.op === "host") return { commands, pause: { command, next }, symbols, walked };
     else commands.push({ command, symbols });
   }
   return { commands, pause: undefined, symbols, walked };

@@ -3,9 +3,9 @@
 import type { Backend, Loading, RawOutput } from "./backend.ts";
 import { evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, RunError } from "./errors.ts";
-import { download } from "./fetch.ts";
+import { type Download, download } from "./fetch.ts";
 import { atCapacity } from "./kept.ts";
-import type { Entry, Manifest, WasmEntry, WasmTarget } from "./manifest.ts";
+import type { Entry, Manifest, State, WasmEntry, WasmTarget } from "./manifest.ts";
 import { copyOut } from "./memory.ts";
 import { Team } from "./team.ts";
 import { rowOf } from "./tensors.ts";
@@ -68,7 +68,8 @@ const breathe = (): Promise<void> =>
     port2.postMessage(undefined);
   });
 
-class WasmBackend implements Backend {
+/** A Wasm program; host steps of WebGPU are run by its parts. */
+export class WasmBackend implements Backend {
   readonly report: Backend["report"];
   committed = false;
   readonly #manifest: Manifest;
@@ -145,11 +146,11 @@ class WasmBackend implements Backend {
     signal?: AbortSignal,
   ): Promise<RawOutput[]> {
     this.committed = false;
-    const exports = this.#exports ?? (await this.instantiate());
+    const exports = await this.ready();
     try {
-      this.#plan(exports, symbols);
-      inputs.forEach((bytes, i) => this.#view(exports.input(this.#index, i), bytes.length).set(bytes));
-      await this.#execute(exports, signal);
+      this.plan(exports, symbols);
+      inputs.forEach((bytes, i) => this.view(exports.input(this.#index, i), bytes.length).set(bytes));
+      await this.execute(exports, 0, this.#steps.length, signal);
       return outputs.map((output, i) => this.#output(exports, output, spares[i]));
     } catch (error) {
       // a trap leaves the module's stack pointer where it was: the next run takes a new instance
@@ -161,16 +162,22 @@ class WasmBackend implements Backend {
     }
   }
 
-  #view(address: number, bytes: number): Uint8Array {
+  /** An instance: the present one, or after a failure a new one. */
+  async ready(): Promise<Exports> {
+    return this.#exports ?? this.instantiate();
+  }
+
+  /** Bytes of the memory, until it grows. */
+  view(address: number, bytes: number): Uint8Array {
     const { buffer } = this.#memory!;
     if ((address >>> 0) + bytes > buffer.byteLength)
       throw new PackError(`the Wasm module gives an address past its memory: ${address >>> 0}`);
     return new Uint8Array(buffer, address >>> 0, bytes);
   }
 
-  /** Lays out the arena for these dims, unless it is already. */
-  #plan(exports: Exports, symbols: Symbols): void {
-    const values = this.#entry.symbols.map(({ name }) => symbols[name]!);
+  /** Lays out the arena for these dims, unless it is already; those that are not set yet are 0. */
+  plan(exports: Exports, symbols: Symbols): void {
+    const values = this.#entry.symbols.map(({ name }) => symbols[name] ?? 0);
     const key = values.join();
     if (this.#planned === key) return;
     this.#planned = undefined;
@@ -185,10 +192,11 @@ class WasmBackend implements Backend {
     this.#planned = key;
   }
 
-  async #execute(exports: Exports, signal?: AbortSignal): Promise<void> {
+  /** Runs the steps from `first` to `last`. */
+  async execute(exports: Exports, first: number, last: number, signal?: AbortSignal): Promise<void> {
     let looked = performance.now();
-    const commit = this.#target.entries[this.#index]!.commit ?? this.#steps.length;
-    for (let step = 0; step < this.#steps.length; ) {
+    const commit = this.#target.entries[this.#index]!.commit ?? last;
+    for (let step = first; step < last; ) {
       this.committed ||= step >= commit;
       if (this.committed) signal = undefined; // what has begun to change the state goes on to its end
       if (signal && performance.now() - looked > PATIENCE) {
@@ -220,13 +228,12 @@ class WasmBackend implements Backend {
     const { shape: dims, dtype } = this.#entry.outputs[i]!;
     const shape = dims.map((_, axis) => Number(exports.output_dim(this.#index, i, axis)));
     const bytes = shape.reduce((product, size) => product * size, rowOf(dtype).bytes);
-    return { buffer: copyOut(this.#view(exports.output(this.#index, i), bytes), spare), shape };
+    return { buffer: copyOut(this.view(exports.output(this.#index, i), bytes), spare), shape };
   }
 
   /** A state's bytes in memory. */
   #state(number: number): Uint8Array {
-    const { dtype, shape } = this.#manifest.state[number]!;
-    return this.#view(this.#target.state[number]!, product(shape) * rowOf(dtype).bytes);
+    return this.view(this.#target.state[number]!, stateSize(this.#manifest.state[number]!));
   }
 
   readState(number: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -242,7 +249,7 @@ class WasmBackend implements Backend {
     this.#manifest.state.forEach(({ initial }, number) => {
       const state = this.#state(number);
       const weight = this.#target.weights.find(({ tensor }) => tensor === initial);
-      if (weight) state.set(this.#view(weight.address, state.length));
+      if (weight) state.set(this.view(weight.address, state.length));
       else state.fill(0);
     });
     return Promise.resolve();
@@ -276,6 +283,8 @@ function grow(memory: WebAssembly.Memory, bytes: number, what: string): void {
   }
 }
 
+const stateSize = ({ dtype, shape }: State): number => product(shape) * rowOf(dtype).bytes;
+
 /** Bytes of memory that an entry needs for these dims. */
 const bytesFor = ({ bytes, thread_bytes = 0 }: WasmEntry, symbols: Symbols, threads: number): number =>
   evaluate(bytes, symbols) + evaluate(thread_bytes, symbols) * (threads - 1);
@@ -285,7 +294,7 @@ function needed({ pack, entry, index }: Loading, target: WasmTarget, threads: nu
   const ends = [
     0,
     ...target.weights.map((each) => each.address + weightSize(pack.manifest, each)),
-    ...pack.manifest.state.map(({ dtype, shape }, i) => target.state[i]! + product(shape) * rowOf(dtype).bytes),
+    ...target.state.map((address, i) => address + stateSize(pack.manifest.state[i]!)),
   ];
   const whole = entry.symbols.length ? 0 : bytesFor(target.entries[index]!, {}, threads);
   return Math.max(target.initial_pages * PAGE, Math.max(...ends) + SLACK, whole);
@@ -319,6 +328,18 @@ async function compile(bytes: Uint8Array<ArrayBuffer>, file: string): Promise<We
 /** Loads an entry's Wasm program. */
 export async function openWasm(loading: Loading, target: WasmTarget): Promise<Backend> {
   const { pack, onProgress, signal } = loading;
+  const { files, open } = prepareWasm(loading, target);
+  const backend = await open(await download(pack.folder, files, onProgress, signal, pack.cache));
+  await backend.resetStates();
+  return backend;
+}
+
+/** What has to be downloaded for an entry's Wasm program, and what then starts it. */
+export function prepareWasm(
+  loading: Loading,
+  target: WasmTarget,
+): { files: Download[]; open: (bytesCached: number) => Promise<WasmBackend> } {
+  const { pack } = loading;
   const { weights } = pack.manifest;
   let team = decideThreads(target, loading.index, loading.threads);
   let memory: WebAssembly.Memory | undefined;
@@ -335,36 +356,35 @@ export async function openWasm(loading: Loading, target: WasmTarget): Promise<Ba
     module = compile(bytes, variant.file);
     module.catch(() => undefined); // awaited below, unless a download fails first
   };
-  const files = [
+  const files: Download[] = [
     { stored: variant, accept: startCompiling },
     ...weightDownloads(weights, target.weights, ({ address }, offset, bytes) =>
       new Uint8Array(memory.buffer, address + offset, bytes.length).set(bytes),
     ),
   ];
-  const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
-  if (!module) throw new PackError(`${variant.file} is empty`);
-  const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
-  const { steps } = target.entries[loading.index]!;
-  const report = {
-    variant: variant.requires,
-    steps,
-    dispatches: 0,
-    hostSteps: 0,
-    ...team,
-    reads: 0,
-    bytesLoaded,
-    bytesCached,
-    engine: "WebAssembly",
-    weightsBytes: target.weights.reduce((sum, each) => sum + weightSize(pack.manifest, each), 0),
+  const open = async (bytesCached: number): Promise<WasmBackend> => {
+    if (!module) throw new PackError(`${variant.file} is empty`);
+    const report = {
+      variant: variant.requires,
+      steps: target.entries[loading.index]!.steps,
+      dispatches: 0,
+      hostSteps: 0,
+      ...team,
+      reads: 0,
+      bytesLoaded: files.reduce((sum, { stored }) => sum + stored.bytes, 0),
+      bytesCached,
+      engine: "WebAssembly",
+      weightsBytes: target.weights.reduce((sum, each) => sum + weightSize(pack.manifest, each), 0),
+    };
+    const backend = new WasmBackend(report, loading, target, await module, memory);
+    try {
+      await backend.instantiate();
+    } catch (error) {
+      throw error instanceof WebAssembly.LinkError || error instanceof TypeError
+        ? new PackError(`${variant.file} does not link: ${error.message}`)
+        : error;
+    }
+    return backend;
   };
-  const backend = new WasmBackend(report, loading, target, await module, memory);
-  try {
-    await backend.instantiate();
-    await backend.resetStates();
-  } catch (error) {
-    throw error instanceof WebAssembly.LinkError || error instanceof TypeError
-      ? new PackError(`${variant.file} does not link: ${error.message}`)
-      : error;
-  }
-  return backend;
+  return { files, open };
 }

@@ -7,10 +7,11 @@ import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunErr
 import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
 import { GpuStates } from "./gpu-states.ts";
+import type { HostSteps } from "./host.ts";
 import { atCapacity } from "./kept.ts";
 import { copyOut } from "./memory.ts";
 import { makePipelines, type Pipelines } from "./pipelines.ts";
-import { makePlan, type Pause, type Plan } from "./plan.ts";
+import { type Buffers, makePlan, type Plan, type Range } from "./plan.ts";
 import type { Entry, GpuEntry, GpuTarget, State } from "./manifest.ts";
 import { walk } from "./walk.ts";
 import { weightDownloads } from "./weights.ts";
@@ -33,6 +34,7 @@ class WebgpuBackend implements Backend {
   readonly #weights: GPUBuffer[];
   readonly #states: GpuStates;
   readonly #kept: readonly State[];
+  readonly #host: HostSteps | undefined;
   committed = false;
   readonly #arenas: GPUBuffer[] = [];
   readonly #plans = new Map<string, Plan>(); // the least recently used comes first
@@ -48,6 +50,7 @@ class WebgpuBackend implements Backend {
     weights: GPUBuffer[],
     states: GpuStates,
     kept: readonly State[],
+    host: HostSteps | undefined,
   ) {
     this.report = report;
     this.#gpu = gpu;
@@ -57,6 +60,7 @@ class WebgpuBackend implements Backend {
     this.#weights = weights;
     this.#states = states;
     this.#kept = kept;
+    this.#host = host;
     void gpu.device.lost.then(({ message, reason }) => (this.#lost = message || reason));
   }
 
@@ -65,13 +69,14 @@ class WebgpuBackend implements Backend {
     symbols: Symbols,
     outputs: readonly number[],
     spares: readonly (ArrayBuffer | undefined)[],
+    signal?: AbortSignal,
   ): Promise<RawOutput[]> {
     this.committed = false;
     if (this.#lost) throw this.#lostError();
     const { device } = this.#gpu;
     const stored = inputs.map((bytes, i) => {
       const { name, dtype } = this.#entry.inputs[i]!;
-      return widen(dtype, this.#program.inputs[i]!.dtype, bytes, (value) => {
+      return widen(dtype, this.#program.inputs[i]!.dtype ?? dtype, bytes, (value) => {
         throw new InputError(
           `input ${JSON.stringify(name)}: expected ${dtype} that fits 32 bits on WebGPU, got ${value}`,
         );
@@ -82,22 +87,38 @@ class WebgpuBackend implements Backend {
         guard(device, `planning for ${told(symbols)}`, RunError, () => this.#plan(at, start, walked));
       let [plan, planned] = planning(symbols);
       this.#upload(plan, stored);
+      await this.#host?.feed(this.#program.inputs, inputs, symbols);
       while (plan.pause) {
-        const { symbol, symbols: known, next } = plan.pause;
-        const value = await this.#element(plan, plan.pause, planned);
-        [plan, planned] = planning({ ...known, [symbol]: value }, next, plan.walked);
+        const { command, element, symbols: known, next } = plan.pause;
+        // otherwise states are overwritten by the last commands
+        this.committed ||= next > (this.#program.commit ?? Infinity);
+        if (!this.committed) signal?.throwIfAborted();
+        const copies = (places: readonly Range[]): Promise<ArrayBuffer[]> =>
+          this.#copied(plan, planned, places, (bytes) => copyOut(bytes, undefined));
+        let told: Symbols;
+        if (command.op === "read") {
+          const [word] = await copies([element!]);
+          told = { [command.symbol]: (command.dtype === "int32" ? new Int32Array(word!) : new Uint32Array(word!))[0]! };
+        } else told = await this.#host!.run(command, known, this.#buffers, copies);
+        [plan, planned] = planning({ ...known, ...told }, next, plan.walked);
       }
-      const ranges = this.#ranges(plan, outputs);
-      this.committed = true; // states are overwritten by the last commands
-      await this.#finish(planned, () => {
-        const encoder = this.#encoder(plan);
-        for (const { output, at, bytes } of ranges) {
-          const { buffer, offset } = plan.outputs[output]!;
-          if (bytes) encoder.copyBufferToBuffer(buffer, offset, this.#staging!, at, bytes);
-        }
-        return encoder;
-      });
-      return this.#read(plan, ranges, spares);
+      const made = outputs.map((output) => plan.outputs[output]!);
+      const places = made.map(({ buffer, offset: at, bytes }) => ({ buffer: buffer!, at, end: at + bytes }));
+      return await this.#copied(
+        plan,
+        planned,
+        places,
+        (words, i) => {
+          const { buffer: there, offset, shape } = made[i]!;
+          const { dtype } = this.#entry.outputs[outputs[i]!]!;
+          const from = this.#program.outputs[outputs[i]!]!.dtype;
+          const buffer = there
+            ? narrow(from!, dtype, copyOut(words, spares[i]))
+            : this.#host!.output(offset, shape, dtype, spares[i]);
+          return { buffer, shape: [...shape] };
+        },
+        true,
+      );
     } catch (error) {
       throw error instanceof DOMException ? await this.#explained(error) : error;
     }
@@ -111,7 +132,7 @@ class WebgpuBackend implements Backend {
   get memoryBytes(): number {
     const uniforms = [...this.#plans.values()].map((plan) => plan.uniforms);
     const held = [...this.#weights, ...this.#states.buffers, ...this.#arenas, ...uniforms, this.#staging];
-    return held.reduce((sum, buffer) => sum + (buffer?.size ?? 0), 0);
+    return held.reduce((sum, buffer) => sum + (buffer?.size ?? 0), this.#host?.memoryBytes ?? 0);
   }
 
   #lostError(): DeviceError {
@@ -152,10 +173,14 @@ class WebgpuBackend implements Backend {
       this.#entry,
       this.#program,
       this.#pipelines,
-      { arena: this.#arenas, weights: this.#weights, state: this.#states.buffers },
+      this.#buffers,
       symbols,
       walk(this.#program, symbols, start, walked),
     );
+  }
+
+  get #buffers(): Buffers {
+    return { arena: this.#arenas, weights: this.#weights, state: this.#states.buffers };
   }
 
   #forget(): void {
@@ -163,17 +188,36 @@ class WebgpuBackend implements Backend {
     this.#plans.clear();
   }
 
-  /** Where the wanted outputs lie in the staging buffer, which is made larger when they need it. */
-  #ranges(plan: Plan, outputs: readonly number[]): Range[] {
+  /** Does what a plan does, and gives what `take` makes of the bytes that then lie at some places. */
+  async #copied<T>(
+    plan: Plan,
+    planned: Promise<void>,
+    places: readonly Range[],
+    take: (bytes: Uint8Array, i: number) => T,
+    commits = false,
+  ): Promise<T[]> {
     let end = 0;
-    const ranges = outputs.map((output) => {
-      const at = end;
-      const { bytes } = plan.outputs[output]!;
-      end = Math.ceil((at + bytes) / STAGING_ALIGNMENT) * STAGING_ALIGNMENT;
-      return { output, at, bytes };
+    const starts = places.map((place) => {
+      const start = end;
+      end = Math.ceil((start + place.end - place.at) / STAGING_ALIGNMENT) * STAGING_ALIGNMENT;
+      return start;
     });
     this.#stage(end);
-    return ranges;
+    this.committed ||= commits;
+    await this.#finish(planned, () => {
+      const encoder = this.#encoder(plan);
+      places.forEach(({ buffer, at, end }, i) => {
+        if (end > at) encoder.copyBufferToBuffer(buffer, at, this.#staging!, starts[i]!, end - at);
+      });
+      return encoder;
+    });
+    try {
+      return places.map(({ at, end }, i) =>
+        take(end > at ? new Uint8Array(this.#staging!.getMappedRange(starts[i], end - at)) : new Uint8Array(), i),
+      );
+    } finally {
+      this.#staging?.unmap();
+    }
   }
 
   /** Makes the staging buffer at least so large. */
@@ -187,12 +231,11 @@ class WebgpuBackend implements Backend {
 
   #upload(plan: Plan, inputs: readonly Uint8Array[]): void {
     inputs.forEach((bytes, i) => {
+      const at = plan.inputs[i];
+      if (at === undefined) return; // the host's alone
+      const arena = this.#arenas[this.#program.inputs[i]!.arena!]!;
       // typed as never shared, but browsers take shared memory here
-      this.#gpu.device.queue.writeBuffer(
-        this.#arenas[this.#program.inputs[i]!.arena]!,
-        plan.inputs[i]!,
-        bytes as Uint8Array<ArrayBuffer>,
-      );
+      this.#gpu.device.queue.writeBuffer(arena, at, bytes as Uint8Array<ArrayBuffer>);
     });
   }
 
@@ -229,35 +272,6 @@ class WebgpuBackend implements Backend {
     if (!first) return;
     this.#release(); // buffers may be invalid, as after running out of memory
     throw first.reason;
-  }
-
-  /** Does what a plan does up to its pause, and reads the element there. */
-  async #element(plan: Plan, { buffer, at, dtype }: Pause, planned: Promise<void>): Promise<number> {
-    this.#stage(STAGING_ALIGNMENT);
-    await this.#finish(planned, () => {
-      const encoder = this.#encoder(plan);
-      encoder.copyBufferToBuffer(buffer, at, this.#staging!, 0, 4);
-      return encoder;
-    });
-    try {
-      const words = this.#staging!.getMappedRange(0, 4);
-      return (dtype === "int32" ? new Int32Array(words) : new Uint32Array(words))[0]!;
-    } finally {
-      this.#staging?.unmap();
-    }
-  }
-
-  #read(plan: Plan, ranges: readonly Range[], spares: readonly (ArrayBuffer | undefined)[]): RawOutput[] {
-    try {
-      return ranges.map(({ output, at, bytes }, i) => {
-        const mapped = bytes ? this.#staging!.getMappedRange(at, bytes) : new ArrayBuffer(0);
-        const words = copyOut(new Uint8Array(mapped), spares[i]);
-        const buffer = narrow(this.#program.outputs[output]!.dtype, this.#entry.outputs[output]!.dtype, words);
-        return { buffer, shape: [...plan.outputs[output]!.shape] };
-      });
-    } finally {
-      this.#staging?.unmap();
-    }
   }
 
   readState(number: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -300,14 +314,9 @@ class WebgpuBackend implements Backend {
     this.#release();
     for (const buffer of this.#weights.splice(0)) buffer.destroy();
     this.#states.destroy();
+    void this.#host?.dispose();
     if (this.#gpu.owned) this.#gpu.device.destroy();
   }
-}
-
-interface Range {
-  readonly output: number;
-  readonly at: number;
-  readonly bytes: number;
 }
 
 function checkSize(device: GPUDevice, bytes: number, what: string): void {
@@ -349,19 +358,25 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       device.queue.submit([]);
       pending = 0;
     };
+    const host = target.host && (await import("./host.ts")).prepareHost(loading, target.host, program, device);
     const files = [
       { stored: variant, accept: startCompiling },
       ...weightDownloads(pack.manifest.weights, target.weights, upload),
+      ...(host?.files ?? []),
     ];
     const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
     // several dispatches of one step are forms of a kernel, of which the sizes leave one
-    const steps = [...new Set(program.commands.flatMap((c) => (c.op === "dispatch" ? [c.step] : [])))];
+    const dispatches = new Set(program.commands.flatMap((c) => (c.op === "dispatch" ? [c.step] : [])));
+    const hosted = target.host?.entries[index]!.steps ?? [];
+    const steps = program.commands.flatMap((c) =>
+      c.op === "dispatch" ? [c.step] : c.op === "host" ? hosted.slice(c.first, c.last) : [],
+    );
     const report = {
       variant: variant.requires,
-      steps,
-      dispatches: steps.length,
-      hostSteps: 0,
+      steps: [...new Set(steps)],
+      dispatches: dispatches.size,
+      hostSteps: hosted.length,
       threads: 1,
       threadsReason: "the GPU computes",
       reads: program.commands.filter(({ op }) => op === "read").length,
@@ -379,6 +394,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       buffers,
       states!,
       pack.manifest.state,
+      await host?.open(),
     );
     await backend.resetStates();
     if (!entry.symbols.length) await backend.prepare();

@@ -36,7 +36,7 @@ test("a read ends a walk, which goes on after it", () => {
   const branches = program(fill("n"), read, { op: "jump", to: 4, unless: "k" }, fill("k"), fill("n"));
   const { commands, pause, symbols, walked } = walk(branches, { n: 8 });
   assert.equal(commands.length, 1);
-  assert.deepEqual(pause, { read, next: 2 });
+  assert.deepEqual(pause, { command: read, next: 2 });
   assert.deepEqual(symbols, { n: 8 });
   assert.equal(walk(branches, { n: 8, k: 1 }, pause!.next, walked).commands.length, 2);
   assert.equal(walk(branches, { n: 8, k: 0 }, pause!.next, walked).commands.length, 1);
