@@ -16,6 +16,7 @@ from rich.text import Text
 from pyruntime.cli import look
 from pyruntime.cli.execution import feeds_for
 from pyruntime.cli.feeds import parse_sizes
+from pyruntime.cli.progress import Waiting
 from pyruntime.runtime.tensors import TensorSpec
 
 AROUND = 3  # steps shown before and after the first that diverges
@@ -41,7 +42,12 @@ def compare(request: Request) -> list[Any]:
     def feeder(specs: Sequence[TensorSpec]) -> Mapping[str, Any]:
         return feeds_for(specs, {}, request.inputs, parse_sizes(request.symbols), request.seed)[0]
 
-    return list(differ.diff(request.path, request.device, feeder, request.tolerance))
+    steps = []
+    with Waiting(look.stderr(), "converting") as waiting:
+        for step in differ.diff(request.path, request.device, feeder, request.tolerance):
+            steps.append(step)
+            waiting(f"{len(steps)} steps compared, the last {step.step}")
+    return steps
 
 
 def first(steps: Sequence[Any]) -> int | None:

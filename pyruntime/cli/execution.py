@@ -28,7 +28,7 @@ from pyruntime.cli.feeds import (
     read_inputs,
     save_outputs,
 )
-from pyruntime.cli.progress import ConversionProgress
+from pyruntime.cli.progress import ConversionProgress, Waiting
 from pyruntime.errors import InputError
 from pyruntime.runtime.session import Device
 from pyruntime.runtime.tensors import TensorSpec
@@ -159,6 +159,7 @@ def execute(request: Request) -> Result:
         pack, converted = request.path, None
         if not is_pack(request.path):
             pack, converted = stack.enter_context(made_pack(request.path, request.device))
+        waiting = stack.enter_context(Waiting(look.stderr(), "loading"))
         started = time.perf_counter()
         session = stack.enter_context(pyruntime.load(pack, device=request.device, threads=request.threads))
         loaded = time.perf_counter() - started
@@ -170,7 +171,8 @@ def execute(request: Request) -> Result:
             request.seed if request.random else None,
         )
         runs = []
-        for _ in range(request.repeat):
+        for number in range(request.repeat):
+            waiting(f"run {number + 1} of {request.repeat}" if request.repeat > 1 else "running")
             if session.state.names:
                 session.state.reset()
             started = time.perf_counter()

@@ -36,8 +36,9 @@ def inspect(
     from pyruntime.cli import look
     from pyruntime.cli.feeds import parse_sizes
     from pyruntime.cli.inspection import gather, opened
+    from pyruntime.cli.progress import Waiting
 
-    with opened(pack) as found:
+    with opened(pack) as found, Waiting(look.stderr(), "looking"):
         made = gather.inspect(found, parse_sizes(symbol or ()), str(pack))
     if html is not None:
         from pyruntime.cli.inspection import page

@@ -18,7 +18,7 @@ from pyruntime.cli import browsers, look
 from pyruntime.cli.conversion import shortened
 from pyruntime.cli.execution import feeds_for, is_pack, made_pack
 from pyruntime.cli.feeds import parse_sizes
-from pyruntime.cli.progress import MeasuringProgress
+from pyruntime.cli.progress import MeasuringProgress, Waiting
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import Entry
 from pyruntime.runtime.bench import browser, native
@@ -65,7 +65,9 @@ def measure(request: Request) -> Profile:
         if request.browser:
             opened = stack.enter_context(Pack(pack))
             return _in_browser(request, opened, asked, stack.enter_context(progress))
-        session = stack.enter_context(pyruntime.load(pack, device=request.device, threads=request.threads))
+        with Waiting(look.stderr(), "loading"):
+            loaded = pyruntime.load(pack, device=request.device, threads=request.threads)
+        session = stack.enter_context(loaded)
         native.grow_states(session, asked)
         feeds = _feeds(request, session.inputs, session.state.symbols, asked)
         return native.measure(session, feeds, request.budget, stack.enter_context(progress))

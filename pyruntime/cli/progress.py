@@ -1,4 +1,4 @@
-"""The progress bars of a conversion, one line per stage, and of a measurement; gone when they end."""
+"""Progress on a terminal, gone at the end: bars of conversions and measurements, and what is waited for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.table import Column
+from rich.text import Text
 
 from pyruntime.cli import look
 
@@ -78,3 +79,23 @@ class MeasuringProgress(_Shown):
     def __call__(self, done: float) -> None:
         """The part that is done, 0 to 1."""
         self._progress.update(self._task, completed=min(done, 1.0))
+
+
+class Waiting:
+    """A line that says what is waited for while it is entered, on a terminal."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self._status = console.status(Text(what, style=look.QUIET), refresh_per_second=4)  # runs are timed
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def __call__(self, what: str) -> None:
+        """Something else is waited for from now on."""
+        self._status.update(Text(what, style=look.QUIET))

@@ -1,16 +1,21 @@
 """The program as a whole: help, exit codes, missing extras, bugs, what is imported when."""
 
 import json
+import re
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import pyruntime
 from pyruntime import errors
+from pyruntime.cli import app
 from pyruntime.cli.exits import BUG, EXITS, HANDLED, USAGE, exit_code
 from tests.cli.conftest import Invoke, start
 
+COMMANDS = tuple(command.__name__ for command in app.COMMANDS)
 HEAVY = ("numpy", "onnx", "wgpu", "wasmtime", "pyruntime_converter", "pyruntime.runtime.session")
 
 
@@ -125,6 +130,41 @@ def test_a_console_without_unicode_gets_plain_marks(packs: Path) -> None:
     done = start("run", packs / "double", "-r", "-d", "wasm", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("+ ")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("", set(COMMANDS)), ("ins", {"inspect"}), ("inspect --ht", {"--html"}), ("check --targ", {"--target"})],
+)
+def test_shells_complete_commands_and_options(words: str, expected: set[str]) -> None:
+    """What the script of --show-completion asks the program for when Tab is pressed."""
+    line = f"pyruntime {words}"
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    done = start(_PYRUNTIME_COMPLETE="complete_bash", **asked)
+    assert (done.returncode, set(done.stdout.split())) == (0, expected), done.stderr
+
+
+def test_every_command_speaks_json_and_lists_the_exit_codes(invoke: Invoke) -> None:
+    for command in COMMANDS:
+        told = invoke(command, "--help").stdout
+        assert "--json" in told, command
+        assert all(f"{row.code}: {row.when}" in told for row in EXITS), command
+
+
+def test_the_guide_has_every_command_and_exit_code() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    assert all(f"| {row.code} | {row.when} |" in told for row in EXITS)
+    assert all(re.search(rf"^\| `{command}[ `]", told, flags=re.MULTILINE) for command in COMMANDS)
+
+
+def test_import_is_quick() -> None:
+    def seconds(code: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+    assert min(seconds("import pyruntime") for _ in range(5)) < 0.15
 
 
 def test_module_form() -> None:
