@@ -177,6 +177,20 @@ def test_states_and_loops(invoke: Invoke, tmp_path: Path) -> None:
     assert told(invoke, "c.pack")["entries"][0]["symbols"]["past_sequence_length"] == 0
 
 
+@pytest.mark.shared
+def test_sizes_that_the_model_takes(invoke: Invoke, shared_models: Path) -> None:
+    """Silero's padding and strides leave windows of few samples without an output."""
+    arguments = ("-t", "webgpu", "-q", "--state=state=stateN", "--symbol=batch=1")
+    result = invoke("convert", shared_models / "silero_vad_half.onnx", "vad.pack", *arguments)
+    assert result.exit_code == 0, result.output
+    (entry,) = told(invoke, "vad.pack")["entries"]
+    assert (entry["refused"], entry["symbols"]["sequence"] > 1) == ([], True)
+    assert all(s["calls"] == 1 and s["bytes"] > 0 for s in entry["steps"])
+    assert entry["totals"]["bytes"] >= entry["totals"]["fused"] >= entry["totals"]["least"] > 0
+    (small,) = told(invoke, "vad.pack", "-s", "sequence=1")["entries"]
+    assert len(small["refused"]) == 1
+
+
 def test_the_page_is_whole_and_loads_nothing(invoke: Invoke) -> None:
     net = layers()
     net.nodes[0].name = '</script><b onclick="x">'

@@ -29,7 +29,7 @@ def number(value: float | None, text: str | None = None, *, warn: bool = False) 
 
 def bar(value: int, most: int, shade: str) -> str:
     """A cell with a bar as long as its part of the largest value."""
-    if not value:
+    if value <= 0:
         return "<td></td>"
     return html_cell(
         f'<svg class="bar {shade}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'

@@ -22,6 +22,7 @@ from pyruntime.pack.expressions import Evaluator, ExpressionError, infix
 from pyruntime.pack.reader import MANIFEST, Pack
 from pyruntime.pack.schema import FORMAT, KNOWN_REQUIREMENTS, Dispatch, Entry, Manifest, Spec
 
+MOST = 21  # powers of two that are tried for sizes that are not given
 _WORKGROUP = re.compile(r"@workgroup_size\(([^)]*)\)")
 
 
@@ -76,12 +77,13 @@ class File:
 
 @dataclass(frozen=True)
 class Program:
-    """An entry at given sizes."""
+    """An entry at given sizes; `refused` are those of its constraints that these do not meet."""
 
     name: str
     symbols: Mapping[str, int]
     tensors: tuple[Tensor, ...]
     constraints: tuple[str, ...]
+    refused: tuple[str, ...]
     plan: Plan
     memories: tuple[Memory, ...]
     account: Account | None
@@ -117,7 +119,8 @@ def inspect(pack: Pack, sizes: Mapping[str, int], path: str = "") -> Inspection:
 
     Args:
         pack: what to look at.
-        sizes: of symbols, by name; others are 1, lengths of states 0, elements of inputs their defaults.
+        sizes: of symbols, by name. Others are 1, or the smallest power of two that the model takes; lengths
+            of states 0, elements of inputs their defaults.
         path: what to call it; by default its path.
 
     Raises:
@@ -150,10 +153,23 @@ def inspect(pack: Pack, sizes: Mapping[str, int], path: str = "") -> Inspection:
 
 
 def bound(entry: Entry, sizes: Mapping[str, int]) -> dict[str, int]:
-    """A value for each symbol of an entry."""
+    """A value for each symbol of an entry: the first that meets its constraints, if one does."""
+    for size in (1 << power for power in range(MOST)):
+        found = _bound(entry, sizes, size)
+        if not _refused(entry, Evaluator(found)):
+            return found
+    return _bound(entry, sizes, 1)
+
+
+def _refused(entry: Entry, values: Evaluator) -> tuple[str, ...]:
+    """The constraints that sizes do not meet."""
+    return tuple(c.reason for c in entry.constraints if not _value(c.value, values))
+
+
+def _bound(entry: Entry, sizes: Mapping[str, int], size: int) -> dict[str, int]:
     found = {}
     for symbol in entry.symbols:
-        usual = 1
+        usual = size
         if symbol.state is not None:
             usual = 0
         elif symbol.element is not None and symbol.input is not None:
@@ -167,10 +183,6 @@ def _program(manifest: Manifest, number: int, account: Account | None, sizes: Ma
     entry = manifest.entries[number]
     symbols = bound(entry, sizes)
     values = Evaluator(symbols)
-    refused = [c.reason for c in entry.constraints if _value(c.value, values) == 0]
-    if refused:
-        told = ", ".join(f"{n}={v}" for n, v in symbols.items())
-        raise InputError(f"the model does not take {told}: {refused[0]}; give --symbol NAME=SIZE")
     made = plan(manifest, number, account, symbols)
     tensors = [_tensor("input", s, values) for s in entry.inputs]
     tensors += [_tensor("output", s, values) for s in entry.outputs]
@@ -183,6 +195,7 @@ def _program(manifest: Manifest, number: int, account: Account | None, sizes: Ma
         symbols,
         tuple(tensors),
         tuple(c.reason for c in entry.constraints),
+        _refused(entry, values),
         made,
         memories(manifest, number, account, made, symbols),
         account,
@@ -295,6 +308,7 @@ def _entry(program: Program, made: dict[str, Any]) -> dict[str, Any]:
         "symbols": dict(program.symbols),
         "tensors": made["tensors"],
         "constraints": list(program.constraints),
+        "refused": list(program.refused),
         "totals": {**totals, "bytes_over_fused": ratio},
         "steps": plan["steps"],
         "memory": {

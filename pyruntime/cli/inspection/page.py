@@ -148,7 +148,10 @@ computes, reads and moves, and why it ends where it does.</p></aside></div>"""
 
 def _steps(number_: int, program: Program) -> str:
     plan, totals = program.plan, program.plan.totals
-    parts = [] if totals.exact else ["<p>Data decide what runs: in the sums each step counts once.</p>"]
+    parts = [
+        f'<p class="warn">A run refuses these sizes: {escape(reason)}.</p>' for reason in program.refused
+    ]
+    parts += [] if totals.exact else ["<p>Data decide what runs: in the sums each step counts once.</p>"]
     if totals.small:
         what = f"over 1 % of the operations and fewer than {SMALL} workgroups"
         names = escape(", ".join(totals.small))

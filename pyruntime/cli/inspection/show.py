@@ -119,6 +119,7 @@ def remarks(program: Program) -> list[str]:
             f"over 1 % of the operations, under {SMALL} workgroups: "
             + ", ".join(shortened(name, NAME) for name in totals.small)
         )
+    made += [f"a run refuses these sizes (give others by --symbol): {reason}" for reason in program.refused]
     if not totals.exact:
         made.append("data decide what runs; in the sums each step counts once")
     if program.account is None:
