@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper
 
-from tests.frontends.onnx_models import one_node, random
+from tests.frontends.onnx_models import model, one_node, random, value_info
 
 Array = NDArray[Any]
 Feeds = dict[str, Array]
@@ -242,6 +242,39 @@ def _ranges() -> Iterator[tuple[str, Model]]:
         yield f"Range-{name}", fed("Range", every)
 
 
+def _loops() -> Iterator[tuple[str, Model]]:
+    """Range as the function that ONNX defines it by: a loop as often as floats that it computes tell."""
+    whole = [(10, 6, -3), (0, 7, 2), (3, 3, 1), (4, 1, 1), (-100, 100, 7)]
+    fractions = [(0, 1, 0.11), (0.3, -2, -0.7), (1, 1, 5), (2, 1, 0.02), (-1e2, 1e2, 9.9)]
+    for name, numbers in ("int32", whole), ("float32", fractions), ("float16", fractions):
+        every: list[Feeds] = [
+            {n: np.array(v, name) for n, v in zip("abc", each, strict=True)} for each in numbers
+        ]
+        number, flag = every[0]["a"], np.array(True)
+        body = helper.make_graph(
+            [
+                helper.make_node("Identity", ["cond"], ["on"]),
+                helper.make_node("Add", ["prev", "c"], ["next"]),
+                helper.make_node("Identity", ["prev"], ["item"]),
+            ],
+            "body",
+            [value_info("i", np.array(0)), value_info("cond", flag), value_info("prev", number)],
+            [value_info("on", flag), value_info("next", number), value_info("item", number)],
+        )
+        nodes = [
+            helper.make_node("Sub", ["b", "a"], ["span"]),
+            helper.make_node("Cast", ["span"], ["span_f"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["c"], ["c_f"], to=TensorProto.FLOAT),
+            helper.make_node("Div", ["span_f", "c_f"], ["steps"]),
+            helper.make_node("Ceil", ["steps"], ["whole"]),
+            helper.make_node("Relu", ["whole"], ["count"]),
+            helper.make_node("Cast", ["count"], ["trip"], to=TensorProto.INT64),
+            helper.make_node("Cast", ["count"], ["begin"], to=TensorProto.BOOL),
+            helper.make_node("Loop", ["trip", "begin", "a"], ["last", "out"], "node", body=body),
+        ]
+        yield f"Loop-fed-{name}", (model(nodes, every[0], ["last", "out"]), every)
+
+
 MODELS: Mapping[str, Model] = dict(
     [
         *_reductions(),
@@ -253,5 +286,6 @@ MODELS: Mapping[str, Model] = dict(
         *_scales(),
         *_ranges(),
         *_depths(),
+        *_loops(),
     ]
 )

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 import pyruntime
 from pyruntime.errors import InputError, UnsupportedError
 from pyruntime.ops.run_graph import run_graph
-from tests.frontends.argument_models import Feeds, ints
+from tests.frontends.argument_models import MODELS, Feeds, ints
 from tests.frontends.on_devices import DEVICES, Device
 from tests.frontends.onnx_models import imported, model, one_node, random, reference, runtime, same
 
@@ -119,6 +119,15 @@ def test_values_that_mean_nothing_are_refused(
     for value in values:
         with pytest.raises(InputError, match=rf"{op} 'node': |input '{name}': \S+ decides sizes"):
             run_graph(graph, good | {name: np.full_like(good[name], value)})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("c", 0), ("c", math.nan), ("c", 1e-30), ("b", math.inf), ("b", 1e9), ("a", -1e30)]
+)
+def test_numbers_of_iterations_without_a_bound_are_refused(name: str, value: float) -> None:
+    proto, (good, *_) = MODELS["Loop-fed-float32"]
+    with pytest.raises(InputError, match=rf"Loop 'node': its number of iterations|input '{name}'"):
+        run_graph(imported(proto), good | {name: np.array(value, np.float32)})
 
 
 def test_scales_that_are_put_together() -> None:

@@ -24,6 +24,7 @@ from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import attributes
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
 from pyruntime_converter.frontends.onnx.bodies import Body
+from pyruntime_converter.frontends.onnx.bounds import bound_of
 from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, kind_of
 from pyruntime_converter.frontends.onnx.ratios import ratios_of
 
@@ -179,6 +180,17 @@ class NodeContext:
         if ratios is None:
             self.fail(f"{what} depends on the model's input data", FIX_DIMS)
         return ratios
+
+    def bound(self, value: Value, what: str) -> Dim | None:
+        """What a number never exceeds, of inputs that the model takes; None where data alone tell it."""
+        found = bound_of(value, self.builder.sources)
+        if found is None and (inputs := self._openable(value, True)):
+            raise Unopened(inputs)
+        if found is None:
+            return None
+        most, holds = found
+        self.require(holds, f"{what} must have a bound that fits 31 bits")
+        return most
 
     def decided(self, condition: Dim) -> bool | None:
         """Whether a condition (0 or 1) holds, as known or assumed at present; None where that is open."""

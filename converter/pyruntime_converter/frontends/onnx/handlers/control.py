@@ -85,6 +85,8 @@ def loop(ctx: NodeContext) -> list[Held] | list[Value]:
         return [builder.dims(counter), builder.constant(np.array(True)), *carried]
 
     body = _of_tensors(ctx, ctx.subgraph(ctx.required("body"), inputs))
+    if trip and trips is None and len(body.graph.outputs) > 1 + len(initial):
+        trips = _measured(ctx, trip)
     begins = _condition(ctx, condition) if condition else 1
     attrs: dict[str, object] = {
         "trip": trips[0] if trips else None,
@@ -113,6 +115,16 @@ def _of_tensors(ctx: NodeContext, body: Body) -> Body:
         if not isinstance(held, Value):
             ctx.fail(f"what leaves its body is {kind_of(held)}, and it is not known how often it runs")
     return body
+
+
+def _measured(ctx: NodeContext, trip: Value) -> tuple[Dim] | None:
+    """A number of iterations that a run tells; None where nothing bounds it."""
+    most = ctx.bound(trip, "its number of iterations")
+    if most is None:
+        return None
+    counted = ctx.one("Max", ctx.reshape(trip, ()), ctx.like(0, trip))
+    counted = ctx.one("Min", counted, ctx.builder.dims(most, trip.dtype))
+    return (ctx.measure(counted, most),)
 
 
 def _loop(
