@@ -198,10 +198,10 @@ def test_what_lowering_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_sizes_that_are_told(tmp_path: Path) -> None:
-    """A Resize that needs to know its size, and is told."""
-    nodes = [helper.make_node("Resize", ["x", "", "scales"], ["y"], name="r", mode="cubic", antialias=1)]
-    path = saved(tmp_path / "r.onnx", nodes, {"x": (F32, [1, "n", 3])}, {"y": (F32, [1, "m", 3])})
-    open_, fixed = check(path), check(path, Told(dims={"n": 8}))
+    """A product over a size that may be another than its weight's, until it is told."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
+    path = saved(tmp_path / "r.onnx", nodes, {"x": (F32, [3, "n"])}, {"y": (F32, [3, 2])})
+    open_, fixed = check(path), check(path, Told(dims={"n": 4}))
     assert [p.follows for p in open_.problems] == [()]
     assert all(fixed.targets.values())
 

@@ -88,7 +88,8 @@ def graph(program: Program) -> str:
 def _label(step: Step) -> list[str]:
     told = []
     if step.dispatches and step.dispatches[0].count is not None:
-        told.append(f"{step.dispatches[0].count:,} workgroups")
+        count = step.dispatches[0].count
+        told.append(f"{count:,} workgroup{'' if count == 1 else 's'}")
     if step.operations:
         told.append(f"{look.count_text(step.operations)} ops")
     elif step.bytes is not None:
