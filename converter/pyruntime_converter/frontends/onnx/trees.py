@@ -51,9 +51,19 @@ class Forest:
 
     nodes: list[Node] = field(default_factory=list)
 
-    def column(self, name: str) -> list[Any]:
-        """A field of all nodes."""
-        return [getattr(node, name) for node in self.nodes]
+    def rows(self, roots: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Nodes in an order in which one number leads to both children of each; the roots come first.
+
+        Returns:
+            The node in each row, each as often as something leads to it; and for each row the one with its
+            right child, behind which is the left one.
+        """
+        rows, below = [*roots], dict[int, int]()
+        for at in rows:  # which grows meanwhile
+            if at not in below:
+                below[at] = len(rows)
+                rows += (self.nodes[at].right, self.nodes[at].left)
+        return rows, [below[at] for at in rows]
 
     def kinds(self, name: str) -> set[bool]:
         """The values that a field has in inner nodes."""

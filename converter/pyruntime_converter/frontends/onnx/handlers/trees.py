@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,9 +120,10 @@ def _made(ctx: NodeContext, make: Callable[[], Ensemble]) -> Ensemble:
 
 def _aggregated(ctx: NodeContext, x: Value, ensemble: Ensemble, how: str) -> Value:
     """[rows, targets]: what the leaves of all trees amount to."""
-    at = _leaves(ctx, x, ensemble)
-    targets = ensemble.weights.shape[1]
-    weights = ensemble.weights[:, 0] if targets == 1 else ensemble.weights
+    rows, below = ensemble.forest.rows(ensemble.roots)
+    at = _leaves(ctx, x, ensemble, rows, below)
+    targets, weights = ensemble.weights.shape[1], ensemble.weights[rows]
+    weights = weights[:, 0] if targets == 1 else weights
     votes = ctx.one("Gather", ctx.builder.constant(weights, x.dtype), at, axis=0)
     reduction = {"SUM": "ReduceSum", "AVERAGE": "ReduceSum", "MIN": "ReduceMin", "MAX": "ReduceMax"}[how]
     result = ctx.one(reduction, votes, axes=(1,), keepdims=False)
@@ -132,35 +133,35 @@ def _aggregated(ctx: NodeContext, x: Value, ensemble: Ensemble, how: str) -> Val
     return result
 
 
-def _leaves(ctx: NodeContext, x: Value, ensemble: Ensemble) -> Value:
-    """[rows, trees]: the node in which each row ends."""
-    forest, roots = ensemble.forest, np.array(ensemble.roots)
+def _leaves(
+    ctx: NodeContext, x: Value, ensemble: Ensemble, rows: Sequence[int], below: Sequence[int]
+) -> Value:
+    """[rows of x, trees]: the row, as `Forest.rows` has them, of the leaf to which each leads."""
+    forest, nodes = ensemble.forest, [ensemble.forest.nodes[row] for row in rows]
     width = x.shape[1] if x.rank == 2 else 0
     used = max((node.feature for node in forest.nodes if node.inner), default=0)
     if x.rank != 2 or (isinstance(width, int) and used >= width):
         ctx.invalid(f"its nodes test feature {used} of an input of shape {x.shape}")
-    tables: Mapping[str, Value] = {
-        name: ctx.builder.constant(forest.column(name), dtype)
-        for name, dtype in (
-            *(("feature", DType.I32), ("threshold", x.dtype), ("left", DType.I32), ("right", DType.I32)),
-            *(("strict", DType.BOOL), ("nan_left", DType.BOOL)),
-        )
+    fields = {"feature": DType.I32, "threshold": x.dtype, "strict": DType.BOOL, "nan_left": DType.BOOL}
+    tables = {
+        name: ctx.builder.constant([getattr(node, name) for node in nodes], dtype)
+        for name, dtype in fields.items()
     }
+    children = ctx.builder.constant(below, DType.I32)
     try:
         depth = ensemble.depth
     except ValueError as error:
         ctx.invalid(str(error))
     kinds = {name: forest.kinds(name) for name in ("strict", "nan_left")}
-    at = ctx.builder.constant(roots, DType.I32)
+    at = ctx.builder.constant(np.arange(len(ensemble.roots)), DType.I32)
     for step in range(depth):
         features = ctx.one("Gather", tables["feature"], at, axis=0)
         tested = (
             ctx.one("GatherElements", x, features, axis=1) if step else ctx.one("Gather", x, features, axis=1)
         )
         goes_left = _goes_left(ctx, tested, kinds, tables, at)
-        left, right = (ctx.one("Gather", tables[side], at, axis=0) for side in ("left", "right"))
-        at = ctx.one("Where", goes_left, left, right)
-    return at if depth else ctx.one("Expand", at, shape=(x.shape[0], len(roots)))
+        at = ctx.one("Add", ctx.one("Gather", children, at, axis=0), ctx.cast(goes_left, DType.I32))
+    return at if depth else ctx.one("Expand", at, shape=(x.shape[0], len(ensemble.roots)))
 
 
 def _goes_left(
