@@ -229,7 +229,7 @@ def _webgpu(
         if call in unable:
             found.add(_of(call, division.host[number]), _dtypes_of(call), (WEBGPU,))
     render_programs([program], host_steps=True)
-    side = Sides(program, division.host)
+    side = Sides(program, division.host, division.narrowed)
     for tensor in (t for t in program.weights() if t in side.gpu):
         for error in _failing(partial(webgpu.weight_bytes, tensor)):
             found.add(error, [tensor.dtype.value], (WEBGPU, STRICT))

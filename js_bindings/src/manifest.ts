@@ -105,6 +105,8 @@ export interface GpuPlace {
   readonly offset?: Dim | undefined;
   readonly dtype?: "float32" | "int32" | "uint32" | undefined;
   readonly host?: Dim | undefined;
+  /** The least and the largest integer that an input takes on the GPU. */
+  readonly within?: readonly [number, number] | undefined;
 }
 
 /** A bound range: kind, index of the buffer, offset, bytes. */

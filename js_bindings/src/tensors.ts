@@ -225,7 +225,8 @@ function filled({ dtype, shape, default: value }: StoredSpec, values: Symbols): 
   return new Uint8Array(array.buffer as ArrayBuffer);
 }
 
-function checkWithin({ name, within }: StoredSpec, data: Feed["data"]): void {
+/** Throws InputError for an integer outside the bounds, if there are any. */
+export function checkWithin({ name, within }: Pick<StoredSpec, "name" | "within">, data: Feed["data"]): void {
   if (!within) return;
   const [low, high] = within;
   const strange = (data as (number | bigint)[]).find((value) => value < low || value > high);

@@ -14,6 +14,7 @@ import { makePipelines, type Pipelines } from "./pipelines.ts";
 import { type Buffers, makePlan, type Plan, type Range } from "./plan.ts";
 import type { Entry, GpuEntry, GpuTarget, State } from "./manifest.ts";
 import { walk } from "./walk.ts";
+import { checkWithin, rowOf } from "./tensors.ts";
 import { weightDownloads } from "./weights.ts";
 
 /** Plans that are kept, one per shape. */
@@ -76,7 +77,9 @@ class WebgpuBackend implements Backend {
     const { device } = this.#gpu;
     const stored = inputs.map((bytes, i) => {
       const { name, dtype } = this.#entry.inputs[i]!;
-      return widen(dtype, this.#program.inputs[i]!.dtype ?? dtype, bytes, (value) => {
+      const { dtype: to = dtype, within } = this.#program.inputs[i]!;
+      if (within) checkWithin({ name, within }, rowOf(dtype).view(bytes.slice().buffer));
+      return widen(dtype, to, bytes, (value) => {
         throw new InputError(
           `input ${JSON.stringify(name)}: expected ${dtype} that fits 32 bits on WebGPU, got ${value}`,
         );

@@ -402,12 +402,16 @@ _COMMAND = tagged("op", {cls.TAG[1]: record(cls) for cls in (Dispatch, Copy, Fil
 
 @dataclass(frozen=True)
 class GpuTensor:
-    """Where an input or output lies; an input that host steps read, too, also at `host` in their memory."""
+    """Where an input or output lies; an input that host steps read, too, also at `host` in their memory.
+
+    An input with `within` takes integers from the first to the second alone, here where they have 32 bits.
+    """
 
     arena: int = item(fields.COUNT)
     offset: Expression = item(fields.expression)
     dtype: str = item(fields.GPU_DTYPE)
     host: Expression | None = item(fields.expression, default=None)
+    within: Sequence[int] | None = item(array(fields.INTEGER, exactly=2), default=None)
 
 
 @dataclass(frozen=True)

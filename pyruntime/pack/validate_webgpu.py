@@ -147,6 +147,8 @@ def _program(program: GpuEntry, spec: Entry, target: WebGpu, shaders: Sequence[S
                 index(place.arena, program.arenas, f"{path}.{label}[{i}].arena")
                 known(place.offset, declared, f"{path}.{label}[{i}].offset")
                 _gpu_dtype(one.dtype, place.dtype, f"{path}.{label}[{i}].dtype")
+                if place.within is not None and (label == "outputs" or not one.dtype.is_integer):
+                    raise wrong(f"{path}.{label}[{i}].within", "for inputs of integers alone")
     buffers = {"arena": program.arenas, "weights": target.buffers, "state": target.state}
     own = _own(program)
     for i, command in enumerate(program.commands):

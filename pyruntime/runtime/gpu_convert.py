@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pyruntime.pack.schema import GpuTensor
+
 WORD = 4
 
 
@@ -34,6 +36,17 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
                 f" {dtype.value}; use device='wasm'"
             )
     return elements.astype(stored, copy=False)
+
+
+def upload(data: memoryview, dtype: DType, place: GpuTensor) -> NDArray[Any]:
+    """An input's elements as the GPU holds them. Raises InputError, without its name, for what it refuses."""
+    elements = widen(data, dtype, place.dtype)
+    if place.within is not None:
+        low, high = place.within
+        strange = elements[(elements < low) | (elements > high)]
+        if len(strange):
+            raise InputError(f"on WebGPU it takes integers from {low} to {high}, got {strange[0]}")
+    return elements
 
 
 def narrow(words: memoryview, stored: str, dtype: DType) -> memoryview:

@@ -39,7 +39,7 @@ from pyruntime.pack.schema import (
 )
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
-from pyruntime.runtime.gpu_convert import WORD, narrow, widen
+from pyruntime.runtime.gpu_convert import WORD, narrow, upload, widen
 from pyruntime.runtime.gpu_device import device, guarded
 from pyruntime.runtime.session import Session, SessionReport
 from pyruntime.runtime.state import KeptState
@@ -342,7 +342,7 @@ class WebGpuSession(Session):
         ):
             try:
                 uploads.append(
-                    widen(tensor.data, spec.dtype, place.dtype) if isinstance(place, GpuTensor) else None
+                    upload(tensor.data, spec.dtype, place) if isinstance(place, GpuTensor) else None
                 )
             except InputError as error:
                 raise InputError(f"input {spec.name!r}: {error}") from None

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Map, Tensor
 from pyruntime.ir.program import Program, Read
 from pyruntime_shaders.intervals import Interval
 from pyruntime_shaders.module import Kernel, refusal
+
+# one sum or difference of such integers fits 32 bits
+NARROW: Mapping[DType, Interval] = {DType.I64: (1 - 2**30, 2**30 - 1), DType.U64: (0, 2**31 - 1)}
 
 
 @dataclass
@@ -26,11 +30,15 @@ class Division:
         kernels: those of the calls that the GPU computes.
         host: why the others are not computed there.
         unable: which of these WGSL cannot compute; the others go with them.
+        narrowed: inputs that are refused outside these bounds, which is what proves the rest.
+        intervals: what the integers of each tensor lie in, where known.
     """
 
     kernels: dict[int, list[Kernel]] = field(default_factory=dict)
     host: dict[int, UnsupportedError] = field(default_factory=dict)
     unable: set[int] = field(default_factory=set)
+    narrowed: dict[Tensor, Interval] = field(default_factory=dict)
+    intervals: dict[Tensor, Interval | None] = field(default_factory=dict)
 
 
 def kernels_for(call: KernelCall) -> list[Kernel]:
@@ -41,22 +49,51 @@ def kernels_for(call: KernelCall) -> list[Kernel]:
 
 
 def divide(program: Program) -> Division:
-    """Divide a program lowered for WebGPU; notes on its tensors what their integers lie in, where known."""
-    before = {t: t.interval for c in program.calls for t in c.tensors()}
-    division = Division()
+    """Divide a program lowered for WebGPU; notes on its tensors what their integers lie in, where known.
+
+    Where a sum or difference alone stands against it, fed integers of 64 bits are taken to be half as large
+    as 32 bits allow, which the runtime then checks: such integers count and index. Products would need more.
+    """
+    division = _settled(program, {})
+    if division.unable:
+        narrowed = {t: NARROW[t.dtype] for t in program.inputs if t.dtype in NARROW}
+        division = _narrowed(program, division, narrowed)
+    for tensor, interval in division.intervals.items():
+        tensor.interval = interval
+    _keep_between(program, division)
+    return division
+
+
+def _narrowed(program: Program, division: Division, inputs: Mapping[Tensor, Interval]) -> Division:
+    """With as few inputs narrowed as are needed for what narrowing all of them proves."""
+    best = _settled(program, inputs)
+    if not best.unable < division.unable:
+        return division
+    for tensor in inputs:
+        fewer = _settled(program, {t: i for t, i in best.narrowed.items() if t is not tensor})
+        best = fewer if fewer.unable == best.unable else best
+    return best
+
+
+def _settled(program: Program, narrowed: Mapping[Tensor, Interval]) -> Division:
+    """Passes until none finds more for the host."""
+    tensors = dict.fromkeys(t for c in program.calls for t in c.tensors())
+    before = {t: t.interval for t in tensors}
+    division = Division(narrowed=dict(narrowed))
     while True:
-        for tensor, interval in before.items():
-            tensor.interval = interval
+        for tensor in tensors:
+            tensor.interval = narrowed.get(tensor, before[tensor])
         known, division = division, _divided(program, division)
         if len(division.host) == len(known.host):
             break
-    _keep_between(program, division)
+    for tensor in tensors:
+        division.intervals[tensor], tensor.interval = tensor.interval, before[tensor]
     return division
 
 
 def _divided(program: Program, known: Division) -> Division:
     """One pass, with what earlier ones found: tensors may be written by several calls, and in loops."""
-    made = Division({}, dict(known.host), set(known.unable))
+    made = Division({}, dict(known.host), set(known.unable), known.narrowed)
     written = _Written(program)
     wide = {c.output.tensor for n, c in _numbered(program) if n in known.host and _is_long(c.output.tensor)}
     for number, call in _numbered(program):

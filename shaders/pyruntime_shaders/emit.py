@@ -10,6 +10,7 @@ from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Program
 from pyruntime_shaders.division import divide, kernels_for
+from pyruntime_shaders.intervals import Interval
 from pyruntime_shaders.module import INFINITY_BITS, Access, Kernel, Workgroups
 
 
@@ -52,13 +53,19 @@ class Dispatch:
 
 @dataclass
 class Rendered:
-    """The shaders of one variant of a pack, and for each entry its dispatches in order and its host steps."""
+    """The shaders of one variant of a pack, and what is told of each of its entries.
+
+    Attributes:
+        shaders: of all entries.
+        entries: the dispatches of each, in order.
+        host: steps that are left to the host, by their number, and why.
+        narrowed: inputs whose integers must lie within bounds.
+    """
 
     shaders: list[Shader] = field(default_factory=list)
     entries: list[list[Dispatch]] = field(default_factory=list)
-    host: list[Mapping[int, UnsupportedError]] = field(
-        default_factory=list
-    )  # steps left to the host, and why
+    host: list[Mapping[int, UnsupportedError]] = field(default_factory=list)
+    narrowed: list[Mapping[Tensor, Interval]] = field(default_factory=list)
 
 
 def render_programs(programs: Sequence[Program], *, host_steps: bool = False) -> Rendered:
@@ -82,6 +89,7 @@ def render_programs(programs: Sequence[Program], *, host_steps: bool = False) ->
         if division.host and not host_steps:
             raise _refused([division.host[n] for n in sorted(division.unable)])
         rendered.host.append(division.host)
+        rendered.narrowed.append(division.narrowed)
         dispatches: list[Dispatch] = []
         for step, kernels in sorted(division.kernels.items()):
             call = program.steps[step]

@@ -108,6 +108,46 @@ def test_inputs_of_both_sides_fit_32_bits(tmp_path: Path) -> None:
         session.run({"i": np.array([2**40])})
 
 
+def test_sums_of_fed_integers_need_no_host(tmp_path: Path) -> None:
+    """An upload check that is narrower than 32 bits proves them, of the inputs alone that need it."""
+    nodes = [
+        node("Sub", ["total", "seen"], ["left"]),
+        node("Less", ["place", "left"], ["there"]),
+        node("Where", ["there", "x", "none"], ["y"]),
+    ]
+    feeds = {
+        "total": np.array([2**30 - 1, 3]),
+        "seen": np.array([1 - 2**30, 2]),
+        "place": np.array([2**31 - 1, 0]),
+        "x": random(2),
+    }
+    case = model(nodes, feeds, ["y", "left"], weights={"none": np.zeros(1, np.float32)}), [feeds]
+    path, report = packed(tmp_path, case, host_steps=False)
+    bound = "takes integers from -1073741823 to 1073741823"
+    assert report.notes[1:] == (f"webgpu: total {bound} alone", f"webgpu: seen {bound} alone")
+    with pyruntime.load(path, device="webgpu") as session:
+        same(session.run(feeds), runtime(case[0], feeds))
+        for value in (2**30, -(2**30)):
+            with pytest.raises(InputError, match=f"input 'seen': on WebGPU it {bound}, got {value}"):
+                session.run({**feeds, "seen": np.array([value, 0])})
+
+
+def test_products_of_fed_integers_need_the_host(tmp_path: Path) -> None:
+    """No check of inputs is narrowed for them: they run on the CPU, or are refused."""
+    x = np.array([2**20, -5])
+    case = (
+        model([node("Mul", ["x", "y"], ["p"]), node("Add", ["p", "x"], ["z"])], {"x": x, "y": x}, ["z"]),
+        [{"x": x, "y": x}],
+    )
+    with pytest.raises(UnsupportedError, match="the result of mul may leave 32 bits"):
+        packed(tmp_path, case, host_steps=False)
+    path, report = packed(tmp_path, case)
+    assert len(report.host_steps) == 1
+    wide = {"x": np.array([2**31, 7]), "y": np.array([2**31 + 1, -(2**60)])}
+    with pyruntime.load(path, device="webgpu") as session:
+        same(session.run(wide), {"z": wide["x"] * wide["y"] + wide["x"]})
+
+
 def test_entries_of_which_one_needs_the_host(tmp_path: Path) -> None:
     x = random(2, 5)
     plain = imported(model([node("Relu", ["x"], ["y"])], {"x": x}, ["y"]))

@@ -49,6 +49,7 @@ class Sides:
     Attributes:
         program: all of it.
         reasons: the steps that the host computes, and why.
+        narrowed: inputs on the GPU that are refused outside these bounds.
         calls: these steps, in order.
         host: tensors that lie in the module's memory.
         gpu: tensors that lie on the GPU; weights are on either side that reads them.
@@ -57,6 +58,7 @@ class Sides:
 
     program: Program
     reasons: Mapping[int, UnsupportedError]
+    narrowed: Mapping[Tensor, tuple[int, int]] = field(default_factory=dict)
     calls: list[int] = field(init=False)
     host: set[Tensor] = field(init=False)
     gpu: set[Tensor] = field(init=False)

@@ -91,10 +91,12 @@ def notes(sides: Sequence[Sides]) -> tuple[str, ...]:
     wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
     names = ", ".join(wide)
     told = f"webgpu: 64-bit integers of {names} are 32-bit on the device; larger values are refused"
+    narrow = {t.name: bounds for side in sides for t, bounds in side.narrowed.items()}
+    refused = [f"webgpu: {name} takes integers from {a} to {b} alone" for name, (a, b) in narrow.items()]
     steps = left_to_host(sides)
     crossings = sum(len(side.runs) for side in sides)
     host = f"webgpu: {len(steps)} steps run on the CPU, in {crossings} places; see host_steps"
-    return (*([told] if wide else []), *([host] if steps else []))
+    return (*([told] if wide else []), *refused, *([host] if steps else []))
 
 
 def _nodes(step: Step) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ def build(
         CompilerError: host steps are needed, and there is no C compiler for Wasm.
     """
     rendered = render_programs(programs, host_steps=host_steps)
-    sides = [Sides(p, reasons) for p, reasons in zip(programs, rendered.host, strict=True)]
+    sides = [Sides(*each) for each in zip(programs, rendered.host, rendered.narrowed, strict=True)]
     check_states(sides)
     host = build_host(sides, stored, states, pack, compiler)
     stored = [s for s in stored if any(s.tensor in side.gpu for side in sides)]
@@ -253,7 +255,8 @@ class _Entry:
             assert host is not None
             return HostTensor(host)
         _, arena, offset = self._place(tensor)
-        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor.dtype), host)
+        within = self._side.narrowed.get(tensor)
+        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor.dtype), host, within)
 
 
 def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]]:

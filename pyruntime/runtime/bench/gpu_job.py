@@ -16,7 +16,7 @@ from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import Entry, GpuTensor, WebGpu
 from pyruntime.runtime.bench import gpu_loops
 from pyruntime.runtime.bind import Bound
-from pyruntime.runtime.gpu_convert import WORD, widen
+from pyruntime.runtime.gpu_convert import WORD, upload, widen
 from pyruntime.runtime.state import KeptState
 
 Content = bytes | bytearray | memoryview
@@ -93,7 +93,7 @@ class GpuJob:
             assert at.span is not None
             try:
                 content[f"input-{i}"] = np.ascontiguousarray(
-                    widen(tensor.data, spec.dtype, stored.dtype)
+                    upload(tensor.data, spec.dtype, stored)
                 ).tobytes()
             except InputError as error:
                 raise InputError(f"input {spec.name!r}: {error}") from None
