@@ -58,6 +58,9 @@ def cases() -> Iterator[Case]:
     for sizes, ordered in (((7,), 1), ((3, 5), 1), ((3, 5), 2), ((2, 7, 67), 2), ((9, 1), 1), ((1, 3), 1)):
         yield _case(f"rows {sizes} by {ordered}", sizes, ordered)
         yield _case(f"sums of rows {sizes} by {ordered}", sizes, ordered, "add")
+    for sizes in ((700,), (301, 3), (301, 17)):
+        yield _case(f"many places {sizes}", sizes, 1, rows=97)
+        yield _case(f"sums of many places {sizes}", sizes, 1, "add", rows=97)
     for sizes in ((0, 3), (3, 0)):
         yield _case(f"rows {sizes}", sizes, 1)
     for function in ("mul", "min", "max"):
