@@ -100,6 +100,7 @@ VECTOR = Mode(
 )
 # what makes sixteen elements of four vectors of int32, which it saturates
 SATURATING = {DType.I8: "i8x16_saturated", DType.U8: "u8x16_saturated"}
+BESIDE = frozenset({"erf", "tanh"})  # functions of vmath.h that several vectors are given to at once
 _WRAPPING = frozenset(
     {"add", "sub", "mul", "neg", "abs", "bit_not", "shift_left"}
 )  # may leave a narrow type's range
@@ -174,12 +175,15 @@ class Printer:
         still: whether a leaf keeps its value in all runs of the loop. What such leaves alone decide is then
             in `outside`, statements that must stand before the loop: compilers cannot know that stores do not
             change what is loaded. None: all is inside.
+        copies: how many points, or vectors of them, are computed side by side, each statement for all before
+            the next. If several, temporaries are arrays, and texts are those of copy h.
     """
 
     mode: Mode
     leaf: Callable[[Scalar], str]
     prefix: str = "t"
     still: Callable[[Scalar], bool] | None = None
+    copies: int = 1
     statements: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     _still: set[int] = field(default_factory=set)  # ids of nodes
@@ -247,7 +251,28 @@ class Printer:
         if key not in self._by_text:
             self._by_text[key] = name = f"{self.prefix}{len(self._by_text)}"
             line = f"const {type_} {name} = {expression};" if type_ else f"KEPT({name}, {expression});"
-            (self.outside if outside or not type_ else self.statements).append(line)
+            if outside or not type_:
+                self.outside.append(line)
+            elif self.copies == 1:
+                self.statements.append(line)
+            else:
+                self._by_text[key] = f"{name}[h]"
+                self.statements += self._array(type_, name, expression)
+        return self._by_text[key]
+
+    def _array(self, type_: str, name: str, expression: str) -> list[str]:
+        """Statements for all copies of a temporary."""
+        each = f"UNROLLED for (int32_t h = 0; h < {self.copies}; h++)"
+        return [f"{type_} {name}[{self.copies}];", f"{each} {name}[h] = {expression};"]
+
+    def _together(self, function: str, argument: str) -> str:
+        """All copies of a function of BESIDE, by one call."""
+        key = (function, argument)
+        if key not in self._by_text:
+            name = f"{self.prefix}{len(self._by_text)}"
+            self._by_text[key] = f"{name}[h]"
+            self.statements += self._array("f32x4", name, argument)
+            self.statements.append(f"f32x4_{function}_each({name}, {self.copies});")
         return self._by_text[key]
 
     def _print(self, node: Scalar) -> str:
@@ -274,6 +299,8 @@ class Printer:
             if self.mode is VECTOR and (bits := _shift(node)) is not None:
                 args[1] = str(bits)
             operands = self.mode.classes[node.args[-1].dtype]
+            if node.function in BESIDE and operands.name == "f32x4" and self.copies > 1 and not outside:
+                return self._together(node.function, args[0])
             text = f"{operands.name}_{node.function}({', '.join(args)})"
             if class_.wrap and node.function in _WRAPPING:
                 text = f"{class_.wrap}({text})"

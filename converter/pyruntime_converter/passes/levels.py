@@ -22,6 +22,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.octets import limit_octets
+from pyruntime.ops.quantization import limits
 from pyruntime_converter.passes.patterns import number
 
 MOST = 127  # levels are -127 to 127
@@ -160,6 +161,9 @@ def _levels(builder: Builder, x: Value, step: Value, zero: int) -> Value:
     levels = builder.one("Round", builder.one("Mul", x, builder.one("Reciprocal", step)))
     if zero:
         levels = builder.one("Add", levels, builder.constant(zero, DType.F32))
+    # none is beyond, but kernels take what is clipped for levels, of which NaN may give any
+    for op, end in zip(("Max", "Min"), limits(DType.I8), strict=True):
+        levels = builder.one(op, levels, builder.constant(end, DType.F32))
     return builder.one("Cast", levels, to=DType.I8)
 
 

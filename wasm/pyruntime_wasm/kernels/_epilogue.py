@@ -13,6 +13,7 @@ prints the body for one point, or four along the columns, of such a block, in te
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, View
@@ -21,6 +22,7 @@ from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, 
 from pyruntime_wasm.printer import SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
 
 _LIGHT = 8  # operations that are worth printing for each vector of a tile
+_COPIES = 2  # rows of a block that are computed side by side
 
 
 @dataclass
@@ -144,13 +146,14 @@ class Epilogue:
             s for s in dict.fromkeys((operand.strides[self.row], operand.strides[-1])) if s.isidentifier()
         ]
 
-    def _index(self, axis: int) -> str:
+    def _index(self, axis: int, copy: str = "") -> str:
         if axis == self.row:
-            return f"i{axis} + r"
+            return f"i{axis} + r{copy}"
         return f"i{axis} + j" if axis == self.rank - 1 else f"i{axis}"
 
-    def _address(self, operand: Operand) -> str:
-        return total([operand.name, scaled("r", operand.strides[self.row]), scaled("j", operand.strides[-1])])
+    def _address(self, operand: Operand, copy: str = "") -> str:
+        row, column = operand.strides[self.row], operand.strides[-1]
+        return total([operand.name, scaled(f"r{copy}", row), scaled("j", column)])
 
     @property
     def light(self) -> bool:
@@ -180,19 +183,26 @@ class Epilogue:
             return ""
         return SATURATING.get(self.output.dtype, "")
 
-    @property
-    def row_address(self) -> str:
-        """The address of the output's row r."""
-        return total([self.output.name, scaled("r", self.output.strides[self.row])])
+    def repeated(self) -> tuple[list[str], list[str], str]:
+        """As `value`, for two rows at once, in loops over a block; first come statements that belong before.
 
-    def unclamped(self) -> tuple[list[str], list[str], str]:
-        """As `value`, but for a value that is saturated to the output's 8 bits when it is stored.
-
-        First come statements that belong before the loops over rows and columns.
+        Sums are acc[h], and rows r[h]. With `narrow`, the value is still to be saturated.
         """
-        printer = Printer(self.mode, self._vector_leaf, still=self._still)
-        value = printer.saturated(self.body)
+        leaf = partial(self._vector_leaf, copy="[h]")
+        printer = Printer(self.mode, leaf, still=self._still, copies=_COPIES)
+        value = printer.saturated(self.body) if self.narrow else printer.value(self.body)
         return printer.outside, printer.statements, value
+
+    def stored(self, vectors: str) -> list[str]:
+        """C statements that store an array of vectors to row r[h] from j on: four with `narrow`, else one."""
+        if not self.narrow:
+            return [self._vector_store(f"{vectors}[0]", whole=False, copy="[h]")]
+        address = self._address(self.output, "[h]")
+        return [
+            f"const v128_t narrow = {self.narrow}({vectors});",
+            f"if (j + 16 <= columns) wasm_v128_store({address}, narrow);",
+            f"else v128_store_first({address}, narrow, columns - j);",
+        ]
 
     def _still(self, leaf: Scalar) -> bool:
         """Whether all points of a block have one value."""
@@ -201,13 +211,13 @@ class Epilogue:
         strides = self.operands[f"in{leaf.operand}"].strides
         return strides[self.row] == strides[-1] == "0"
 
-    def _vector_leaf(self, node: Scalar) -> str:
+    def _vector_leaf(self, node: Scalar, copy: str = "") -> str:
         match node:
             case Acc():
-                return "acc"
+                return f"acc{copy}"
             case Load():
                 operand = self.operands[f"in{node.operand}"]
-                memory, address = VECTOR.classes[operand.dtype].memory, self._address(operand)
+                memory, address = VECTOR.classes[operand.dtype].memory, self._address(operand, copy)
                 match operand.strides[-1]:
                     case "0":
                         return f"{memory}_load_splat({address})"
@@ -217,14 +227,14 @@ class Epilogue:
                         return f"{memory}_gather({address}, {stride}, columns - j)"
             case Index():
                 kind = "ramp" if node.axis == self.rank - 1 else "splat"
-                return f"i32x4_{kind}({self._index(node.axis)})"
+                return f"i32x4_{kind}({self._index(node.axis, copy)})"
             case Size():
                 return f"i32x4_splat(size{node.slot})"
             case _:
                 raise AssertionError(f"{type(node).__name__} is no leaf")
 
-    def _vector_store(self, value: str, whole: bool) -> str:
-        memory, address = VECTOR.classes[self.output.dtype].memory, self._address(self.output)
+    def _vector_store(self, value: str, whole: bool, copy: str = "") -> str:
+        memory, address = VECTOR.classes[self.output.dtype].memory, self._address(self.output, copy)
         stride = self.output.strides[-1]
         if stride == "1" and whole:
             return f"{memory}_store({address}, {value});"
