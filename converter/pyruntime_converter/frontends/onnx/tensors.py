@@ -158,10 +158,14 @@ def _external(tensor: TensorProto, folder: Path | None, what: str, expected: int
         raise ModelError(
             f"tensor {what!r} lies in the file {location!r}: give the model's path, not its bytes"
         )
-    path = (folder / location).resolve()
+    try:
+        path = (folder / location).resolve()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, links in a circle
+        raise ModelError(f"tensor {what!r}: external data {location!r}: {error}") from None
     if not location or Path(location).is_absolute() or not path.is_relative_to(folder.resolve()):
         raise ModelError(f"tensor {what!r}: external data {location!r} is outside the model's folder")
-    if not path.is_file():
+    if not there:
         raise ModelError(f"tensor {what!r}: its external data {path} is missing")
     try:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", expected))

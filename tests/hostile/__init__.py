@@ -1,0 +1,1 @@
+"""Damaged and hostile model files: each converts or is refused by a typed error, in time."""
