@@ -281,6 +281,27 @@ def test_loops_over_a_size() -> None:
         agrees(proto, feeds | {"t": random(size)})
 
 
+def test_tables_that_loops_run_along() -> None:
+    """Of a fed number of iterations, up to the table's end."""
+    nodes = [
+        ALWAYS,
+        node("Add", ["i", "one"], ["next"]),
+        node("Unsqueeze", ["i", "zero"], ["from"]),
+        node("Unsqueeze", ["next", "zero"], ["to"]),
+        node("Slice", ["table", "from", "to"], ["row"]),
+        node("Add", ["a", "row"], ["a2"]),
+        node("Identity", ["a2"], ["s"]),
+    ]
+    body = looped(nodes, ["a"], ["go", "a2", "s"])
+    weights: dict[str, Array] = {"table": random(5, 3), "one": np.array(1), "zero": ints(0)}
+    feeds = {"x": random(1, 3), "m": np.array(2)}
+    proto = model([accumulating("m", body=body)], feeds, ["y", "ys"], weights=weights)
+    for count in (1, 5, 2):
+        agrees(proto, feeds | {"m": np.array(count)})
+    with pytest.raises(InputError, match="must be at most 5, the size of its table"):
+        run(proto, feeds | {"m": np.array(6)})
+
+
 def test_shapes_that_change_are_told() -> None:
     body = looped([ALWAYS, node("Concat", ["a", "x"], ["a2"], axis=0)], ["a"], ["go", "a2"])
     feeds = {"x": random(2, 3), "t": random(4)}

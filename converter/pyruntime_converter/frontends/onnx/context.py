@@ -58,6 +58,7 @@ class NodeContext:
         subgraph: converts one to a graph of its own, whose first inputs a function makes.
         attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
         counter: a new symbol for the iterations of a loop, whose number may be known.
+        greatest: what a dim that grows by a loop's iterations is in the last one; any other dim as it is.
         selected: positions of elements that are not zero, by tensor, as far as they are in the graph.
         indices: tables of what they are by axis, whose columns are unlike.
     """
@@ -83,6 +84,7 @@ class NodeContext:
         indices: set[Value],
         require: Callable[[Dim, str], None],
         varies: Callable[[Dim], str],
+        greatest: Callable[[Dim], Dim],
         openable: Callable[[Value, bool], frozenset[str]],
         assumptions: Assumptions,
     ) -> None:
@@ -91,7 +93,7 @@ class NodeContext:
         self.stated_outputs, self.stated_inputs = sum(map(bool, outputs)), len(inputs)
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
         self._fresh, self.selected, self.indices = fresh, selected, indices
-        self._require, self._varies = require, varies
+        self._require, self._varies, self.greatest = require, varies, greatest
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
         self._read: set[str] = set()

@@ -12,7 +12,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
-from pyruntime.ir.dims import Dim, symbols_of
+from pyruntime.ir.dims import Dim, maximum, substitute, symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Listed, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
@@ -93,6 +93,7 @@ class _Importer:
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
         self._bound_inside: dict[str, str] = {}  # symbols that no input binds, and what is so about them
+        self._trips: dict[Dim, Dim] = {}  # of counters of loops, the number of iterations that inputs tell
         self._selected: dict[Value, Value] = {}
         self._indices: set[Value] = set()
         self._named: set[Value] = set()  # values that already have the name of something in the model
@@ -163,7 +164,19 @@ class _Importer:
     def _counter(self, trip: Dim | None) -> Dim:
         """A new symbol that counts the iterations of a loop, of which there are `trip`."""
         most = max(trip - 1, 0) if isinstance(trip, int) else 2**31 - 1
-        return self._fresh("step", most, "changes between iterations")
+        made = self._fresh("step", most, "changes between iterations")
+        if trip is not None and not isinstance(trip, int):
+            self._trips[made] = trip
+        return made
+
+    def _greatest(self, dim: Dim) -> Dim:
+        """What a dim is in the last iteration of the loops by whose counters alone it grows."""
+        for counter, trip in reversed(self._trips.items()):  # those inside others first
+            first, second = (substitute(dim, {str(counter): step}) for step in (0, 1))
+            rate = second - first
+            if isinstance(rate, int) and rate > 0 and dim == first + rate * counter:
+                dim = first + rate * maximum(trip - 1, 0)
+        return dim
 
     def _fresh(self, name: str, most: int, why: str = "depends on data") -> Dim:
         """A new symbol that no input binds, from 0 to `most`."""
@@ -334,6 +347,7 @@ class _Importer:
             selected=self._selected,
             indices=self._indices,
             varies=self._varies,
+            greatest=self._greatest,
             openable=lambda value, floats: openable(
                 value, self._graph.inputs, self._builder.sources, floats=floats
             ),

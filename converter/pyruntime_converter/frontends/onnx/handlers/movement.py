@@ -217,7 +217,8 @@ def _of_table(ctx: NodeContext, x: Value, axis: int, part: Part) -> tuple[Dim, D
     if isinstance(end, int) or not (at_least(start, 0) and at_least(end, start)):
         return None
     if not at_least(size, end):
-        ctx.require(less(end, size + 1), f"{end} must be at most {size}, the size of its table")
+        last = ctx.greatest(end)
+        ctx.require(less(last, size + 1), f"{last} must be at most {size}, the size of its table")
     return start, end - start, 1
 
 
