@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from pyruntime.cli.inspection import gather, page
@@ -175,6 +176,44 @@ def test_states_and_loops(invoke: Invoke, tmp_path: Path) -> None:
     assert made["entries"][0]["symbols"]["past_sequence_length"] == 3
     assert {t["name"] for t in made["entries"][0]["tensors"] if t["kind"] == "state"} == set(cache.state)
     assert told(invoke, "c.pack")["entries"][0]["symbols"]["past_sequence_length"] == 0
+
+
+def test_loops_and_steps_on_the_cpu(invoke: Invoke, compiler: None) -> None:
+    """A loop that data end counts each step once; float64 in its body is computed on the CPU."""
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    body = helper.make_graph(
+        [
+            helper.make_node("Softmax", ["c"], ["next"], name="inner", axis=0),
+            helper.make_node("Cast", ["next"], ["wide"], name="wide", to=onnx.TensorProto.DOUBLE),
+            helper.make_node("ReduceMax", ["wide"], ["top"], name="top", keepdims=0),
+            helper.make_node("Less", ["top", "limit"], ["on"], name="less"),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", onnx.TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("c", floats, [4, 40]),
+        ],
+        [
+            helper.make_tensor_value_info("on", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", floats, [4, 40]),
+        ],
+        [onnx.numpy_helper.from_array(np.array(0.5), "limit")],
+    )
+    net = Net({"x": random(4, 40)})
+    net("Loop", np.array(7, np.int64), np.array(True), "x", body=body)
+    (entry,) = told(invoke, packed(invoke, net))["entries"]
+    totals, steps = entry["totals"], {s["name"]: s for s in entry["steps"]}
+    assert not totals["exact"]
+    assert {s["boundary"] for s in entry["steps"] if "inner" in s["name"]} <= {"control", "readers"}
+    assert all(s["calls"] is None for s in entry["steps"])
+    left = {name for name, step in steps.items() if step["host"]}
+    assert left
+    assert all(steps[name]["dispatches"] == [] and "float64" in steps[name]["host"] for name in left)
+    result = invoke("inspect", "net.pack", "--html", "page.html")
+    assert "on the CPU" in result.stdout
+    assert "data decide what runs" in result.stdout
+    assert "on the CPU since" in Path("page.html").read_text()
 
 
 @pytest.mark.shared

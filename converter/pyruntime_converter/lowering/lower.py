@@ -76,6 +76,7 @@ class Lowering:
         problems: list[UnsupportedError] | None = None,
     ) -> None:
         self.graph = graph
+        self._end = Boundary.CONTROL if around else Boundary.OUTPUT  # what its outputs are stored for
         self._problems: list[UnsupportedError] | None = around._problems if around else problems
         others = len(graph.lengths()) + sum(1 for _ in graph.elements())
         program = Program(graph.name, graph.symbols(), [], [], others=others)
@@ -315,7 +316,7 @@ class Lowering:
                 return
             if not cheap or value in self.graph.outputs:
                 alone = value in self.graph.outputs and value not in self.uses
-                lazy = self.store(lazy, why=Boundary.OUTPUT if alone else Boundary.READERS)
+                lazy = self.store(lazy, why=self._end if alone else Boundary.READERS)
         self._values[value] = lazy
 
     def contiguous(self, value: Value, why: Boundary = Boundary.OUTPUT) -> Tensor:

@@ -43,7 +43,8 @@ def table(heads: Row, rows: Sequence[Row], numbers: Row = (), *, sortable: bool 
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     tall = " tall" if len(rows) > TALL else ""
     kind = ' class="sortable"' if sortable else ""
+    region = f'tabindex="0" role="region" aria-label="table of {escape(heads[0])}s"'
     return (
-        f'<div class="scroll{tall}" tabindex="0"><table{kind}><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll{tall}" {region}><table{kind}><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )

@@ -7,11 +7,13 @@ neighbours, and places that are as near to these means as the widths of the node
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 SWEEPS = 12  # over all layers, down and up; few crossings go after more
+MOST = 150_000  # items that all sweeps together visit: with many long edges there are fewer sweeps
 # how much the ends of a piece of an edge pull at each other, by how many of them are points of a long edge
 PULLS = (2.0, 0.5, 8.0)
 CENTRE = 0.1  # how much the middle of the whole pulls at a node
@@ -83,8 +85,9 @@ def draw(
             upper.below.append(lower)
             lower.above.append(upper)
         through[source, target] = chain
-    _order(rows)
-    _place(rows, gap)
+    sweeps = min(SWEEPS, max(MOST // max(sum(map(len, rows)), 1), 2))
+    _order(rows, sweeps)
+    _place(rows, gap, sweeps)
     heights = [max((sizes[n][1] for n in sizes if layer[n] == i), default=0.0) for i in range(count)]
     tops = [sum(heights[:i]) + rise * i for i in range(count)]
     middles = [top + height / 2 for top, height in zip(tops, heights, strict=True)]
@@ -116,10 +119,10 @@ def _layers(names: Mapping[str, Hashable], edges: Sequence[tuple[str, str]]) -> 
     return found
 
 
-def _order(rows: list[list[_Item]]) -> None:
+def _order(rows: list[list[_Item]], sweeps: int) -> None:
     """Sort each layer by where its neighbours are, downwards and upwards in turn; keep the best."""
     best, fewest = [list(row) for row in rows], _crossings(rows)
-    for sweep in range(SWEEPS):
+    for sweep in range(sweeps):
         if not fewest:
             break
         down = sweep % 2 == 0
@@ -142,12 +145,16 @@ def _crossings(rows: Sequence[Sequence[_Item]]) -> int:
     total = 0
     for upper, lower in itertools.pairwise(rows):
         place = {id(item): i for i, item in enumerate(lower)}
-        ends = [p for item in upper for p in sorted(place[id(b)] for b in item.below)]
-        total += sum(ends[j] > end for i, end in enumerate(ends) for j in range(i))
+        earlier: list[int] = []  # ends of the edges to the left, sorted
+        for item in upper:
+            ends = sorted(place[id(b)] for b in item.below)
+            total += sum(len(earlier) - bisect.bisect_right(earlier, end) for end in ends)
+            for end in ends:
+                bisect.insort(earlier, end)
     return total
 
 
-def _place(rows: Sequence[Sequence[_Item]], gap: float) -> None:
+def _place(rows: Sequence[Sequence[_Item]], gap: float, sweeps: int) -> None:
     """Move each item towards the mean of its neighbours, as far as the others let it."""
     for row in rows:
         x = 0.0
@@ -156,7 +163,7 @@ def _place(rows: Sequence[Sequence[_Item]], gap: float) -> None:
             x += item.width + gap
         for item in row:
             item.x -= (x - gap) / 2
-    for sweep in range(SWEEPS):
+    for sweep in range(sweeps):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             wanted, weights = [], []
             for item in row:

@@ -23,7 +23,15 @@ from pyruntime.cli.inspection.drawings import (
 )
 from pyruntime.cli.inspection.gather import Inspection, Kernel, Program, readable
 from pyruntime.cli.inspection.programs import SMALL, Step
-from pyruntime.cli.inspection.show import bounds_text, facts, ratio_text, shape_of, size_text, sum_of
+from pyruntime.cli.inspection.show import (
+    bounds_text,
+    dispatches_text,
+    facts,
+    ratio_text,
+    shape_of,
+    size_text,
+    sum_of,
+)
 
 
 def write(path: Path, found: Inspection) -> None:
@@ -81,8 +89,8 @@ def _sums(program: Program) -> Iterator[tuple[str, str]]:
     """Values, and what they are."""
     totals = program.plan.totals
     if totals.dispatches is not None:
-        few = f"{totals.few:,} of them under {SMALL} workgroups"
-        yield f"{totals.dispatches:,}", f"GPU dispatches{{of}}, {few}"
+        count, _, rest = dispatches_text(program).partition(" ")
+        yield count, f"GPU {rest.replace(',', '{of},', 1)}"
     yield look.count_text(totals.operations), "multiplications and additions of products{of}"
     if totals.bytes is not None:
         yield look.bytes_text(totals.bytes), f"moved by steps{{of}}: {bounds_text(totals)}"
@@ -178,7 +186,7 @@ def _step_row(number_: int, index: int, program: Program) -> Row:
     return (
         number(index),
         html_cell(f'<span class="swatch {tone(step.template)}"></span>{name}', "name"),
-        cell(group.kernel if group else step.template),
+        cell(step.kernel),
         number(group.count if group else None, warn=step.name in plan.totals.small),
         number(step.operations, look.count_text(step.operations) if step.operations else ""),
         bar(step.operations or 0, most, tone(step.template)),
@@ -311,6 +319,8 @@ def _step(
     for group in step.dispatches:
         size = " × ".join(map(str, group.workgroups)) if group.workgroups else "data decide"
         rows += [("kernel", group.kernel), ("workgroups", size)]
+    if step.host:
+        rows.append(("on the CPU since", step.host))
     if step.calls != 1:
         rows.append(("runs", "data decide" if step.calls is None else f"{step.calls} times"))
     if step.operations:

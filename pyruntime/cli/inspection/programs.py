@@ -70,6 +70,7 @@ class Step:
         reads, writes: indices of the entry's tensors; weights are -1 - their index.
         readers: steps that read what it writes.
         boundary, why: the reason that was noted for writing it, and in words.
+        host: why the CPU computes it where the pack runs on WebGPU; empty where the GPU does.
     """
 
     name: str
@@ -83,6 +84,14 @@ class Step:
     readers: tuple[str, ...] = ()
     boundary: str = ""
     why: str = ""
+    host: str = ""
+
+    @property
+    def kernel(self) -> str:
+        """What runs it: a shader's name, the CPU, or its template where it takes no dispatch."""
+        if self.dispatches:
+            return self.dispatches[0].kernel
+        return f"CPU: {self.template}" if self.host else self.template
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,7 @@ def plan(manifest: Manifest, number: int, account: Account | None, symbols: Mapp
     names, loops = _order(manifest, number, entry, account)
     readers = _readers(account, names)
     templates = {n: c.template for n, c in costs.items()}
+    left = _left_to_host(manifest, number)
     steps = []
     for name in names:
         cost, flow = costs.get(name), account.flows.get(name) if account else None
@@ -147,6 +157,7 @@ def plan(manifest: Manifest, number: int, account: Account | None, symbols: Mapp
                 found,
                 boundary,
                 _why(boundary, [templates.get(r, r.split(" ")[0]) for r in found], found),
+                left.get(name, ""),
             )
         )
     return Plan(tuple(steps), _totals(steps, account, values, run), loops)
@@ -202,6 +213,16 @@ def _run(manifest: Manifest, number: int, entry: Entry, symbols: Mapping[str, in
                     found.setdefault(step.step, []).append(Group(shaders[step.shader].name, groups))
     run.dispatches = {name: tuple(groups[:1]) for name, groups in found.items()}
     return run
+
+
+def _left_to_host(manifest: Manifest, number: int) -> dict[str, str]:
+    """Why the CPU computes steps, by name."""
+    target = manifest.targets.webgpu
+    told = (manifest.report or {}).get("host_steps", ())
+    rows = told if isinstance(told, Sequence) else ()
+    reasons = {str(r.get("step")): str(r.get("reason")) for r in rows if isinstance(r, Mapping)}
+    names = () if target is None else host_steps(target, number)
+    return {name: reasons.get(name, "the GPU cannot compute it") for name in names}
 
 
 def host_steps(target: WebGpu, number: int) -> Sequence[str]:

@@ -81,6 +81,14 @@ def ratio_text(value: int, base: int) -> str:
     return f"{value / base:.2f} times" if base else "beside"
 
 
+def dispatches_text(program: Program) -> str:
+    """How many dispatches, how many of them small, and what is left to the CPU."""
+    totals, left = program.plan.totals, sum(bool(s.host) for s in program.plan.steps)
+    count = f"{totals.dispatches:,} dispatch{'' if totals.dispatches == 1 else 'es'}"
+    host = f", and {left} step{'' if left == 1 else 's'} on the CPU" if left else ""
+    return f"{count}, {totals.few:,} of them under {SMALL} workgroups{host}"
+
+
 def bounds_text(totals: Totals) -> str:
     """Bytes beside the lower bounds."""
     if totals.bytes is None or totals.fused is None or totals.least is None:
@@ -96,7 +104,7 @@ def summary(program: Program) -> list[str]:
     totals = program.plan.totals
     first = [f"{look.count_text(totals.operations)} operations"]
     if totals.dispatches is not None:
-        first.insert(0, f"{totals.dispatches} dispatches, {totals.few} of them under {SMALL} workgroups")
+        first.insert(0, dispatches_text(program))
     if program.symbols:
         first.append("at " + ", ".join(f"{n} = {v}" for n, v in program.symbols.items()))
     lines = [" · ".join(first)]
@@ -149,7 +157,7 @@ def _steps(program: Program, most: int | None) -> Table:
         small = step.name in program.plan.totals.small
         table.add_row(
             Text.assemble((shortened(step.name, NAME), look.NAME), (again, look.QUIET)),
-            group.kernel if group else step.template,
+            step.kernel,
             Text("" if count is None else str(count), style="yellow" if small else ""),
             look.count_text(step.operations) if step.operations else "",
             "" if step.bytes is None else look.bytes_text(step.bytes),
