@@ -35,7 +35,8 @@ class Boundary(StrEnum):
     """Why what a kernel computes goes to memory instead of into another kernel; `pyruntime inspect` tells it.
 
     OPERAND stands for what readers take from memory in an order of their own (windows, tiles, rows, indices),
-    ALONE for kernels that take nothing else into themselves.
+    ALONE for kernels that take nothing else into themselves, WIDTH for readers in float64, which a GPU leaves
+    to the CPU.
     """
 
     OUTPUT = "output"
@@ -49,6 +50,7 @@ class Boundary(StrEnum):
     LAYOUT = "layout"
     JOINED = "joined"
     CONTROL = "control"
+    WIDTH = "width"
     ALONE = "alone"
 
 

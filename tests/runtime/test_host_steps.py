@@ -59,13 +59,33 @@ def test_report_names_nodes_and_reasons(tmp_path: Path) -> None:
     path, report = packed(tmp_path, case)
     told = {origin: h.reason for h in report.host_steps for origin in h.origins}
     assert told["CumSum sums"] == told["ReduceSum total"] == "WebGPU has no float64"
-    assert "MatMul c" not in told
+    # a product stays on the GPU, whatever reads it
+    assert not {"MatMul a", "MatMul c"} & told.keys()
     assert report.notes == (
         f"webgpu: {len(report.host_steps)} steps run on the CPU, in 2 places; see host_steps",
     )
     stated = json.loads((path / "pack.json").read_text())
     assert stated["requires"] == ["host"]
     assert [h["step"] for h in stated["report"]["host_steps"]] == [h.step for h in report.host_steps]
+
+
+def test_products_stay_on_the_gpu(tmp_path: Path) -> None:
+    """Neither a cast of theirs nor an addition to them in float64 takes them along."""
+    x = random(2, 3, 8, 8)
+    nodes = [
+        node("Conv", ["x", "k"], ["c"], pads=[1, 1, 1, 1]),
+        node("Relu", ["c"], ["r"]),
+        node("Transpose", ["r"], ["t"], perm=[0, 2, 3, 1]),
+        node("Cast", ["t"], ["wide"], to=DOUBLE),
+        node("Add", ["wide", "bias"], ["y"]),
+    ]
+    weights = {"k": random(4, 3, 3, 3, seed=1), "bias": np.linspace(0, 1, 4)}
+    case = model(nodes, {"x": x}, ["y"], weights=weights), [{"x": x}]
+    path, report = packed(tmp_path, case)
+    assert {o for h in report.host_steps for o in h.origins} == {"Cast wide", "Add y"}
+    with pyruntime.load(path, device="webgpu") as session:
+        assert session.report.dispatches == 1
+        same(session.run({"x": x}), runtime(case[0], {"x": x}))
 
 
 def test_what_lies_between_stays_there(tmp_path: Path) -> None:

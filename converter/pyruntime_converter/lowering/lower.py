@@ -31,8 +31,10 @@ _RULES: dict[str, Rule] = {}
 
 # a tree that costs no more than this is computed again by each reader rather than stored
 RECOMPUTE_COST = 2
+# what is worth a GPU by itself
+PRODUCTS = (ConvHost, MatMulHost)
 # what stores blocks of sums, as well across them as along them
-SCATTERING = (ConvHost, MatMulHost)
+SCATTERING = PRODUCTS
 
 
 def lowers(*ops: str) -> Callable[[Rule], Rule]:
@@ -362,6 +364,10 @@ def fuse(
     """build over the operands, storing as few of them as makes one kernel possible."""
     args = [low.lazy(v) for v in operands]
     result = combine(args, shape, build)
+    if result is not None and _widens(args, result):
+        waiting = next(i for i, a in enumerate(args) if a.host)
+        _store(low, operands, args, waiting, Boundary.WIDTH)
+        result = combine(args, shape, build)
     # which to store first: pending kernels of another shape, the older of two, then the widest trees
     while result is None:
         candidates = [i for i, a in enumerate(args) if a.view is None and not _is_literal(a)]
@@ -376,15 +382,27 @@ def fuse(
         else:
             plain = [i for i in candidates if not args[i].host] or candidates
             chosen, why = max(plain, key=lambda i: len(args[i].tensors)), _refused(args, shape)
-        same = args[chosen]
-        stored = low.store(same, why=why)
-        for i, value in enumerate(operands):
-            if args[i] is same:
-                args[i] = stored
-                if value.data is None:
-                    low.set(value, stored)
+        _store(low, operands, args, chosen, why)
         result = combine(args, shape, build)
     return result
+
+
+def _store(low: Lowering, operands: Sequence[Value], args: list[Lazy], chosen: int, why: Boundary) -> None:
+    """Put one of the operands into memory, wherever it stands among them."""
+    same = args[chosen]
+    stored = low.store(same, why=why)
+    for i, value in enumerate(operands):
+        if args[i] is same:
+            args[i] = stored
+            if value.data is None:
+                low.set(value, stored)
+
+
+def _widens(args: Sequence[Lazy], result: Lazy) -> bool:
+    """Whether float64 would join a product of shorter numbers, which a GPU can compute without it."""
+    wide = DType.F64 in (result.tree.dtype, *(a.tree.dtype for a in args))
+    host = result.host
+    return wide and isinstance(host, PRODUCTS) and all(t.dtype is not DType.F64 for t in host.tensors)
 
 
 def _refused(args: Sequence[Lazy], shape: Shape) -> Boundary:

@@ -25,6 +25,7 @@ BOUNDARIES: Mapping[str, str] = {
     "layout": "its reader wants the elements in another order",
     "joined": "it is one part of a concatenation",
     "control": "a branch or a loop begins or ends here",
+    "width": "its reader computes in float64, which a GPU leaves to the CPU",
     "alone": "its kernel takes nothing else into itself",
 }
 # what readers of a template do with an operand
