@@ -240,6 +240,39 @@ SHARED void gemm8_widen(int16_t *wide, const int8_t *b, int32_t quads, int is_un
   }
 }
 
+// c[ROWS][8] = start + the products of words by a panel as it is, of int8 or uint8: for rows so few that to widen the
+// panel would take as long. Sums of two k each lie side by side until the end.
+#define GEMM8_NARROW(NAME, ROWS, LOAD)                                                                \
+  SHARED void NAME(const int16_t *const *rows, const int32_t *taps, int32_t tap_count, int32_t depth, \
+                   const int8_t *b, const int32_t *start, int32_t *c, int32_t c_row) {                \
+    v128_t sum[ROWS][4];                                                                              \
+    for (int i = 0; i < ROWS; i++)                                                                    \
+      for (int q = 0; q < 4; q++) sum[i][q] = wasm_i32x4_splat(0);                                    \
+    for (int32_t t = 0; t < tap_count; t++) {                                                         \
+      COMPACT_LOOP for (int32_t k = 0; k < depth; k += 4, b += 32) {                                  \
+        v128_t factor[4];                                                                             \
+        UNROLLED for (int q = 0; q < 4; q++) factor[q] = LOAD(b + 8 * q);                             \
+        UNROLLED for (int i = 0; i < ROWS; i++) {                                                     \
+          v128_t s = wasm_v128_load64_splat(rows[i] + taps[t] + k);                                   \
+          UNROLLED for (int q = 0; q < 4; q++) sum[i][q] = GEMM8_MULTIPLY_WORDS(factor[q], s, sum[i][q]); \
+        }                                                                                             \
+      }                                                                                               \
+    }                                                                                                 \
+    for (int i = 0; i < ROWS; i++)                                                                    \
+      for (int h = 0; h < 2; h++) {                                                                   \
+        v128_t low = sum[i][2 * h], high = sum[i][2 * h + 1];                                         \
+        v128_t whole = wasm_i32x4_add(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6),                      \
+                                      wasm_i32x4_shuffle(low, high, 1, 3, 5, 7));                     \
+        wasm_v128_store(c + i * c_row + 4 * h, wasm_i32x4_add(wasm_v128_load(start + 4 * h), whole)); \
+      }                                                                                               \
+  }
+GEMM8_NARROW(gemm8_narrow_i8_1, 1, wasm_i16x8_load8x8)
+GEMM8_NARROW(gemm8_narrow_i8_2, 2, wasm_i16x8_load8x8)
+GEMM8_NARROW(gemm8_narrow_u8_1, 1, wasm_u16x8_load8x8)
+GEMM8_NARROW(gemm8_narrow_u8_2, 2, wasm_u16x8_load8x8)
+#define GEMM8_NARROW_CALL(TILE) \
+  TILE((const int16_t *const *)rows, g->taps, g->tap_count, g->depth, panel, g->start + 8 * p, c, g->c_row)
+
 // A block: all panels, all rows.
 SHARED void gemm8_block(const Gemm8 *g) {
   for (int32_t p = 0; p < g->panel_count; p++) {
@@ -260,6 +293,13 @@ SHARED void gemm8_block(const Gemm8 *g) {
       continue;
     }
 #endif
+    if (left <= 2) {
+      if (left == 1 && g->b_unsigned) GEMM8_NARROW_CALL(gemm8_narrow_u8_1);
+      else if (left == 1) GEMM8_NARROW_CALL(gemm8_narrow_i8_1);
+      else if (left == 2 && g->b_unsigned) GEMM8_NARROW_CALL(gemm8_narrow_u8_2);
+      else if (left == 2) GEMM8_NARROW_CALL(gemm8_narrow_i8_2);
+      continue;
+    }
     const int16_t *b = g->wide;
     gemm8_widen(g->wide, panel, gemm8_panel(g) / 32, g->b_unsigned);
     GEMM8_PANEL(gemm8_words, int16_t)
