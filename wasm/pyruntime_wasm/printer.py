@@ -285,6 +285,8 @@ class Printer:
             return self._bind(class_.type, self.leaf(node), outside=outside)
         args = [self._by_node[id(a)][1] for a in node.args]
         if (gated := self._gated(node)) is not None:
+            if self.copies > 1 and not outside:
+                return self._together("silu", gated)
             return self._bind(class_.type, f"f32x4_silu({gated})", outside=outside)
         if self.mode is VECTOR and (levels := self._quantised(node)) is not None:
             low, high = limits(node.dtype)

@@ -65,22 +65,47 @@ INLINE f32x4 f32x4_exp_reduced(f32x4 x, f32x4 base, i32x4 *bits) {
 EXP_SCALED(f32x4_exp, 0)
 EXP_SCALED(f32x4_exp_half, -1)
 
+// Two vectors side by side read each constant once, and one fills the multiplier while the other waits: a third less
+// time. Functions NAME_each take n of them, BESIDE at most, in place. OPAQUE, as compilers else compute one after the
+// other, and keep constants for which there are no registers.
+#define BESIDE 2
+#define EACH(DO)                                                                                      \
+  UNROLLED for (int i = 0; i < n; i++) {                                                              \
+    DO;                                                                                               \
+  }
+// One step of Horner's rule for a polynomial p in s.
+#define HORNER(FMA, P, C)                                                                             \
+  {                                                                                                   \
+    const f32x4 k = K(C);                                                                             \
+    EACH(P[i] = FMA(s[i], P[i], k); OPAQUE(P[i]))                                                     \
+  }
+#define ALONE(NAME)                             \
+  static inline f32x4 f32x4_##NAME(f32x4 x) {   \
+    f32x4_##NAME##_each(&x, 1);                 \
+    return x;                                   \
+  }
+
 // x / (1 + exp(-x)). The exponential is 1 or rounds to it, and infinite, where its exponent ends.
-static inline f32x4 f32x4_silu(f32x4 x) {
-  f32x4 t = wasm_f32x4_pmin(wasm_f32x4_pmax(x, K(-89.0f)), K(87.0f)), base = K(12582912.0f + 127);
-  i32x4 bits = f32x4_fma(t, K(-1.44269504f), base);
-  f32x4 n = wasm_f32x4_sub(bits, base);
+INLINE void f32x4_silu_each(f32x4 *x, const int n) {
+  f32x4 s[BESIDE], p[BESIDE];
+  i32x4 bits[BESIDE];
+  const f32x4 least = K(-89.0f), most = K(87.0f), turns = K(-1.44269504f), base = K(12582912.0f + 127);
+  EACH(s[i] = wasm_f32x4_pmin(wasm_f32x4_pmax(x[i], least), most); bits[i] = f32x4_fma(s[i], turns, base);
+       OPAQUE(bits[i]))
   // t + n ln 2, which is -r of f32x4_exp_reduced
-  f32x4 s = f32x4_fma(n, K(0.693359375f), t);
-  s = f32x4_fnma(n, K(2.12194440e-4f), s);
-  f32x4 p = f32x4_fnma(s, K(1.381314476e-03f), K(8.369418792e-03f));
-  p = f32x4_fnma(s, p, K(4.166845605e-02f));
-  p = f32x4_fnma(s, p, K(1.666651517e-01f));
-  p = f32x4_fnma(s, p, K(4.999999404e-01f));
-  f32x4 one = K(1.0f);
-  p = f32x4_fma(wasm_f32x4_mul(s, s), p, wasm_f32x4_sub(one, s));
-  return wasm_f32x4_div(x, f32x4_fma(p, wasm_i32x4_shl(bits, 23), one));
+  const f32x4 high = K(0.693359375f), low = K(2.12194440e-4f);
+  EACH(p[i] = wasm_f32x4_sub(bits[i], base); s[i] = f32x4_fnma(p[i], low, f32x4_fma(p[i], high, s[i]));
+       OPAQUE(s[i]))
+  const f32x4 p0 = K(1.381314476e-03f), p1 = K(8.369418792e-03f);
+  EACH(p[i] = f32x4_fnma(s[i], p0, p1); OPAQUE(p[i]))
+  HORNER(f32x4_fnma, p, 4.166845605e-02f)
+  HORNER(f32x4_fnma, p, 1.666651517e-01f)
+  HORNER(f32x4_fnma, p, 4.999999404e-01f)
+  const f32x4 one = K(1.0f);
+  EACH(p[i] = f32x4_fma(wasm_f32x4_mul(s[i], s[i]), p[i], wasm_f32x4_sub(one, s[i]));
+       x[i] = wasm_f32x4_div(x[i], f32x4_fma(p[i], wasm_i32x4_shl(bits[i], 23), one)))
 }
+ALONE(silu)
 
 static inline f32x4 f32x4_log(f32x4 x) {
   b32x4 subnormal = wasm_f32x4_lt(x, F(1.17549435e-38f));
@@ -119,21 +144,8 @@ INLINE f32x4 f32x4_log1p(f32x4 x) {
   return wasm_f32x4_add(f32x4_log(u), wasm_v128_and(lost, inside));
 }
 
-// Two vectors side by side read each constant once, and one fills the multiplier while the other waits: a third less
-// time. OPAQUE, as compilers else compute one after the other, and keep constants where there are no registers for them.
-#define BESIDE 2
-#define EACH(DO)                                                                                      \
-  UNROLLED for (int i = 0; i < n; i++) {                                                              \
-    DO;                                                                                               \
-  }
-#define RATIO_STEP(P, C)                                                                              \
-  {                                                                                                   \
-    const f32x4 k = K(C);                                                                             \
-    EACH(P[i] = f32x4_fma(s[i], P[i], k); OPAQUE(P[i]))                                               \
-  }
-
 // tanh and erf are x P(x^2) / Q(x^2), P and Q fitted to the least relative error up to a bound, beyond which they stay
-// as they are there: 1, in both variants. In place, of n vectors, BESIDE at most.
+// as they are there: 1, in both variants.
 #define RATIO_BEGIN(BOUND, P0, P1, Q0, Q1)                                                            \
   f32x4 s[BESIDE], p[BESIDE], q[BESIDE];                                                              \
   const f32x4 most = K(BOUND), least = K(-BOUND);                                                     \
@@ -148,33 +160,28 @@ INLINE f32x4 f32x4_log1p(f32x4 x) {
 
 INLINE void f32x4_tanh_each(f32x4 *x, const int n) {
   RATIO_BEGIN(9.02782f, 1.331779e-08f, 2.0582558e-05f, 7.761494e-07f, 3.2830017e-04f)
-  RATIO_STEP(p, 3.4939793e-03f)
-  RATIO_STEP(p, 1.3379672e-01f)
-  RATIO_STEP(p, 1.0f)
-  RATIO_STEP(q, 2.5870865e-02f)
-  RATIO_STEP(q, 4.671299e-01f)
-  RATIO_STEP(q, 1.0f)
+  HORNER(f32x4_fma, p, 3.4939793e-03f)
+  HORNER(f32x4_fma, p, 1.3379672e-01f)
+  HORNER(f32x4_fma, p, 1.0f)
+  HORNER(f32x4_fma, q, 2.5870865e-02f)
+  HORNER(f32x4_fma, q, 4.671299e-01f)
+  HORNER(f32x4_fma, q, 1.0f)
   RATIO_END
 }
 
 INLINE void f32x4_erf_each(f32x4 *x, const int n) {
   RATIO_BEGIN(3.832f, 2.2901212e-04f, 3.4030941e-03f, -1.18091855e-07f, 2.355998e-05f)
-  RATIO_STEP(p, 5.093947e-02f)
-  RATIO_STEP(p, 1.850726e-01f)
-  RATIO_STEP(p, 1.1283791e+00f)
-  RATIO_STEP(q, 1.0168854e-03f)
-  RATIO_STEP(q, 1.4059793e-02f)
-  RATIO_STEP(q, 1.1093055e-01f)
-  RATIO_STEP(q, 4.97349e-01f)
-  RATIO_STEP(q, 1.0e+00f)
+  HORNER(f32x4_fma, p, 5.093947e-02f)
+  HORNER(f32x4_fma, p, 1.850726e-01f)
+  HORNER(f32x4_fma, p, 1.1283791e+00f)
+  HORNER(f32x4_fma, q, 1.0168854e-03f)
+  HORNER(f32x4_fma, q, 1.4059793e-02f)
+  HORNER(f32x4_fma, q, 1.1093055e-01f)
+  HORNER(f32x4_fma, q, 4.97349e-01f)
+  HORNER(f32x4_fma, q, 1.0e+00f)
   RATIO_END
 }
 
-#define ALONE(NAME)                             \
-  static inline f32x4 f32x4_##NAME(f32x4 x) {   \
-    f32x4_##NAME##_each(&x, 1);                 \
-    return x;                                   \
-  }
 ALONE(tanh)
 ALONE(erf)
 
