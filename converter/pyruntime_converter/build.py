@@ -197,6 +197,7 @@ def build_pack(
             "sizes": any(e.sizes for e in entries),
             "lists": any(e.lists for e in entries),
             "host": gpu is not None and gpu.target.host is not None,
+            "strings": any(s.encodes is DType.STRING for e in entries for s in (*e.inputs, *e.outputs)),
         }
         manifest = Manifest(
             requires=tuple(name for name, needed in needs.items() if needed),

@@ -37,8 +37,8 @@ export interface Entry {
   readonly symbols: readonly StoredSymbol[];
   readonly inputs: readonly StoredSpec[];
   readonly outputs: readonly StoredSpec[];
-  /** Symbols of the outputs' shapes that only a run tells. */
-  readonly sizes: readonly { readonly name: string }[];
+  /** Symbols of the outputs' shapes that only a run tells, and the most that they can be. */
+  readonly sizes: readonly { readonly name: string; readonly most: Dim }[];
   readonly constraints?: readonly Constraint[] | undefined;
   readonly state: readonly Carried[];
   readonly lists: readonly Listed[];

@@ -36,11 +36,11 @@ import type {
   WasmEntry,
   WasmTarget,
 } from "./manifest.ts";
-import { type Constraint, type DType, DTYPES, type StoredSpec, type StoredSymbol } from "./tensors.ts";
+import { type Constraint, type DType, DTYPES, type StoredSpec, type StoredSymbol, withStrings } from "./tensors.ts";
 import { validate } from "./validate.ts";
 
 const FORMAT = 0;
-const KNOWN_FEATURES: readonly string[] = ["state", "sizes", "lists", "host"];
+const KNOWN_FEATURES: readonly string[] = ["state", "sizes", "lists", "host", "strings"];
 
 const digest = expected<string>("a SHA-256 in hex", (v) => typeof v === "string" && /^[0-9a-f]{64}$/.test(v));
 const file = expected<string>(
@@ -59,7 +59,14 @@ const listOrNone =
     value === undefined ? [] : list(item)(value, at);
 
 const within = tuple<[number, number]>(number, number);
-const spec = object<StoredSpec>({ name: text, dtype, shape: list(dim), default: optional(number), within: optional(within) });
+const spec = object<StoredSpec>({
+  name: text,
+  dtype,
+  shape: list(dim),
+  default: optional(number),
+  within: optional(within),
+  encodes: optional(text),
+});
 
 const checkEntry = object<Entry>({
   name: text,
@@ -75,7 +82,7 @@ const checkEntry = object<Entry>({
   ),
   inputs: list(spec),
   outputs: list(spec),
-  sizes: listOrNone(object({ name: text })),
+  sizes: listOrNone(object({ name: text, most: dim })),
   constraints: optional(list(object<Constraint>({ value: dim, reason: text }))),
   state: listOrNone(object<Carried>({ state: size, length: optional(dim), next: optional(dim) })),
   lists: listOrNone(object<Listed>({ name: text, of: choice("inputs", "outputs"), first: size, length: optional(size) })),
@@ -208,9 +215,13 @@ export function parseManifest(json: string): Manifest {
     targets: object({ wasm: optional(checkWasm), webgpu: optional(checkWebgpu) }),
   })(parsed, "");
   if (!rest.entries.length) fail(".entries", "expected at least one");
-  if (rest.state.length && !head.requires.includes("state")) fail(".requires", "a pack with state requires \"state\"");
-  if (rest.entries.some(({ lists }) => lists.length) && !head.requires.includes("lists"))
-    fail(".requires", "a pack with lists requires \"lists\"");
+  const needs = {
+    state: rest.state.length,
+    lists: rest.entries.some(({ lists }) => lists.length),
+    strings: rest.entries.some(withStrings),
+  };
+  for (const [name, needed] of Object.entries(needs))
+    if (needed && !head.requires.includes(name)) fail(".requires", `a pack with ${name} requires "${name}"`);
   const wasm = targets.wasm && { ...targets.wasm, variants: targets.wasm.variants.map(asStored) };
   const host = targets.webgpu?.host;
   const webgpu = targets.webgpu && {

@@ -8,7 +8,7 @@ import { KeptState } from "./kept.ts";
 import type { Entry, Listed } from "./manifest.ts";
 import { memoryOf } from "./memory.ts";
 import { SessionState } from "./state.ts";
-import { checkedNumbers, type Feed, publicSpec, rowOf, type Tensor, type TensorSpec } from "./tensors.ts";
+import { checkedNumbers, type Feed, publicSpec, rowOf, type Tensor, type TensorSpec, withStrings } from "./tensors.ts";
 
 /** How int64 and uint64 outputs come back. */
 export type LongIntegers = "bigint" | "number";
@@ -115,10 +115,13 @@ export class Session {
     });
     const result = this.#enqueue(async () => {
       signal?.throwIfAborted();
-      const { inputs, symbols } = this.#kept.bind(this.#entry, feeds);
+      const entry = this.#entry;
+      const strings = withStrings(entry) ? await import("./strings.ts") : undefined;
+      const { inputs, symbols } = this.#kept.bind(entry, strings?.encodeFeeds(entry, feeds) ?? feeds);
       const spares = memoryOf(wanted.map((output) => (recycle[names[output]!] as Tensor | undefined)?.data));
       const made = await this.#execute(inputs, symbols, wanted, spares, signal);
-      return Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
+      const tensors = Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
+      return strings?.decodeTensors(entry, tensors) ?? tensors;
     });
     return signal ? orAbort(result, signal) : result;
   }

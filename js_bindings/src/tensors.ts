@@ -1,6 +1,6 @@
 // Dtypes and their typed arrays; checks of what a user feeds, and the sizes that inputs give to symbols.
 
-import { type Dim, evaluate, show, type Symbols, told } from "./dims.ts";
+import { type Dim, evaluate, show, type Symbols, told as listed } from "./dims.ts";
 import { InputError, RunError } from "./errors.ts";
 import { narrowHalf, widenHalf } from "./half.ts";
 import type { HalfArray } from "./platform.ts";
@@ -26,23 +26,29 @@ export type TensorData =
 /** A name, dtype and shape of an input or output; a symbolic size is a string such as `"batch"` or `"batch * 2"`. */
 export interface TensorSpec {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: DType | "string";
   readonly shape: readonly (number | string)[];
   /** What all elements of an input are when it is not fed; absent where it must be fed. */
   readonly default?: number;
 }
 
-/** What `run` takes: a scalar's shape is `[]`. int64 and uint64 also take an `Int32Array` or an array of integers. */
+/**
+ * What `run` takes: a scalar's shape is `[]`. int64 and uint64 also take an `Int32Array` or an array of integers,
+ * strings an array of strings.
+ */
 export interface Feed {
-  readonly data: TensorData | readonly (number | bigint)[];
+  readonly data: TensorData | readonly (number | bigint | string)[];
   readonly shape: readonly number[];
 }
 
-/** What `run` gives; `data` is a plain array of checked integers for int64 and uint64 under `int64: "number"`. */
+/**
+ * What `run` gives; `data` is a plain array of checked integers for int64 and uint64 under `int64: "number"`, and an
+ * array of strings for those.
+ */
 export interface Tensor {
-  readonly data: TensorData | number[];
+  readonly data: TensorData | number[] | string[];
   readonly shape: number[];
-  readonly dtype: DType;
+  readonly dtype: DType | "string";
 }
 
 interface DTypeRow {
@@ -95,8 +101,10 @@ export interface StoredSpec {
   readonly dtype: DType;
   readonly shape: readonly Dim[];
   readonly default?: number | undefined;
-  /** The least and the largest integer that an input takes. */
+  /** The least and the largest integer that an input takes, or byte of its strings. */
   readonly within?: readonly [number, number] | undefined;
+  /** What the elements stand for where that is another type; of strings they are bytes, along one more axis. */
+  readonly encodes?: string | undefined;
 }
 
 /** A symbol of an entry, bound by a size of one of its inputs, by an element of its contents, or by a state's size. */
@@ -116,12 +124,22 @@ export interface Constraint {
   readonly reason: string;
 }
 
+/** Whether an input or output has strings. */
+export const hasStrings = ({ encodes }: StoredSpec): boolean => encodes === "string";
+
+/** Whether an entry takes or gives any. */
+export const withStrings = ({ inputs, outputs }: Record<"inputs" | "outputs", readonly StoredSpec[]>): boolean =>
+  [...inputs, ...outputs].some(hasStrings);
+
+/** A shape as the user has it. */
+const told = <T>(spec: StoredSpec, shape: readonly T[]): readonly T[] => shape.slice(0, hasStrings(spec) ? -1 : undefined);
+
 /** What a session shows of an input or output. */
-export const publicSpec = ({ name, dtype, shape, default: value }: StoredSpec): TensorSpec => ({
-  name,
-  dtype,
-  shape: shape.map((dim) => (typeof dim === "number" ? dim : show(dim))),
-  ...(value !== undefined && { default: value }),
+export const publicSpec = (spec: StoredSpec): TensorSpec => ({
+  name: spec.name,
+  dtype: hasStrings(spec) ? "string" : spec.dtype,
+  shape: told(spec, spec.shape).map((dim) => (typeof dim === "number" ? dim : show(dim))),
+  ...(spec.default !== undefined && { default: spec.default }),
 });
 
 /** What binding needs of an entry. */
@@ -137,11 +155,11 @@ export interface Bound {
   readonly symbols: Symbols;
 }
 
-const describe = (shape: readonly (number | string)[]): string => `[${shape.join(", ")}]`;
+const describe = (shape: readonly (number | string)[]): string => `shape [${shape.join(", ")}]`;
 const listNames = (specs: readonly StoredSpec[]): string => specs.map((spec) => spec.name).join(", ") || "none";
 
 /**
- * Checks feeds against the entry's inputs and binds its symbols.
+ * Checks feeds against the entry's inputs, strings as their bytes, and binds its symbols.
  *
  * @throws InputError that names the input, what was expected and what came.
  */
@@ -167,7 +185,7 @@ export function bindFeeds(
     if (input === undefined || axis === undefined) continue;
     const { shape } = given[input]!;
     const size = shape[axis]!;
-    if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, `shape ${describe(shape)}`);
+    if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, describe(shape));
     values[name] = size;
   }
   const inputs = specs.map((spec, i) => {
@@ -177,11 +195,11 @@ export function bindFeeds(
       const expected = evaluate(dim, values);
       if (feed.shape[axis] !== expected) {
         const symbolic = typeof dim === "number" ? "" : ` (${show(dim)} = ${expected})`;
-        throw mismatch(spec, `shape ${describe(publicSpec(spec).shape)}${symbolic}`, `shape ${describe(feed.shape)}`);
+        throw mismatch(spec, describe(publicSpec(spec).shape) + symbolic, describe(told(spec, feed.shape)));
       }
     });
     const bytes = bytesOf(spec, feed);
-    checkWithin(spec, feed.data);
+    if (!hasStrings(spec)) checkWithin(spec, feed.data);
     return bytes;
   });
   for (const { name, input, element, part } of symbols) {
@@ -189,7 +207,7 @@ export function bindFeeds(
       values[name] = elementOf(specs[input]!, inputs[input]!, element, part);
   }
   for (const { value, reason } of constraints ?? []) {
-    if (!evaluate(value, values)) throw new InputError(`${reason}; given ${told(values)}`);
+    if (!evaluate(value, values)) throw new InputError(`${reason}; given ${listed(values)}`);
   }
   return { inputs, symbols: Object.fromEntries(symbols.map(({ name }) => [name, values[name]!])) };
 }
@@ -239,15 +257,11 @@ const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =
 
 function checkShape(spec: StoredSpec, shape: readonly number[]): void {
   const expected = publicSpec(spec).shape;
-  if (!Array.isArray(shape) || shape.length !== expected.length) {
-    throw mismatch(
-      spec,
-      `shape ${describe(expected)}`,
-      Array.isArray(shape) ? `shape ${describe(shape)}` : `shape ${shape}`,
-    );
+  if (!Array.isArray(shape) || shape.length !== spec.shape.length) {
+    throw mismatch(spec, describe(expected), Array.isArray(shape) ? describe(shape) : `shape ${shape}`);
   }
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    throw mismatch(spec, "integer sizes", `shape ${describe(shape)}`);
+    throw mismatch(spec, "integer sizes", describe(shape));
   }
 }
 
@@ -266,7 +280,7 @@ function bytesOf(spec: StoredSpec, feed: Feed): Uint8Array {
   }
   const elements = feed.shape.reduce((product, size) => product * size, 1);
   if (feed.data.length !== elements) {
-    throw mismatch(spec, `${elements} elements for shape ${describe(feed.shape)}`, `${feed.data.length}`);
+    throw mismatch(spec, `${elements} elements for ${describe(feed.shape)}`, `${feed.data.length}`);
   }
   if (kind === "Array" || (row.list && kind === "Int32Array"))
     return long(spec, feed.data as ArrayLike<number | bigint>);

@@ -16,7 +16,7 @@ import type {
   State,
   WasmTarget,
 } from "./manifest.ts";
-import { type DType, rowOf, type StoredSpec, type StoredSymbol } from "./tensors.ts";
+import { type DType, hasStrings, rowOf, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 
 const WEIGHTS_BASE = 131072;
 /** The smallest uniform buffer that every device can bind has 64 KiB. */
@@ -101,7 +101,10 @@ function entryHolds(entry: Entry, states: readonly State[], at: string): void {
       if (first < end || first + length > entry[key].length) fail(`${at}.lists`, `no ${length} ${key} at ${first}`);
       return first + length;
     }, 0);
-    entry[key].forEach(({ dtype, shape, default: value, within }, i) => {
+    entry[key].forEach((spec, i) => {
+      const { dtype, shape, default: value, within } = spec;
+      if (hasStrings(spec) && !(dtype === "uint8" && shape.length))
+        fail(`${at}.${key}[${i}].encodes`, "strings are rows of uint8");
       dimsAt(`${at}.${key}[${i}].shape`, key === "outputs" ? told : entry, ...shape);
       if (shape.some((dim) => (dim as number) < 0)) fail(`${at}.${key}[${i}].shape`, "a size is negative");
       if (value !== undefined && (key === "outputs" || !holds(dtype, value)))

@@ -291,6 +291,24 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
     "entries[0].inputs[1].within: ",
     (m) => Object.assign(m.entries[0]!.inputs[1]!, { within: [0, 254] }),
   ],
+  "strings that are not required": [
+    "requires: ",
+    (m) => Object.assign(m.entries[0]!.inputs[0]!, { dtype: "uint8", shape: ["n", "n"], encodes: "string" }),
+  ],
+  "strings without bytes": [
+    "entries[0].outputs[0].encodes: ",
+    (m) => {
+      m.requires = ["strings"];
+      Object.assign(m.entries[0]!.outputs[0]!, { dtype: "uint8", shape: [], encodes: "string" });
+    },
+  ],
+  "strings that are no bytes": [
+    "entries[0].outputs[0].encodes: ",
+    (m) => {
+      m.requires = ["strings"];
+      Object.assign(m.entries[0]!.outputs[0]!, { encodes: "string" });
+    },
+  ],
   "an asset twice": ["assets[1].name: ", (m) => (m.assets[1]!.name = "words.txt")],
   "an asset in another folder": ["assets[0].file: ", (m) => (m.assets[0]!.file = "../words.txt")],
   "an asset without a hash": ["assets[0].sha256: ", (m) => (m.assets[0]!.sha256 = "")],

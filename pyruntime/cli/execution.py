@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import statistics
 import tempfile
@@ -68,7 +69,10 @@ class Summary:
 
     @classmethod
     def of(cls, name: str, array: Array) -> Summary:
-        """The summary of an array of any dtype and shape."""
+        """The summary of an array of any dtype and shape; strings have no numbers."""
+        if array.dtype.kind in "OU":
+            first = array.ravel()[:FIRST_VALUES].tolist()
+            return cls(name, "string", array.shape, None, None, None, 0, 0, first)
         numbers = array.astype(np.float64, copy=False)
         finite = numbers[np.isfinite(numbers)]
         low, mean, high = (
@@ -280,9 +284,15 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.5g}"
 
 
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
+
+
 def _first(tensor: Summary) -> str:
     """As many of the first values as fit."""
-    texts = [f"{v:.4g}" if isinstance(v, float) else str(v).lower() for v in tensor.first]
+    texts = list(map(_value, tensor.first))
     shown = list(itertools.takewhile(lambda i: len(", ".join(texts[: i + 1])) <= VALUES, range(len(texts))))
     more = " …" if math.prod(tensor.shape) > len(shown) else ""
     return ", ".join(texts[: len(shown)]) + more

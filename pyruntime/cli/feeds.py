@@ -164,7 +164,7 @@ def bind_symbols(
 def random_inputs(
     specs: Sequence[TensorSpec], given: Mapping[str, Array], sizes: Mapping[str, int], seed: int
 ) -> dict[str, Array]:
-    """Arrays for the inputs not given: floats in [0, 1), integers 0 and 1 (valid as any index), bools.
+    """Arrays for the inputs not given: floats in [0, 1), integers 0 and 1 (valid as any index), bools, words.
 
     Inputs that need not be fed are left out.
     Equal seeds give equal arrays, whichever inputs are given.
@@ -177,6 +177,9 @@ def random_inputs(
         shape = tuple(value_of(dim, sizes) for dim in spec.shape)
         dtype = DType(spec.dtype)
         drawn = np.asarray(random.random(shape) if dtype.is_float else random.integers(0, 2, shape))
+        if dtype is DType.STRING:
+            made[spec.name] = np.asarray(np.array(["a", "b"], object)[drawn], object)
+            continue
         made[spec.name] = _codes(drawn, dtype) if dtype.code else drawn.astype(dtype.value)
     return made
 
@@ -192,5 +195,6 @@ def save_outputs(file: Path, outputs: Mapping[str, Array]) -> None:
     """Write a .npz file with an array for each output, whatever its name. Raises OSError."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in outputs.items():  # np.savez cannot take an output called "file"
+            plain = array.astype(np.str_) if array.dtype == object else np.asanyarray(array)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, plain, allow_pickle=False)

@@ -32,12 +32,14 @@ class DType(Enum):
     U4 = "uint4"
     I2 = "int2"
     U2 = "uint2"
+    # exists at a model's ends alone: inside there are rows of bytes, see `ir/strings.py`
+    STRING = "string"
 
     @property
     def code(self) -> DType | None:
         """The type whose integers hold this one's elements, one each; None for what kernels know itself.
 
-        Of a type shorter than a byte the lower bits count.
+        Of a type shorter than a byte the lower bits count; a string is one more axis of bytes.
         """
         return _CODES.get(self)
 
@@ -69,15 +71,16 @@ class DType(Enum):
     @property
     def is_integer(self) -> bool:
         """Whether this is an integer type (bool is none)."""
-        return self is not DType.BOOL and not self.is_float
+        return self not in (DType.BOOL, DType.STRING) and not self.is_float
 
     def __repr__(self) -> str:
         return self.value
 
 
-_WIDTHS = {d: 8 if d is DType.BOOL else int("".join(filter(str.isdigit, d.value[:8]))) for d in DType}
+_WIDTHS = {d: int("".join(filter(str.isdigit, d.value[:8])) or 8) for d in DType}
 _CODES = {
     DType.BF16: DType.U16,
+    DType.STRING: DType.U8,
     **{d: DType.U8 for d in DType if d.value.startswith(("float8", "float4", "uint4", "uint2"))},
     **{d: DType.I8 for d in DType if d.value in ("int4", "int2")},
 }

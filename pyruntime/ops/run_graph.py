@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from pyruntime.errors import InputError, RunError
 from pyruntime.ir.dims import Expr, evaluate, symbols_of
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ir.ratio import part_of
+from pyruntime.ir.strings import decode, encode
 from pyruntime.ops.control import Control
 from pyruntime.ops.definition import bind, definition
 
@@ -56,14 +59,32 @@ def bind_symbols(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
 
 
 def run_graph(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Run every node in order; the outputs by name.
+    """Run every node in order; the outputs by name. Strings are objects, as users have them.
 
     Raises:
         InputError: an input is missing, unknown, or has another dtype or shape.
         RunError: a node gave something else than was inferred for it.
     """
-    results = run_body(graph, [np.asarray(inputs[v.name]) for v in graph.inputs], bind_symbols(graph, inputs))
-    return dict(zip(graph.output_names, results, strict=True))
+    of_text = {name for name, dtype in graph.encoded.items() if dtype is DType.STRING}
+    arrays = {
+        n: _rows(a) if n in of_text and a.dtype.kind in "OUT" else np.asarray(a) for n, a in inputs.items()
+    }
+    symbols = bind_symbols(graph, arrays)
+    results = run_body(graph, [arrays[v.name] for v in graph.inputs], symbols)
+    named = zip(graph.output_names, results, strict=True)
+    return {name: _strings(made) if name in of_text else made for name, made in named}
+
+
+def _rows(strings: Array) -> Array:
+    data, width = encode(strings.ravel().tolist())
+    return np.frombuffer(data, np.uint8).reshape(*strings.shape, width)
+
+
+def _strings(rows: Array) -> Array:
+    *shape, width = rows.shape
+    made = np.empty(math.prod(shape), object)
+    made[:] = decode(rows.tobytes(), width, made.size)
+    return made.reshape(shape)
 
 
 def run_body(graph: Graph, inputs: Sequence[Array | None], symbols: Mapping[str, int]) -> list[Array]:

@@ -24,7 +24,7 @@ DTYPES = {d.value: d for d in PLAIN}
 
 
 def encoded(value: Any) -> DType:
-    """A type that packs hold as the integers of its bits alone."""
+    """A type that packs hold as the integers of its bits alone, or as bytes."""
     found = {d.value: d for d in DType if d.code}.get(value) if isinstance(value, str) else None
     if found is None:
         raise Invalid(f"expected a dtype that integers encode, got {value!r:.60}")

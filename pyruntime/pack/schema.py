@@ -18,7 +18,7 @@ from pyruntime.pack.decode import anything, array, choice, integer, item, mappin
 from pyruntime.pack.expressions import Expression
 
 FORMAT = 0
-KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state", "sizes", "lists", "host"})
+KNOWN_REQUIREMENTS: frozenset[str] = frozenset({"state", "sizes", "lists", "host", "strings"})
 ABI = 1
 CHUNK = 4 << 20  # bytes of a file that one hash covers
 WEIGHTS_BASE = 131072
@@ -74,7 +74,8 @@ class Spec:
     """An input or output as the user sees it.
 
     An input with a `default` is filled with it when not fed; one with `within` takes integers from the first
-    to the second alone. Where `dtype` holds the bits of elements of another type, `encodes` is that.
+    to the second alone. Where `dtype` holds the bits of elements of another type, `encodes` is that; strings
+    are their UTF-8 along one more axis, filled up with 255, and `within` is about their bytes.
     """
 
     name: str = item(fields.LABEL)

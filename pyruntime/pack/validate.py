@@ -29,6 +29,9 @@ def validate(manifest: Manifest) -> None:
         raise wrong("requires", "a pack with sizes that data decide requires 'sizes'")
     if any(entry.lists for entry in manifest.entries) and "lists" not in manifest.requires:
         raise wrong("requires", "a pack with lists of tensors requires 'lists'")
+    specs = [s for entry in manifest.entries for s in (*entry.inputs, *entry.outputs)]
+    if any(s.encodes is DType.STRING for s in specs) and "strings" not in manifest.requires:
+        raise wrong("requires", "a pack with strings requires 'strings'")
     _weights(manifest.weights, "weights")
     distinct((a.name for a in manifest.assets), "assets", "name")
     _state(manifest, "state")
@@ -57,6 +60,8 @@ def _entry(entry: Entry, states: Sequence[State], path: str) -> None:
                     raise wrong(f"{path}.{label}[{i}].shape[{axis}]", f"{dim} is negative")
             if spec.encodes is not None and spec.encodes.code is not spec.dtype:
                 raise wrong(f"{path}.{label}[{i}].encodes", f"{spec.dtype!r} does not hold {spec.encodes!r}")
+            if spec.encodes is DType.STRING and not spec.shape:
+                raise wrong(f"{path}.{label}[{i}].shape", "strings have an axis of bytes")
             if spec.default is not None and (label == "outputs" or not _holds(spec.dtype, spec.default)):
                 raise wrong(
                     f"{path}.{label}[{i}].default", f"{spec.default} is no {spec.dtype!r} of an input"

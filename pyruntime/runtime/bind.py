@@ -2,6 +2,7 @@
 
 Anything with the buffer protocol is taken (NumPy arrays, array.array, memoryview), as are Python numbers
 and nested lists of them, `Tensor`, and objects that NumPy can turn into an array. NumPy itself is not needed.
+Strings are left to `strings.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import difflib
 import importlib.util
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pyruntime.errors import InputError
 from pyruntime.ir.dtypes import DType
@@ -21,7 +22,9 @@ from pyruntime.pack.expressions import Evaluator, infix
 from pyruntime.pack.program import bound_shape, told
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.schema import Entry, Spec
+from pyruntime.runtime import strings
 from pyruntime.runtime.lists import names, spread
+from pyruntime.runtime.nested import flat, shape_of
 from pyruntime.runtime.tensors import Tensor, TensorSpec
 
 FORMATS = {
@@ -39,6 +42,7 @@ FORMATS = {
     DType.F64: "d",
 }
 _KINDS = {"?": "bool", **dict.fromkeys("bhilqn", "int"), **dict.fromkeys("BHILQN", "uint")}
+T = TypeVar("T")
 _KINDS |= dict.fromkeys("efd", "float")
 
 
@@ -52,8 +56,13 @@ class Bound:
 
 def spec_of(spec: Spec) -> TensorSpec:
     """An input or output as sessions tell it."""
-    shape = tuple(d if isinstance(d, int) else infix(d) for d in spec.shape)
+    shape = tuple(d if isinstance(d, int) else infix(d) for d in _as_told(spec, spec.shape))
     return TensorSpec(spec.name, spec.element.value, shape, spec.default)
+
+
+def _as_told(spec: Spec, shape: Sequence[T]) -> Sequence[T]:
+    """A shape as the user has it: bytes of strings are no axis."""
+    return shape[:-1] if spec.encodes is DType.STRING else shape
 
 
 def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) -> Bound:
@@ -66,7 +75,8 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
     given = {s.name: as_tensor(feeds[s.name], s) for s in entry.inputs if s.name in feeds}
     for spec in entry.inputs:
         if spec.name in given and len(given[spec.name].shape) != len(spec.shape):
-            raise _mismatch(spec, given[spec.name], f"rank {len(spec.shape)} is needed")
+            rank = len(_as_told(spec, spec.shape))
+            raise _mismatch(spec, given[spec.name], f"rank {rank} is needed")
     symbols: dict[str, int] = {}
     for symbol in entry.symbols:
         if symbol.state is not None:
@@ -102,6 +112,9 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
 
 
 def _check_within(tensor: Tensor, spec: Spec, low: int, high: int) -> None:
+    if spec.encodes is DType.STRING:
+        strings.check_bytes(tensor, spec, low, high)
+        return
     elements: memoryview[int] = tensor.data.cast(FORMATS[spec.dtype])  # type: ignore[call-overload]  # a Literal there
     if elements and not (low <= min(elements) and max(elements) <= high):
         strange = next(e for e in elements if not low <= e <= high)
@@ -165,12 +178,15 @@ def _check_names(entry: Entry, feeds: Mapping[str, Any]) -> None:
 def _mismatch(spec: Spec, tensor: Tensor, reason: str) -> InputError:
     wanted = spec_of(spec)
     expected = f"{wanted.dtype} of shape ({', '.join(map(str, wanted.shape))})"
-    got = f"{tensor.dtype} of shape ({', '.join(map(str, tensor.shape))})"
+    given = wanted.dtype if spec.encodes is DType.STRING else tensor.dtype
+    got = f"{given} of shape ({', '.join(map(str, _as_told(spec, tensor.shape)))})"
     return InputError(f"input {spec.name!r}: expected {expected}, got {got}: {reason}")
 
 
 def as_tensor(value: Any, spec: Spec) -> Tensor:
-    """What the user feeds as a tensor of the right dtype. Raises InputError."""
+    """What the user feeds as a tensor of the right dtype; strings as their bytes. Raises InputError."""
+    if spec.encodes is DType.STRING:
+        return strings.as_rows(value, spec)
     if spec.encodes is not None:
         value = _codes(value, spec.encodes)
     if isinstance(value, Tensor):
@@ -236,37 +252,13 @@ def _from_python(value: Any, spec: Spec) -> Tensor:
     wanted: tuple[type, ...] = (bool,) if spec.dtype is DType.BOOL else (int,)
     if spec.dtype.is_float:
         wanted = (int, float)
-    shape = _python_shape(value, spec)
-    flat = list(_flat(value, shape, spec))
-    for element in flat:
+    shape = shape_of(value, spec)
+    elements = list(flat(value, shape, spec))
+    for element in elements:
         if not isinstance(element, wanted) or (isinstance(element, bool) and bool not in wanted):
             raise InputError(f"input {spec.name!r}: expected {spec.dtype.value}, got {element!r} in a list")
     try:
-        data = struct.pack(f"<{len(flat)}{FORMATS[spec.dtype]}", *flat)
+        data = struct.pack(f"<{len(elements)}{FORMATS[spec.dtype]}", *elements)
     except (struct.error, OverflowError):
         raise InputError(f"input {spec.name!r}: a number does not fit {spec.dtype.value}") from None
     return Tensor(memoryview(data), shape, spec.dtype.value)
-
-
-def _python_shape(value: Any, spec: Spec) -> tuple[int, ...]:
-    shape: list[int] = []
-    while isinstance(value, (list, tuple)):
-        if len(shape) > 64:
-            raise InputError(f"input {spec.name!r}: the list is nested too deeply")
-        shape.append(len(value))
-        if not value:
-            # what follows cannot be seen; the declared shape says how it would go on
-            shape += [d for d in spec.shape[len(shape) :] if isinstance(d, int)]
-            break
-        value = value[0]
-    return tuple(shape)
-
-
-def _flat(value: Any, shape: tuple[int, ...], spec: Spec) -> Iterator[Any]:
-    if not shape:
-        yield value
-        return
-    if not isinstance(value, (list, tuple)) or len(value) != shape[0]:
-        raise InputError(f"input {spec.name!r}: the lists are of unequal lengths")
-    for element in value:
-        yield from _flat(element, shape[1:], spec)

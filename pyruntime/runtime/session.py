@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyruntime.errors import DisposedError, InputError
+from pyruntime.ir.dtypes import DType
 from pyruntime.runtime.bind import Bound, make_output, spec_of
 from pyruntime.runtime.lists import gathered
 from pyruntime.runtime.state import KeptState, SessionState
+from pyruntime.runtime.strings import to_strings
 from pyruntime.runtime.tensors import ListSpec, Tensor, TensorSpec
 
 if TYPE_CHECKING:
@@ -132,12 +134,13 @@ class Session(ABC):
 
         Args:
             feeds: for each input its elements: a NumPy array or anything array-like of the exact dtype, or
-                (nested lists of) Python numbers. For a sequence a list of these.
+                (nested lists of) Python numbers; for strings arrays of str, or (nested lists of) them. For a
+                sequence a list of these.
             entry: another of the pack's programs than the session's own.
 
         Returns:
-            For each output a new NumPy array; a `Tensor` where there is no NumPy. A list of them for a
-            sequence, None for an optional that is absent.
+            For each output a new NumPy array, of str objects for strings; where there is no NumPy a `Tensor`,
+            or nested lists of str. A list of them for a sequence, None for an optional that is absent.
 
         Raises:
             InputError: a name, dtype, shape or value that the model does not take.
@@ -229,5 +232,8 @@ class Session(ABC):
 
 def name_outputs(entry: Entry, outputs: Sequence[Tensor]) -> dict[str, Any]:
     """Outputs in the entry's order as the user gets them."""
-    made = [make_output(t, s.encodes) for s, t in zip(entry.outputs, outputs, strict=True)]
+    made = [
+        to_strings(t, s.name) if s.encodes is DType.STRING else make_output(t, s.encodes)
+        for s, t in zip(entry.outputs, outputs, strict=True)
+    ]
     return gathered(entry, made)

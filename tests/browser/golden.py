@@ -1,7 +1,8 @@
 """Walks golden packs in a browser: a folder with NAME/ (a pack) and NAME.cases.json for each.
 
 A case file is a list of {"entry", "tolerance", "runs"}, runs a list of {"feeds", "outputs"}; a case that has
-"feeds" and "outputs" itself is one run. A tensor is {"dtype", "shape", "base64"}, or "data" with numbers.
+"feeds" and "outputs" itself is one run. A tensor is {"dtype", "shape", "base64"}, or "data" with numbers or
+strings.
 """
 
 from __future__ import annotations
@@ -43,12 +44,15 @@ def names(folder: Path) -> list[str]:
 def cases(folder: Path, name: str) -> Iterator[Case]:
     """The cases of a pack."""
     for number, case in enumerate(json.loads((folder / f"{name}{SUFFIX}").read_text())):
-        runs = tuple((_arrays(run["feeds"]), _arrays(run["outputs"])) for run in case.get("runs", [case]))
+        runs = tuple(
+            (decode_all(run["feeds"]), decode_all(run["outputs"])) for run in case.get("runs", [case])
+        )
         title = case.get("case", f"{name} {case['entry']} {number}")
         yield Case(title, case["entry"], runs, case.get("tolerance", 1e-6))
 
 
-def _arrays(tensors: Mapping[str, Any]) -> Arrays:
+def decode_all(tensors: Mapping[str, Any]) -> Arrays:
+    """The arrays that `encode` was given."""
     return {name: decode(tensor) for name, tensor in tensors.items()}
 
 
@@ -57,17 +61,24 @@ def decode(tensor: Mapping[str, Any]) -> NDArray[Any]:
     if "base64" in tensor:
         flat = np.frombuffer(base64.b64decode(tensor["base64"]), tensor["dtype"])
     else:
-        flat = np.array(tensor["data"], tensor["dtype"])
+        dtype = object if tensor["dtype"] == "string" else tensor["dtype"]
+        flat = np.array(tensor["data"], dtype)
     return flat.reshape(tensor["shape"])
 
 
 def encode(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Tensors as the harness takes them."""
-    return {k: told(a.dtype.name, a.shape, a.tobytes()) for k, a in arrays.items()}
+    """Tensors as case files have them and the harness takes them: bits in base64, since JSON has no NaN."""
+    return {name: _encoded(array) for name, array in arrays.items()}
+
+
+def _encoded(array: NDArray[Any]) -> dict[str, Any]:
+    if array.dtype == object:
+        return {"dtype": "string", "shape": array.shape, "data": array.ravel().tolist()}
+    return told(array.dtype.name, array.shape, array.tobytes())
 
 
 def told(dtype: str, shape: Sequence[int], data: bytes | memoryview) -> dict[str, Any]:
-    """A tensor as the harness takes it."""
+    """A tensor of numbers, the same way."""
     return {"dtype": dtype, "shape": shape, "base64": base64.b64encode(data).decode()}
 
 

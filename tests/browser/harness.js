@@ -1,4 +1,4 @@
-// What tests in the browser call: tensors cross from and to Python as base64 of their bytes.
+// What tests in the browser call: tensors cross from and to Python as base64 of their bytes, strings as they are.
 import * as pyruntime from "/js/pyruntime.js";
 
 const ARRAYS = {
@@ -18,7 +18,8 @@ const ARRAYS = {
 
 function decode(tensor) {
   if (!tensor || Array.isArray(tensor)) return tensor?.map(decode); // a list, or nothing
-  const { dtype, shape, base64 } = tensor;
+  const { dtype, shape, base64, data } = tensor;
+  if (dtype === "string") return { data, shape };
   const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   return { data: new ARRAYS[dtype](bytes.buffer), shape };
 }
@@ -26,6 +27,7 @@ function decode(tensor) {
 function encode(tensor) {
   if (!tensor || Array.isArray(tensor)) return tensor?.map(encode) ?? null;
   const { dtype, shape, data } = tensor;
+  if (dtype === "string") return { dtype, shape, data };
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   let text = "";
   for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));

@@ -9,6 +9,7 @@ import pytest
 from pyruntime.cli.feeds import save_outputs
 from tests.cli.conftest import Invoke
 from tests.frontends.onnx_models import random
+from tests.frontends.string_models import MODELS
 from tests.frontends.test_onnx_lists import split, sums
 
 pytestmark = pytest.mark.wasm
@@ -51,6 +52,24 @@ def test_the_seed_decides_the_random_inputs(invoke: Invoke, packs: Path) -> None
         return json.loads(told.stdout)["outputs"]
 
     assert outputs(3) == outputs(3) != outputs(4)
+
+
+def test_strings(invoke: Invoke) -> None:
+    proto, _ = MODELS["strings-made"]
+    Path("made.onnx").write_bytes(proto.SerializeToString())
+    np.save("x.npy", np.array([["a", "grün", ""]]))
+    np.save("y.npy", np.array(["red, ", "b", "c"]))
+    given = ("-i", "x=x.npy", "-i", "y=y.npy", "-r", "-d", "wasm")
+    shown = invoke("run", "made.onnx", *given, "-o", "out.npz")
+    assert shown.exit_code == 0, shown.output
+    assert '"a, red, ", "grün, b", ", c"' in shown.stdout
+    told = json.loads(invoke("run", "made.onnx", *given, "--json").stdout)
+    pair = next(o for o in told["outputs"] if o["name"] == "pair")
+    assert (pair["dtype"], pair["first"], pair["min"]) == ("string", ["a, red, ", "grün, b", ", c"], None)
+    with np.load("out.npz") as saved:
+        assert saved["pair"].tolist() == [pair["first"]]
+    alone = invoke("run", "made.onnx", "-r", "-d", "wasm")
+    assert alone.exit_code == 0, alone.output
 
 
 def test_every_dtype_is_shown(invoke: Invoke, packs: Path) -> None:

@@ -72,7 +72,7 @@ def test_random_float16_stays_finite_and_scalars_work() -> None:
 
 
 def test_random_inputs_of_types_that_numpy_has_not_are_codes() -> None:
-    types = [d for d in DType if d.code]
+    types = [d for d in DType if d.code and d is not DType.STRING]
     made = random_inputs([TensorSpec(d.value, d.value, (64,)) for d in types], {}, {}, 0)
     for dtype in types:
         assert dtype.code is not None

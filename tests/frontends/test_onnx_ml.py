@@ -167,14 +167,13 @@ def test_trees_that_lead_in_a_circle() -> None:
         imported(node("TreeEnsembleRegressor", rows(), n_targets=1, **attrs))
 
 
-def test_string_labels_are_refused_only_where_they_are_read() -> None:
-    x, attrs = rows(), trees("class", 3)
-    labels: dict[str, Any] = {"classlabels_strings": ["a", "b", "c"]}
-    with pytest.raises(UnsupportedError, match="strings"):
-        imported(node("TreeEnsembleClassifier", x, "label", "scores", **labels, **attrs))
-    proto = node("TreeEnsembleClassifier", x, "label", "scores", **labels, **attrs)
-    del proto.graph.output[0]
-    agrees(proto, {"x": x})
+@pytest.mark.parametrize("classes", [2, 3])
+def test_labels_that_are_strings(classes: int) -> None:
+    x, attrs = rows(), trees("class", classes)
+    if classes == 2:  # votes for one of them
+        attrs["class_ids"] = [0] * len(attrs["class_ids"])
+    labels: dict[str, Any] = {"classlabels_strings": ["a", "ä", ""][:classes]}
+    agrees(node("TreeEnsembleClassifier", x, "label", "scores", **labels, **attrs), {"x": x})
 
 
 @pytest.mark.parametrize(("transform", "targets"), [("NONE", 1), *((t, 2) for t in TRANSFORMS[:4])])
@@ -267,8 +266,8 @@ def test_label_encoder() -> None:
     agrees(node("LabelEncoder", x, keys_int64s=[2, 0, 9], values_floats=[0.5, 1.5, 7.0], version=2), {"x": x})
     keys = {"keys_int64s": [2, 0, 9], "values_int64s": [5, 1, 7], "default_int64": -3}
     agrees(node("LabelEncoder", x, version=2, **keys), {"x": x})
-    with pytest.raises(UnsupportedError, match="strings"):
-        imported(node("LabelEncoder", x, keys_int64s=[2], values_strings=["a"], version=2))
+    agrees(node("LabelEncoder", x, keys_int64s=[2, 0], values_strings=["a", ""], version=2), {"x": x})
+    agrees(node("LabelEncoder", x, keys_int64s=[2, 2], values_int64s=[5, 6], version=2), {"x": x})
 
 
 def test_label_encoder_finds_nan() -> None:

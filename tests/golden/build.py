@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pyruntime_converter.build import build_pack
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
@@ -18,6 +15,7 @@ from pyruntime_shaders.emit import render_programs
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.pack.schema import Model
+from tests.browser.golden import encode
 from tests.golden.cases import Golden, Run, goldens, groups
 from tests.golden.whole import Whole, wholes
 
@@ -80,26 +78,6 @@ def listed(cases: Sequence[Golden | Whole]) -> list[dict[str, Any]]:
 
 def _run(run: Run) -> dict[str, Any]:
     return {"feeds": encode(run.feeds), "outputs": encode(run.outputs)}
-
-
-def encode(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Arrays as JSON: bits in base64, since JSON has no NaN."""
-    return {
-        name: {
-            "dtype": a.dtype.name,
-            "shape": a.shape,
-            "base64": base64.b64encode(a.tobytes()).decode(),
-        }
-        for name, a in arrays.items()
-    }
-
-
-def decode(tensors: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The arrays that `encode` was given."""
-    return {
-        name: np.frombuffer(base64.b64decode(t["base64"]), t["dtype"]).reshape(t["shape"])
-        for name, t in tensors.items()
-    }
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import Literal
 import pytest
 
 import pyruntime
+from tests.browser.golden import decode_all
 from tests.converter.compare import assert_close
-from tests.golden.build import GAPS, decode, format_gaps, webgpu_gaps
+from tests.golden.build import GAPS, format_gaps, webgpu_gaps
 
 DEVICES = [
     pytest.param("wasm", marks=pytest.mark.wasm),
@@ -32,8 +33,8 @@ def test_golden_packs(golden_packs: Path, device: Literal["webgpu", "wasm"]) -> 
                 for number, run in enumerate(case["runs"]):
                     count += 1
                     try:
-                        results = session.run(decode(run["feeds"]))
-                        for name, expected in decode(run["outputs"]).items():
+                        results = session.run(decode_all(run["feeds"]))
+                        for name, expected in decode_all(run["outputs"]).items():
                             assert_close(results[name], expected, case["tolerance"])
                     except (AssertionError, pyruntime.PyRuntimeError) as error:
                         failures.append(f"{case['case']} run {number}: {type(error).__name__}: {error}")

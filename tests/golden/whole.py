@@ -1,4 +1,4 @@
-"""Golden cases that are whole ONNX models: control flow, operands fed at run time and quantisation."""
+"""Golden cases that are whole ONNX models: control flow, operands that are fed, strings, quantisation."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.frontends import argument_models
 from tests.frontends.control_models import MODELS, Feeds
 from tests.frontends.onnx_models import runtime
 from tests.frontends.selection_models import MODELS as SELECTING
+from tests.frontends.string_models import MODELS as STRINGS
 from tests.golden.cases import Run
 from tests.golden.quantized import QUANTIZED, TO_QUANTIZE
 
@@ -48,7 +49,7 @@ class Whole:
 
 def wholes() -> Iterator[Whole]:
     """All models, in a fixed order."""
-    for name, (proto, feeds) in [*MODELS.items(), *SELECTING.items()]:
+    for name, (proto, feeds) in [*MODELS.items(), *SELECTING.items(), *STRINGS.items()]:
         yield Whole(name, proto, feeds)
     for name, (proto, each) in argument_models.MODELS.items():
         yield Whole(f"fed-{name}", proto, each)

@@ -1,8 +1,9 @@
 """Every contradiction that validation finds, made on purpose in a pack that is otherwise whole."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,14 @@ from pyruntime.errors import PackError, PackVersionError
 from pyruntime.pack.manifest import decode_manifest
 from pyruntime.pack.validate import validate
 from tests.pack.edits import Edit, Json, added, command, edited, variant
+
+
+def strings(m: Json, requires: Sequence[str] = ("strings",), **changes: Any) -> None:
+    """Let the first input have strings, with something else about it."""
+    m["requires"] = list(requires)
+    spec = {"dtype": "uint8", "shape": ["batch", "batch"], "encodes": "string", **changes}
+    m["entries"][0]["inputs"][0].update(spec)
+
 
 WRONG: Mapping[str, tuple[Edit, str]] = {
     "two entries of one name": (
@@ -141,6 +150,18 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
     "three integers": (
         lambda m: m["entries"][1]["inputs"][1].update(within=[0, 1, 2]),
         "entries[1].inputs[1].within: expected 2 elements, got 3",
+    ),
+    "strings that are not required": (
+        lambda m: strings(m, requires=[]),
+        "requires: a pack with strings requires 'strings'",
+    ),
+    "strings that are no bytes": (
+        lambda m: strings(m, dtype="int8"),
+        "entries[0].inputs[0].encodes: int8 does not hold string",
+    ),
+    "strings without bytes": (
+        lambda m: strings(m, shape=[]),
+        "entries[0].inputs[0].shape: strings have an axis of bytes",
     ),
     "two assets of one name": (
         lambda m: m["assets"][1].update(name="words.txt"),

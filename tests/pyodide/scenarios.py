@@ -16,24 +16,40 @@ import pyruntime
 from pyruntime import Tensor
 
 
-def decode(tensors: dict[str, Any]) -> dict[str, Tensor]:
-    """Feeds as the tests send them."""
+def decode(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Feeds as the tests send them; strings are nested lists here."""
     return {
-        name: Tensor(memoryview(base64.b64decode(t["base64"])), tuple(t["shape"]), t["dtype"])
+        name: nested(t["data"], t["shape"])
+        if t["dtype"] == "string"
+        else Tensor(memoryview(base64.b64decode(t["base64"])), tuple(t["shape"]), t["dtype"])
         for name, t in tensors.items()
     }
 
 
-def encode(outputs: dict[str, Tensor]) -> dict[str, Any]:
+def nested(strings: list[str], shape: list[int]) -> Any:
+    """Strings in row-major order as nested lists."""
+    for size in reversed(shape[1:]):
+        strings = [strings[i : i + size] for i in range(0, len(strings), size)]  # type: ignore[misc]
+    return strings if shape else strings[0]
+
+
+def encode(outputs: dict[str, Any]) -> dict[str, Any]:
     """Outputs as the tests get them."""
-    for tensor in outputs.values():
-        assert type(tensor) is Tensor
-        assert tensor.data.format == "B"
-        assert not tensor.data.readonly
-    return {
-        name: {"dtype": t.dtype, "shape": t.shape, "base64": base64.b64encode(t.data).decode()}
-        for name, t in outputs.items()
-    }
+    return {name: encoded(output) for name, output in outputs.items()}
+
+
+def encoded(output: Any) -> dict[str, Any]:
+    """A tensor, or nested lists of strings, as plain data."""
+    if isinstance(output, (list, str)):
+        shape, flat = [], [output]
+        while isinstance(flat[0], list):
+            shape.append(len(flat[0]))
+            flat = [element for part in flat for element in part]
+        return {"dtype": "string", "shape": shape, "data": flat}
+    assert type(output) is Tensor
+    assert output.data.format == "B"
+    assert not output.data.readonly
+    return {"dtype": output.dtype, "shape": output.shape, "base64": base64.b64encode(output.data).decode()}
 
 
 def told(error: pyruntime.PyRuntimeError) -> list[str]:

@@ -25,7 +25,7 @@ from pyruntime_converter.frontends.onnx import attributes
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.bounds import bound_of
-from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, kind_of
+from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, kind_of
 from pyruntime_converter.frontends.onnx.ratios import ratios_of
 
 # hints of the first opsets about reuse of memory: without meaning for the result
@@ -59,6 +59,7 @@ class NodeContext:
         attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
         counter: a new symbol for the iterations of a loop, whose number may be known.
         greatest: what a dim that grows by a loop's iterations is in the last one; any other dim as it is.
+        plain_characters: lets inputs that strings come from be refused where they are not ASCII.
         selected: positions of elements that are not zero, by tensor, as far as they are in the graph.
         indices: tables of what they are by axis, whose columns are unlike.
     """
@@ -80,6 +81,7 @@ class NodeContext:
         attempt: Callable[[GraphProto, Facts], Body | None],
         counter: Callable[[Dim | None], Dim],
         fresh: Callable[[str, int], Dim],
+        plain_characters: Callable[[Text], None],
         selected: dict[Value, Value],
         indices: set[Value],
         require: Callable[[Dim, str], None],
@@ -94,6 +96,7 @@ class NodeContext:
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
         self._fresh, self.selected, self.indices = fresh, selected, indices
         self._require, self._varies, self.greatest = require, varies, greatest
+        self.plain_characters = plain_characters
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
         self._read: set[str] = set()
@@ -120,6 +123,11 @@ class NodeContext:
             self.invalid(f"input {index} is missing")
         return held
 
+    def text(self, index: int = 0) -> Text | None:
+        """Input `index` where it has strings, else None."""
+        held = self._held(index)
+        return held if isinstance(held, Text) else None
+
     def has_input(self, index: int = 0) -> bool:
         """Whether the node states an input."""
         return self._held(index) is not None
@@ -132,7 +140,9 @@ class NodeContext:
         return held.items
 
     def tensor(self, held: Held, what: str) -> Value:
-        """What must be a tensor. Raises ModelError where it is none."""
+        """What must be a tensor of numbers. Raises ModelError or, for strings, UnsupportedError."""
+        if isinstance(held, Text):
+            self.fail(f"{what} is {kind_of(held)}, which it is not converted for")
         if not isinstance(held, Value):
             self.invalid(f"{what} is {kind_of(held)}, not a tensor")
         return held

@@ -12,8 +12,8 @@ from onnx import FunctionProto, NodeProto, TensorProto, TensorShapeProto, TypePr
 from onnx.defs import OpSchema, SchemaError
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Value
-from pyruntime_converter.frontends.onnx.held import Held
+from pyruntime.ir.graph import Shape, Value
+from pyruntime_converter.frontends.onnx.held import Held, Text
 from pyruntime_converter.frontends.onnx.tensors import enum_of
 
 _NAMES: dict[DType, str] = {d: f"tensor({TensorProto.DataType.Name(enum_of(d)).lower()})" for d in DType}
@@ -97,13 +97,19 @@ def _by_preference(versions: Sequence[int], opset: int) -> list[int]:
 
 
 def _type(value: Held | None) -> bytes:
+    if isinstance(value, Text):
+        return _tensor(DType.STRING, value.rows.shape)
     if not isinstance(value, Value):  # no body depends on the types of sequences or optionals
         return TypeProto().SerializeToString()
+    return _tensor(value.dtype, value.shape)
+
+
+def _tensor(dtype: DType, shape: Shape) -> bytes:
     dims = [
         TensorShapeProto.Dimension(dim_value=d)
         if isinstance(d, int)
         else TensorShapeProto.Dimension(dim_param=str(d))
-        for d in value.shape
+        for d in shape
     ]
-    tensor = TypeProto.Tensor(elem_type=enum_of(value.dtype), shape=TensorShapeProto(dim=dims))
+    tensor = TypeProto.Tensor(elem_type=enum_of(dtype), shape=TensorShapeProto(dim=dims))
     return TypeProto(tensor_type=tensor).SerializeToString()

@@ -1,4 +1,4 @@
-"""What names may stand for: tensors, and sequences and optionals, which are resolved while converting."""
+"""What names may stand for: tensors, strings, and sequences and optionals, resolved while converting."""
 
 from __future__ import annotations
 
@@ -20,23 +20,54 @@ class TensorSequence:
 
 
 @dataclass(frozen=True)
+class Text:
+    """A tensor of strings: for each element the row of a table that has its bytes (`pyruntime.ir.strings`).
+
+    Attributes:
+        rows: int32, in the tensor's shape. What moves strings moves these.
+        table: uint8 [strings, width].
+        whole: the bytes themselves, uint8 [*shape, width], where they are there.
+    """
+
+    rows: Value
+    table: Value
+    whole: Value | None = None
+
+    def each(self, change: Callable[[Value], Value]) -> Text:
+        """The same of changed tensors."""
+        return Text(change(self.rows), change(self.table))
+
+
+@dataclass(frozen=True)
 class Empty:
     """An optional without an element; one that has an element is that element."""
 
 
-Held = Value | TensorSequence | Empty
+Held = Value | TensorSequence | Text | Empty
+_KINDS: dict[type, str] = {
+    TensorSequence: "a sequence",
+    Text: "a tensor of strings",
+    Empty: "an empty optional",
+}
 
 
-def kind_of(held: TensorSequence | Empty) -> str:
+def kind_of(held: TensorSequence | Text | Empty) -> str:
     """What messages call it."""
-    return "a sequence" if isinstance(held, TensorSequence) else "an empty optional"
+    return _KINDS[type(held)]
 
 
 def flat(held: Iterable[Held]) -> list[Value]:
     """All tensors in them, in order."""
-    return [
-        v for h in held for v in (h.items if isinstance(h, TensorSequence) else [h]) if isinstance(v, Value)
-    ]
+    found: list[Value] = []
+    for each in held:
+        match each:
+            case Value():
+                found.append(each)
+            case TensorSequence(items):
+                found += items
+            case Text(rows, table):
+                found += (rows, table)
+    return found
 
 
 def alike(one: Sequence[Held], other: Sequence[Held]) -> bool:
@@ -53,7 +84,7 @@ def refilled(held: Iterable[Held], values: Sequence[Value]) -> list[Held]:
     rest = iter(values)
     return [
         h.each(lambda _: next(rest))
-        if isinstance(h, TensorSequence)
+        if isinstance(h, (TensorSequence, Text))
         else next(rest)
         if isinstance(h, Value)
         else h

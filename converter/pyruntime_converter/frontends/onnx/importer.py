@@ -18,7 +18,7 @@ from pyruntime.ir.graph import Constraint, Graph, Listed, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
-from pyruntime_converter.frontends.onnx import attributes, functions, source
+from pyruntime_converter.frontends.onnx import attributes, functions, source, text
 from pyruntime_converter.frontends.onnx.assumptions import (
     Assumptions,
     LackingError,
@@ -29,7 +29,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
-from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, flat
+from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, flat
 from pyruntime_converter.frontends.onnx.interface import Inputs
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
@@ -124,8 +124,10 @@ class _Importer:
     # ---------------------------------------------------------------- what a graph declares
 
     def _weights(self, proto: GraphProto, scope: Scope) -> None:
-        def dense(tensor: TensorProto) -> Value:
+        def dense(tensor: TensorProto) -> Held:
             array = array_of(tensor, self._folder)
+            if array.dtype == object:
+                return text.constant(self._builder, array, tensor.name)
             return self._bind(self._builder.constant(array, name=tensor.name))
 
         def sparse(tensor: SparseTensorProto) -> Value:
@@ -150,6 +152,9 @@ class _Importer:
         """Let a result be the output of this name, or those of its elements."""
         graph = self._graph
         self._builder.origin = Origin("Output", name)
+        if isinstance(held, Text):
+            held = text.bytes_of(self._builder, held)
+            graph.encoded[name] = DType.STRING
         named = {name: held} if isinstance(held, Value) else {}
         if isinstance(held, TensorSequence):
             named = {f"{name}[{i}]": item for i, item in enumerate(held.items)}
@@ -187,6 +192,11 @@ class _Importer:
     def _fresh_size(self) -> Dim:
         """A symbol for a size that stands in for one that is not known."""
         return self._fresh("unknown", 2**31 - 1, "is not known where a node cannot be converted")
+
+    def _openable(self, value: Value, floats: bool) -> frozenset[str]:
+        """Inputs whose contents alone decide a value; those of strings have none."""
+        numbers = [v for v in self._graph.inputs if v.name not in self._graph.encoded]
+        return openable(value, numbers, self._builder.sources, floats=floats)
 
     def _varies(self, dim: Dim) -> str:
         """Why the inputs do not tell a dim; empty where they do."""
@@ -328,13 +338,14 @@ class _Importer:
         handler = handler_of(domain, node.op_type, opset)
         if handler is None:
             return self._expand(node, name, inputs, given, frame, used)
+        given_inputs, table = text.as_rows(self._builder, domain, node.op_type, inputs)
         context = NodeContext(
             builder=self._builder,
             op=node.op_type,
             name=name,
             opset=opset,
             schema=schema,
-            inputs=inputs,
+            inputs=given_inputs,
             attrs={k: attributes.value_of(a, self._folder) for k, a in given.items()},
             outputs=node.output,
             used=used,
@@ -344,13 +355,14 @@ class _Importer:
             counter=self._counter,
             require=self._require,
             fresh=self._fresh,
+            plain_characters=lambda strings: self._graph.ranges.update(
+                text.limits(strings, self._graph, self._builder.sources, Origin(node.op_type, name))
+            ),
             selected=self._selected,
             indices=self._indices,
             varies=self._varies,
             greatest=self._greatest,
-            openable=lambda value, floats: openable(
-                value, self._graph.inputs, self._builder.sources, floats=floats
-            ),
+            openable=self._openable,
             assumptions=self._assumptions,
         )
         try:
@@ -368,6 +380,8 @@ class _Importer:
             raise UnsupportedError(node.op_type, name, str(error), NAME_DIMS) from error
         results = [results] if isinstance(results, Held) else list(results)
         context.finish(results)
+        if table is not None:
+            return [Text(r, table) if isinstance(r, Value) else r for r in results]
         return results
 
     def _opset(self, domain: str, frame: Frame, where: str) -> int:

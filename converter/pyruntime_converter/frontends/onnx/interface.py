@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TypeProto, ValueInfoProto
+from onnx import TensorProto, TypeProto, ValueInfoProto
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Constraint, Listed, Shape, Value
+from pyruntime.ir.graph import Constraint, Listed, Origin, Shape, Value
 from pyruntime.ir.ratio import MOST_ABOVE, MOST_BELOW, Ratio
 from pyruntime.ops.builder import Builder
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.assumptions import OPENED_ELEMENTS, is_parameter
-from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence
+from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text
 from pyruntime_converter.frontends.onnx.scope import Gap
 from pyruntime_converter.frontends.onnx.symbols import Symbols
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
@@ -70,7 +71,10 @@ class Inputs:
         match declared.WhichOneof("value"):
             case "tensor_type":
                 tensor = declared.tensor_type
-                made = self._tensor(name, tensor, self.symbols.shape(tensor, name))
+                shape = self.symbols.shape(tensor, name)
+                if tensor.elem_type == TensorProto.STRING:
+                    return self._strings(name, shape)
+                made = self._tensor(name, tensor, shape)
                 return self._fixed(made) if name in self._told.values else made
             case "sequence_type":
                 elements = self._told_elements(name, "a sequence")
@@ -93,6 +97,8 @@ class Inputs:
         )
 
     def _tensor(self, name: str, tensor: TypeProto.Tensor, shape: Shape) -> Value:
+        if tensor.elem_type == TensorProto.STRING:
+            raise UnsupportedError("Input", name, "it holds strings, which only tensors can be fed with")
         made = self._builder.input(name, dtype_of(tensor.elem_type, name), shape)
         if name in self._opened or (name in self._told.values and is_parameter(made)):
             if made.dtype.is_float:
@@ -100,6 +106,16 @@ class Inputs:
             else:
                 made.contents = self._contents(made)
         return made
+
+    def _strings(self, name: str, shape: Shape) -> Text:
+        """Strings are fed as their bytes, in rows as wide as the longest one takes."""
+        if name in self._told.values:
+            raise OptionError(f"values: {name!r} has strings; only integers and bools can be fixed")
+        width = self.symbols.fresh(f"{name}_bytes", (1, 2**31 - 1))
+        made = self._builder.input(name, DType.U8, (*shape, width))
+        self._builder.graph.encoded[made.name] = DType.STRING
+        self._builder.origin = Origin("Input", name)
+        return text.of_bytes(self._builder, made)
 
     def _optional(self, name: str, held: TypeProto, elements: Elements) -> Held:
         if elements is None:

@@ -10,7 +10,7 @@ from onnx import AttributeProto
 
 from pyruntime.errors import ModelError
 from pyruntime.ir.graph import Origin, Value
-from pyruntime_converter.frontends.onnx.held import Held, TensorSequence
+from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text
 
 
 class Gap(Enum):
@@ -32,7 +32,7 @@ class Scope:
     def __init__(self, outer: Scope | None = None, capture: Callable[[Value], Value] | None = None) -> None:
         self._outer, self._capture = outer, capture
         self._entries: dict[str, Entry] = {}
-        self._weights: dict[str, Callable[[], Value]] = {}
+        self._weights: dict[str, Callable[[], Held]] = {}
 
     def define(self, name: str, entry: Entry) -> None:
         """Give a name its entry. Raises ModelError where this body has the name already."""
@@ -40,7 +40,7 @@ class Scope:
             raise ModelError(f"{name!r} is made twice")
         self._entries[name] = entry
 
-    def weight(self, name: str, read: Callable[[], Value]) -> None:
+    def weight(self, name: str, read: Callable[[], Held]) -> None:
         """A constant that is read from the file when it is first used."""
         if not name or name in self._weights:
             raise ModelError(f"two weights are called {name!r}" if name else "a weight has no name")
@@ -65,7 +65,7 @@ class Scope:
         if self._outer is None:
             raise ModelError(f"{name!r} is read, but nothing makes it")
         entry = self._outer.get(name)
-        if self._capture and isinstance(entry, TensorSequence):
+        if self._capture and isinstance(entry, (TensorSequence, Text)):
             return entry.each(self._capture)
         return self._capture(entry) if self._capture and isinstance(entry, Value) else entry
 

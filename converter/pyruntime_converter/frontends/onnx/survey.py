@@ -161,6 +161,9 @@ class Survey:
             except (ModelError, UnsupportedError):
                 yield None
                 continue
+            if dtype is DType.STRING:  # no tensor of the graph
+                yield None
+                continue
             shape = tuple(self._dim(d, known) for d in told.shape.dim)
             value = self.make(output, dtype, shape)
             self._follows[value] = (label(node),)

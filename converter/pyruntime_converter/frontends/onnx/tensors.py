@@ -38,6 +38,7 @@ _DTYPES: dict[int, DType] = {
     TensorProto.UINT4: DType.U4,
     TensorProto.INT2: DType.I2,
     TensorProto.UINT2: DType.U2,
+    TensorProto.STRING: DType.STRING,
 }
 _ENUMS = {dtype: enum for enum, dtype in _DTYPES.items()}
 # the repeated field that holds each type's elements where raw_data does not, and the field's own type
@@ -72,7 +73,7 @@ def enum_of(dtype: DType) -> int:
 
 
 def array_of(tensor: TensorProto, folder: Path | None, what: str = "") -> NDArray[Any]:
-    """The elements of a tensor, read-only where they are the file's own bytes.
+    """The elements of a tensor, read-only where they are the file's own bytes; strings as objects.
 
     Args:
         tensor: as the file has it.
@@ -89,6 +90,8 @@ def array_of(tensor: TensorProto, folder: Path | None, what: str = "") -> NDArra
     if any(d < 0 for d in shape):
         raise ModelError(f"tensor {what!r}: shape {shape}")
     count = math.prod(shape)
+    if dtype is DType.STRING:
+        return _texts(tensor, shape, what)
     size = -(-count * dtype.width // 8)
     if tensor.data_location == TensorProto.EXTERNAL:
         flat = _of_bytes(_external(tensor, folder, what, size), dtype, count)
@@ -99,6 +102,19 @@ def array_of(tensor: TensorProto, folder: Path | None, what: str = "") -> NDArra
         flat = _of_field(tensor, dtype, count)
     if flat.size != count:
         raise ModelError(f"tensor {what!r}: {flat.size} elements for shape {shape}")
+    return flat.reshape(shape)
+
+
+def _texts(tensor: TensorProto, shape: tuple[int, ...], what: str) -> NDArray[Any]:
+    """Strings, which a file has in one way alone."""
+    try:
+        texts = [raw.decode() for raw in tensor.string_data]
+    except UnicodeDecodeError as error:
+        raise ModelError(f"tensor {what!r}: a string is not UTF-8: {error}") from None
+    if len(texts) != math.prod(shape):
+        raise ModelError(f"tensor {what!r}: {len(texts)} strings for shape {shape}")
+    flat = np.empty(len(texts), object)
+    flat[:] = texts
     return flat.reshape(shape)
 
 

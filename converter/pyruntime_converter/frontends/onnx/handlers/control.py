@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pyruntime.ir.conditions import pins, truth
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, maximum
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import OpError
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
-from pyruntime_converter.frontends.onnx.held import Held, alike, kind_of, refilled
+from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, kind_of, refilled
 
 MOST_UNROLLED = 64  # iterations of a loop whose shapes change
 SHAPES_CHANGE = "Export with results of one shape, padded where need be."
@@ -57,16 +58,31 @@ def _branches(
         ctx.fail(
             "data decide which of its branches runs, and they give sequences of unlike lengths", FIX_DIMS
         )
+    _even_out(bodies)
     taken = align(bodies)
     finish(bodies)
     then, otherwise = (b.graph for b in bodies)
     attrs = {"then_branch": then, "else_branch": otherwise, "condition": condition}
     try:
-        return refilled(results[0], ctx.builder.emit("If", [value, *taken], attrs))
+        return refilled(bodies[0].results, ctx.builder.emit("If", [value, *taken], attrs))
     except OpError as error:
         if condition is not None:
             raise
         ctx.fail(str(error), SHAPES_CHANGE)
+
+
+def _even_out(bodies: Sequence[Body]) -> None:
+    """Let strings that either branch gives be in tables of the same shape."""
+    for place, results in enumerate(zip(*(b.results for b in bodies), strict=True)):
+        made = [
+            text.bytes_of(b.builder, r) for b, r in zip(bodies, results, strict=True) if isinstance(r, Text)
+        ]
+        width: Dim = 0
+        for whole in made:
+            width = maximum(width, whole.shape[-1])
+        for body, whole in zip(bodies, made, strict=False):
+            body.results[place] = text.of_bytes(body.builder, text.fitted(body.builder, whole, width))
+            body.graph.outputs = flat(body.results)
 
 
 @handles("Loop")

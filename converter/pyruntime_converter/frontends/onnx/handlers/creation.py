@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.held import Held
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
 
 # Constant's attribute forms
@@ -19,18 +21,19 @@ _FORMS: dict[str, Callable[[Any], np.ndarray[Any, Any]]] = {
     "value_floats": lambda v: np.asarray(v, np.float32),
     "value_int": lambda v: np.asarray(v, np.int64),
     "value_ints": lambda v: np.asarray(v, np.int64),
+    "value_string": lambda v: np.asarray(v, object),
+    "value_strings": lambda v: np.asarray(v, object),
 }
 
 
 @handles("Constant")
-def constant(ctx: NodeContext) -> Value:
+def constant(ctx: NodeContext) -> Held:
     """The tensor that the node carries, in any of its forms."""
     stated = [form for form in _FORMS if ctx.has(form)]
-    if not stated and any(ctx.has(form) for form in ("value_string", "value_strings")):
-        ctx.fail("strings are not supported")
     if len(stated) != 1:
         ctx.invalid(f"it has {len(stated)} values, not one")
-    return ctx.builder.constant(_FORMS[stated[0]](ctx.attr(stated[0])))
+    array = _FORMS[stated[0]](ctx.attr(stated[0]))
+    return text.constant(ctx.builder, array) if array.dtype == object else ctx.builder.constant(array)
 
 
 @handles("ConstantOfShape")

@@ -11,8 +11,10 @@ from pyruntime.ir.graph import Value
 from pyruntime.ops.codes import RoundMode
 from pyruntime.ops.definition import definition
 from pyruntime.ops.widen import converted
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import legacy_broadcast
+from pyruntime_converter.frontends.onnx.handlers.strings import written
 from pyruntime_converter.frontends.onnx.held import Held
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
 
@@ -33,7 +35,7 @@ _UNARY = (
     ),
 )
 _BINARY = (
-    *("Add", "Sub", "Mul", "Div", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual"),
+    *("Add", "Sub", "Mul", "Div", "And", "Or", "Xor", "Less", "LessOrEqual"),
     *("Greater", "GreaterOrEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor"),
 )
 
@@ -48,6 +50,15 @@ def unary(ctx: NodeContext) -> Value:
 def binary(ctx: NodeContext) -> Value:
     """A canonical op of the same name on two operands."""
     return _same(ctx, *legacy_broadcast(ctx))
+
+
+@handles("Equal")
+def equal(ctx: NodeContext) -> Value:
+    """Whether operands are the same, as numbers or as strings."""
+    a, b = ctx.text(0), ctx.text(1)
+    if a is None or b is None:
+        return _same(ctx, *legacy_broadcast(ctx))
+    return text.equal(ctx.builder, a, b)
 
 
 def _same(ctx: NodeContext, *operands: Value) -> Value:
@@ -163,7 +174,7 @@ _CAST_NAMES = {
 
 
 @handles("Cast")
-def cast(ctx: NodeContext) -> Value:
+def cast(ctx: NodeContext) -> Held:
     """A conversion; opsets before 6 name the type in words."""
     to = ctx.required("to")
     if not isinstance(to, str):
@@ -175,15 +186,24 @@ def cast(ctx: NodeContext) -> Value:
 
 
 @handles("CastLike")
-def cast_like(ctx: NodeContext) -> Value:
+def cast_like(ctx: NodeContext) -> Held:
     """A conversion to another tensor's type."""
-    return _converted(ctx, ctx.input(1).dtype)
+    return _converted(ctx, DType.STRING if ctx.text(1) else ctx.input(1).dtype)
 
 
-def _converted(ctx: NodeContext, dtype: DType) -> Value:
+def _converted(ctx: NodeContext, dtype: DType) -> Held:
     """The first input as dtype; the attributes concern 8-bit floats alone."""
     saturate = bool(ctx.attr("saturate")) and dtype.is_float and dtype.width == 8
     mode = ROUND_MODES[ctx.choice("round_mode", *ROUND_MODES)]
+    strings = ctx.text()
+    if strings is not None:
+        if dtype is not DType.STRING:
+            ctx.fail(f"strings to {dtype!r} is not supported", "Feed the numbers themselves.")
+        return strings
+    if dtype is DType.STRING:
+        if not ctx.input().dtype.is_integer or ctx.input().dtype.code:
+            ctx.fail(f"{ctx.input().dtype!r} to strings is not supported", "Take the numbers as an output.")
+        return written(ctx, ctx.input())
     return converted(ctx.builder, ctx.input(), dtype, saturate=saturate, round_mode=mode)
 
 

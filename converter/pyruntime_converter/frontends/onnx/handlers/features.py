@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.held import Held
 
 
 @handles("Scaler", domain="ai.onnx.ml")
@@ -86,48 +89,93 @@ def array_feature_extractor(ctx: NodeContext) -> Value:
 @handles("OneHotEncoder", domain="ai.onnx.ml")
 def one_hot_encoder(ctx: NodeContext) -> Value:
     """A new last axis with a one where the element is that category; all zeros for one that is unknown."""
-    x, categories = ctx.input(), ctx.attr("cats_int64s")
+    strings, categories = ctx.text(), ctx.attr("cats_int64s")
+    words = ctx.attr("cats_strings")
     ctx.attr("zeros")  # 0 promises that there are no unknown ones
-    if not categories:
-        ctx.fail("categories that are strings are not supported")
-    return ctx.cast(_among(ctx, x, np.array(categories)), DType.F32)
+    if strings is None:
+        return ctx.cast(_among(ctx, ctx.input(), np.array(categories or ())), DType.F32)
+    place = text.found_in(ctx.builder, strings, words or ())
+    return ctx.cast(_among(ctx, place, np.arange(len(words or ()))), DType.F32)
+
+
+@handles("CategoryMapper", domain="ai.onnx.ml")
+def category_mapper(ctx: NodeContext) -> Held:
+    """The integer of each string, or the string of each integer."""
+    strings, words, numbers = ctx.text(), ctx.attr("cats_strings") or (), ctx.attr("cats_int64s") or ()
+    if len(words) != len(numbers) or not words:
+        ctx.invalid(f"{len(words)} strings for {len(numbers)} integers")
+    defaults = {"s": ctx.attr("default_string"), "i": ctx.attr("default_int64")}
+    if strings is None:
+        return _mapped(ctx, np.array(numbers, np.int64), words, defaults["s"])
+    return _mapped(ctx, words, np.array(numbers, np.int64), defaults["i"])
+
+
+@handles("LabelEncoder", domain="ai.onnx.ml", until=1)
+def label_encoder_of_classes(ctx: NodeContext) -> Held:
+    """The number of each string in a list, or the string of each number."""
+    strings, words = ctx.text(), tuple(ctx.required("classes_strings"))
+    defaults = {"s": ctx.attr("default_string"), "i": ctx.attr("default_int64")}
+    numbers = np.arange(len(words), dtype=np.int64)
+    if strings is None:
+        return _mapped(ctx, numbers, words, defaults["s"])
+    return _mapped(ctx, words, numbers, defaults["i"])
 
 
 @handles("LabelEncoder", domain="ai.onnx.ml", since=2)
-def label_encoder(ctx: NodeContext) -> Value:
+def label_encoder(ctx: NodeContext) -> Held:
     """Each key replaced by its value, and all else by a default."""
-    x = ctx.input()
     keys, values = _column(ctx, "keys"), _column(ctx, "values")
-    default = ctx.attr("default_tensor")
-    for name in ("default_float", "default_int64", "default_string"):
-        ctx.attr(name)
+    given = {k: ctx.attr(f"default_{k}") for k in ("tensor", "float", "int64", "string")}
+    default = given["tensor"]
     if default is None:
-        default = ctx.attr("default_int64" if values.dtype.kind == "i" else "default_float")
+        kinds = {"i": "int64", "f": "float"}
+        default = given["string" if isinstance(values, tuple) else kinds[values.dtype.kind]]
+    elif np.size(default) != 1:
+        ctx.invalid(f"{np.size(default)} defaults")
     if len(keys) != len(values) or not len(keys):
         ctx.invalid(f"{len(keys)} keys for {len(values)} values")
-    matches = _among(ctx, x, keys)
-    axis = x.rank
-    position = ctx.one(
-        "ArgMax", ctx.cast(matches, DType.I32), axis=axis, keepdims=False, select_last_index=False
-    )
-    found = ctx.one("Gather", ctx.builder.constant(values), position, axis=0)
-    any_ = ctx.one("ReduceMax", ctx.cast(matches, DType.I32), axes=(axis,), keepdims=False)
-    known = ctx.one("Greater", any_, ctx.like(0, any_))
-    return ctx.one("Where", known, found, ctx.like(np.asarray(default).item(), found))
+    return _mapped(ctx, keys, values, np.asarray(default).item())
 
 
-def _column(ctx: NodeContext, side: str) -> np.ndarray[Any, Any]:
-    """The keys or values of a LabelEncoder, of which strings are refused."""
-    if ctx.attr(f"{side}_strings"):
-        ctx.fail(f"{side} that are strings are not supported", "Encode labels outside of the model.")
-    tensor = ctx.attr(f"{side}_tensor")
+Column = tuple[str, ...] | NDArray[Any]
+
+
+def _column(ctx: NodeContext, side: str) -> Column:
+    """The keys or values of a LabelEncoder."""
+    tensor, strings = ctx.attr(f"{side}_tensor"), ctx.attr(f"{side}_strings")
     if tensor is not None:
-        return np.asarray(tensor).ravel()
+        flat = np.asarray(tensor).ravel()
+        return tuple(flat) if flat.dtype == object else flat
     floats, integers = ctx.attr(f"{side}_floats"), ctx.attr(f"{side}_int64s")
+    if strings:
+        return tuple(strings)
     return np.asarray(floats, np.float32) if floats else np.asarray(integers or (), np.int64)
 
 
-def _among(ctx: NodeContext, x: Value, keys: Sequence[Any] | np.ndarray[Any, Any]) -> Value:
+def _mapped(ctx: NodeContext, keys: Column, values: Column, default: Any) -> Held:
+    """For each element of the input the value of the first key that it equals, or the default."""
+    if isinstance(keys, tuple):
+        given = ctx.text()
+        if given is None:
+            ctx.invalid("its keys are strings, its input is none")
+        place = text.found_in(ctx.builder, given, keys)
+    else:
+        place = _place(ctx, ctx.input(), keys)
+    if isinstance(values, tuple):
+        return text.chosen(ctx.builder, place, (*values, str(default)))
+    table = np.append(values, np.asarray(default, values.dtype))
+    return ctx.one("Gather", ctx.builder.constant(table), place, axis=0)
+
+
+def _place(ctx: NodeContext, x: Value, keys: NDArray[Any]) -> Value:
+    """Which of keys each element is, the first of equal ones; their number where it is none."""
+    count = len(keys)
+    numbers = ctx.builder.constant(np.arange(count), DType.I32)
+    places = ctx.one("Where", _among(ctx, x, keys), numbers, ctx.like(count, numbers))
+    return ctx.one("ReduceMin", places, axes=(x.rank,), keepdims=False)
+
+
+def _among(ctx: NodeContext, x: Value, keys: Sequence[Any] | NDArray[Any]) -> Value:
     """[..., keys]: whether each element equals each key, as NaN does here."""
     spread = ctx.reshape(x, (*x.shape, 1))
     equal = ctx.one("Equal", spread, ctx.builder.constant(keys, x.dtype))

@@ -18,6 +18,7 @@ from pyruntime_converter.frontends.onnx.handlers.scores import (
     transformed,
     two_columns,
 )
+from pyruntime_converter.frontends.onnx.held import Held
 
 _KERNELS = ("LINEAR", "POLY", "RBF", "SIGMOID")
 _NEAREST = 1e-7  # that a probability of a pair of classes comes to 0 and 1
@@ -31,7 +32,7 @@ def linear_regressor(ctx: NodeContext) -> Value:
 
 
 @handles("LinearClassifier", domain="ai.onnx.ml")
-def linear_classifier(ctx: NodeContext) -> list[Value]:
+def linear_classifier(ctx: NodeContext) -> list[Held]:
     """The class of the largest score, and the scores; one score tells two classes apart by its sign."""
     ctx.attr("multi_class")
     x, transform = _matrix(ctx), ctx.choice("post_transform", *TRANSFORMS)
@@ -142,7 +143,7 @@ def _pairs(ctx: NodeContext, sizes: list[int]) -> _Pairs:
 
 
 @handles("SVMClassifier", domain="ai.onnx.ml")
-def svm_classifier(ctx: NodeContext) -> list[Value]:
+def svm_classifier(ctx: NodeContext) -> list[Held]:
     """The class with most votes of pairs, and the scores of pairs, or the probabilities of two classes."""
     x, kind = _matrix(ctx), ctx.choice("kernel_type", *_KERNELS)
     transform = ctx.choice("post_transform", *TRANSFORMS)

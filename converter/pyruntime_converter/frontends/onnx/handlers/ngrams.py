@@ -1,4 +1,4 @@
-"""TfIdfVectorizer over integers: comparisons of all windows with all n-grams, counted."""
+"""TfIdfVectorizer over integers, which strings become: windows compared with all n-grams, counted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyruntime.ir.dims import maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
 
@@ -19,9 +20,12 @@ MOST_SKIPS = 64  # distances between an n-gram's elements that are compared one 
 @handles("TfIdfVectorizer")
 def tf_idf_vectorizer(ctx: NodeContext) -> Value:
     """How often each n-gram stands in a row, with up to so many elements skipped between its own."""
-    x, mode = ctx.input(), ctx.choice("mode", "TF", "IDF", "TFIDF")
-    if ctx.attr("pool_strings"):
-        ctx.fail("strings are not supported")
+    strings, mode = ctx.text(), ctx.choice("mode", "TF", "IDF", "TFIDF")
+    words = tuple(ctx.attr("pool_strings") or ())
+    if (strings is None) != (not words):
+        ctx.invalid("its n-grams are not of its input's type")
+    # strings become their places in the pool, of which the first of equal ones counts
+    x = ctx.input() if strings is None else text.found_in(ctx.builder, strings, words)
     if x.rank > 2:
         ctx.invalid(f"rank {x.rank}, more than 2")
     rows = ctx.reshape(x, (1,) * (2 - x.rank) + x.shape)
@@ -47,7 +51,9 @@ def tf_idf_vectorizer(ctx: NodeContext) -> Value:
 
 def _pools(ctx: NodeContext) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """The n-grams of each length that counts, [number, length], and the number of the first one."""
-    pool, starts = np.asarray(ctx.required("pool_int64s"), np.int64), list(ctx.required("ngram_counts"))
+    words = ctx.attr("pool_strings")
+    numbers = [words.index(w) for w in words] if words else ctx.required("pool_int64s")
+    pool, starts = np.asarray(numbers, np.int64), list(ctx.required("ngram_counts"))
     shortest, longest = ctx.required("min_gram_length"), ctx.required("max_gram_length")
     if not 1 <= shortest <= longest:
         ctx.invalid(f"n-grams of {shortest} to {longest}")

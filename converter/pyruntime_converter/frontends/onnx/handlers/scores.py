@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext
+from pyruntime_converter.frontends.onnx.held import Held
 
 TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 _PROBIT = 0.147  # of the approximation to the inverse error function that ONNX Runtime and its reference take
@@ -59,16 +60,11 @@ def two_columns(ctx: NodeContext, negative: Value, positive: Value) -> Value:
 
 
 def labels(
-    ctx: NodeContext, index: Value, integers: Sequence[int] | None, strings: Sequence[Any] | None
-) -> Value:
-    """The label of each class index [rows].
-
-    Strings are refused where something reads them; the index stands in for them where nothing does.
-    """
+    ctx: NodeContext, index: Value, integers: Sequence[int] | None, strings: Sequence[str] | None
+) -> Held:
+    """The label of each class index [rows]."""
     if strings:
-        if ctx.outputs[0]:
-            ctx.fail("its labels are strings", "Leave the label out of the outputs, and take the scores.")
-        return index
+        return text.chosen(ctx.builder, index, strings)
     found = list(integers or ())
     return ctx.one("Gather", ctx.builder.constant(np.array(found, np.int64)), index, axis=0)
 

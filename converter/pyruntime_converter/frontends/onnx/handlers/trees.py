@@ -17,6 +17,7 @@ from pyruntime_converter.frontends.onnx.handlers.scores import (
     transformed,
     two_columns,
 )
+from pyruntime_converter.frontends.onnx.held import Held
 from pyruntime_converter.frontends.onnx.trees import Ensemble, by_ids, by_position
 
 _AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")  # in the order of TreeEnsemble's numbers
@@ -57,7 +58,7 @@ def ensemble_of_trees(ctx: NodeContext) -> Value:
 
 
 @handles("TreeEnsembleClassifier", domain="ai.onnx.ml")
-def classifier(ctx: NodeContext) -> list[Value]:
+def classifier(ctx: NodeContext) -> list[Held]:
     """The class of the largest sum, and the sums."""
     x, transform = _matrix(ctx), ctx.choice("post_transform", *TRANSFORMS)
     integers, strings = ctx.attr("classlabels_int64s"), ctx.attr("classlabels_strings")
@@ -74,7 +75,7 @@ def classifier(ctx: NodeContext) -> list[Value]:
     return [found, ctx.cast(transformed(ctx, scores, transform), DType.F32)]
 
 
-def _two_classes(ctx: NodeContext, x: Value, attrs: dict[str, Any], transform: str) -> list[Value]:
+def _two_classes(ctx: NodeContext, x: Value, attrs: dict[str, Any], transform: str) -> list[Held]:
     """Votes for one class of two: probabilities where none is negative, else scores around zero."""
     ensemble = _made(
         ctx, lambda: by_ids({**attrs, "class_ids": [0] * len(attrs["class_ids"])}, "class", 1, 0.0)

@@ -1,0 +1,240 @@
+"""Tensors of strings in terms of integer ops: rows of bytes, tables of them, and integers that choose rows.
+
+A string is the bytes of its UTF-8, then END up to a width (`pyruntime.ir.strings`). What only moves strings
+moves the numbers of their rows in a table, so that every handler of movement serves; what looks at characters
+reads the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dims import Dim, maximum, product
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.graph import Graph, Origin, Value
+from pyruntime.ir.strings import END, decode, encode
+from pyruntime.ops.builder import Builder
+from pyruntime.ops.definition import OpError
+from pyruntime_converter.frontends.onnx.held import Held, Text
+
+# operators that put elements elsewhere and do not look at them, by domain
+_MOVING = {
+    "": frozenset(
+        {
+            *("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"),
+            *("Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND", "Compress", "Where"),
+            *("ScatterElements", "ScatterND", "Scatter", "OneHot", "ReverseSequence"),
+            *("SpaceToDepth", "DepthToSpace"),
+        }
+    ),
+    "ai.onnx.ml": frozenset({"ArrayFeatureExtractor"}),
+}
+_MEASURING = frozenset({"Shape", "Size"})
+_NO_STRING = 0xFE  # no byte of UTF-8, either
+_BRANCHES = 64  # of each step of a search, at most
+_MOST_SEEDS = 64  # of hashes that are tried until keys differ
+
+
+def constant(builder: Builder, strings: NDArray[Any], name: str = "") -> Text:
+    """A constant of an array of str objects."""
+    numbers = {s: i for i, s in enumerate(dict.fromkeys(strings.flat))}
+    rows = np.array([numbers[s] for s in strings.flat], np.int32).reshape(strings.shape)
+    return Text(builder.constant(rows, name=name), builder.constant(matrix([*numbers] or [""])))
+
+
+def matrix(strings: Sequence[str]) -> NDArray[np.uint8]:
+    """The bytes of strings, a row each."""
+    data, width = encode(strings)
+    return np.frombuffer(data, np.uint8).reshape(-1, width)
+
+
+def of_bytes(builder: Builder, whole: Value) -> Text:
+    """Strings of their bytes, uint8 [*shape, width]: each is a row of its own."""
+    shape = whole.shape[:-1]
+    count = product(shape)
+    table = builder.one("Reshape", whole, shape=(count, whole.shape[-1]))
+    numbers = builder.one("Range", size=count, dtype=DType.I32)
+    return Text(builder.one("Reshape", numbers, shape=shape), table, whole)
+
+
+def bytes_of(builder: Builder, text: Text) -> Value:
+    """uint8 [*shape, width]."""
+    return text.whole or builder.one("Gather", text.table, text.rows, axis=0)
+
+
+def fitted(builder: Builder, whole: Value, width: Dim) -> Value:
+    """The bytes in rows of another width; of longer strings what is past it is lost."""
+    own = whole.shape[-1]
+    if own == width:
+        return whole
+    nothing = (0,) * (whole.rank - 1)
+    return builder.one("Pad", whole, before=(*nothing, 0), after=(*nothing, width - own), value=END)
+
+
+def merged(builder: Builder, texts: Sequence[Text]) -> tuple[list[Value], Value]:
+    """The rows of each in one table, and the table."""
+    tables = list(dict.fromkeys(t.table for t in texts))
+    if len(tables) == 1:
+        return [t.rows for t in texts], tables[0]
+    width: Dim = 0
+    starts: dict[Value, Dim] = {}
+    total: Dim = 0
+    for table in tables:
+        width, starts[table] = maximum(width, table.shape[1]), total
+        total = total + table.shape[0]
+    rows = [_later(builder, t.rows, starts[t.table]) for t in texts]
+    return rows, builder.one("Concat", *(fitted(builder, t, width) for t in tables), axis=0)
+
+
+def _later(builder: Builder, rows: Value, start: Dim) -> Value:
+    """Numbers of rows that begin at another one."""
+    return rows if start == 0 else builder.one("Add", rows, builder.dims(start, DType.I32))
+
+
+def as_rows(
+    builder: Builder, domain: str, op: str, inputs: Sequence[Held | None]
+) -> tuple[list[Held | None], Value | None]:
+    """What a handler takes in place of strings where it only moves or counts them: the numbers of their rows.
+
+    And the table that its results are rows of; None where they are no strings.
+    """
+    texts = [v for v in inputs if isinstance(v, Text)]
+    measuring = not domain and op in _MEASURING
+    if not texts or not (measuring or op in _MOVING.get(domain, ())):
+        return list(inputs), None
+    rows, table = merged(builder, texts)
+    left = iter(rows)
+    return [next(left) if isinstance(v, Text) else v for v in inputs], None if measuring else table
+
+
+def lengths(builder: Builder, whole: Value) -> Value:
+    """How many bytes each string has, int32 [*shape, 1]."""
+    kept = builder.one("Not", builder.one("Equal", whole, builder.constant(END, DType.U8)))
+    return builder.one(
+        "ReduceSum", builder.one("Cast", kept, to=DType.I32), axes=(whole.rank - 1,), keepdims=True
+    )
+
+
+def same_bytes(builder: Builder, a: Value, b: Value) -> Value:
+    """Whether strings of one width are equal, bool: their shapes are broadcast."""
+    equal = builder.one("Cast", builder.one("Equal", a, b), to=DType.I32)
+    least = builder.one("ReduceMin", equal, axes=(equal.rank - 1,), keepdims=False)
+    return builder.one("Greater", least, builder.constant(0, DType.I32))
+
+
+def equal(builder: Builder, a: Text, b: Text) -> Value:
+    """Whether strings are equal, bool: their shapes are broadcast."""
+    if a.table is b.table and a.table.data is not None and _distinct(a.table.data):
+        return builder.one("Equal", a.rows, b.rows)
+    x, y = bytes_of(builder, a), bytes_of(builder, b)
+    width = maximum(x.shape[-1], y.shape[-1])
+    return same_bytes(builder, fitted(builder, x, width), fitted(builder, y, width))
+
+
+def _distinct(table: NDArray[Any]) -> bool:
+    return len(np.unique(table, axis=0)) == len(table)
+
+
+def strings_of(table: Value) -> list[str] | None:
+    """The strings of a table that is constant."""
+    if table.data is None:
+        return None
+    count, width = table.data.shape
+    return decode(table.data.tobytes(), width, count)
+
+
+def found_in(builder: Builder, text: Text, keys: Sequence[str]) -> Value:
+    """The place of each string among keys, of equal ones the first; the number of keys for others; int32."""
+    places = {key: i for i, key in reversed(list(enumerate(keys)))}
+    known = strings_of(text.table)
+    if known is not None:
+        table = builder.constant([places.get(s, len(keys)) for s in known], DType.I32)
+        return builder.one("Gather", table, text.rows, axis=0)
+    if not places:
+        return builder.one("Expand", builder.constant(0, DType.I32), shape=text.rows.shape)
+    return _searched(builder, bytes_of(builder, text), places, len(keys))
+
+
+def _searched(builder: Builder, whole: Value, places: dict[str, int], unknown: int) -> Value:
+    """By hashes, of which a search in their order finds the one that may be, and then by all bytes."""
+    table = matrix([*places])
+    table = np.pad(table, ((0, 0), (0, 1)), constant_values=END)  # longer strings have something else there
+    factors, hashes = _hashes(table)
+    levels = next(n for n in range(1, 32) if _BRANCHES**n >= len(hashes))
+    branches = next(n for n in range(1, _BRANCHES + 1) if n**levels >= len(hashes))
+    spare = branches**levels - len(hashes)
+    order = np.argsort(hashes)
+    in_order = builder.constant(np.pad(hashes[order], (0, spare), constant_values=2**32 - 1))
+    candidates = np.pad(table[order], ((0, spare), (0, 0)), constant_values=_NO_STRING)
+    targets = np.pad(np.array([*places.values()], np.int32)[order], (0, spare), constant_values=unknown)
+
+    one, constant_ = builder.one, builder.constant
+    rows = fitted(builder, whole, table.shape[1])
+    products = one("Mul", one("Cast", rows, to=DType.U32), constant_(factors))
+    asked = one("ReduceSum", products, axes=(rows.rank - 1,), keepdims=True)
+    at = constant_(
+        [0], DType.I32
+    )  # [..., 1]: the last hash that is not more, from level to level more exactly
+    for level in reversed(range(levels)):
+        steps = constant_(np.arange(branches) * branches**level, DType.I32)
+        tried = one("Gather", in_order, one("Add", at, steps), axis=0)
+        passed = one("Cast", one("LessOrEqual", tried, asked), to=DType.I32)
+        count = one("ReduceSum", passed, axes=(passed.rank - 1,), keepdims=True)
+        further = one("Max", one("Sub", count, constant_(1, DType.I32)), constant_(0, DType.I32))
+        at = one("Add", at, one("Mul", further, constant_(branches**level, DType.I32)))
+    at = one("Reshape", at, shape=whole.shape[:-1])
+    same = same_bytes(builder, rows, one("Gather", constant_(candidates), at, axis=0))
+    return one("Where", same, one("Gather", constant_(targets), at, axis=0), constant_(unknown, DType.I32))
+
+
+def _hashes(table: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Factors of a row's bytes whose sum modulo 2**32 tells the rows apart, and the sums."""
+    for seed in range(_MOST_SEEDS):
+        rng = np.random.default_rng(seed)
+        factors: NDArray[np.uint32] = rng.integers(0, 2**32, table.shape[1], np.uint32)
+        sums: NDArray[np.uint32] = (table.astype(np.uint32) * factors).sum(axis=1, dtype=np.uint32)
+        if len(np.unique(sums)) == len(table):
+            return factors, sums
+    raise OpError(f"{len(table)} strings are too many to tell apart")
+
+
+def chosen(builder: Builder, index: Value, strings: Sequence[str]) -> Text:
+    """The string at each index."""
+    array = np.empty(len(strings), object)
+    array[:] = strings
+    table = constant(builder, array)
+    if index.dtype is not DType.I32:
+        index = builder.one("Cast", index, to=DType.I32)
+    return Text(builder.one("Gather", table.rows, index, axis=0), table.table)
+
+
+def limits(
+    text: Text, graph: Graph, sources: Mapping[Value, Value], origin: Origin
+) -> dict[str, tuple[int, int]]:
+    """Ranges of bytes for the inputs of strings that a text is made of, so that all its characters are ASCII.
+
+    Raises UnsupportedError, of `origin`, where a constant that it is made of has others.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    pending, seen = [text.table], set[Value]()
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if value.data is not None:
+            if value.dtype is DType.U8 and ((value.data >= 0x80) & (value.data < _NO_STRING)).any():
+                reason = "its input has constants of other characters than those of ASCII"
+                raise UnsupportedError(origin.op, origin.name, reason)
+        elif value in sources:
+            pending.append(sources[value])
+        elif value.producer is not None:
+            pending += [v for v in value.producer.inputs if v is not None]
+        elif graph.encoded.get(value.name) is DType.STRING:
+            found[value.name] = (0, 0x7F)
+    return found

@@ -1,0 +1,246 @@
+"""Tensors of strings: what moves, compares, looks up and makes them gives what ONNX Runtime gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from pyruntime.errors import InputError, ModelError, UnsupportedError
+from pyruntime.ir.dtypes import DType
+from tests.frontends.on_devices import DEVICES, Device, on_device
+from tests.frontends.onnx_models import Array, agrees, imported, model, one_node, run, runtime, same
+from tests.frontends.string_models import MODELS, drawn, ml, strings
+
+node = helper.make_node
+STRING = TensorProto.STRING
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_agree(name: str) -> None:
+    proto, every = MODELS[name]
+    for feeds in every:
+        agrees(proto, feeds)
+
+
+def test_interface() -> None:
+    graph = imported(MODELS["strings-pipeline"][0])
+    assert graph.encoded == {"words": DType.STRING, "label": DType.STRING}
+    words, numbers = graph.inputs
+    assert (words.dtype, list(map(str, words.shape))) == (DType.U8, ["n", "2", "words_bytes"])
+    assert numbers.dtype is DType.F32
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes"),
+    [("Equal", ((3, 1), (2,))), ("Equal", ((), (3,))), ("Equal", ((0,), (0,)))]
+    + [("StringConcat", s) for s in (((3, 1), (2,)), ((), ()), ((2, 0), (0,)))],
+)
+def test_shapes_are_broadcast(op: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    feeds = {n: drawn(*shape, seed=i) for i, (n, shape) in enumerate(zip("ab", shapes, strict=True))}
+    feeds = {n: np.asarray(a, object) for n, a in feeds.items()}
+    agrees(one_node(op, feeds, opset=20), feeds)
+
+
+@pytest.mark.parametrize("delimiter", ["", ",", "--", "===", "ß", ", ", "\u2003"])
+@pytest.mark.parametrize("limit", [None, 0, 1, 2, 9])
+def test_split(delimiter: str, limit: int | None) -> None:
+    """As Python splits; ONNX Runtime takes blanks alone for white space."""
+    x = strings(
+        *(
+            "",
+            " ",
+            "a",
+            "  a b  c ",
+            ",",
+            ",a,,b,",
+            "--",
+            "---a-----b--",
+            "====",
+            "=== ===",
+            "ßäßßö",
+            "a, b, ,c",
+        ),
+        *("\u2003a\u2003\u3000b\tc\n", "\x1c\x85d\xa0", "--,--ß, ", "x" * 40 + " " + "y" * 40, "é\u2028è"),
+    )
+    attrs: dict[str, Any] = {} if limit is None else {"maxsplit": limit}
+    made = run(
+        one_node("StringSplit", {"x": x}, opset=20, delimiter=delimiter, outputs=("y", "n"), **attrs),
+        {"x": x},
+    )
+    expected = [s.split(delimiter or None, -1 if limit is None else limit) for s in x]
+    assert made["n"].tolist() == list(map(len, expected))
+    most = max(map(len, expected))
+    assert made["y"].tolist() == [parts + [""] * (most - len(parts)) for parts in expected]
+
+
+def test_delimiters_that_may_overlap_are_refused() -> None:
+    x = strings("aba")
+    with pytest.raises(UnsupportedError, match="'aba' begins as it ends"):
+        imported(one_node("StringSplit", {"x": x}, opset=20, delimiter="aba", outputs=("y", "n")))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_integers_are_written(device: Device, tmp_path: Any) -> None:
+    feeds: dict[str, Array] = {}
+    for dtype in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"):
+        limits = np.iinfo(dtype)
+        if device == "webgpu" and limits.bits == 64:
+            limits = np.iinfo("int32" if limits.min else "uint32")
+        values = [0, 7, 10, 99, limits.min, limits.max, limits.min // 3, limits.max // 7]
+        feeds[dtype] = np.array(values, dtype)
+    names = {dtype: f"{dtype}_out" for dtype in feeds}
+    proto = model([node("Cast", [d], [n], to=STRING) for d, n in names.items()], feeds, [*names.values()])
+    made = on_device(proto, feeds, device, tmp_path)
+    same(made, {n: feeds[d].astype(str).astype(object) for d, n in names.items()})
+
+
+def test_casts_that_are_refused() -> None:
+    for array, to in ((strings("1"), TensorProto.FLOAT), (np.zeros(2, np.float32), STRING)):
+        with pytest.raises(UnsupportedError, match="strings"):
+            imported(one_node("Cast", {"x": array}, to=to))
+    x = drawn(3)
+    np.testing.assert_array_equal(run(one_node("Cast", {"x": x}, to=STRING), {"x": x})["out"], x)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_lookups_among_many(device: Device, tmp_path: Any) -> None:
+    """Keys alike but for one byte, prefixes of each other, the empty one, and NUL, which is a character."""
+    rng = np.random.default_rng(0)
+    keys = ["", "\0", "a\0", "a", *("x" * n for n in range(1, 40)), *(f"{n:05}" for n in range(5000))]
+    x = np.array([*keys, "\0\0", "y", "x" * 99, "05000", " "], object)[rng.permutation(len(keys) + 5)]
+    attrs = {"keys_strings": keys, "values_int64s": list(range(len(keys))), "default_int64": -1}
+    proto = model([ml("LabelEncoder", ["x"], ["y"], **attrs)], {"x": x}, ["y"], domains={"ai.onnx.ml": 2})
+    places = {k: i for i, k in enumerate(keys)}
+    made = on_device(proto, {"x": x}, device, tmp_path)
+    np.testing.assert_array_equal(made["y"], [places.get(s, -1) for s in x])
+
+
+def test_constants_are_looked_up_while_converting() -> None:
+    nodes = [
+        ml("LabelEncoder", ["x"], ["word"], keys_int64s=[0, 1], values_strings=["no", "yes"]),
+        ml("LabelEncoder", ["word"], ["y"], keys_strings=["yes", "no"], values_int64s=[7, 9]),
+    ]
+    x = np.array([[0, 1, 2]])
+    proto = model(nodes, {"x": x}, ["y"], domains={"ai.onnx.ml": 2})
+    agrees(proto, {"x": x})
+    assert not any(v.dtype is DType.U8 and v.data is None for v in imported(proto).values())
+
+
+def test_label_encoder_of_classes() -> None:
+    attrs = {"classes_strings": ["b", "a", "c"], "default_string": "?", "default_int64": 5}
+    for x in (strings(["a", "c"], ["d", ""]), np.array([[0, 2], [-1, 3]])):
+        proto = model([ml("LabelEncoder", ["x"], ["y"], **attrs)], {"x": x}, ["y"], domains={"ai.onnx.ml": 1})
+        made = run(proto, {"x": x})["y"]
+        wanted: Any = [[1, 2], [5, 5]] if x.dtype == object else [["b", "c"], ["?", "?"]]
+        assert made.tolist() == wanted
+
+
+def test_a_branch_that_is_known_gives_strings() -> None:
+    x = drawn(4)
+    then, otherwise = (
+        helper.make_graph(
+            [node("Constant", [], ["c"], value_string=w), node("StringConcat", ["x", "c"], [w])],
+            w,
+            [],
+            [helper.make_tensor_value_info(w, STRING, [4])],
+        )
+        for w in ("then", "else")
+    )
+    nodes = [
+        node("Constant", [], ["one"], value=helper.make_tensor("", TensorProto.BOOL, [], [True])),
+        node("If", ["one"], ["y"], then_branch=then, else_branch=otherwise),
+    ]
+    agrees(model(nodes, {"x": x}, ["y"], opset=20), {"x": x})
+
+
+def test_case_of_other_characters_is_refused_where_they_are_fed() -> None:
+    x = strings("Straße", "a")
+    nodes = [
+        node("StringConcat", ["x", "y"], ["joined"]),
+        node("StringNormalizer", ["joined"], ["out"], case_change_action="UPPER", is_case_sensitive=1),
+    ]
+    graph = imported(model(nodes, {"x": x, "y": x, "z": x}, ["out"], opset=20))
+    assert graph.ranges == {"x": (0, 127), "y": (0, 127)}
+    nodes[0] = node("StringConcat", ["x", "constant"], ["joined"])
+    constant = {"constant": strings("é")}
+    with pytest.raises(UnsupportedError, match=r"StringNormalizer.*ASCII"):
+        imported(model(nodes, {"x": x}, ["out"], opset=20, weights=constant))
+    alone = one_node("StringNormalizer", {"x": x}, stopwords=["a"], is_case_sensitive=1, opset=20, locale="C")
+    assert not imported(alone).ranges
+    agrees(alone, {"x": x})
+
+
+def test_normalizer_takes_one_row() -> None:
+    x = strings(["a", "b"], ["c", "d"])
+    with pytest.raises(UnsupportedError, match="neither"):
+        imported(one_node("StringNormalizer", {"x": x}, stopwords=["a"]))
+    agrees(one_node("StringNormalizer", {"x": x[:1]}, stopwords=["A"], locale="C"), {"x": x[:1]})
+
+
+@pytest.mark.parametrize(
+    ("op", "attrs", "message"),
+    [("RegexFullMatch", {"pattern": "a*"}, "not supported"), ("Unique", {}, "a tensor of strings")],
+)
+def test_operators_without_strings(op: str, attrs: dict[str, Any], message: str) -> None:
+    x = drawn(3)
+    with pytest.raises(UnsupportedError, match=message):
+        imported(one_node(op, {"x": x}, opset=20, **attrs))
+
+
+def test_damaged_strings() -> None:
+    proto = one_node("Identity", {"x": drawn(2)}, weights={"w": strings("é")}, inputs=["w"])
+    proto.graph.initializer[0].string_data[0] = b"\xff"
+    with pytest.raises(ModelError, match=r"'w'.*UTF-8"):
+        imported(proto)
+    proto.graph.initializer[0].string_data.append(b"")
+    proto.graph.initializer[0].string_data[0] = b"a"
+    with pytest.raises(ModelError, match="2 strings for shape"):
+        imported(proto)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("size", [0, 1, 5])
+def test_fixed_sizes(device: Device, size: int, tmp_path: Any) -> None:
+    feeds: dict[str, Array] = {"x": drawn(size, 2), "y": drawn(2, seed=1)}
+    nodes = [
+        node("Concat", ["x", "x"], ["twice"], axis=0),
+        node("StringConcat", ["twice", "y"], ["out"]),
+        node("Equal", ["x", "y"], ["same"]),
+    ]
+    proto = model(nodes, feeds, ["out", "same"], opset=20)
+    same(on_device(proto, feeds, device, tmp_path), runtime(proto, feeds))
+
+
+@pytest.mark.wasm
+def test_feeds_of_sessions(tmp_path: Any) -> None:
+    """What is no text, or of another shape, and characters whose case is not known."""
+    import pyruntime
+
+    x = strings("a", "b")
+    proto = one_node("StringNormalizer", {"x": x}, case_change_action="LOWER", shapes={"x": ["n"]})
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("wasm",))
+    with pyruntime.load(tmp_path / "m.pack", device="wasm") as session:
+        assert [(s.dtype, s.shape) for s in session.inputs] == [("string", ("n",))]
+        for fed in (["A", "b"], ("A", "b"), np.array(["A", "b"]), strings("A", "b"), [np.str_("A"), "b"]):
+            made = session.run({"x": fed})["out"]
+            assert (made.dtype, made.tolist()) == (np.dtype(object), ["a", "b"])
+        for wrong, message in (
+            ("A", r"expected string of shape \(n\), got string of shape \(\)"),
+            ([1], "expected strings, got 1"),
+            (np.array([1.5]), "expected strings, got 1.5"),
+            ([b"a"], "expected strings"),
+            ([["a"], ["b"]], "rank 1 is needed"),
+            (["\ud800"], "is no text"),
+            (
+                ["abc", "naïve"],
+                "'x' takes strings whose bytes are from 0 to 127, which are ASCII; got 'naïve'",
+            ),
+            (7, "expected strings, got int"),
+            ([], "must be at least 1"),
+        ):
+            with pytest.raises(InputError, match=message):
+                session.run({"x": wrong})
