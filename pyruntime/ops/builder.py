@@ -212,6 +212,8 @@ def _as_objects(data: NDArray[Any] | None) -> NDArray[np.object_]:
 
 def dims_of(value: Value) -> tuple[Dim, ...] | None:
     """The elements of a small integer or bool tensor as dims, or None where they depend on data."""
+    if value.dtype.is_float:
+        return None
     if value.data is not None:
         return tuple(int(x) for x in value.data.flat)
     return None if value.contents is None else tuple(value.contents.ravel().tolist())

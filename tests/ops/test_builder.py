@@ -182,6 +182,7 @@ def test_scalars_of_dims(builder: Builder) -> None:
     assert dims_of(y) == (batch,)
     assert dims_of(builder.dims(length)) == (length,)
     assert dims_of(builder.input("x", I64, ())) is None
+    assert dims_of(builder.constant(np.array([1.5, np.inf, np.nan], np.float32))) is None
 
 
 def value(dtype: DType, *shape: Dim) -> Value:
