@@ -10,7 +10,7 @@ PYTEST ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format types js test conformance demo bench wheel lockfile toolchains newest lock clean
+.PHONY: help setup lint format types js test conformance fuzz demo bench wheel lockfile toolchains newest lock clean
 
 upper = $(shell printf '%s' $(1) | tr a-z A-Z)
 asked = $(if $($(call upper,$(1))),--$(1) $($(call upper,$(1))))
@@ -47,6 +47,10 @@ test: js ## everything that must pass: lint, js, then pytest (PYTEST="-k name" n
 conformance: setup ## judge ONNX's backend suite on all targets; BROWSER=1 ONLY= TARGETS= PEERS=1 ACCEPT=1
 	$(call heading,conformance)
 	@python -m tests.conformance $(foreach o,only targets,$(call asked,$(o))) $(if $(BROWSER),--browser) $(if $(PEERS),--peers) $(if $(ACCEPT),--accept)
+
+fuzz: setup ## compare random models with their references; GRAPHS= SEED= TARGET=
+	$(call heading,fuzz)
+	@python -m tests.fuzz $(foreach o,graphs seed target,$(call asked,$(o)))
 
 format: setup ## format the Python and mend what ruff can mend
 	@ruff check --fix-only --quiet

@@ -22,6 +22,10 @@ class Engine(Protocol):
 
     targets: tuple[str, ...]
 
+    def case(self, test: str) -> Case:
+        """The case of a test's name."""
+        ...
+
     def judge(self, cases: Sequence[Case]) -> Iterator[Verdict | str]:
         """A verdict for each case and target; before anything that may end the process, the test's name."""
         ...

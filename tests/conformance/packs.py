@@ -24,7 +24,7 @@ from pyruntime.pack.schema import Dispatch, Model
 from tests.conformance.chromium import in_chromium
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome, failed, mismatch, skipped
-from tests.conformance.suite import Case
+from tests.conformance.suite import Case, named
 
 Target = Literal["wasm", "webgpu"]
 STRICT = "webgpu-strict"  # the same runs, but for what is refused where host steps are forbidden
@@ -64,6 +64,27 @@ class Packs:
         self._hosts = tuple(h for h in hosts if not set(h.names).isdisjoint(asked))
         self._strictly: dict[str, Outcome] = {}  # what is refused where host steps are forbidden, by test
 
+    def case(self, test: str) -> Case:
+        """As `Engine`."""
+        return named(test)
+
+    def build(self, cases: Sequence[Case], pack: Path, devices: Sequence[str]) -> None:
+        """Compile cases to one pack with an entry each, named as the case; a single one is `main`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            build_pack(
+                [graph(c) for c in cases], pack, Model("conformance", "onnx", "0" * 64), targets=devices
+            )
+
+    def ran(self, case: Case, run: Run, entry: str, device: Target) -> Outcome:
+        """What all data sets of a case come to on a device; whatever is raised is a finding about it."""
+        for inputs, wanted in case.data_sets:
+            results = run(case.feeds(inputs), entry)
+            different = mismatch(case, wanted, [results[name] for name in case.outputs])
+            if different:
+                return failed(different)
+        return Outcome("passed")
+
     def judge(self, cases: Sequence[Case]) -> Iterator[Verdict | str]:
         """As `Engine`; each case is imported and lowered alone first, so that what it refuses is its own."""
         able: dict[tuple[Host, ...], list[Case]] = {}
@@ -90,7 +111,7 @@ class Packs:
             pack = Path(folder) / "cases.pack"
             devices = _devices(hosts)
             try:
-                build(cases, pack, devices)
+                self.build(cases, pack, devices)
             except Exception as error:  # noqa: BLE001 - whatever a case provokes is a finding about it
                 if len(cases) > 1:
                     middle = len(cases) // 2
@@ -116,7 +137,7 @@ class Packs:
                     while left:
                         case = left[0]
                         yield case.name
-                        found = _ran(case, run, "main" if len(cases) == 1 else case.name)
+                        found = self._ran(case, run, "main" if len(cases) == 1 else case.name, host.device)
                         left.pop(0)
                         counted = _counted(found, pack, cases.index(case), host.device)
                         yield from self._verdicts(case, host, counted)
@@ -137,16 +158,15 @@ class Packs:
             if name in self.targets:
                 yield Verdict(case.name, name, told)
 
+    def _ran(self, case: Case, run: Run, entry: str, device: Target) -> Outcome:
+        try:
+            return self.ran(case, run, entry, device)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _outcome(error)
+
 
 def _devices(hosts: Sequence[Host]) -> list[Target]:
     return list(dict.fromkeys(h.device for h in hosts))
-
-
-def build(cases: Sequence[Case], pack: Path, devices: Sequence[str]) -> None:
-    """Compile cases to one pack with an entry each, named as the case; a single one is `main`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        build_pack([graph(c) for c in cases], pack, Model("conformance", "onnx", "0" * 64), targets=devices)
 
 
 def graph(case: Case) -> Graph:
@@ -186,19 +206,6 @@ def _refusals(case: Case, devices: Sequence[Target]) -> tuple[dict[Target, Outco
 
 def _outcome(error: Exception) -> Outcome:
     return skipped(error) if isinstance(error, UnsupportedError) else failed(error)
-
-
-def _ran(case: Case, run: Run, entry: str) -> Outcome:
-    """All data sets of a case."""
-    try:
-        for inputs, wanted in case.data_sets:
-            results = run(case.feeds(inputs), entry)
-            different = mismatch(case, wanted, [results[name] for name in case.outputs])
-            if different:
-                return failed(different)
-    except Exception as error:  # noqa: BLE001 - as above
-        return _outcome(error)
-    return Outcome("passed")
 
 
 def _counted(outcome: Outcome, pack: Path, entry: int, device: Target) -> Outcome:

@@ -16,7 +16,7 @@ from onnx import ValueInfoProto, helper
 
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome, failed, is_extension, mismatch, skipped
-from tests.conformance.suite import BUILD, Case
+from tests.conformance.suite import BUILD, Case, named
 
 LOCK = Path(__file__).with_name("requirements.lock")
 PACKAGES = BUILD / "python"
@@ -42,6 +42,10 @@ class Peer:
         self.targets: tuple[str, ...] = (name,)
         self._name = name
         self._prepare: Prepare | None = None
+
+    def case(self, test: str) -> Case:
+        """As `Engine`."""
+        return named(test)
 
     def judge(self, cases: Sequence[Case]) -> Iterator[Verdict | str]:
         """As `Engine`."""

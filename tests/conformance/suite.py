@@ -142,6 +142,16 @@ def cases() -> tuple[Case, ...]:
     return found
 
 
+@functools.cache
+def _by_name() -> dict[str, Case]:
+    return {c.name: c for c in cases()}
+
+
+def named(test: str) -> Case:
+    """The case of this name."""
+    return _by_name()[test]
+
+
 def _load() -> Iterator[Case]:
     from onnx.backend.test.loader import load_model_tests
 

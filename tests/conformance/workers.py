@@ -12,7 +12,6 @@ from time import monotonic
 
 from tests.conformance.engine import Engine, Verdict
 from tests.conformance.judge import failed
-from tests.conformance.suite import Case, cases
 
 # what makes an engine in a process, and its arguments
 Making = tuple[Callable[..., Engine], tuple[object, ...]]
@@ -125,7 +124,6 @@ def _lost(worker: _Worker, reason: str, waiting: deque[Job]) -> Iterator[Verdict
 
 def _work(pipe: Connection, engines: Mapping[str, Making]) -> None:
     """What a process does: jobs, until the pipe ends."""
-    known: dict[str, Case] = {c.name: c for c in cases()}
     made: dict[str, Engine] = {}
     while True:
         try:
@@ -135,6 +133,7 @@ def _work(pipe: Connection, engines: Mapping[str, Making]) -> None:
         if engine not in made:
             make, arguments = engines[engine]
             made[engine] = make(*arguments)
-        for said in made[engine].judge([known[t] for t in tests]):
+        maker = made[engine]
+        for said in maker.judge([maker.case(t) for t in tests]):
             pipe.send(said)
         pipe.send(None)

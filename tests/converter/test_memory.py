@@ -12,14 +12,15 @@ from pyruntime_converter.memory import lifetimes, plan_coloured, plan_single
 from pyruntime_converter.passes import optimise
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import evaluate, symbols_of
+from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import KernelCall, Map, Tensor, View
-from pyruntime.ir.program import Jump, Placement, Program, Read, Set, Step
+from pyruntime.ir.kernel import Map, Tensor, View
+from pyruntime.ir.program import Jump, Placement, Program, Step
 from pyruntime.ir.scalar import Load
-from pyruntime.ops.interpret import allocate, run_call, run_program
+from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import bind_symbols
+from tests.converter.planned import run_in
 from tests.frontends.control_models import MODELS
 
 Plan = Callable[[Program], Placement]
@@ -27,46 +28,6 @@ PLANS: Mapping[str, Plan] = {
     "single": lambda p: plan_single(p, base=0, fixed={}, scratch=lambda _: 0),
     "coloured": plan_coloured,
 }
-
-
-def run_in(
-    program: Program, placement: Placement, inputs: list[np.ndarray], symbols: dict[str, int]
-) -> list[np.ndarray]:
-    """As `run_program`, but what a step writes poisons whatever shares bytes with it."""
-    memory = {t: a.ravel().copy() for t, a in zip(program.inputs, inputs, strict=True)}
-
-    def span(tensor: Tensor) -> tuple[int, int, int]:
-        begin = evaluate(placement.offsets[tensor], values)
-        size = evaluate(tensor.elements, values) * (4 if placement.arena_of else tensor.dtype.bytes)
-        return placement.arena_of.get(tensor, 0), begin, begin + size
-
-    def poison(written: Tensor) -> None:
-        arena, begin, end = span(written)
-        for tensor in [t for t in memory if t is not written and t.kind != "weight"]:
-            other, first, last = span(tensor)
-            if other == arena and first < end and begin < last:
-                memory[tensor] = allocate(tensor, values)
-
-    position, values = 0, dict(symbols)
-    for tensor in program.inputs:
-        poison(tensor)
-    while position < len(program.steps):
-        step = program.steps[position]
-        position += 1
-        match step:
-            case Jump():
-                position = position if evaluate(step.unless, values) else step.to
-            case Set():
-                values[step.symbol] = evaluate(step.value, values)
-            case Read():
-                values[step.symbol] = int(memory[step.tensor][evaluate(step.offset, values)])
-            case KernelCall():
-                for tensor in step.tensors():
-                    if tensor not in memory or len(memory[tensor]) != evaluate(tensor.elements, values):
-                        memory[tensor] = allocate(tensor, values)
-                run_call(step, memory, values)
-                poison(step.output.tensor)
-    return [memory[t] if t in memory else allocate(t, symbols) for t in program.outputs]
 
 
 def lowered(name: str) -> tuple[Graph, Program]:
