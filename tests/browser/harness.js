@@ -80,7 +80,7 @@ export async function runAll(url, options, feeds) {
 export async function tryAll(url, options, feeds, milliseconds) {
   let made, timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new pyruntime.RunError(`no answer in ${milliseconds} ms`)), milliseconds);
+    timer = setTimeout(() => reject(new pyruntime.RunError("no answer in time")), milliseconds);
   });
   const error = await caught(async () => {
     made = await Promise.race([runAll(url, options, feeds), late]);

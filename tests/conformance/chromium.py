@@ -19,13 +19,14 @@ from pyruntime.runtime.tensors import Tensor
 from tests.browser import golden
 from tests.browser.fixtures import built, launched
 from tests.browser.server import Server, serving
+from tests.conformance.engine import patience
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from tests.conformance.packs import Run, Target
 
-SECONDS = 60  # in which a page must have loaded and run an entry
+SECONDS = 60.0  # of a free processor, in which a page must have loaded and run an entry
 HARNESS = Path(golden.__file__).with_name("harness.js")
 PAGE = """<!doctype html><title>conformance</title><script type="module">
 import * as harness from "/harness.js"; globalThis.harness = harness;
@@ -61,7 +62,7 @@ def in_chromium(pack: Path, target: Target) -> Iterator[Run]:
             options = {"device": target, "entry": entry}
             told = _fed(entries[entry], feeds)
             try:
-                made = page.evaluate(ASKED, ["/pack/", options, [told], SECONDS * 1000])
+                made = page.evaluate(ASKED, ["/pack/", options, [told], patience(SECONDS) * 1000])
             except PlaywrightError as error:
                 raise RunError(f"the page: {error.message}") from error
             if "error" in made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -29,3 +30,8 @@ class Engine(Protocol):
     def judge(self, cases: Sequence[Case]) -> Iterator[Verdict | str]:
         """A verdict for each case and target; before anything that may end the process, the test's name."""
         ...
+
+
+def patience(seconds: float) -> float:
+    """How long to wait for what takes these seconds of a free processor at most: longer where many want it."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -10,12 +10,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from time import monotonic
 
-from tests.conformance.engine import Engine, Verdict
+from tests.conformance.engine import Engine, Verdict, patience
 from tests.conformance.judge import failed
 
 # what makes an engine in a process, and its arguments
 Making = tuple[Callable[..., Engine], tuple[object, ...]]
-SECONDS = 300.0  # without a word, after which a process counts as hanging
+SECONDS = 300.0  # of a free processor without a word, after which a process counts as hanging
 _SPAWN = multiprocessing.get_context("spawn")  # threads and devices of this process do not survive a fork
 
 
@@ -72,7 +72,7 @@ def judge(
                     else:
                         yield from _heard(worker, said)
                         continue
-                elif worker.job is None or monotonic() - worker.heard < SECONDS:
+                elif worker.job is None or monotonic() - worker.heard < patience(SECONDS):
                     continue
                 else:
                     said = f"no answer in {SECONDS:.0f} s"
