@@ -172,9 +172,9 @@ class Printer:
         mode: SCALAR or VECTOR.
         leaf: gives the C expression, of the mode's type for the node's dtype, for a leaf that is no Const.
         prefix: what temporaries' names begin with.
-        still: whether a leaf keeps its value in all runs of the loop. What such leaves alone decide is then
-            in `outside`, statements that must stand before the loop: compilers cannot know that stores do not
-            change what is loaded. None: all is inside.
+        still: in how many loops, the innermost first, a leaf keeps its value. What such leaves alone decide
+            is in `between`, statements that must stand before the innermost loop, or in `outside`, before
+            both: compilers cannot know that stores do not change what is loaded. None: all is inside.
         copies: how many points, or vectors of them, are computed side by side, each statement for all before
             the next. If several, temporaries are arrays, and texts are those of copy h.
     """
@@ -182,11 +182,12 @@ class Printer:
     mode: Mode
     leaf: Callable[[Scalar], str]
     prefix: str = "t"
-    still: Callable[[Scalar], bool] | None = None
+    still: Callable[[Scalar], int] | None = None
     copies: int = 1
     statements: list[str] = field(default_factory=list)
+    between: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
-    _still: set[int] = field(default_factory=set)  # ids of nodes
+    _levels: dict[int, int] = field(default_factory=dict)  # of nodes by id, as `still` says of leaves
     _by_node: dict[int, tuple[Scalar, str]] = field(default_factory=dict)  # holds nodes, so ids stay theirs
     _by_text: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -194,17 +195,16 @@ class Printer:
         """A name or literal for the tree's value. Raises KeyError for a tree that the mode cannot hold."""
         for node in nodes(tree):
             if id(node) not in self._by_node:
-                if self._keeps(node):
-                    self._still.add(id(node))
+                self._levels[id(node)] = self._level(node)
                 self._by_node[id(node)] = (node, self._print(node))
         return self._by_node[id(tree)][1]
 
-    def _keeps(self, node: Scalar) -> bool:
+    def _level(self, node: Scalar) -> int:
         if self.still is None:
-            return False
+            return 0
         if isinstance(node, Call):
-            return all(id(a) in self._still for a in node.args)
-        return isinstance(node, Const) or self.still(node)
+            return min((self._levels[id(a)] for a in node.args), default=2)
+        return 2 if isinstance(node, Const) else self.still(node)
 
     def saturated(self, tree: Scalar) -> str:
         """An i32x4 expression of a tree's value for a vector that saturates it: see SATURATING."""
@@ -229,7 +229,7 @@ class Printer:
                 zero.dtype is DType.I32
             ):
                 down = f"i32x4_sub(i32x4_splat(NEAREST_DOWN), {self.value(zero)})"
-                return self._nearest(x, self._constant(down) if id(zero) in self._still else down)
+                return self._nearest(x, self._constant(down) if self._levels[id(zero)] == 2 else down)
             case _:
                 return f"i32x4_bounded_from_f32x4({self.value(tree.args[0])})"
 
@@ -245,34 +245,37 @@ class Printer:
         """A temporary that holds the expression, shared with equal ones."""
         return self._bind(type_, expression)
 
-    def _bind(self, type_: str, expression: str, *, outside: bool = False) -> str:
+    def _bind(self, type_: str, expression: str, level: int = 0) -> str:
         """As `bind`; with no type it is a constant to keep in a register."""
         key = (type_, expression)
         if key not in self._by_text:
             self._by_text[key] = name = f"{self.prefix}{len(self._by_text)}"
             line = f"const {type_} {name} = {expression};" if type_ else f"KEPT({name}, {expression});"
-            if outside or not type_:
+            if level == 2 or not type_:
                 self.outside.append(line)
             elif self.copies == 1:
-                self.statements.append(line)
+                self._inside(level).append(line)
             else:
                 self._by_text[key] = f"{name}[h]"
-                self.statements += self._array(type_, name, expression)
+                self._inside(level).extend(self._array(type_, name, expression))
         return self._by_text[key]
+
+    def _inside(self, level: int) -> list[str]:
+        return self.between if level else self.statements
 
     def _array(self, type_: str, name: str, expression: str) -> list[str]:
         """Statements for all copies of a temporary."""
         each = f"UNROLLED for (int32_t h = 0; h < {self.copies}; h++)"
         return [f"{type_} {name}[{self.copies}];", f"{each} {name}[h] = {expression};"]
 
-    def _together(self, function: str, argument: str) -> str:
+    def _together(self, function: str, argument: str, level: int) -> str:
         """All copies of a function of BESIDE, by one call."""
         key = (function, argument)
         if key not in self._by_text:
             name = f"{self.prefix}{len(self._by_text)}"
             self._by_text[key] = f"{name}[h]"
-            self.statements += self._array("f32x4", name, argument)
-            self.statements.append(f"f32x4_{function}_each({name}, {self.copies});")
+            call = f"f32x4_{function}_each({name}, {self.copies});"
+            self._inside(level).extend([*self._array("f32x4", name, argument), call])
         return self._by_text[key]
 
     def _print(self, node: Scalar) -> str:
@@ -280,14 +283,14 @@ class Printer:
         if isinstance(node, Const):
             text = literal(node.value, node.dtype)
             return f"{class_.name}_splat({text})" if self.mode is VECTOR else text
-        outside = id(node) in self._still
+        level = self._levels[id(node)]
         if not isinstance(node, Call):
-            return self._bind(class_.type, self.leaf(node), outside=outside)
+            return self._bind(class_.type, self.leaf(node), level)
         args = [self._by_node[id(a)][1] for a in node.args]
         if (gated := self._gated(node)) is not None:
-            if self.copies > 1 and not outside:
-                return self._together("silu", gated)
-            return self._bind(class_.type, f"f32x4_silu({gated})", outside=outside)
+            if self.copies > 1 and level < 2:
+                return self._together("silu", gated, level)
+            return self._bind(class_.type, f"f32x4_silu({gated})", level)
         if self.mode is VECTOR and (levels := self._quantised(node)) is not None:
             low, high = limits(node.dtype)
             text = f"i32x4_min(i32x4_max({levels}, i32x4_splat({low})), i32x4_splat({high}))"
@@ -301,12 +304,12 @@ class Printer:
             if self.mode is VECTOR and (bits := _shift(node)) is not None:
                 args[1] = str(bits)
             operands = self.mode.classes[node.args[-1].dtype]
-            if node.function in BESIDE and operands.name == "f32x4" and self.copies > 1 and not outside:
-                return self._together(node.function, args[0])
+            if node.function in BESIDE and operands.name == "f32x4" and self.copies > 1 and level < 2:
+                return self._together(node.function, args[0], level)
             text = f"{operands.name}_{node.function}({', '.join(args)})"
             if class_.wrap and node.function in _WRAPPING:
                 text = f"{class_.wrap}({text})"
-        return self._bind(class_.type, text, outside=outside)
+        return self._bind(class_.type, text, level)
 
     def _gated(self, node: Call) -> str | None:
         """What x * sigmoid(x) is of, for which vectors have one shorter function."""

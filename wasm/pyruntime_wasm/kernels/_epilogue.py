@@ -183,15 +183,15 @@ class Epilogue:
             return ""
         return SATURATING.get(self.output.dtype, "")
 
-    def repeated(self) -> tuple[list[str], list[str], str]:
-        """As `value`, for two rows at once, in loops over a block; first come statements that belong before.
+    def repeated(self) -> tuple[Printer, str]:
+        """What has printed the body for two rows at once, in loops over rows and columns, and its value.
 
         Sums are acc[h], and rows r[h]. With `narrow`, the value is still to be saturated.
         """
         leaf = partial(self._vector_leaf, copy="[h]")
         printer = Printer(self.mode, leaf, still=self._still, copies=_COPIES)
         value = printer.saturated(self.body) if self.narrow else printer.value(self.body)
-        return printer.outside, printer.statements, value
+        return printer, value
 
     def stored(self, vectors: str) -> list[str]:
         """C statements that store an array of vectors to row r[h] from j on: four with `narrow`, else one."""
@@ -204,12 +204,12 @@ class Epilogue:
             f"else v128_store_first({address}, narrow, columns - j);",
         ]
 
-    def _still(self, leaf: Scalar) -> bool:
-        """Whether all points of a block have one value."""
+    def _still(self, leaf: Scalar) -> int:
+        """As `Printer.still`: 2 for what all points of a block have, 1 for what those of a row have."""
         if not isinstance(leaf, Load):
-            return isinstance(leaf, Size)
+            return 2 if isinstance(leaf, Size) else 0
         strides = self.operands[f"in{leaf.operand}"].strides
-        return strides[self.row] == strides[-1] == "0"
+        return 0 if strides[-1] != "0" else 1 if strides[self.row] != "0" else 2
 
     def _vector_leaf(self, node: Scalar, copy: str = "") -> str:
         match node:

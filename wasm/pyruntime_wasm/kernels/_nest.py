@@ -133,11 +133,12 @@ class Site:
         """Statements that belong before the innermost loop, behind the prologue."""
         return self.printer.outside
 
-    def _still(self, leaf: Scalar) -> bool:
+    def _still(self, leaf: Scalar) -> int:
+        """As `Printer.still`: what does not vary along the innermost loop stands before it."""
         if isinstance(leaf, Load):
             axes = [a for a in (self.loop, self.lanes) if a is not None]
-            return not any(self.nest.varies(f"in{leaf.operand}", a) for a in axes)
-        return isinstance(leaf, Size)
+            return 0 if any(self.nest.varies(f"in{leaf.operand}", a) for a in axes) else 2
+        return 2 if isinstance(leaf, Size) else 0
 
     @property
     def left(self) -> str:
