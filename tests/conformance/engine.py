@@ -33,5 +33,5 @@ class Engine(Protocol):
 
 
 def patience(seconds: float) -> float:
-    """How long to wait for what takes these seconds of a free processor at most: longer where many want it."""
+    """How long to wait for what takes these seconds of a free processor at most: longer where many wait."""
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
