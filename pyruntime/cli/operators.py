@@ -33,6 +33,10 @@ DTYPES = {
 }
 
 
+# what follows a dtype that is not simply taken
+WHERE = {"·": " (none)", "w": " (wasm)", "(w)": "○ (wasm)", "h": " (host)", "(h)": "○ (host)", "○": "○"}
+
+
 def stored() -> dict[str, Any]:
     """What was found with this version: the suite, the opset and the operators by name."""
     found: dict[str, Any] = json.loads(Path(__file__).with_name("operators.json").read_text(encoding="utf-8"))
@@ -60,8 +64,9 @@ def cell(told: dict[str, Any], dtype: str) -> str:
     targets = told["dtypes"][dtype]
     if not targets:
         return "·"
-    marks = ("○", "●") if len(targets) > 1 else ("(w)", "w")
-    return marks[set(targets) <= set(told["run"].get(dtype, ()))]
+    marks = ("○", "●") if "webgpu" in targets else ("(h)", "h") if "host" in targets else ("(w)", "w")
+    needed = {"webgpu" if t == "host" else t for t in targets}
+    return marks[needed <= set(told["run"].get(dtype, ()))]
 
 
 def passed(counts: Sequence[int]) -> str:
@@ -76,7 +81,8 @@ def show(operators: dict[str, Any], console: Console, detailed: bool) -> None:
         tests = [passed(told["tests"][target]) for target in ("wasm", "webgpu")]
         table.add_row(Text(name, style=look.NAME), str(told["opset"]), *tests, _dtypes(told))
     console.print(table)
-    console.print("○ is compiled, but none of the suite's tests runs it", style=look.QUIET)
+    legend = "○ is compiled, but none of the suite's tests runs it; (host) runs on the CPU, on WebGPU too"
+    console.print(legend, style=look.QUIET)
     for name, told in operators.items() if detailed else ():
         for reason, counted in told["reasons"]:
             where = ", ".join(f"{number} on {target}" for target, number in counted.items())
@@ -89,6 +95,6 @@ def _dtypes(told: dict[str, Any]) -> Text:
     for dtype, short in DTYPES.items():
         mark = cell(told, dtype)
         if mark:
-            where = {"·": " (none)", "w": " (wasm)", "(w)": "○ (wasm)", "○": "○"}.get(mark, "")
+            where = WHERE.get(mark, "")
             line.append(f"{short}{where}  ", "" if mark == "●" else look.QUIET)
     return line

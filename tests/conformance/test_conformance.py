@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pyruntime.cli import operators
@@ -19,6 +20,7 @@ from tests.conformance.packs import Packs
 from tests.conformance.results import OURS, PAGES
 from tests.conformance.suite import Case, cases
 from tests.conformance.workers import Job, judge
+from tests.frontends.onnx_models import one_node
 
 __all__ = ["package"]
 
@@ -105,3 +107,12 @@ def test_totals_are_those_of_the_list() -> None:
 def test_page_of_operators_is_that_of_the_table() -> None:
     """docs/operators.md and what `pyruntime ops` prints were written together."""
     assert support.PAGE.read_text(encoding="utf-8") == support.page(operators.stored())
+
+
+def test_dtypes_are_taken_by_the_gpu_or_by_its_host() -> None:
+    """What is tried for the table: float64 runs on the CPU where a pack runs on WebGPU."""
+    taken = {
+        dtype: list(support._accepting(one_node("Exp", {"x": np.ones(3, dtype)})))
+        for dtype in ("float32", "float64")
+    }
+    assert taken == {"float32": ["wasm", "webgpu"], "float64": ["wasm", "host"]}
