@@ -37,8 +37,8 @@ function encodeFeed({ name, shape: { length: rank }, within = [0, END] }: Stored
     if (/\p{Surrogate}/u.test(value)) refuse(`${JSON.stringify(value)} is no text`);
     const row = encoder.encode(value);
     if (row.some((byte) => byte < low || byte > high)) {
-      const ascii = high === 127 ? ", which are ASCII" : "";
-      refuse(`takes strings whose bytes are from ${low} to ${high}${ascii}; got ${JSON.stringify(value)}`);
+      const plain = low ? "" : high === 0x7f ? ", which is ASCII" : high === 0xc3 ? ", which is Latin-1" : "";
+      refuse(`takes strings whose bytes are from ${low} to ${high}${plain}; got ${JSON.stringify(value)}`);
     }
     return row;
   });

@@ -33,7 +33,7 @@ test("what is no string, or no text", () => {
     [["a", "\ud800"], /is no text/],
   ] as const)
     assert.throws(encode(data as never), { code: "input", message });
-  assert.throws(encode(["a", "é"] as never, [0, 127]), { code: "input", message: /from 0 to 127, which are ASCII; got "é"/ });
+  assert.throws(encode(["a", "é"] as never, [0, 127]), { code: "input", message: /from 0 to 127, which is ASCII; got "é"/ });
   encode(["a", "b"] as never, [0, 127])();
   assert.throws(() => decode(Uint8Array.of(0xc3, 0xff), [2]), { code: "run", message: /"x".*UTF-8/ });
 });

@@ -49,9 +49,10 @@ def check_bytes(tensor: Tensor, spec: Spec, low: int, high: int) -> None:
         count = math.prod(tensor.shape[:-1])
         strings = decode(tensor.data, tensor.shape[-1], count)
         strange = next(s for s in strings if s.encode().translate(None, allowed))
+        plain = {(0, 0x7F): ", which is ASCII", (0, 0xC3): ", which is Latin-1"}.get((low, high), "")
         raise InputError(
-            f"input {spec.name!r} takes strings whose bytes are from {low} to {high}"
-            f"{', which are ASCII' if (low, high) == (0, 127) else ''}; got {strange!r:.60}"
+            f"input {spec.name!r} takes strings whose bytes are from {low} to {high}{plain};"
+            f" got {strange!r:.60}"
         )
 
 

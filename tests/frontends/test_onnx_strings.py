@@ -166,11 +166,28 @@ def test_case_of_other_characters_is_refused_where_they_are_fed() -> None:
     assert graph.ranges == {"x": (0, 127), "y": (0, 127)}
     nodes[0] = node("StringConcat", ["x", "constant"], ["joined"])
     constant = {"constant": strings("é")}
-    with pytest.raises(UnsupportedError, match=r"StringNormalizer.*ASCII"):
+    with pytest.raises(UnsupportedError, match=r"StringNormalizer.*case is not supported"):
         imported(model(nodes, {"x": x}, ["out"], opset=20, weights=constant))
     alone = one_node("StringNormalizer", {"x": x}, stopwords=["a"], is_case_sensitive=1, opset=20, locale="C")
     assert not imported(alone).ranges
     agrees(alone, {"x": x})
+
+
+def test_lower_case_of_latin() -> None:
+    """All its characters, alone and side by side, as Python has them; a locale may know ASCII alone."""
+    every = [chr(c) for c in range(256)]
+    x = strings(*every, "".join(every), "ÀÉÎ×÷ÐÞßÿ", "Ã" * 9)
+    attrs: dict[str, Any] = {"case_change_action": "LOWER", "is_case_sensitive": 1}
+    made = run(one_node("StringNormalizer", {"x": x}, **attrs), {"x": x})["out"]
+    assert made.tolist() == [s.lower() for s in x]
+    agrees(one_node("StringNormalizer", {"x": x[1:]}, locale="C", **attrs), {"x": x[1:]})
+    y = strings("É", "é", "ﬁ", "i", "I", "", "_")
+    for locale, words in (("C", ["É", "I"]), ("en_US", ["É", "i", "Ω"])):
+        proto = one_node("StringNormalizer", {"x": y}, stopwords=words, locale=locale)
+        kept = [s for s in y if s not in ("É", "i", "I") and (s != "é" or locale == "C")]
+        assert run(proto, {"x": y})["out"].tolist() == kept
+    with pytest.raises(UnsupportedError, match="tr_TR"):
+        imported(one_node("StringNormalizer", {"x": x}, locale="tr_TR.UTF-8", **attrs))
 
 
 def test_normalizer_takes_one_row() -> None:
@@ -236,8 +253,8 @@ def test_feeds_of_sessions(tmp_path: Any) -> None:
             ([["a"], ["b"]], "rank 1 is needed"),
             (["\ud800"], "is no text"),
             (
-                ["abc", "naïve"],
-                "'x' takes strings whose bytes are from 0 to 127, which are ASCII; got 'naïve'",
+                ["ï", "naïwę"],
+                "'x' takes strings whose bytes are from 0 to 195, which is Latin-1; got 'naïwę'",
             ),
             (7, "expected strings, got int"),
             ([], "must be at least 1"),

@@ -59,7 +59,7 @@ class NodeContext:
         attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
         counter: a new symbol for the iterations of a loop, whose number may be known.
         greatest: what a dim that grows by a loop's iterations is in the last one; any other dim as it is.
-        plain_characters: lets inputs that strings come from be refused where they are not ASCII.
+        limit_bytes: lets inputs that strings come from be refused where they have greater bytes than one.
         selected: positions of elements that are not zero, by tensor, as far as they are in the graph.
         indices: tables of what they are by axis, whose columns are unlike.
     """
@@ -81,7 +81,7 @@ class NodeContext:
         attempt: Callable[[GraphProto, Facts], Body | None],
         counter: Callable[[Dim | None], Dim],
         fresh: Callable[[str, int], Dim],
-        plain_characters: Callable[[Text], None],
+        limit_bytes: Callable[[Text, int], None],
         selected: dict[Value, Value],
         indices: set[Value],
         require: Callable[[Dim, str], None],
@@ -96,7 +96,7 @@ class NodeContext:
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
         self._fresh, self.selected, self.indices = fresh, selected, indices
         self._require, self._varies, self.greatest = require, varies, greatest
-        self.plain_characters = plain_characters
+        self.limit_bytes = limit_bytes
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
         self._read: set[str] = set()

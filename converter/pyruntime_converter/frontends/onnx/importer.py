@@ -355,8 +355,8 @@ class _Importer:
             counter=self._counter,
             require=self._require,
             fresh=self._fresh,
-            plain_characters=lambda strings: self._graph.ranges.update(
-                text.limits(strings, self._graph, self._builder.sources, Origin(node.op_type, name))
+            limit_bytes=lambda strings, most: text.limit(
+                strings, most, self._graph, self._builder.sources, Origin(node.op_type, name)
             ),
             selected=self._selected,
             indices=self._indices,

@@ -213,14 +213,11 @@ def chosen(builder: Builder, index: Value, strings: Sequence[str]) -> Text:
     return Text(builder.one("Gather", table.rows, index, axis=0), table.table)
 
 
-def limits(
-    text: Text, graph: Graph, sources: Mapping[Value, Value], origin: Origin
-) -> dict[str, tuple[int, int]]:
-    """Ranges of bytes for the inputs of strings that a text is made of, so that all its characters are ASCII.
+def limit(text: Text, most: int, graph: Graph, sources: Mapping[Value, Value], origin: Origin) -> None:
+    """Let the graph's inputs that a text is made of be refused where bytes of theirs are more than `most`.
 
-    Raises UnsupportedError, of `origin`, where a constant that it is made of has others.
+    Raises UnsupportedError, of `origin`, where a constant that it is made of has such bytes.
     """
-    found: dict[str, tuple[int, int]] = {}
     pending, seen = [text.table], set[Value]()
     while pending:
         value = pending.pop()
@@ -228,13 +225,13 @@ def limits(
             continue
         seen.add(value)
         if value.data is not None:
-            if value.dtype is DType.U8 and ((value.data >= 0x80) & (value.data < _NO_STRING)).any():
-                reason = "its input has constants of other characters than those of ASCII"
+            if value.dtype is DType.U8 and ((value.data > most) & (value.data < _NO_STRING)).any():
+                reason = "its input has constants of characters whose case is not supported"
                 raise UnsupportedError(origin.op, origin.name, reason)
         elif value in sources:
             pending.append(sources[value])
         elif value.producer is not None:
             pending += [v for v in value.producer.inputs if v is not None]
         elif graph.encoded.get(value.name) is DType.STRING:
-            found[value.name] = (0, 0x7F)
-    return found
+            _, known = graph.ranges.get(value.name, (0, END))
+            graph.ranges[value.name] = (0, min(known, most))

@@ -20,6 +20,10 @@ _SPACES = (
     *map(chr, (0x2028, 0x2029, 0x202F, 0x205F, 0x3000)),
 )
 _CASES = {"LOWER": (ord("A"), ord("Z"), 32), "UPPER": (ord("a"), ord("z"), -32)}
+# bytes of a small letter of Latin-1 with its first byte, and the multiplication sign among its capital ones
+_LATIN, _TIMES = 0xC3, 0x97
+_BYTEWISE = ("C", "POSIX")  # locales in which ASCII alone has cases
+_DOTTED = ("tr", "az", "crh", "ku", "tt")  # languages with another small i
 
 
 def _strings(ctx: NodeContext, index: int = 0) -> Text:
@@ -219,24 +223,28 @@ def string_normalizer(ctx: NodeContext) -> Text:
     given, stops = _strings(ctx), tuple(ctx.attr("stopwords") or ())
     change = ctx.choice("case_change_action", "NONE", "LOWER", "UPPER")
     exact = bool(ctx.attr("is_case_sensitive"))
-    ctx.attr("locale")  # ASCII has the same cases in all
+    locale = ctx.attr("locale") or "en_US"
+    if locale.replace("-", "_").partition("_")[0].lower() in _DOTTED:
+        ctx.fail(f"cases of locale {locale!r} are not supported")
     shape = given.rows.shape
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] != 1):
         ctx.fail(f"shape {shape}, neither [C] nor [1, C]")
-    changed = given if change == "NONE" else _in_case(ctx, given, change)
+    bytewise = locale in _BYTEWISE
+    changed = given if change == "NONE" else _in_case(ctx, given, change, bytewise)
     if not stops:
         return changed
     if exact:
         compared = given
     else:
-        compared = _in_case(ctx, given, "LOWER")
-        stops = tuple(s.lower() for s in stops if s.isascii())  # the text is ASCII: others cannot be there
-    keep = ctx.one(
-        "Less",
-        ctx.like(len(stops) - 1, given.rows),
-        text.found_in(ctx.builder, compared, stops),
-    )
-    return _kept(ctx, changed, keep)
+        compared = _in_case(ctx, given, "LOWER", bytewise)
+        stops = tuple(_lowered(s, bytewise) for s in stops)
+    found = text.found_in(ctx.builder, compared, stops)
+    return _kept(ctx, changed, ctx.one("Less", ctx.like(len(stops) - 1, found), found))
+
+
+def _lowered(word: str, bytewise: bool) -> str:
+    """A word as `_in_case` leaves it; it may be anything where it has characters that texts do not have."""
+    return word.encode().lower().decode() if bytewise else word.lower()
 
 
 def _kept(ctx: NodeContext, given: Text, keep: Value) -> Text:
@@ -251,21 +259,37 @@ def _kept(ctx: NodeContext, given: Text, keep: Value) -> Text:
     return Text(ctx.reshape(left, (*shape[:-1], *left.shape)), table)
 
 
-def _in_case(ctx: NodeContext, given: Text, case: str) -> Text:
-    """Upper or lower case. That of ASCII: inputs with other characters are refused when they are fed."""
-    ctx.plain_characters(given)
+def _in_case(ctx: NodeContext, given: Text, case: str, bytewise: bool) -> Text:
+    """Upper case, of ASCII, or lower case, of Latin-1: other characters are refused when they are fed."""
+    latin = case == "LOWER" and not bytewise
+    if not bytewise:
+        ctx.limit_bytes(given, _LATIN if latin else 0x7F)
     first, last, step = _CASES[case]
 
     def change(table: Value) -> Value:
-        letter = _both(
-            ctx,
-            ctx.one("GreaterOrEqual", table, ctx.builder.constant(first, U8)),
-            ctx.one("LessOrEqual", table, ctx.builder.constant(last, U8)),
-        )
+        letter = _between(ctx, table, first, last)
+        if latin:
+            before = (*(0,) * (table.rank - 1), 1)
+            behind = ctx.one("Pad", table, before=before, after=tuple(-n for n in before), value=0)
+            second = ctx.one("Equal", behind, ctx.builder.constant(_LATIN, U8))
+            capital = _both(
+                ctx,
+                _between(ctx, table, 0x80, 0x9E),
+                ctx.one("Not", ctx.one("Equal", table, ctx.builder.constant(_TIMES, U8))),
+            )
+            letter = ctx.one("Or", letter, _both(ctx, second, capital))
         moved = ctx.one("Add", ctx.cast(table, I32), _number(ctx, step))
         return ctx.one("Where", letter, ctx.cast(moved, U8), table)
 
     return Text(given.rows, change(given.table), None if given.whole is None else change(given.whole))
+
+
+def _between(ctx: NodeContext, table: Value, first: int, last: int) -> Value:
+    return _both(
+        ctx,
+        ctx.one("GreaterOrEqual", table, ctx.builder.constant(first, U8)),
+        ctx.one("LessOrEqual", table, ctx.builder.constant(last, U8)),
+    )
 
 
 # -------------------------------------------------------------------------------- writing
