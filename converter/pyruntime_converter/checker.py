@@ -24,7 +24,7 @@ from pyruntime_converter.frontends.model import ImportedModel, read_model
 from pyruntime_converter.frontends.onnx.survey import SurveyedError, Unjudged
 from pyruntime_converter.lowering.constants import lift_constants
 from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.memory import plan_coloured, plan_single
+from pyruntime_converter.memory import plan_coloured, plan_single, too_large
 from pyruntime_converter.options import NOTHING, Told
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.targets import webgpu
@@ -34,6 +34,7 @@ Progress = Callable[[str, int, int, str], None]
 # what a model may be converted for; on "webgpu" the CPU computes what the GPU cannot, on the last nothing
 WASM, WEBGPU, STRICT = TARGETS = ("wasm", "webgpu", "webgpu-strict")
 FIRST = "its reader ends at what it cannot convert: whatever comes after was not looked at"
+OVERSIZED = "their kernels were not looked at, since there are tensors that no memory holds"
 HOST = "Let host steps compute it on the CPU, as webgpu does, or convert for wasm alone."
 EXPORT = "Export the model without it; pyruntime ops lists what there is."
 
@@ -120,12 +121,7 @@ def check(source: str | os.PathLike[str], told: Told = NOTHING, tell: Progress =
         for error in lacking:
             found.add(error, _dtypes(graph, error), TARGETS)
         kernels = len(program.calls)
-        tell("targets", 0, 2, WASM)
-        unable = dict(_wasm(program))
-        for call, error in unable.items():
-            found.add(error, _dtypes_of(call), (WASM,))
-        tell("targets", 1, 2, WEBGPU)
-        notes = (*notes, *_webgpu(program, unable, found))
+        notes = (*notes, *_targets(program, found, tell))
     problems = found.problems()
     missing = {target for p in problems for target in p.targets}
     return Checked(
@@ -139,6 +135,22 @@ def check(source: str | os.PathLike[str], told: Told = NOTHING, tell: Progress =
         tuple(found.unjudged),
         () if missing >= {WASM, WEBGPU} else notes,
     )
+
+
+def _targets(program: Program, found: _Found, tell: Progress) -> tuple[str, ...]:
+    """Notes on the targets; what they lack is added to `found`."""
+    oversized = [*too_large(program)]
+    if oversized:
+        for error in oversized:
+            found.add(error)
+        found.unjudged.append(Unjudged("targets", program.name, OVERSIZED))
+        return ()
+    tell("targets", 0, 2, WASM)
+    unable = dict(_wasm(program))
+    for call, error in unable.items():
+        found.add(error, _dtypes_of(call), (WASM,))
+    tell("targets", 1, 2, WEBGPU)
+    return _webgpu(program, unable, found)
 
 
 class _Found:

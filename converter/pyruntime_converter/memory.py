@@ -7,10 +7,12 @@ sizes, tensors share slots; a slot is as large as the largest of its tensors, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, at_least, evaluate, maximum, symbols_of
+from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Placement, Program, Read, Step
 
@@ -18,6 +20,7 @@ from pyruntime.ir.program import Placement, Program, Read, Step
 _FIXED = ("weight", "state")
 # what symbols are taken for when sizes must be ordered
 _TYPICAL = 16
+MOST_ELEMENTS = 2**31 - 1  # of a tensor: indices are 32 bits on every target
 
 
 @dataclass(eq=False)
@@ -56,6 +59,27 @@ def lifetimes(program: Program, held: Container[Tensor] | None = None) -> dict[T
     return spans if held is None else {t: span for t, span in spans.items() if t in held}
 
 
+def too_large(program: Program) -> Iterator[UnsupportedError]:
+    """What is wrong with tensors that have more elements than targets count, whatever is fed."""
+    made = {t: Origin("Input", t.name) for t in program.inputs}
+    for call in program.calls:
+        made.setdefault(call.output.tensor, (*call.origins, Origin(call.template, call.name))[0])
+    for tensor, origin in made.items():
+        least = _valued(tensor.elements, 1)
+        if least is None or least > MOST_ELEMENTS:
+            count = f"at least {least:,}" if least is not None else "more than 2^63"
+            reason = f"{tensor.name!r} has {count} elements, and targets count up to 2^31"
+            yield UnsupportedError(origin.op, origin.name, reason, "Export with smaller sizes.")
+
+
+def _valued(dim: Dim, size: int) -> int | None:
+    """A dim with this for each of its symbols; None outside 64 bits."""
+    try:
+        return evaluate(dim, dict.fromkeys(symbols_of(dim), size))
+    except OverflowError:
+        return None
+
+
 def _touched(step: Step) -> list[Tensor]:
     if isinstance(step, KernelCall):
         return step.tensors()
@@ -72,7 +96,8 @@ def pack_blocks(blocks: Sequence[Block], alignment: int) -> tuple[list[Dim], Dim
 
 
 def _typical(dim: Dim) -> int:
-    return evaluate(dim, dict.fromkeys(symbols_of(dim), _TYPICAL))
+    found = _valued(dim, _TYPICAL)
+    return 2**63 if found is None else found
 
 
 def _best_fit(blocks: Sequence[Block], sizes: Sequence[Dim], order: Sequence[int]) -> tuple[list[Dim], Dim]:

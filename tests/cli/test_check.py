@@ -217,6 +217,22 @@ def test_other_formats_have_one_row(invoke: Invoke, name: str) -> None:
     assert (result.exit_code, len(made["problems"]), len(made["unjudged"])) == (3, 1, 1)
 
 
+def test_sizes_that_no_memory_holds(invoke: Invoke, tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"], name="big")]
+    huge = {"x": (F32, ["n", 2**62, 3])}
+    made = told(invoke, saved(tmp_path / "huge.onnx", nodes, huge, {"y": (F32, None)}), exit_code=3)
+    assert [p["nodes"] for p in made["problems"]] == [["x"], ["big"]]
+    assert len(made["unjudged"]) == 1
+
+
+def test_what_is_read_that_nothing_makes(invoke: Invoke, tmp_path: Path) -> None:
+    """A weight that is damaged is the model's fault, wherever the search has got to."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
+    path = saved(tmp_path / "cut.onnx", nodes, {"x": (F32, [3, 4])}, {"y": (F32, [3, 2])})
+    path.write_bytes(path.read_bytes().replace(np.ones((4, 2), np.float32).tobytes(), b""))
+    assert invoke("check", path).exit_code == 1
+
+
 def test_what_is_no_model(invoke: Invoke) -> None:
     Path("m.onnx").write_bytes(b"nonsense")
     assert invoke("check", "m.onnx").exit_code == 1

@@ -10,8 +10,10 @@ import pytest
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 
+from pyruntime.errors import UnsupportedNodesError
+from pyruntime.ir.dims import symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Graph
+from pyruntime.ir.graph import Graph, Origin, Shape
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import run_graph
@@ -85,6 +87,18 @@ def test_small_concats_within_one_another_are_one_kernel() -> None:
     (actual,) = run_program(program, given, {})
     expected = np.concatenate([np.concatenate(given[i : i + 2])[..., None] for i in (0, 2)], axis=2)
     np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("shape", [(2**62, 3), (symbol("n"), 2**62, 3), (symbol("n"), 2**31)])
+def test_tensors_that_no_memory_holds(shape: Shape) -> None:
+    graph = Graph("huge")
+    builder = Builder(graph)
+    builder.origin = Origin("Relu", "big")
+    graph.outputs, graph.output_names = [builder.one("Relu", builder.input("x", DType.F32, shape))], ["y"]
+    with pytest.raises(UnsupportedNodesError, match="elements, and targets count up to") as caught:
+        lower(graph)
+    assert [(e.op, e.node) for e in caught.value.entries] == [("Input", "x"), ("Relu", "big")]
+    lower(graph, [])  # to look at
 
 
 @pytest.mark.parametrize("op", ["LayerNormalization", "RMSNormalization"])

@@ -16,8 +16,9 @@ from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, combine, s
 from pyruntime_converter.lowering.sharing import reconverging
 from pyruntime_converter.lowering.space import storage_order
 from pyruntime_converter.lowering.states import States
+from pyruntime_converter.memory import too_large
 
-from pyruntime.errors import UnsupportedError
+from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
@@ -62,10 +63,15 @@ def rules() -> dict[str, Rule]:
 def lower(graph: Graph, problems: list[UnsupportedError] | None = None) -> Program:
     """The kernel calls that compute graph.
 
-    Raises UnsupportedError for a node that has no kernel. Where `problems` is given, such errors are added
-    to it instead, and inputs stand for what the nodes would give: such a program is only good to look at.
+    Raises UnsupportedError for nodes without a kernel, and tensors of too many elements. Where `problems` is
+    given, the former are added to it instead, and inputs stand for what they would give: such a program is
+    only good to look at.
     """
-    return Lowering(graph, problems=problems).run()
+    program = Lowering(graph, problems=problems).run()
+    oversized = [*too_large(program)]
+    if oversized and problems is None:
+        raise oversized[0] if len(oversized) == 1 else UnsupportedNodesError(oversized)
+    return program
 
 
 class Lowering:

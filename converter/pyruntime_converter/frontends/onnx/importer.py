@@ -237,6 +237,7 @@ class _Importer:
         name = f"{frame.prefix}{label(node)}"
         origin = frame.user or Origin(node.op_type, name)
         outer, self._builder.origin = self._builder.origin, origin
+        entries: list[Held | Gap] = []
         try:
             entries = [frame.scope.get(i) if i else Gap.ABSENT for i in node.input]
             if Gap.BLOCKED in entries:
