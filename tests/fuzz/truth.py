@@ -135,16 +135,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What all outputs must be in each run, or why that cannot be told."""
+    """What all outputs must be in each run, None for those that are undecided; or why nothing can be told."""
 
-    runs: tuple[dict[str, Expected], ...] = ()
+    runs: tuple[dict[str, Expected | None], ...] = ()
     reason: str = ""
-
-    @property
-    def shares(self) -> tuple[int, int]:
-        """How many outputs have a decided element, and how many there are with any elements."""
-        seen = [e for run in self.runs for e in run.values() if e.decided.size]
-        return sum(bool(e.decided.any()) for e in seen), len(seen)
 
 
 def judge(proto: ModelProto, feeds: Sequence[Mapping[str, Array]]) -> Judgement:
@@ -225,13 +219,13 @@ class _Noise:
 
 def _expected(
     name: str, theirs: Values, reference: Values, truth: Values, trials: Sequence[Values]
-) -> Expected:
-    """What an output must be, from all evaluations of it."""
+) -> Expected | None:
+    """What an output must be, from all evaluations of it; None where they differ in dtype or shape."""
     given, other, exact = np.asarray(theirs[name]), reference[name], truth[name]
     dtype = given.dtype
     tried = [t[name] for t in trials]
     if dtype != other.dtype or any(a.shape != given.shape for a in (other, exact, *tried)):
-        return Expected(given, np.zeros(given.shape), np.zeros(given.shape, np.bool_))
+        return None
     if dtype.kind != "f":
         same = np.logical_and.reduce([a == given for a in (other, exact, *tried)])
         return Expected(given, np.zeros(given.shape), np.asarray(same))
