@@ -213,22 +213,17 @@ export function bindFeeds(
 }
 
 /** An element of an input, of floats a part. Throws InputError for one that is no fraction of exact integers. */
-function elementOf(
-  { name, dtype }: StoredSpec,
-  bytes: Uint8Array,
-  element: number,
-  part: StoredSymbol["part"],
-): number {
-  const row = rowOf(dtype);
-  const data = row.view(bytes.slice(element * row.bytes, (element + 1) * row.bytes).buffer);
-  const value = Number((dtype === "float16" && data instanceof Uint16Array ? widenHalf(data) : data)[0]);
+function elementOf(spec: StoredSpec, bytes: Uint8Array, element: number, part: StoredSymbol["part"]): number {
+  const row = rowOf(spec.dtype);
+  const data = row.view(bytes.slice(element * row.bytes).buffer as ArrayBuffer);
+  let value = Number(data[0]);
+  if (part && data instanceof Uint16Array)
+    [value = 0] = spec.encodes ? new Float32Array(Uint32Array.of(value << 16).buffer) : widenHalf(data);
   let above = value;
   let below = 1;
   for (; above % 1; below *= 2) above *= 2;
   if (!Number.isSafeInteger(above) || below > 2 ** 62)
-    throw new InputError(
-      `input ${JSON.stringify(name)}: ${value} decides sizes, and is not finite, too large or too fine`,
-    );
+    throw mismatch(spec, "an exact fraction", `${value}`);
   return part === "denominator" ? below : above + 0;
 }
 

@@ -121,17 +121,17 @@ function entryHolds(entry: Entry, states: readonly State[], at: string): void {
 /** A symbol is a size of its input, or an element of a small one: of floats a part of it. */
 function symbolHolds(symbol: StoredSymbol, spec: StoredSpec, at: string): void {
   const { name, axis, element, part } = symbol;
-  const { dtype, shape } = spec;
+  const { dtype, encodes, shape } = spec;
   if ((axis === undefined) === (element === undefined)) fail(at, "expected one of axis and element");
-  if (part === undefined === (element !== undefined && dtype.startsWith("float")))
-    fail(`${at}.part`, "elements of floats have parts, and nothing else");
+  if (part === undefined === (element !== undefined && (dtype.startsWith("float") || encodes === "bfloat16")))
+    fail(`${at}.part`, "floats alone have parts");
   if (axis !== undefined) {
     inside(axis, shape, `${at}.axis`);
     if (shape[axis] !== name) fail(at, `the input's size there is not ${JSON.stringify(name)}`);
     if (spec.default !== undefined) fail(`${at}.input`, "an input that need not be fed has no size of its own");
     return;
   }
-  if (!shape.every((dim) => typeof dim === "number")) fail(`${at}.element`, "the input is not one of known size");
+  if (!shape.every((dim) => typeof dim === "number")) fail(`${at}.element`, "the input has no fixed size");
   const elements = shape.reduce<number>((product, dim) => product * (dim as number), 1);
   if (element! >= elements) fail(`${at}.element`, `${element} is past the last of ${elements}`);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Literal, NamedTuple
 
 from pyruntime.errors import InputError
@@ -17,6 +18,13 @@ class Ratio(NamedTuple):
 
     above: Dim
     below: Dim
+
+
+def of_bfloat16(code: int) -> float:
+    """The number that 16 bits stand for as a bfloat16."""
+    (number,) = struct.unpack("<f", struct.pack("<I", code << 16))
+    assert isinstance(number, float)
+    return number
 
 
 def part_of(value: float | int, part: Part | None, name: str) -> int:

@@ -13,7 +13,7 @@ from pyruntime.errors import InputError, RunError
 from pyruntime.ir.dims import Expr, evaluate, symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
-from pyruntime.ir.ratio import part_of
+from pyruntime.ir.ratio import of_bfloat16, part_of
 from pyruntime.ir.strings import decode, encode
 from pyruntime.ops.control import Control
 from pyruntime.ops.definition import bind, definition
@@ -45,7 +45,10 @@ def bind_symbols(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
                 values.setdefault(str(dim), size)
     for element in graph.elements():
         name = graph.inputs[element.input].name
-        values[element.symbol] = part_of(inputs[name].flat[element.position].item(), element.part, name)
+        number = inputs[name].flat[element.position].item()
+        if element.part and name in graph.encoded:
+            number = of_bfloat16(number)
+        values[element.symbol] = part_of(number, element.part, name)
     for value in graph.inputs:
         expected = tuple(evaluate(d, values) for d in value.shape)
         if inputs[value.name].shape != expected:

@@ -91,8 +91,9 @@ def _symbol(symbol: Symbol, spec: Spec, path: str) -> None:
     """Bound by a size that is the symbol, or by an element of a small input: of floats by a part of it."""
     if (symbol.axis is None) == (symbol.element is None):
         raise wrong(path, "expected one of axis and element")
-    if (symbol.part is not None) != (symbol.element is not None and spec.dtype.is_float):
-        raise wrong(f"{path}.part", "elements of floats have parts, and nothing else")
+    floats = spec.dtype.is_float or spec.encodes is DType.BF16
+    if (symbol.part is not None) != (symbol.element is not None and floats):
+        raise wrong(f"{path}.part", "floats alone have parts")
     if symbol.axis is not None:
         index(symbol.axis, spec.shape, f"{path}.axis")
         if spec.shape[symbol.axis] != symbol.name:

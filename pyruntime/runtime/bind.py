@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pyruntime.errors import InputError
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.ratio import part_of
+from pyruntime.ir.ratio import of_bfloat16, part_of
 from pyruntime.pack.expressions import Evaluator, infix
 from pyruntime.pack.program import bound_shape, told
 from pyruntime.pack.program import size as size_of
@@ -102,8 +102,11 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
             _check_within(tensor, spec, *spec.within)
     for symbol in entry.symbols:
         if symbol.input is not None and symbol.element is not None:
-            name = entry.inputs[symbol.input].name
-            symbols[symbol.name] = part_of(_element(inputs[symbol.input], symbol.element), symbol.part, name)
+            spec = entry.inputs[symbol.input]
+            value = _element(inputs[symbol.input], symbol.element)
+            if symbol.part and spec.encodes:
+                value = of_bfloat16(int(value))
+            symbols[symbol.name] = part_of(value, symbol.part, spec.name)
     values = Evaluator(symbols)
     for constraint in entry.constraints:
         if not size_of(constraint.value, values):

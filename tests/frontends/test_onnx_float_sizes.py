@@ -6,9 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from pyruntime_converter.passes import optimise
 
 import pyruntime
 from pyruntime.errors import InputError, UnsupportedError
@@ -192,3 +194,15 @@ def test_several_sizes_of_one_session(device: Device, tmp_path: Path) -> None:
         for bad in (math.nan, -2, 1e9):
             with pytest.raises(InputError):
                 session.run({"x": x, "s": floats(bad)})
+
+
+def test_bfloat16_numbers() -> None:
+    """As themselves, and as the codes that they are in packs."""
+    feeds = {n: np.array(v, ml_dtypes.bfloat16) for n, v in zip("abc", (0.5, 4, 0.75), strict=True)}
+    wanted = np.arange(0.5, 4, 0.75).astype(ml_dtypes.bfloat16)
+    graph = imported(one_node("Range", feeds, opset=27))
+    (out,) = run_graph(graph, feeds).values()
+    np.testing.assert_array_equal(out, wanted)
+    optimise(graph)
+    (codes,) = run_graph(graph, {n: v.view(np.uint16) for n, v in feeds.items()}).values()
+    np.testing.assert_array_equal(codes.view(ml_dtypes.bfloat16), wanted)

@@ -89,18 +89,27 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
     ),
     "symbol bound by a float": (
         lambda m: m["entries"][1]["symbols"].append({"name": "k", "input": 1, "element": 0}),
-        "entries[1].symbols[1].part: elements of floats have parts, and nothing else",
+        "entries[1].symbols[1].part: floats alone have parts",
     ),
     "part of a size": (
         lambda m: m["entries"][0]["symbols"][0].update(part="numerator"),
-        "entries[0].symbols[0].part: elements of floats have parts, and nothing else",
+        "entries[0].symbols[0].part: floats alone have parts",
     ),
     "part of an integer": (
         lambda m: (
             m["entries"][1]["inputs"].append({"name": "k", "dtype": "int64", "shape": [2]}),
             m["entries"][1]["symbols"].append({"name": "k", "input": 2, "element": 1, "part": "denominator"}),
         ),
-        "entries[1].symbols[1].part: elements of floats have parts, and nothing else",
+        "entries[1].symbols[1].part: floats alone have parts",
+    ),
+    "element of a bfloat16 without a part": (
+        lambda m: (
+            m["entries"][1]["inputs"].append(
+                {"name": "k", "dtype": "uint16", "encodes": "bfloat16", "shape": [2]}
+            ),
+            m["entries"][1]["symbols"].append({"name": "k", "input": 2, "element": 1}),
+        ),
+        "entries[1].symbols[1].part: floats alone have parts",
     ),
     "element of an input of open size": (
         lambda m: m["entries"][0]["symbols"].append(

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -25,7 +26,7 @@ ENDS = (2.0**53 - 1, 2.0**53, -(2.0**60), 2.0**-62, 2.0**-63, 5e-324, 1e300, np.
 def vectors() -> list[dict[str, Any]]:
     """Elements as hexadecimal bytes with numerator and denominator, both none for what is refused."""
     found = {}
-    for dtype in (np.float16, np.float32, np.float64):
+    for dtype in (np.float16, np.float32, np.float64, ml_dtypes.bfloat16):
         with np.errstate(over="ignore"):
             elements = [dtype(v) for v in (*NUMBERS, *ENDS)]
         for element in elements:
@@ -51,7 +52,8 @@ def test_vectors_are_current() -> None:
 
 def entry(dtype: DType, *constraints: Constraint) -> Entry:
     parts = (Symbol("n", 0, element=1, part="numerator"), Symbol("d", 0, element=1, part="denominator"))
-    return Entry("main", parts, (Spec("s", dtype, (2,)),), (), constraints)
+    spec = Spec("s", dtype.code or dtype, (2,), encodes=dtype if dtype.code else None)
+    return Entry("main", parts, (spec,), (), constraints)
 
 
 @pytest.mark.parametrize("vector", vectors(), ids=lambda v: f"{v['dtype']}-{v['bytes']}")

@@ -102,7 +102,7 @@ def is_parameter(value: Value, floats: bool = False) -> bool:
     """Whether an input is small enough, and of a type, to be opened to symbols; `floats` are such too."""
     fixed = isinstance(value.elements, int) and value.elements <= OPENED_ELEMENTS
     if value.dtype.is_float:
-        return fixed and floats and value.dtype.code is None
+        return fixed and floats and (value.dtype.code is None or value.dtype is DType.BF16)
     return fixed and value.dtype is not DType.U64
 
 

@@ -44,6 +44,11 @@ def ratios_of(value: Value, sources: Mapping[Value, Value]) -> tuple[Ratio, ...]
 def _made(node: Node, sources: Mapping[Value, Value]) -> tuple[Ratio, ...] | None:
     """The only result of a node that leaves numbers as they are."""
     values = [v for v in node.inputs if v is not None]
+    if node.op == "Decode":  # of the codes of a value of a type that kernels do not know
+        codes = values[0].producer
+        decoded = codes.input(0) if codes is not None and codes.op == "BitCast" else None
+        same = decoded is not None and decoded.dtype is node.attrs["dtype"]
+        return ratios_of(decoded, sources) if decoded is not None and same else None
     if node.op == "Cast":
         (x,), to = values, node.attrs["to"]
         widens = to.is_float and (not x.dtype.is_float or x.dtype.bits <= to.bits)
