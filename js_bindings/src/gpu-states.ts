@@ -1,4 +1,4 @@
-// A pack's states on the GPU: a buffer for each, read, written and reset between runs.
+// A pack's states on the GPU: a buffer for each, read, written and reset between runs. Loaded for packs that keep some.
 
 import { narrow, widen } from "./convert.ts";
 import { InputError, RunError } from "./errors.ts";

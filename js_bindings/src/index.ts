@@ -23,6 +23,8 @@ export { fail } from "./decode.ts";
 /** @internal */
 export { checkDim, evaluate } from "./dims.ts";
 /** @internal */
+export { guard, MAP_READ, USAGE } from "./gpu.ts";
+/** @internal */
 export { copyOut } from "./memory.ts";
 /** @internal */
 export { prepareWasm } from "./wasm.ts";

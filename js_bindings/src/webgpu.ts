@@ -6,7 +6,7 @@ import { evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
-import { GpuStates } from "./gpu-states.ts";
+import type { GpuStates } from "./gpu-states.ts";
 import type { HostSteps } from "./host.ts";
 import { atCapacity } from "./kept.ts";
 import { copyOut } from "./memory.ts";
@@ -33,7 +33,7 @@ class WebgpuBackend implements Backend {
   readonly #program: GpuEntry;
   readonly #pipelines: Pipelines;
   readonly #weights: GPUBuffer[];
-  readonly #states: GpuStates;
+  readonly #states: GpuStates | undefined;
   readonly #kept: readonly State[];
   readonly #host: HostSteps | undefined;
   committed = false;
@@ -49,7 +49,7 @@ class WebgpuBackend implements Backend {
     program: GpuEntry,
     pipelines: Pipelines,
     weights: GPUBuffer[],
-    states: GpuStates,
+    states: GpuStates | undefined,
     kept: readonly State[],
     host: HostSteps | undefined,
   ) {
@@ -134,7 +134,7 @@ class WebgpuBackend implements Backend {
 
   get memoryBytes(): number {
     const uniforms = [...this.#plans.values()].map((plan) => plan.uniforms);
-    const held = [...this.#weights, ...this.#states.buffers, ...this.#arenas, ...uniforms, this.#staging];
+    const held = [...this.#weights, ...this.#stateBuffers, ...this.#arenas, ...uniforms, this.#staging];
     return held.reduce((sum, buffer) => sum + (buffer?.size ?? 0), this.#host?.memoryBytes ?? 0);
   }
 
@@ -182,8 +182,12 @@ class WebgpuBackend implements Backend {
     );
   }
 
+  get #stateBuffers(): readonly GPUBuffer[] {
+    return this.#states?.buffers ?? [];
+  }
+
   get #buffers(): Buffers {
-    return { arena: this.#arenas, weights: this.#weights, state: this.#states.buffers };
+    return { arena: this.#arenas, weights: this.#weights, state: this.#stateBuffers };
   }
 
   #forget(): void {
@@ -278,15 +282,15 @@ class WebgpuBackend implements Backend {
   }
 
   readState(number: number): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#checked(() => this.#states.read(number));
+    return this.#checked(() => this.#states!.read(number));
   }
 
   writeStates(states: ReadonlyMap<number, Uint8Array<ArrayBuffer>>): Promise<void> {
-    return this.#checked(() => this.#states.write(states));
+    return this.#checked(() => this.#states!.write(states));
   }
 
   resetStates(): Promise<void> {
-    return this.#checked(() => this.#states.reset());
+    return this.#checked(async () => this.#states?.reset());
   }
 
   /** Does something on the device, unless it is lost. */
@@ -316,7 +320,7 @@ class WebgpuBackend implements Backend {
   dispose(): void {
     this.#release();
     for (const buffer of this.#weights.splice(0)) buffer.destroy();
-    this.#states.destroy();
+    this.#states?.destroy();
     void this.#host?.dispose();
     if (this.#gpu.owned) this.#gpu.device.destroy();
   }
@@ -338,10 +342,11 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
   try {
     target.buffers.forEach((size, i) => checkSize(device, size, `weight buffer ${i}`));
     target.state.forEach((size, i) => checkSize(device, size, `state ${i}`));
+    const kept = target.state.length ? await import("./gpu-states.ts") : undefined;
     const [, allocated] = guard(device, "the weights", PackError, () => {
       const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
       target.buffers.forEach((size, i) => buffers.push(device.createBuffer({ label: `weights ${i}`, size, usage })));
-      states = new GpuStates(device, pack.manifest.state, target, buffers);
+      states = kept && new kept.GpuStates(device, pack.manifest.state, target, buffers);
     });
     await allocated;
     let pipelines: Promise<Pipelines> | undefined;
@@ -395,7 +400,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       program,
       (await pipelines) ?? [],
       buffers,
-      states!,
+      states,
       pack.manifest.state,
       await host?.open(),
     );

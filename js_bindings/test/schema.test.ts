@@ -181,6 +181,53 @@ for (const [name, [path, damage]] of Object.entries(WRONG_LISTS)) {
   });
 }
 
+/** Adds a module of host steps, an input in its memory alone, and a command that tells a symbol. */
+function withHost(m: Draft): any {
+  m.requires = ["host"];
+  const { entries: _, ...module } = structuredClone(m.targets.wasm!);
+  m.targets.webgpu!["host"] = { ...module, entries: [{ bytes: ["n", 131072, "+"], steps: ["two"], symbols: ["n"] }] };
+  program(m).inputs[0] = { host: ["n", 131072, "+"] };
+  const from = [["arena", 0, 0, 131072, ["n", 4, "*"], "float32"]];
+  program(m).commands.push(
+    { op: "host", first: 0, last: 1, from, to: [], reads: [["k", 131072, "int64"]] },
+    { op: "fill", to: ["arena", 1, 0], bytes: "k" },
+  );
+  program(m).commit = 1;
+  return m;
+}
+
+test("host steps", () => {
+  const { targets } = parseManifest(JSON.stringify(withHost(valid())));
+  const { host, variants } = targets.webgpu!;
+  assert.deepEqual(host!.entries[0]!.symbols, ["n"]);
+  assert.deepEqual(host!.variants[0]!.chunks, [HASH]);
+  assert.equal(variants[0]!.entries[0]!.commit, 1);
+});
+
+const HOST = "targets.webgpu.host";
+const PROGRAM = "targets.webgpu.variants[0].entries[0]";
+const WRONG_HOST: Record<string, [path: string, damage: (m: any) => unknown]> = {
+  "an input that is nowhere": [`${PROGRAM}.inputs[0].arena: `, (m) => (program(m).inputs[0] = {})],
+  "an input in the memory of none": [`${PROGRAM}.inputs[0].arena: `, (m) => delete m.targets.webgpu.host],
+  "an address over what is unknown": [`${PROGRAM}.inputs[0].host: `, (m) => (program(m).inputs[0].host = "m")],
+  "a module for fewer entries": [`${HOST}.entries: `, (m) => m.targets.webgpu.host.entries.pop()],
+  "weights that overlap": [`${HOST}.weights: `, (m) => (m.targets.webgpu.host.weights[1].address = 131076)],
+  "memory over what is unknown": [`${HOST}.entries[0].bytes: `, (m) => (m.targets.webgpu.host.entries[0].bytes = "k")],
+  "a transfer to nowhere": [`${PROGRAM}.commands[3].from[0]`, (m) => program(m).commands[3].from[0].pop()],
+  "a symbol that nothing tells": [`${PROGRAM}.commands[4]`, (m) => program(m).commands[3].reads.pop()],
+};
+
+for (const [name, [path, damage]] of Object.entries(WRONG_HOST)) {
+  test(`host: ${name}`, () => {
+    const manifest = withHost(valid());
+    damage(manifest);
+    assert.throws(
+      () => parseManifest(JSON.stringify(manifest)),
+      ({ message }: Error) => message.startsWith(`pack.json: ${path}`) || assert.fail(message),
+    );
+  });
+}
+
 const WRONG_STATE: Record<string, [path: string, damage: (m: any) => unknown]> = {
   "no requirement": ["requires: ", (m) => (m.requires = [])],
   "a state twice": ["state[1].name: ", (m) => (m.state[1].name = "h")],
