@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pyruntime import errors
 from pyruntime.errors import PyRuntimeError, RunError
 from pyruntime.ir.dtypes import DType
@@ -110,6 +112,9 @@ def _fed(entry: Entry, feeds: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(value: Any, spec: Spec) -> dict[str, Any]:
+    if spec.encodes is DType.STRING:  # which the page makes bytes of
+        told: dict[str, Any] = golden.encode({spec.name: np.asarray(value, object)})[spec.name]
+        return told
     tensor = as_tensor(value, spec)
     return golden.told(tensor.dtype, tensor.shape, tensor.data)
 
@@ -127,6 +132,8 @@ def _given(value: Any, encodes: DType | None) -> Any:
     if value is None or isinstance(value, list):
         return value and [_given(v, encodes) for v in value]
     array = golden.decode(value)
+    if encodes is DType.STRING:
+        return array
     return make_output(Tensor(memoryview(array.tobytes()), array.shape, array.dtype.name), encodes)
 
 
