@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -90,9 +91,31 @@ def collation() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def pipeline() -> onnx.ModelProto:
+    """pipeline.onnx: a category and a number to a label and its probability, as skl2onnx writes it."""
+    feeds = {"colour": np.array([["red"]], object), "size": np.zeros((1, 1), np.float32)}
+    ml = "ai.onnx.ml"
+    labels: dict[str, Any] = {"classlabels_strings": ["no", "yes"], "post_transform": "SOFTMAX"}
+    numbers: dict[str, Any] = {"coefficients": [-1.0, 1.0, 0.5, 1.0, -1.0, -0.5], "intercepts": [0.0, 0.0]}
+    nodes = [
+        node("OneHotEncoder", ["colour"], ["hot"], domain=ml, cats_strings=["red", "blue"], zeros=1),
+        node("Flatten", ["hot"], ["flat"]),
+        node("Concat", ["flat", "size"], ["all"], axis=1),
+        node("LinearClassifier", ["all"], ["label", "probabilities"], domain=ml, **labels, **numbers),
+    ]
+    shapes: dict[str, list[int | str | None]] = {"colour": ["n", 1], "size": ["n", 1]}
+    return model(nodes, feeds, ["label", "probabilities"], shapes=shapes, domains={ml: 1})
+
+
 def write(folder: Path) -> None:
     """All of them, into a folder."""
-    made = {"model": classifier(), "silero_vad": detector(), "decoder": decoder(), "collate": collation()}
+    made = {
+        "model": classifier(),
+        "silero_vad": detector(),
+        "decoder": decoder(),
+        "collate": collation(),
+        "pipeline": pipeline(),
+    }
     for name, proto in made.items():
         onnx.save(proto, folder / f"{name}.onnx")
     add_sentence(Model().write(folder / "all-MiniLM-L6-v2"))
