@@ -29,7 +29,8 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
     for number, value in enumerate(inputs):
         for axis, dim in enumerate(value.shape):
             if not isinstance(dim, int) and to_rpn(dim) == str(dim):  # a symbol alone
-                symbols.setdefault(str(dim), Symbol(str(dim), number, axis))
+                least, _ = dims.bounds(dim)
+                symbols.setdefault(str(dim), Symbol(str(dim), number, axis, least=least or 0))
     for element in graph.elements():
         place = inputs.index(graph.inputs[element.input])
         symbols[element.symbol] = Symbol(element.symbol, place, element=element.position, part=element.part)

@@ -122,3 +122,6 @@ export function show(dim: Dim): string {
   const text = fold(dim, String, (name, a, b) => (call(name) ? `${name}(${a}, ${b})` : `(${a} ${name} ${b})`));
   return text.startsWith("(") ? text.slice(1, -1) : text;
 }
+
+/** How many elements a shape has. */
+export const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);

@@ -78,6 +78,7 @@ const checkEntry = object<Entry>({
       element: optional(size),
       part: optional(choice("numerator", "denominator")),
       state: optional(size),
+      least: optional(size),
     }),
   ),
   inputs: list(spec),

@@ -1,13 +1,12 @@
 // What a session keeps from run to run, for its user: read, set, saved and loaded.
 
 import type { Backend } from "./backend.ts";
+import { product } from "./dims.ts";
 import { InputError, StateError } from "./errors.ts";
 import type { KeptState } from "./kept.ts";
 import type { Entry, State } from "./manifest.ts";
 import type { SavedTensor } from "./saved.ts";
 import { checkedFeed, type Feed, rowOf, type Tensor } from "./tensors.ts";
-
-const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
 /**
  * The tensors that a session keeps between runs: `session.state`. Its calls and runs wait for each other.

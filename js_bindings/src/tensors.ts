@@ -1,6 +1,6 @@
 // Dtypes and their typed arrays; checks of what a user feeds, and the sizes that inputs give to symbols.
 
-import { type Dim, evaluate, show, type Symbols, told as listed } from "./dims.ts";
+import { type Dim, evaluate, product, show, type Symbols, told as listed } from "./dims.ts";
 import { InputError, RunError } from "./errors.ts";
 import { narrowHalf, widenHalf } from "./half.ts";
 import type { HalfArray } from "./platform.ts";
@@ -116,6 +116,8 @@ export interface StoredSymbol {
   /** Of a float element, which is a fraction in lowest terms. */
   readonly part?: "numerator" | "denominator" | undefined;
   readonly state?: number | undefined;
+  /** The smallest size, 0 or 1, which it is where this is missing. */
+  readonly least?: number | undefined;
 }
 
 /** A value over the symbols that is not zero for inputs that the model takes, and why. */
@@ -180,12 +182,12 @@ export function bindFeeds(
     return feed;
   });
   const values: Record<string, number> = {};
-  for (const { name, input, axis, state } of symbols) {
+  for (const { name, input, axis, state, least = 1 } of symbols) {
     if (state !== undefined) values[name] = lengths[state]!;
     if (input === undefined || axis === undefined) continue;
     const { shape } = given[input]!;
     const size = shape[axis]!;
-    if (size < 1) throw mismatch(specs[input]!, `${name} to be at least 1`, describe(shape));
+    if (size < least) throw mismatch(specs[input]!, `${name} to be at least 1`, describe(shape));
     values[name] = size;
   }
   const inputs = specs.map((spec, i) => {
@@ -273,7 +275,7 @@ function bytesOf(spec: StoredSpec, feed: Feed): Uint8Array {
   if (!(row.accepts.includes(kind) || (row.list && kind === "Array"))) {
     throw mismatch(spec, `${row.accepts.join(" or ")} for dtype ${spec.dtype}`, kind);
   }
-  const elements = feed.shape.reduce((product, size) => product * size, 1);
+  const elements = product(feed.shape);
   if (feed.data.length !== elements) {
     throw mismatch(spec, `${elements} elements for ${describe(feed.shape)}`, `${feed.data.length}`);
   }

@@ -1,7 +1,7 @@
 // Checks what the fields of a manifest say together, so that running may rely on them.
 
 import { fail, shown } from "./decode.ts";
-import { checkDim, type Dim } from "./dims.ts";
+import { checkDim, type Dim, product } from "./dims.ts";
 import { CHUNK } from "./fetch.ts";
 import type {
   Binding,
@@ -120,11 +120,12 @@ function entryHolds(entry: Entry, states: readonly State[], at: string): void {
 
 /** A symbol is a size of its input, or an element of a small one: of floats a part of it. */
 function symbolHolds(symbol: StoredSymbol, spec: StoredSpec, at: string): void {
-  const { name, axis, element, part } = symbol;
+  const { name, axis, element, part, least = 1 } = symbol;
   const { dtype, encodes, shape } = spec;
   if ((axis === undefined) === (element === undefined)) fail(at, "expected one of axis and element");
   if (part === undefined === (element !== undefined && (dtype.startsWith("float") || encodes === "bfloat16")))
     fail(`${at}.part`, "floats alone have parts");
+  if (least > 1) fail(`${at}.least`, "expected 0 or 1");
   if (axis !== undefined) {
     inside(axis, shape, `${at}.axis`);
     if (shape[axis] !== name) fail(at, `the input's size there is not ${JSON.stringify(name)}`);
@@ -173,20 +174,18 @@ function weightsHold({ shards, tensors }: Manifest["weights"]): void {
   spans.forEach((each, i) => apart(each, `.weights.shards[${i}]`));
 }
 
-const elementsOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
-
 function statesHold({ state, weights: { tensors } }: Manifest): void {
   distinct(state, ".state");
   state.forEach(({ dtype, shape, axis, initial }, i) => {
     const at = `.state[${i}]`;
-    if (!Number.isSafeInteger(elementsOf(shape) * rowOf(dtype).bytes))
+    if (!Number.isSafeInteger(product(shape) * rowOf(dtype).bytes))
       fail(`${at}.shape`, "more bytes than can be counted");
     if (axis !== undefined) inside(axis, shape, `${at}.axis`);
     if (initial === undefined) return;
     inside(initial, tensors, `${at}.initial`);
     if (axis !== undefined) fail(`${at}.initial`, "a state that grows begins empty");
     const { elements } = tensors[initial]!;
-    if (elements !== elementsOf(shape)) fail(`${at}.initial`, `${elements} elements for shape [${shape.join(", ")}]`);
+    if (elements !== product(shape)) fail(`${at}.initial`, `${elements} elements for shape [${shape.join(", ")}]`);
   });
 }
 
@@ -235,7 +234,7 @@ function wasmHolds(manifest: Manifest, target: WasmTarget, at: string): void {
   });
   manifest.state.forEach(({ dtype, shape }, i) => {
     const address = target.state[i]!;
-    const end = address + elementsOf(shape) * rowOf(dtype).bytes;
+    const end = address + product(shape) * rowOf(dtype).bytes;
     if (address < WEIGHTS_BASE || end > 2 ** 32 || address % rowOf(dtype).bytes)
       fail(`${at}.state[${i}]`, `a state of ${dtype} cannot be at ${address} to ${end}`);
     spans.push([address, end]);
@@ -273,7 +272,7 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
   manifest.state.forEach(({ name, dtype, shape }, i) => {
     const bytes = target.state[i]!;
     if (!rowOf(dtype).gpu) fail(`${at}.state[${i}]`, `${dtype} does not exist on the GPU`);
-    if (bytes < Math.max(4, elementsOf(shape) * 4) || bytes % 4)
+    if (bytes < Math.max(4, product(shape) * 4) || bytes % 4)
       fail(`${at}.state[${i}]`, `${bytes} bytes for ${JSON.stringify(name)} of shape [${shape.join(", ")}]`);
   });
   initialsHold(manifest, target.weights, (dtype) => rowOf(dtype).gpu);

@@ -1,7 +1,7 @@
 // Runs a pack's Wasm module (ABI 1) on the calling thread: memory, weights, and its steps one by one.
 
 import type { Backend, Loading, RawOutput } from "./backend.ts";
-import { evaluate, type Symbols, told } from "./dims.ts";
+import { evaluate, product, type Symbols, told } from "./dims.ts";
 import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, RunError } from "./errors.ts";
 import { type Download, download } from "./fetch.ts";
 import { atCapacity } from "./kept.ts";
@@ -227,7 +227,7 @@ export class WasmBackend implements Backend {
   #output(exports: Exports, i: number, spare: ArrayBuffer | undefined): RawOutput {
     const { shape: dims, dtype } = this.#entry.outputs[i]!;
     const shape = dims.map((_, axis) => Number(exports.output_dim(this.#index, i, axis)));
-    const bytes = shape.reduce((product, size) => product * size, rowOf(dtype).bytes);
+    const bytes = product(shape) * rowOf(dtype).bytes;
     return { buffer: copyOut(this.view(exports.output(this.#index, i), bytes), spare), shape };
   }
 
@@ -265,8 +265,6 @@ export class WasmBackend implements Backend {
     await team?.end();
   }
 }
-
-const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
 const limit = (bytes: number, what: string, why: string): MemoryLimitError =>
   new MemoryLimitError(`the model needs ${bytes} bytes for ${what}: ${why}`);

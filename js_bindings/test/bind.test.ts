@@ -30,6 +30,15 @@ test("sizes and elements bind symbols", () => {
   assert.throws(() => bindFeeds(entry, feeds(5, 2n ** 60n, 1)), { code: "input", message: /"rate": expected an exact fraction, got 1152921504606847000/ });
 });
 
+test("sizes are at least 1, or 0 where the pack says so", () => {
+  const message = /"x": expected n to be at least 1, got shape \[0\]/;
+  assert.throws(() => bindFeeds(entry, feeds(0, 3, 0)), { code: "input", message });
+  const [n, ...rest] = entry.symbols;
+  const { symbols, inputs } = bindFeeds({ inputs: entry.inputs, symbols: [{ ...n!, least: 0 }, ...rest] }, feeds(0, 3, 0));
+  assert.deepEqual(symbols, { n: 0, rate: 3, flag: 0 });
+  assert.equal(inputs[0]!.length, 0);
+});
+
 test("constraints are told", () => {
   const message = "x has less than a second; given n=6, rate=3, flag=0";
   assert.throws(() => bindFeeds(entry, feeds(6, 3, 0)), { code: "input", message });

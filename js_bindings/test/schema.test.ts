@@ -291,6 +291,7 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
   "a dim of another type": ["entries[0].outputs[0].shape[0]: ", (m) => (m.entries[0]!.outputs[0]!.shape = [null])],
   "a negative size": ["entries[0].inputs[0].shape: ", (m) => (m.entries[0]!.inputs[0]!.shape[1] = -1)],
   "a symbol that its input lacks": ["entries[0].symbols[0]: ", (m) => (m.entries[0]!.symbols[0]!.axis = 1)],
+  "a size of 2 at least": ["entries[0].symbols[0].least: ", (m) => ((m.entries[0]!.symbols[0] as any).least = 2)],
   "a symbol bound twice": ["entries[0].symbols[0]: ", (m) => ((m.entries[0]!.symbols[0] as any).element = 0)],
   "a symbol of a float": [
     "entries[0].symbols[0].part: ",

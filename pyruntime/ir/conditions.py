@@ -92,6 +92,6 @@ def _behind(atom: Atom, value: int) -> dict[Atom, int] | None:
 
 
 def signed(dim: Dim) -> bool:
-    """Whether dim has a symbol that may be zero or negative, as contents of inputs may."""
+    """Whether dim has a symbol that is no size, but may be zero or negative, as contents of inputs may."""
     atoms = [a for m, _ in dim.terms for a in m] if isinstance(dim, Expr) else []
-    return any(any(map(signed, a.args)) if a.op else bool(a.args) for a in atoms)
+    return any(any(map(signed, a.args)) if a.op else len(a.args) == 2 for a in atoms)

@@ -19,7 +19,7 @@ _INT64 = 2**63
 
 @dataclass(frozen=True, order=True)
 class Atom:
-    """A symbol (`op` empty, `args` its bounds where those are not 1 and none) or an operation on two dims."""
+    """A symbol (`op` empty, `args` its bounds, where they are not 1 and none) or an operation on two dims."""
 
     name: str
     op: str = ""
@@ -132,15 +132,15 @@ def _build(terms: Sequence[tuple[Monomial, int]]) -> Dim:
     return Expr(tuple(kept))
 
 
-def symbol(name: str, bounds: tuple[int, int] | None = None) -> Dim:
-    """An integer known only at run time: within bounds (both inclusive), without them positive.
+def symbol(name: str, bounds: tuple[int, int | None] | None = None) -> Dim:
+    """An integer known only at run time: within bounds (both inclusive, None for no end), else positive.
 
     Characters of the name outside [A-Za-z0-9_] become `_`.
     """
     clean = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
     if clean[0].isdigit() or clean in OPERATORS:
         clean = f"_{clean}"
-    return of_atom(Atom(clean, args=bounds or ()))
+    return of_atom(Atom(clean, args=tuple(end for end in bounds or () if end is not None)))
 
 
 def of_atom(atom: Atom) -> Dim:
@@ -313,7 +313,7 @@ def _product_bounds(factors: Sequence[Bounds]) -> Bounds:
 
 def _atom_bounds(atom: Atom) -> Bounds:
     if not atom.op:
-        low, high = atom.args or (1, None)
+        low, high = (*atom.args, None)[:2] if atom.args else (1, None)
         assert isinstance(low, int)
         assert high is None or isinstance(high, int)
         return low, high
@@ -380,6 +380,23 @@ def symbols_of(dim: Dim) -> set[str]:
                     found |= symbols_of(arg)
             else:
                 found.add(atom.name)
+    return found
+
+
+def occupied(dim: Dim) -> Dim:
+    """dim with all sizes of inputs at least 1: for choices between forms, since any will do for nothing."""
+    names = _possibly_empty(dim)
+    return substitute(dim, {name: symbol(name) for name in names}) if names else dim
+
+
+def _possibly_empty(dim: Dim) -> set[str]:
+    """Symbols that are at least 0 and without end: sizes of inputs that may be empty."""
+    found: set[str] = set()
+    for atom in (a for monomial, _ in _terms(dim) for a in monomial):
+        if atom.op:
+            found = found.union(*map(_possibly_empty, atom.args))
+        elif atom.args == (0,):
+            found.add(atom.name)
     return found
 
 

@@ -101,7 +101,7 @@ Step = KernelCall | Set | Read | Jump
 class Program:
     """What runs for one entry: the steps in order, and the tensors that the host fills and reads.
 
-    The first `sizes` of the symbols are sizes of inputs, at least 1; the others are lengths of states and
+    The first `sizes` of the symbols are sizes of inputs, at least 0 or 1; others are lengths of states and
     elements of inputs. Steps may set further symbols, which count iterations or are sizes that data decide;
     `ranges` has what they stay in, where known. `output_shapes` are the outputs' shapes as the user sees
     them, over all symbols; where there are none, an output counts as one axis of all its elements. `commit`

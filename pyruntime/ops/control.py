@@ -26,6 +26,10 @@ Run = Callable[[Graph, Arrays, Symbols], list[Array]]
 class Control(OpDef):
     """An op with subgraphs: what it computes hangs on how those run."""
 
+    def of_nothing(self, attrs: Attrs) -> bool:
+        """What the nodes of its subgraphs make of it."""
+        return True
+
     def execute(self, inputs: Arrays, attrs: Attrs, symbols: Symbols, run: Run) -> list[Array]:
         """The op on NumPy arrays, as `reference`; `run` gives a subgraph's outputs."""
         raise NotImplementedError

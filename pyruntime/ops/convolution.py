@@ -191,7 +191,7 @@ class Conv(OpDef):
         result = np.zeros((x.shape[0], group, oc // group, *out), wide)
         weight = w.astype(wide).reshape(group, oc // group, *w.shape[1:])
         for tap, met in windows.taps(x.astype(wide), out, attrs["pad_value"]):
-            blocks = met.reshape(x.shape[0], group, -1, *out)
+            blocks = met.reshape(x.shape[0], group, weight.shape[2], *out)
             result += np.einsum("ngc...,goc->ngo...", blocks, weight[(slice(None),) * 3 + tap])
         result = result.reshape(x.shape[0], oc, *out)
         for bias in [b for b in rest if b is not None]:

@@ -105,6 +105,11 @@ class OpDef:
         del inputs
         return True
 
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """Whether outputs may have elements where an input has none, as a sum has and a position has not."""
+        del attrs
+        return False
+
 
 def require(condition: bool, message: str) -> None:
     """Raises OpError with the message unless the condition holds."""

@@ -71,6 +71,10 @@ class Positions(OpDef):
         Case(((DType.I32, (7,)),), {"count": 0}, "dynamic", {(0, 0): "batch"}, low=-1, high=-1),
     )
 
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """No positions among so many as there are."""
+        return True
+
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
         (x,) = present(inputs, 1)
         require(x.dtype is DType.I32 and x.rank == 1, f"takes an int32 vector, not {x.dtype!r}{x.shape}")

@@ -245,6 +245,10 @@ class Concat(OpDef):
         Case(((U8, (1, 3)), (U8, (2, 3))), {"axis": 0}, "u8"),
     )
 
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """The other inputs."""
+        return True
+
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
         values = present(inputs, len(inputs))
         require(bool(values), "concatenates nothing")
@@ -295,6 +299,10 @@ class Pad(OpDef):
         Case(((F32, (2,)),), {"before": (1,), "after": (1,), "value": -np.inf}, "infinite"),
         Case(((F32, (3, 4)),), {"before": (0, 1), "after": (0, 1)}, "dynamic", BATCH),
     )
+
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """The value alone, where it is that which is added."""
+        return bool(attrs["mode"] == "constant")
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
         (x,) = present(inputs, 1)

@@ -100,6 +100,10 @@ class Recurrent(OpDef):
         )
         return [tuple(Activation(*a) for a in functions) for functions in given]
 
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """The states as they were, after no steps."""
+        return True
+
     def infer(self, inputs: Sequence[Value | None], attrs: Mapping[str, Any]) -> list[TensorType]:
         count = 3 + self.states + len(self.parameters)
         x, weights, lengths, *others = operands(inputs, 2, count)

@@ -59,6 +59,10 @@ class _Reduce(OpDef):
     combine: ClassVar[Any]
     combine_dims: ClassVar[Any] = None
 
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """What the combination begins with."""
+        return True
+
     def infer(self, inputs: Sequence[Value | None], attrs: Mapping[str, Any]) -> list[TensorType]:
         (x,) = present(inputs, 1)
         axes = attrs["axes"]

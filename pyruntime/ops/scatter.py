@@ -106,6 +106,10 @@ class ScatterElements(OpDef):
         ),
     )
 
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """The data, without updates."""
+        return True
+
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
         data, indices, updates = present(inputs, 3)
         _check(data, updates, attrs)
@@ -174,6 +178,10 @@ class ScatterND(OpDef):
             high=4,
         ),
     )
+
+    def of_nothing(self, attrs: Mapping[str, Any]) -> bool:
+        """The data, without updates."""
+        return True
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
         data, indices, updates = present(inputs, 3)

@@ -58,7 +58,7 @@ class Symbol:
     """A symbol, bound by the size of input `input` along `axis`, or by element `element` of its contents.
 
     Or by the present size of state `state` along the axis along which it grows. A float element is a fraction
-    in lowest terms, of which `part` is what binds the symbol.
+    in lowest terms, of which `part` is what binds the symbol. A size of an input is `least` or more.
     """
 
     name: str = item(fields.SYMBOL)
@@ -67,6 +67,7 @@ class Symbol:
     element: int | None = item(fields.COUNT, default=None)
     part: Part | None = item(choice("numerator", "denominator"), default=None)
     state: int | None = item(fields.COUNT, default=None)
+    least: int = item(integer(0, 1), default=1)
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,8 @@ def bind(entry: Entry, feeds: Mapping[str, Any], lengths: Sequence[int] = ()) ->
             continue
         spec = entry.inputs[symbol.input]
         size = given[spec.name].shape[symbol.axis]
-        if size < 1:
-            reason = f"axis {symbol.axis} ({symbol.name}) must be at least 1"
+        if size < symbol.least:
+            reason = f"axis {symbol.axis} ({symbol.name}) must be at least {symbol.least}"
             raise _mismatch(spec, given[spec.name], reason)
         symbols[symbol.name] = size
     values = Evaluator(symbols)

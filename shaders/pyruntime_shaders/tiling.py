@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, occupied
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Tensor, View
 from pyruntime.ir.scalar import Acc, walk
@@ -71,7 +71,7 @@ def choose(m: Dim, n: Dim, batches: Dim) -> Tile:
     # past 128 rows the tile of `a` would not fit workgroup memory beside that of `b`
     options = [Tile(across, down, rows) for rows in (4, 2, 1) if rows * down <= 128]
     if not isinstance(m, int):
-        return options[0] if at_least(m, 256) else options[-2]
+        return options[0] if at_least(occupied(m), 256) else options[-2]
     for tile in options:
         groups = ceildiv(m, tile.height) * ceildiv(n, tile.width) * batches
         if not isinstance(groups, int) or groups >= 64:

@@ -36,7 +36,7 @@ def pack(server: Server) -> str:
 
 
 @pytest.mark.parametrize("device", ["webgpu", "wasm"])
-@pytest.mark.parametrize("sizes", [(6, 1, 4), (2, 2, 2)])
+@pytest.mark.parametrize("sizes", [(6, 1, 4), (2, 2, 2), (0, 3, 0)])
 def test_lists(page: Page, pack: str, device: str, sizes: tuple[int, ...]) -> None:
     feeds: dict[str, Any] = {"x": lists(*sizes), "t": random(2), "y": lists(*sizes, seed=9)}
     told = {name: encoded(value) for name, value in feeds.items()}

@@ -12,10 +12,16 @@ from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper, nump
 from onnx.reference import ReferenceEvaluator
 from pyruntime_converter.frontends.onnx import read
 
+from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.graph import Graph
 from pyruntime.ops.run_graph import run_graph
 
 Array = NDArray[Any]
+
+
+def open_size(name: str) -> Dim:
+    """A size of inputs that may be 0."""
+    return symbol(name, (0, None))
 
 
 def value_info(name: str, array: Array, shape: Sequence[int | str | None] | None = None) -> ValueInfoProto:

@@ -10,9 +10,18 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
 from pyruntime.errors import InputError, UnsupportedError
-from pyruntime.ir.dims import symbol
 from pyruntime.ops.run_graph import run_graph
-from tests.frontends.onnx_models import agrees, imported, model, one_node, random, run, same, value_info
+from tests.frontends.onnx_models import (
+    agrees,
+    imported,
+    model,
+    one_node,
+    open_size,
+    random,
+    run,
+    same,
+    value_info,
+)
 
 node = helper.make_node
 
@@ -29,7 +38,7 @@ def test_equal_names_are_one_symbol() -> None:
     proto = one_node("Add", feeds, shapes={"a": ["n", 3], "b": ["n", 3]})
     graph = imported(proto)
     assert graph.symbols() == ["n"]
-    assert graph.outputs[0].shape == (symbol("n"), 3)
+    assert graph.outputs[0].shape == (open_size("n"), 3)
     agrees(proto, feeds)
 
 
@@ -98,7 +107,7 @@ def test_expressions_over_named_dims() -> None:
     shapes: dict[str, list[str | int | None]] = {"past": ["past", 4], "x": ["seq", 4], "mask": ["past + seq"]}
     proto = model(nodes, feeds, ["out"], weights={"one": ints(1)}, shapes=shapes)
     graph = imported(proto)
-    assert graph.inputs[2].shape == (symbol("past") + symbol("seq"),)
+    assert graph.inputs[2].shape == (open_size("past") + open_size("seq"),)
     same(run_graph(graph, feeds), {"out": feeds["mask"] + np.concatenate([feeds["past"], feeds["x"]]).sum(1)})
 
 
@@ -137,7 +146,7 @@ def reshape_by_arithmetic() -> ModelProto:
 def test_shape_arithmetic_is_folded() -> None:
     graph = imported(reshape_by_arithmetic())
     assert [n.op for n in graph.nodes] == ["Reshape"]
-    assert graph.outputs[0].shape == (symbol("n") * 3, 4)
+    assert graph.outputs[0].shape == (open_size("n") * 3, 4)
     agrees(reshape_by_arithmetic(), {"x": random(5, 3, 4)})
 
 
@@ -246,7 +255,7 @@ def test_range_of_fixed_length_has_contents() -> None:
     ]
     weights = {"three": np.array(3, np.int64), "one": np.array(1, np.int64)}
     proto = model(nodes, {"x": random(2), "y": random(1)}, ["out"], weights=weights, shapes={"x": ["n"]})
-    n = symbol("n")
+    n = open_size("n")
     assert imported(proto).outputs[0].shape == (n, n + 1, n + 2)
     agrees(proto, {"x": random(2), "y": random(1)})
 

@@ -158,6 +158,25 @@ def test_values(device: Device, tmp_path: Path) -> None:
             session.run({**feeds, "size": np.array(2)})
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_parts_whose_sizes_are_fed(device: Device, tmp_path: Path) -> None:
+    nodes = [
+        make("SplitToSequence", ["x", "sizes"], ["parts"]),
+        make("SequenceLength", ["parts"], ["count"]),
+    ]
+    inputs = {"x": tensor(["n", 2]), "sizes": tensor([3], TensorProto.INT64)}
+    proto = listed(nodes, inputs, {"parts": sequence(), "count": tensor([], TensorProto.INT64)})
+    made = {"x": random(7, 2), "sizes": np.array([2, 4, 1])}
+    same(on_device(proto, made, device, tmp_path), runtime(proto, made))
+    with pyruntime.load(tmp_path / "model.pack", device=device) as session:
+        for sizes in ([0, 7, 0], [1, 0, 0], [3, 3, 3]):
+            feeds = {"x": random(sum(sizes), 2), "sizes": np.array(sizes)}
+            same(session.run(feeds), runtime(proto, feeds))
+        for sizes in ([2, 4, 2], [-1, 4, 4]):
+            with pytest.raises(InputError, match="must"):
+                session.run({**made, "sizes": np.array(sizes)})
+
+
 def test_values_of_several_elements() -> None:
     nodes = [make("ReduceSum", ["x", "axes"], ["y"], keepdims=0)]
     inputs = {"x": tensor([2, 3, 4]), "axes": tensor([2], TensorProto.INT64)}

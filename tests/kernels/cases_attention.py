@@ -156,7 +156,7 @@ def masks() -> Iterator[Case]:
 
 def symbolic() -> Iterator[Case]:
     """Sizes known at run time, few and many."""
-    for m, n in ((1, 9), (4, 130), (5, 5), (70, 70)):
+    for m, n in ((1, 9), (4, 130), (5, 5), (70, 70), (3, 0), (40, 0)):
         maker = Maker({"b": 2, "m": m, "n": n})
         b, rows, keys = symbol("b"), symbol("m"), symbol("n")
         bias = View(maker.dense((b, keys)).tensor, 0, (keys, 0, 0, 1))

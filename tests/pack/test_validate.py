@@ -71,6 +71,10 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["entries"][1].update(lists=[{"name": "l", "of": "state", "first": 0}]),
         "entries[1].lists[0].of: expected 'inputs' or 'outputs'",
     ),
+    "size that is more than 1 at least": (
+        lambda m: m["entries"][0]["symbols"][0].update(least=2),
+        "entries[0].symbols[0].least: expected an integer from 0 to 1, got 2",
+    ),
     "symbol of an input that is not there": (
         lambda m: m["entries"][0]["symbols"][0].update(input=1),
         "entries[0].symbols[0].input: 1 is past the end of 1",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pyruntime_converter.lowering import views
 
-from pyruntime.ir.dims import Dim, at_least
+from pyruntime.ir.dims import Dim, at_least, occupied
 from pyruntime.ir.kernel import View
 from pyruntime.ir.scalar import Const, Index, Scalar, transform
 
@@ -97,12 +97,11 @@ def storage_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int]:
     if best is None or coverage(best) < len(wide) or any(isinstance(s, int) and s < 0 for s in best.strides):
         return plain
     order: list[int] = []
+    strides = [occupied(s) for s in best.strides]
     for axis in wide:
         # insertion sort: strides with symbols have no total order
-        place = next(
-            (i for i, o in enumerate(order) if not at_least(best.strides[o], best.strides[axis])), len(order)
-        )
+        place = next((i for i, o in enumerate(order) if not at_least(strides[o], strides[axis])), len(order))
         order.insert(place, axis)
-    if any(not at_least(best.strides[a], best.strides[b]) for a, b in itertools.pairwise(order)):
+    if any(not at_least(strides[a], strides[b]) for a, b in itertools.pairwise(order)):
         return plain
     return [a for a in plain if a not in wide] + order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum, occupied, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
@@ -42,9 +42,10 @@ class Block(NamedTuple):
 
 def prepare(call: Attention) -> list[Kernel]:
     """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute."""
-    if at_least(FEW, call.m):
+    rows = occupied(call.m)
+    if at_least(FEW, rows):
         return [_kernel(call, 1 if call.m == 1 else 2 if call.m == 2 else FEW, 1)]
-    if at_least(call.m, FEW + 1):
+    if at_least(rows, FEW + 1):
         return [_kernel(call, 32, 1)]
     # exactly one of the two has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)

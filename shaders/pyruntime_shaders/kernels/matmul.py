@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, occupied, product
 from pyruntime.ir.kernel import MatMul
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
@@ -25,10 +25,11 @@ FEW = 4  # rows that are not worth a tile
 def prepare(call: MatMul) -> list[Kernel]:
     """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute."""
     batches = product(call.batch)
-    if at_least(FEW, call.m):
+    rows = occupied(call.m)
+    if at_least(FEW, rows):
         return [_few_rows(call, batches, 1)]
     tile = _tiled(call, batches, 1)
-    if at_least(call.m, FEW + 1):
+    if at_least(rows, FEW + 1):
         return [tile]
     # exactly one of the two has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)

@@ -61,7 +61,7 @@ SHARED void attention_softmax(const Softmax *s, int32_t first) {
   }
 }
 
-// out[rows][columns] = sum / total; with `safe` zeros where total is 0.
+// out[rows][columns] = sum / total; with `safe` zeros where total is 0, as for want of keys.
 SHARED void attention_finish(const Softmax *s, float *out, int32_t out_row, int32_t out_column, int32_t columns,
                              int32_t safe) {
   for (int32_t i = 0; i < s->rows; i++, out += out_row) {

@@ -29,6 +29,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
+from pyruntime_converter.frontends.onnx.emptiness import admit_empty
 from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, flat
 from pyruntime_converter.frontends.onnx.interface import Inputs
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
@@ -73,7 +74,13 @@ def import_model(
     opsets = source.opsets(proto, loaded.where)
     called = name or stem or proto.graph.name or "model"
     types = Types(proto) if survey else None
-    graph = explore(lambda given: _Importer(proto, opsets, loaded.folder, told, given, types).run(called))
+
+    def convert(empty: frozenset[str]) -> Graph:
+        return explore(
+            lambda given: _Importer(proto, opsets, loaded.folder, told, given, empty, types).run(called)
+        )
+
+    graph = convert(frozenset()) if survey else admit_empty(convert)
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     return ImportedModel(graph, "onnx", loaded.sha256, opsets.get("", 0), producer)
 
@@ -86,10 +93,11 @@ class _Importer:
         folder: Path | None,
         told: Told,
         assumptions: Assumptions,
+        empty: frozenset[str],
         types: Types | None = None,
     ) -> None:
         self._proto, self._opsets, self._folder = proto, opsets, folder
-        self._told, self._assumptions = told, assumptions
+        self._told, self._assumptions, self._empty = told, assumptions, empty
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
         self._bound_inside: dict[str, str] = {}  # symbols that no input binds, and what is so about them
@@ -142,7 +150,7 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened)
+        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty)
         self._symbols = inputs.symbols
         for name, held in inputs.declare(self._problems.append if self._beyond else None):
             scope.define(name, held)

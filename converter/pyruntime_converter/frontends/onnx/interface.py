@@ -36,6 +36,7 @@ class Inputs:
         builder: of the graph.
         told: what the user says of them.
         opened: names of those whose contents are to be symbols.
+        empty: names of sizes that may be 0.
 
     Raises:
         OptionError: what is told does not fit the model.
@@ -43,10 +44,16 @@ class Inputs:
     """
 
     def __init__(
-        self, fed: Sequence[ValueInfoProto], builder: Builder, told: Told, opened: Container[str]
+        self,
+        fed: Sequence[ValueInfoProto],
+        builder: Builder,
+        told: Told,
+        opened: Container[str],
+        empty: Container[str],
     ) -> None:
         self._fed, self._builder, self._told, self._opened = fed, builder, told, opened
-        self.symbols = Symbols([t for v in fed if (t := _tensor_of(v.type)) is not None], told.dims)
+        tensors = [t for v in fed if (t := _tensor_of(v.type)) is not None]
+        self.symbols = Symbols(tensors, told.dims, empty)
 
     def declare(
         self, failed: Callable[[UnsupportedError], None] | None = None

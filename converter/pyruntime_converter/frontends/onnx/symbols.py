@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from onnx import TensorShapeProto, TypeProto
 
@@ -33,10 +33,13 @@ class Symbols:
     Args:
         tensors: the types of what the model is fed, but for sequences.
         dims: what the user says of symbols, by name: sizes that are fixed, symbols with bounds.
+        empty: names of sizes that may be 0; all others are at least 1.
     """
 
-    def __init__(self, tensors: Sequence[TypeProto.Tensor], dims: Mapping[str, Dim]) -> None:
-        self._dims = dims
+    def __init__(
+        self, tensors: Sequence[TypeProto.Tensor], dims: Mapping[str, Dim], empty: Container[str]
+    ) -> None:
+        self._dims, self._empty = dims, empty
         self._names: dict[str, str] = {}
         self._taken: set[str] = set()
         self._params = {d.dim_param for t in tensors for d in t.shape.dim if d.dim_param}
@@ -92,6 +95,8 @@ class Symbols:
     def _symbol(self, key: str, name: str) -> Dim:
         """The symbol of a key, or what the user says of it."""
         made = symbol(self._name(key, name))
+        if str(made) in self._empty:
+            made = symbol(str(made), (0, None))
         return self._dims.get(str(made), made)
 
     def _name(self, key: str, name: str) -> str:

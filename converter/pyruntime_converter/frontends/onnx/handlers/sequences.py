@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import Dim, minimum
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
@@ -115,8 +116,10 @@ def _stated_parts(ctx: NodeContext, given: Value, size: Dim) -> list[Dim]:
     stated = list(ctx.known_sizes(given, "the sizes of its parts"))
     if given.rank == 0:
         return _equal_parts(ctx, size, stated[0])
-    if all(isinstance(d, int) for d in (size, *stated)) and sum(stated) != size:
+    whole = equal(sum(stated, start=0), size)
+    if whole == 0:
         ctx.invalid(f"parts {tuple(stated)} of size {size}")
+    ctx.require(whole, f"parts {', '.join(map(str, stated))} must add up to the size {size}")
     return stated
 
 
