@@ -33,7 +33,7 @@ def _convert(data: bytes, compile_: bool) -> Outcome:
     from pyruntime_shaders.emit import render_programs
 
     import pyruntime
-    from pyruntime.errors import PyRuntimeError
+    from pyruntime.errors import PackError, PyRuntimeError
 
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -47,6 +47,8 @@ def _convert(data: bytes, compile_: bool) -> Outcome:
                 graph = read(inside / "model.onnx", "model")
                 optimise(graph)
                 render_programs([lower(graph)])
+        except PackError as error:  # what a converter makes is a pack, whatever it was given
+            found = Outcome("fault", repr(error))
         except PyRuntimeError as error:
             found = Outcome(error.code)
         except Exception:  # noqa: BLE001 - just what is looked for
