@@ -136,6 +136,7 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
         "symbols": {"batch": 1},
         "elements": {"x": [[2]], "o": None},
         "values": {"on": True},
+        "host_steps": True,
         "quantize": "int8",
     }
 
