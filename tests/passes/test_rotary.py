@@ -79,6 +79,13 @@ def test_other_signs_are_left_alone() -> None:
     recognised(net.proto(out), net.feeds, {"RotaryEmbedding": 0})
 
 
+def test_a_joined_vector_is_left_alone() -> None:
+    """MatMul makes a matrix of it, by a Reshape as pairs that are put in turn have one."""
+    net = Net({"a": random(3), "b": random(3)}, {})
+    out = net("MatMul", net("Concat", "a", "b", axis=0), net.constant(random(6, 2)))
+    recognised(net.proto(out), net.feeds, {"RotaryEmbedding": 0})
+
+
 def test_onnx_function() -> None:
     net = net_of(whole=False)
     position = net.constant(np.tile(np.arange(5), (2, 1)))

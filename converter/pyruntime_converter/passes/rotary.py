@@ -51,7 +51,7 @@ def _joined(value: Value) -> tuple[Value, Value, str] | None:
         return node.input(0), node.input(1), "half"
     flat = made_by(value, "Reshape")
     node = None if flat is None else made_by(flat.input(0), "Concat")
-    if node is None or len(node.inputs) != 2 or node.attrs["axis"] != node.output.rank - 1:
+    if node is None or len(node.inputs) != 2 or not 1 <= node.attrs["axis"] == node.output.rank - 1:
         return None
     parts = [made_by(v, "Reshape") for v in node.inputs]
     shape = (*value.shape[:-1], node.output.shape[-2], 2)
