@@ -155,6 +155,7 @@ FORMS = [
     Form("LogSoftmax", 13, IMAGE),
     Form("Hardmax", 11, IMAGE, attrs={"axis": 1}),
     Form("Hardmax", 13, IMAGE, attrs={"axis": 1}),
+    Form("Hardmax", 13, {"x": np.zeros((2, 0), np.float32)}),
     # normalisations
     *(
         Form(

@@ -191,6 +191,8 @@ def _hardmax(ctx: NodeContext, x: Value, axis: int) -> Value:
     depth = x.shape[axis]
     if not isinstance(depth, int):
         ctx.fail(f"the size of its axis ({depth}) depends on the input sizes", FIX_DIMS)
+    if depth == 0:
+        return x
     first = ctx.one("ArgMax", x, axis=axis, keepdims=False, select_last_index=False)
     values = ctx.builder.constant([0, 1], x.dtype)
     return ctx.one("OneHot", first, values, axis=axis, depth=depth)
