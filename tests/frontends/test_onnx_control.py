@@ -98,7 +98,8 @@ def squeezing(x: Array, *, stride: int = 4) -> ModelProto:
 def test_the_only_outcome_that_converts_becomes_a_constraint() -> None:
     proto = squeezing(random(3, 2, 5))
     graph = imported(proto)
-    (constraint,) = graph.constraints
+    constraint, fits = graph.constraints
+    assert "window of 4 does not fit" in fits.reason
     assert [bool(evaluate(constraint.value, {"n": n})) for n in (3, 4, 7, 8)] == [False, True, True, False]
     assert "If 'if'" in constraint.reason
     assert graph.outputs[0].shape == (open_size("b"), 3)

@@ -197,6 +197,19 @@ def test_convolution_that_keeps_a_symbolic_size(size: int) -> None:
     agrees(proto, feeds)
 
 
+@pytest.mark.parametrize("op", ["Conv", "MaxPool"])
+def test_sizes_below_a_window_are_refused(op: str) -> None:
+    """A reduction behind it would else be over a negative number of elements."""
+    weights = {"w": random(2, 2, 3, 3)} if op == "Conv" else {}
+    window = node(op, ["x", *weights], ["c"], kernel_shape=[3, 3], pads=[0, 1, 0, 1])
+    nodes = [window, node("ReduceSum", ["c"], ["y"], keepdims=0)]
+    feeds = {"x": random(1, 2, 3, 1)}
+    proto = model(nodes, feeds, ["y"], weights=weights, shapes={"x": [1, 2, "h", "w"]})
+    agrees(proto, feeds)
+    with pytest.raises(InputError, match="a window of 3 does not fit spatial axis 0, of h"):
+        run(proto, {"x": random(1, 2, 2, 1)})
+
+
 def test_resizing_symbolic_axes_by_whole_factors() -> None:
     feeds = {"x": random(1, 2, 3, 5)}
     weights = {"r": np.empty(0, np.float32), "s": np.array([1, 1, 2, 3], np.float32)}

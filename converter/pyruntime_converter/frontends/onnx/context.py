@@ -177,6 +177,10 @@ class NodeContext:
             self.fail(f"{reason}, which {why}")
         self._require(condition, f"{self.op} {self.name!r}: {reason}")
 
+    def varies(self, dim: Dim) -> bool:
+        """Whether only a run tells a dim, so that no input can be refused for it."""
+        return bool(self._varies(dim))
+
     def contents(self, value: Value) -> tuple[Dim, ...] | None:
         """The elements of an integer or bool tensor as dims; None where they depend on data."""
         dims = dims_of(value)

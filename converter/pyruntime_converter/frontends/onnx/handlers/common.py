@@ -106,6 +106,19 @@ def auto_pad(ctx: NodeContext) -> str:
     return ctx.choice("auto_pad", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
+def _let_windows_fit(
+    ctx: NodeContext, sizes: Shape, kernel: Sequence[int], dilations: Sequence[int], pads: Sequence[int]
+) -> None:
+    """Refuse inputs whose sizes leave no room for one window; fixed sizes are judged by the op itself."""
+    if ctx.attr("ceil_mode"):  # the last window may reach past the padding
+        return
+    for axis, (size, k, d) in enumerate(zip(sizes, kernel, dilations, strict=True)):
+        reach = d * (k - 1) + 1
+        room = size + pads[axis] + pads[len(kernel) + axis] - reach
+        if not at_least(room, 0) and not isinstance(room, int) and not ctx.varies(room):
+            ctx.require(1 - less(room, 0), f"a window of {reach} does not fit spatial axis {axis}, of {size}")
+
+
 def window_pads(
     ctx: NodeContext, sizes: Shape, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> tuple[Dim, ...]:
@@ -116,8 +129,10 @@ def window_pads(
         pads = tuple(stated) if stated is not None and len(stated) else (0,) * (2 * rank)
         if len(pads) != 2 * rank:
             ctx.invalid(f"pads {pads} for {rank} spatial axes")
+        _let_windows_fit(ctx, sizes, kernel, dilations, pads)
         return pads
     if auto == "VALID":
+        _let_windows_fit(ctx, sizes, kernel, dilations, (0,) * (2 * rank))
         return (0,) * (2 * rank)
     totals = [
         maximum((ceildiv(size, s) - 1) * s + (k - 1) * d + 1 - size, 0)
