@@ -103,6 +103,8 @@ def resize(make: Maker) -> None:
     """By factors or to sizes, of the last axes."""
     x = make.one(rank=(3, 4), where=lambda v: all(v.fixed(i) for i in range(2, v.rank)) and 0 not in v.shape)
     mode = make.choice(("nearest", "linear", "linear", "cubic"))
+    if mode != "nearest":
+        make.defined(x)  # neighbours of weight 0 times infinity
     if mode == "cubic" and x.rank != 4:
         raise UnfitError
     moved = x.rank - 2

@@ -50,6 +50,7 @@ def conv(make: Maker) -> None:
     filters = groups * make.pick.choice((1, 1, 2, 3, 5))
     sides = _sides(make, x)
     weights = make.fresh([(n,) * make.runs for n in (filters, channels // groups, *sides)], weight=0.85)
+    make.defined(weights)  # zeros of the padding times infinity
     bias = make.fresh([(filters,) * make.runs], weight=0.9) if make.chance(0.6) else None
     given = _window(make, x)
     _roomy(x, sides, given)
