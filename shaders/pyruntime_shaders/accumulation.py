@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Reduction
@@ -11,6 +13,8 @@ from pyruntime_shaders.printer import apply, bare
 
 # combination -> the scalar function that combines
 _FUNCTION = {"sum": "add", "prod": "mul", "min": "min", "max": "max", "and": "and", "or": "or"}
+
+_WHOLE = re.compile(r"[\w.]+(\([^()]*\))?")  # a name, a number or a plain call: binds as one
 
 
 def held(reduction: Reduction) -> DType:
@@ -52,4 +56,5 @@ def identity(module: Module, reduction: Reduction) -> str:
 
 def update(reduction: Reduction, running: str, value: str) -> str:
     """The WGSL that takes a value into a running one."""
-    return f"{running} = {bare(apply(_FUNCTION[reduction.combine], held(reduction), (running, value)))}"
+    operand = value if _WHOLE.fullmatch(value) else f"({value})"  # blocks give values without parentheses
+    return f"{running} = {bare(apply(_FUNCTION[reduction.combine], held(reduction), (running, operand)))}"

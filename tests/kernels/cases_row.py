@@ -124,6 +124,9 @@ def axes() -> Iterator[Case]:
             body = call("mul", Acc(F32, 0), Const(F32, 2.0))
             name = f"{combine} {shape} over {reduced}"
             yield row(maker, name, shape, reduced, [Reduction(combine, X)], body, [maker.dense(shape)])
+            maker = Maker(seed=len(shape))
+            less = [Reduction(combine, call("sub", X, Const(F32, 0.5)))]  # binds less than a product
+            yield row(maker, f"{name} less a half", shape, reduced, less, body, [maker.dense(shape)])
         yield softmax(Maker(seed=3), f"softmax {shape} over {reduced}", shape, reduced)
         yield layer_norm(Maker(seed=4), f"norm {shape} over {reduced}", shape, reduced)
     yield softmax(Maker(seed=5), "log softmax", (5, 11), (1,), log=True)
