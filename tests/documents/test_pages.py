@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
-import pyruntime
-from tests.browser.fixtures import ROOT, browser, package
-from tests.browser.server import ISOLATED, Server, serving
-from tests.documents import models
+from tests.browser.server import Server
 from tests.documents.blocks import Block, blocks
-from tests.frontends.onnx_models import one_node
-from tests.pyodide.conftest import PYODIDE, wheel
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-__all__ = ["browser", "package", "wheel"]
 
 pytestmark = pytest.mark.browser
 
@@ -38,35 +28,6 @@ const session = await load("/packs/minilm.pack/", { device: "wasm" });
 """
 DONE = "\n;done();\n"
 CDN, WHEEL = "https://cdn.jsdelivr.net/pyodide/v314.0.7/full/", "https://example.org/"
-
-
-@pytest.fixture(scope="module")
-def server(package: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serves what the blocks load, and a page for each."""
-    tokenizers = ROOT / "demo_site" / "node_modules" / "@huggingface" / "tokenizers" / "dist"
-    if not (PYODIDE.is_dir() and tokenizers.is_dir()):
-        pytest.skip("npm packages are not installed: make setup")
-    folder = tmp_path_factory.mktemp("reader")
-    models.write(folder)
-    for name, model in (
-        ("model.pack", "model.onnx"),
-        ("model", "model.onnx"),
-        ("minilm.pack", "all-MiniLM-L6-v2"),
-    ):
-        pyruntime.convert(folder / model, folder / "packs" / name)
-    row = one_node("Relu", {"x": np.zeros((1, 4), np.float32)}, outputs=["y"]).SerializeToString()
-    (folder / "row.onnx").write_bytes(row)
-    pyruntime.convert(folder / "row.onnx", folder / "python" / "model.pack")
-    with serving() as running:
-        running.folders = {"/packs/": folder / "packs", "/js/": package, "/tokenizers/": tokenizers}
-        running.folders |= {
-            "/node_modules/pyruntime/dist/": package,
-            "/pyodide/": PYODIDE,
-            "/wheel/": wheel.parent,
-        }
-        running.folders["/python/"] = folder / "python"
-        running.common = ISOLATED
-        yield running
 
 
 def page_of(block: Block, server: Server) -> str:
