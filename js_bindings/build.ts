@@ -1,8 +1,8 @@
 // Bundles src/index.ts and src/worker.ts into dist/, and prints what a page will load.
 //
 // worker.js imports pyruntime.js there, and so does what few pages need: each module that `import()` names is a file
-// of its own, fetched when it is needed. In dist/standalone/, which Python's wheel carries, pyruntime.js and worker.js
-// are whole, since files that are not served from anywhere cannot import each other.
+// of its own, fetched when it is needed. In dist/standalone/ pyruntime.js and worker.js are whole: for bundlers, which
+// cannot split the code of Workers by default, and for Python's wheel, whose files are not served from anywhere.
 import { copyFile, readFile, rm } from "node:fs/promises";
 import { basename, relative } from "node:path";
 import { gzipSync } from "node:zlib";

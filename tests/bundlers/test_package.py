@@ -66,7 +66,7 @@ def test_files(unpacked: Path) -> None:
     files = {str(f.relative_to(unpacked)): f.stat().st_size for f in unpacked.rglob("*") if f.is_file()}
     assert {"package.json", "README.md", "LICENSE", "dist/pyruntime.js", "dist/worker.js"} <= files.keys()
     assert "dist/index.d.ts" in files
-    assert not [f for f in files if "standalone" in f or (f.endswith((".map", ".ts")) and ".d." not in f)]
+    assert not [f for f in files if f.endswith((".map", ".ts")) and ".d." not in f]
     assert sum(files.values()) <= PACKED_BYTES
 
 
