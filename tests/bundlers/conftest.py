@@ -14,12 +14,12 @@ import pytest
 
 from tests.browser.fixtures import JS, browser, package
 from tests.browser.server import ISOLATED, STRICT, Server, serving
-from tests.packs import handmade
+from tests.packs.fixtures import packs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
-__all__ = ["browser", "package"]
+__all__ = ["browser", "package", "packs"]
 
 HERE = Path(__file__).parent
 TOOLS = HERE / "node_modules" / ".bin"
@@ -76,16 +76,6 @@ def bundled(request: pytest.FixtureRequest, project: Path) -> Path:
             text.replace('type="module" src="./main.js"', 'src="./main.js" defer')
         )
     return made
-
-
-@pytest.fixture(scope="session")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hand-made packs."""
-    if handmade.compiler_missing():
-        pytest.skip(handmade.compiler_missing())
-    folder = tmp_path_factory.mktemp("packs")
-    handmade.write(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,9 @@ import pytest
 
 import pyruntime
 from tests.edge.c_api import header, library
-from tests.packs import handmade
+from tests.packs.fixtures import packs
+
+__all__ = ["packs"]
 
 pytestmark = pytest.mark.wasm
 
@@ -34,16 +36,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = folder / "host"
     subprocess.run([*compiler, *flags, *files, "-o", str(program)], check=True)
     return program
-
-
-@pytest.fixture(scope="session")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hand-made packs."""
-    if handmade.compiler_missing():
-        pytest.skip(handmade.compiler_missing())
-    folder = tmp_path_factory.mktemp("packs")
-    handmade.write(folder)
-    return folder
 
 
 def test_the_example_is_short() -> None:
