@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pyruntime.cli.exits import UNSUPPORTED
-from pyruntime.cli.options import Debug, Json
+from pyruntime.cli.options import Debug, FixedSizes, Json
 
 
 class Target(StrEnum):
@@ -34,10 +34,7 @@ def check(
             " several. [default: webgpu, wasm]",
         ),
     ] = None,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),
-    ] = None,
+    symbol: FixedSizes = None,
     elements: Annotated[
         list[str] | None,
         typer.Option(metavar="INPUT=COUNT", help="What a sequence or an optional holds, as for convert."),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pyruntime.cli.options import Debug, Json
+from pyruntime.cli.options import Debug, FixedSizes, Json
 
 
 class Target(StrEnum):
@@ -82,10 +82,7 @@ def convert(
         list[str] | None,
         typer.Option(metavar="SYMBOL=SIZE", help="The largest size of a symbol along which states grow."),
     ] = None,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),
-    ] = None,
+    symbol: FixedSizes = None,
     elements: Annotated[
         list[str] | None,
         typer.Option(

@@ -54,4 +54,8 @@ Sizes = Annotated[
         show_default=False,
     ),
 ]
+FixedSizes = Annotated[
+    list[str] | None,
+    typer.Option("--symbol", metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),
+]
 Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]

@@ -45,7 +45,7 @@ def failed(reason: object) -> Outcome:
 
 def brief(reason: object) -> str:
     """The text in one line, without what differs between runs or machines."""
-    text = re.sub(r"0x[0-9a-f]{6,}|(/[\w.-]+){3,}/", "...", str(reason))
+    text = re.sub(r"0x[0-9a-f]{6,}|(/[\w.-]+){2,}/", "...", str(reason))
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 

@@ -13,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from pyruntime_converter.frontends.onnx.order import reads
 
 Array = NDArray[Any]
 Dim = tuple[int, ...]  # a size for each run; all alike unless it hangs on a symbol
@@ -318,7 +319,7 @@ class Maker:
 
     def model(self) -> tuple[ModelProto, list[dict[str, Array]], dict[str, Known]]:
         """The model, what is fed in each run, and its outputs' values."""
-        read = {name for node in self.nodes for name in _read(node)}
+        read = {name for node in self.nodes for name in reads(node)}
         made = {name for node in self.nodes for name in node.output}
         shown = [
             v for v in self.values if v.name in made and (v.name not in read or self.chance(0.15)) and v.name
@@ -356,16 +357,6 @@ def build(
     graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in weights.items())
     graph.output.extend(ValueInfoProto(name=n) for n in outputs)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-
-
-def _read(node: NodeProto) -> set[str]:
-    """What a node and its bodies read."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for inner in attribute.g.node:
-            names |= _read(inner)
-        names |= {o.name for o in attribute.g.output}
-    return names
 
 
 def _joins(value: Known, other: Known) -> bool:

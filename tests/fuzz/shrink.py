@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper, printer
+from pyruntime_converter.frontends.onnx.order import reads
 
 from tests.fuzz.models import Made
 from tests.fuzz.wide import Array, Walk
@@ -83,7 +84,7 @@ def _pruned(
     for node in reversed(nodes):
         if needed & set(node.output):
             kept.insert(0, node)
-            needed |= reads(node)
+            needed.update(reads(node))
     declared = {} if fixed else {v.name: v for v in proto.graph.input}
     fed = [{n: a for n, a in f.items() if n in needed} for f in feeds]
     made = ModelProto()
@@ -94,16 +95,6 @@ def _pruned(
     made.graph.initializer.extend(t for t in proto.graph.initializer if t.name in needed)
     made.graph.output.extend(ValueInfoProto(name=n) for n in outputs)
     return Made(made, fed)
-
-
-def reads(node: NodeProto) -> set[str]:
-    """What a node and its bodies read."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for inner in attribute.g.node:
-            names |= reads(inner)
-        names |= {o.name for o in attribute.g.output}
-    return names
 
 
 def _info(name: str, arrays: list[Array]) -> ValueInfoProto:

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.conformance.suite import cases
 from tests.hostile.damage import damaged
-from tests.hostile.worker import Outcome, Worker
+from tests.hostile.worker import Worker
 
 KEPT = Path(__file__).resolve().parents[2] / "build" / "hostile"
 LARGEST = 1 << 20
@@ -60,12 +60,12 @@ def hunt(
     return found, faults
 
 
-def keep(data: bytes, outcome: Outcome | str) -> Path:
+def keep(data: bytes, reason: str) -> Path:
     """A fault's input, and why it is one, in build/hostile/."""
     KEPT.mkdir(parents=True, exist_ok=True)
     path = KEPT / f"{hashlib.sha256(data).hexdigest()[:12]}.onnx"
     path.write_bytes(data)
-    path.with_suffix(".txt").write_text(f"{outcome}\n")
+    path.with_suffix(".txt").write_text(f"{reason}\n")
     return path
 
 
@@ -85,14 +85,11 @@ def main() -> None:
     for kind, count in found.most_common():
         table.add_row(kind, f"{count:,}")
     console.print(table)
-    reasons: dict[str, tuple[bytes, int]] = {}
+    alike: dict[str, list[tuple[bytes, str]]] = {}
     for data, reason in faults:
-        last = reason.strip().splitlines()[-1]
-        reasons[last] = (reasons.get(last, (data, 0))[0], reasons.get(last, (data, 0))[1] + 1)
-    for last, (data, count) in reasons.items():
-        console.print(
-            f"{count} x {last}\n    {keep(data, next(r for d, r in faults if d is data))}", markup=False
-        )
+        alike.setdefault(reason.strip().splitlines()[-1], []).append((data, reason))
+    for last, members in alike.items():
+        console.print(f"{len(members)} x {last}\n    {keep(*members[0])}", markup=False)
     raise SystemExit(bool(faults))
 
 
