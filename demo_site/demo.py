@@ -12,6 +12,11 @@ from demo_site.checks import Checks
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+RUNTIME = {  # the JavaScript runtime's files that a page loads, by device; rare ones are loaded on demand
+    "webgpu": ("pyruntime.js",),
+    "wasm": ("pyruntime.js", "worker.js"),
+}
+
 
 class DemoError(RuntimeError):
     """The demo cannot be built, or does not do what it should; the message says what to do."""

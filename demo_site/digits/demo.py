@@ -15,7 +15,7 @@ from rich.table import Table
 
 import pyruntime
 from demo_site.checks import Checks
-from demo_site.demo import DemoError
+from demo_site.demo import RUNTIME, DemoError
 from demo_site.digits.check import check_page
 from demo_site.digits.export import disagreement, to_onnx
 from demo_site.digits.network import Parameters, probabilities
@@ -29,11 +29,6 @@ WEB = Path(__file__).parent / "web"
 PACK = "digits.pack"
 LEAST_ACCURACY = 0.97
 MOST_DISAGREEMENT = 1e-5
-# what each device fetches of the JavaScript runtime
-RUNTIME = {
-    "webgpu": ("pyruntime.js",),
-    "wasm": ("pyruntime.js", "worker.js"),
-}
 
 
 class Digits:
@@ -95,12 +90,12 @@ class Digits:
 
 def page_facts(runtime: Path, parameters: Parameters, share: float) -> dict[str, Any]:
     """What the page tells of itself: sizes of the JavaScript in bytes, as files and compressed."""
-    sizes = {file.name: file.stat().st_size for file in runtime.glob("*.js")}
+    needed = {name: (runtime / name).read_bytes() for names in RUNTIME.values() for name in names}
     return {
         "accuracy": share,
         "parameters": sum(p.size for p in parameters),
-        "runtime": {device: sum(sizes[name] for name in names) for device, names in RUNTIME.items()},
-        "compressed": sum(len(gzip.compress((runtime / name).read_bytes(), 9)) for name in sorted(sizes)),
+        "runtime": {device: sum(len(needed[name]) for name in names) for device, names in RUNTIME.items()},
+        "compressed": sum(len(gzip.compress(code, 9)) for code in needed.values()),
     }
 
 

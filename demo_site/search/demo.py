@@ -17,7 +17,7 @@ from rich.table import Table
 import pyruntime
 from demo_site.bundle import bundle
 from demo_site.checks import Checks
-from demo_site.demo import DemoError
+from demo_site.demo import RUNTIME, DemoError
 from demo_site.pyodide import copy_pyodide
 from demo_site.search.check import MOST_CODE, Expected, check_page
 from demo_site.search.corpus import Corpus, read_corpus
@@ -34,10 +34,6 @@ WEB = Path(__file__).parent / "web"
 PACK = "minilm.pack"
 THEME_PULL = 0.5  # how much the map draws sentences towards the middle of their theme
 MOST_APART = 2e-3  # cosines with weights as float16 against float32
-RUNTIME = {  # the JavaScript runtime's files, by device
-    "webgpu": ("pyruntime.js",),
-    "wasm": ("pyruntime.js", "worker.js"),
-}
 
 
 class Search:
