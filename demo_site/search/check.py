@@ -69,7 +69,8 @@ class SearchVisit(Visit):
             if state["error"] or (state["kind"] == kind and state["bytes"]):
                 return state
             self.page.wait_for_timeout(100)
-        raise DemoError(f"{kind} does not get ready: {'; '.join(self.trouble)}")
+        told = self.page.locator("#status").inner_text()
+        raise DemoError(f"{kind} does not get ready: {'; '.join([told, *self.trouble])}")
 
 
 def check_page(browser: Browser, address: str, folder: Path, expected: Expected, checks: Checks) -> None:
