@@ -10,7 +10,7 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import onnx
 from rich.console import Console
@@ -51,14 +51,15 @@ def main() -> None:
     console.print(f"{len(chosen)} of {len(cases())} tests on {', '.join(targets)}")
     start = time.perf_counter()
     verdicts = _judged(chosen, targets, asked.processes, console)
-    found |= results.gathered(verdicts)
+    judged = results.gathered(verdicts)
+    found |= judged
     if asked.only or asked.verbose:
         _list(verdicts, console, asked.verbose)
-    console.print(_totals({t: found[t] for t in ALL if t in found}))
+    console.print(_totals({t: found[t] for t in ALL if t in found}, judged))
     console.print(f"{time.perf_counter() - start:.0f} s")
     for peer, reason in absent.items():
         console.print(f"{peer}: {reason}")
-    lost = results.lost(before, results.gathered(verdicts))
+    lost = results.lost(before, judged)
     if lost:
         console.print(f"[red]{len(lost)} tests that passed do not:")
         console.print("\n".join(lost[:LISTED]), markup=False)
@@ -67,7 +68,7 @@ def main() -> None:
             sys.exit("nothing is written: mend them, or ACCEPT=1 takes the shorter list")
         stale = set(PAGES) - set(asked.targets)
         ordered = {t: found[t] for t in ALL if t in found and t not in absent and t not in stale}
-        results.write(ordered, absent, {"onnx": onnx.__version__, **versions})
+        results.write(ordered, targets, absent, {"onnx": onnx.__version__, **versions})
         support.write()
     if lost:
         sys.exit(1)
@@ -143,13 +144,13 @@ def _list(verdicts: Sequence[Verdict], console: Console, verbose: bool) -> None:
             )
 
 
-def _totals(found: Found) -> Table:
+def _totals(found: Found, judged: Collection[str]) -> Table:
     table = Table(box=None)
     table.add_column("target")
     for status in (*STYLES, "without dispatch", "on the host"):
         table.add_column(status, justify="right")
     for target, outcomes in found.items():
-        apart = results.apart(outcomes) if target.startswith("webgpu") else {}
+        apart = results.apart(outcomes) if target.startswith("webgpu") and target in judged else {}
         told = [
             str(apart.get("passed_without_dispatch", "")),
             f"{apart['host_share']:.1%}" if apart else "",

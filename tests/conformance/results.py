@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 RESULTS, TESTS = HERE / "results.json", HERE / "tests.tsv"
 OURS = ("wasm", "webgpu", "webgpu-strict")
 PAGES = ("wasm-chromium", "webgpu-chromium")  # the same packs through the JavaScript runtime
+APART = ("host_share", "passed_without_dispatch")
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 Found = dict[str, dict[str, Outcome]]  # target -> test -> outcome
@@ -38,20 +39,24 @@ def apart(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
     """Of what passed on WebGPU: the share of steps on the host, and tests that run nothing there."""
     passed = [o for o in outcomes.values() if o.status == "passed"]
     nodes = sum(o.nodes for o in passed)
-    return {
-        "host_share": round(sum(o.host for o in passed) / nodes, 4) if nodes else 0.0,
-        "passed_without_dispatch": sum(not o.dispatched for o in passed),
-    }
+    share = round(sum(o.host for o in passed) / nodes, 4) if nodes else 0.0
+    return dict(zip(APART, (share, sum(not o.dispatched for o in passed)), strict=True))
 
 
-def totals(found: Found, absent: Mapping[str, str], versions: Mapping[str, str]) -> dict[str, Any]:
-    """What results.json holds: for each target its counts, or why it is absent."""
+def totals(found: Found, judged: Collection[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of each target; how many steps ran where is known of those judged now, else as it was."""
     made: dict[str, Any] = {"total": len({test for outcomes in found.values() for test in outcomes})}
     for target, outcomes in found.items():
-        made[target] = {**counts(outcomes), **(apart(outcomes) if target.startswith("webgpu") else {})}
-    made |= {name: {"absent": reason} for name, reason in absent.items()}
-    made["versions"] = [f"{name} {number}" for name, number in versions.items()]
+        steps = apart(outcomes) if target in judged else before.get(target, {})
+        told = {name: steps[name] for name in APART if name in steps} if target.startswith("webgpu") else {}
+        made[target] = {**counts(outcomes), **told}
     return made
+
+
+def versions(new: Mapping[str, str], before: Mapping[str, Any], found: Collection[str]) -> list[str]:
+    """Versions of the suite and of the peers that the list has: the new ones, and those kept."""
+    known = dict(line.rsplit(" ", 1) for line in before.get("versions", ())) | dict(new)
+    return [f"{name} {number}" for name, number in known.items() if name == "onnx" or name in found]
 
 
 def stored() -> dict[str, Any]:
@@ -123,9 +128,14 @@ def lost(before: Found, after: Found) -> list[str]:
     ]
 
 
-def write(found: Found, absent: Mapping[str, str], versions: Mapping[str, str]) -> None:
-    """Write both files."""
+def write(
+    found: Found, judged: Collection[str], absent: Mapping[str, str], numbers: Mapping[str, str]
+) -> None:
+    """Write both files: all that was found, which of it was judged now, and why others are absent."""
+    before = stored()
     TESTS.write_text(text(found), encoding="utf-8")
-    made = totals(found, absent, versions)
+    made = totals(found, judged, before)
+    made |= {name: {"absent": reason} for name, reason in absent.items()}
+    made["versions"] = versions(numbers, before, found)
     body = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in made.items())
     RESULTS.write_text("{\n" + body + "\n}\n", encoding="utf-8")

@@ -16,6 +16,7 @@ import pytest
 from pyruntime.cli import operators
 from tests.browser.fixtures import package
 from tests.conformance import results, support
+from tests.conformance.judge import Outcome
 from tests.conformance.packs import Packs
 from tests.conformance.results import OURS, PAGES
 from tests.conformance.suite import Case, cases
@@ -102,6 +103,25 @@ def test_totals_are_those_of_the_list() -> None:
     assert totals["total"] == len(cases())
     for target, outcomes in found.items():
         assert totals[target].items() >= results.counts(outcomes).items()
+
+
+def test_a_run_of_some_targets_keeps_what_is_known_of_others() -> None:
+    """Counts of steps are not in tests.tsv: of targets that were not judged they stay as stored."""
+    old, new = Outcome("passed"), Outcome("passed", nodes=8, host=2, dispatched=True)
+    before = {
+        "webgpu": {"host_share": 0.5, "passed_without_dispatch": 7},
+        "versions": ["onnx 1.0", "peer 2.0"],
+    }
+    made = results.totals({"webgpu": {"a": old}, "webgpu-chromium": {"a": new}}, {"webgpu-chromium"}, before)
+    assert made["webgpu"] == {**results.counts({"a": old}), **before["webgpu"]}
+    assert made["webgpu-chromium"] == {
+        **results.counts({"a": new}),
+        "host_share": 0.25,
+        "passed_without_dispatch": 0,
+    }
+    told = results.versions({"onnx": "1.1"}, before, {"webgpu", "peer"})
+    assert told == ["onnx 1.1", "peer 2.0"]
+    assert results.versions({"onnx": "1.1"}, before, {"webgpu"}) == ["onnx 1.1"]
 
 
 def test_page_of_operators_is_that_of_the_table() -> None:
