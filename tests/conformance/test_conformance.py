@@ -108,7 +108,7 @@ def test_totals_are_those_of_the_list() -> None:
 def test_a_run_of_some_targets_keeps_what_is_known_of_others() -> None:
     """Counts of steps are not in tests.tsv: of targets that were not judged they stay as stored."""
     old, new = Outcome("passed"), Outcome("passed", nodes=8, host=2, dispatched=True)
-    before = {
+    before: dict[str, Any] = {
         "webgpu": {"host_share": 0.5, "passed_without_dispatch": 7},
         "versions": ["onnx 1.0", "peer 2.0"],
     }
