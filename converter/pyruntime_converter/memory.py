@@ -1,39 +1,19 @@
-"""Memory plan: which temporaries share bytes, from their lifetimes, with sizes known or symbolic.
-
-Known sizes are placed greedily, largest first, at the lowest gap that is free for the whole lifetime
-(as in Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020). With symbolic
-sizes, tensors share slots; a slot is as large as the largest of its tensors, and slots lie one after another.
-"""
+"""Memory plan: which temporaries share bytes, from their lifetimes, with sizes known or symbolic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, align, at_least, evaluate, maximum, symbols_of
+from pyruntime.ir.dims import Dim, align, maximum
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Placement, Program, Read, Step
+from pyruntime_converter.arenas import Block, divide, pack, valued
 
 # what has a place of its own, whatever runs
 _FIXED = ("weight", "state")
-# what symbols are taken for when sizes must be ordered
-_TYPICAL = 16
 MOST_ELEMENTS = 2**31 - 1  # of a tensor: indices are 32 bits on every target
-
-
-@dataclass(eq=False)
-class Block:
-    """Bytes needed from step `first` to step `last`, both inclusive."""
-
-    bytes: Dim
-    first: int
-    last: int
-
-    def overlaps(self, other: Block) -> bool:
-        """Whether both are alive at some step."""
-        return self.first <= other.last and other.first <= self.last
 
 
 def lifetimes(program: Program, held: Container[Tensor] | None = None) -> dict[Tensor, tuple[int, int]]:
@@ -65,78 +45,17 @@ def too_large(program: Program) -> Iterator[UnsupportedError]:
     for call in program.calls:
         made.setdefault(call.output.tensor, (*call.origins, Origin(call.template, call.name))[0])
     for tensor, origin in made.items():
-        least = _valued(tensor.elements, 1)
+        least = valued(tensor.elements, 1)
         if least is None or least > MOST_ELEMENTS:
             count = f"at least {least:,}" if least is not None else "more than 2^63"
             reason = f"{tensor.name!r} has {count} elements, and targets count up to 2^31"
             yield UnsupportedError(origin.op, origin.name, reason, "Export with smaller sizes.")
 
 
-def _valued(dim: Dim, size: int) -> int | None:
-    """A dim with this for each of its symbols; None outside 64 bits."""
-    try:
-        return evaluate(dim, dict.fromkeys(symbols_of(dim), size))
-    except OverflowError:
-        return None
-
-
 def _touched(step: Step) -> list[Tensor]:
     if isinstance(step, KernelCall):
         return step.tensors()
     return [step.tensor] if isinstance(step, Read) else []
-
-
-def pack_blocks(blocks: Sequence[Block], alignment: int) -> tuple[list[Dim], Dim]:
-    """An offset for each block, and the total bytes."""
-    sizes = [align(b.bytes, alignment) for b in blocks]
-    order = sorted(range(len(blocks)), key=lambda i: (-_typical(sizes[i]), i))
-    if all(isinstance(s, int) for s in sizes):
-        return _best_fit(blocks, sizes, order)
-    return _slots(blocks, sizes, order)
-
-
-def _typical(dim: Dim) -> int:
-    found = _valued(dim, _TYPICAL)
-    return 2**63 if found is None else found
-
-
-def _best_fit(blocks: Sequence[Block], sizes: Sequence[Dim], order: Sequence[int]) -> tuple[list[Dim], Dim]:
-    offsets: dict[int, int] = {}
-    total = 0
-    for i in order:
-        size = _typical(sizes[i])
-        taken = sorted(
-            (offsets[j], offsets[j] + _typical(sizes[j])) for j in offsets if blocks[i].overlaps(blocks[j])
-        )
-        place = 0
-        for begin, end in taken:
-            if begin - place >= size:
-                break
-            place = max(place, end)
-        offsets[i] = place
-        total = max(total, place + size)
-    return [offsets[i] for i in range(len(blocks))], total
-
-
-def _slots(blocks: Sequence[Block], sizes: Sequence[Dim], order: Sequence[int]) -> tuple[list[Dim], Dim]:
-    slots: list[tuple[Dim, list[int]]] = []
-    for i in order:
-        free = [
-            s for s, (_, used) in enumerate(slots) if not any(blocks[i].overlaps(blocks[j]) for j in used)
-        ]
-        # sharing pays where the slot does not have to grow, or grows to nothing but this block
-        fitting = [s for s in free if at_least(slots[s][0], sizes[i])] or free
-        if fitting:
-            size, used = slots[fitting[-1]]
-            slots[fitting[-1]] = (maximum(size, sizes[i]), [*used, i])
-        else:
-            slots.append((sizes[i], [i]))
-    offsets: dict[int, Dim] = {}
-    place: Dim = 0
-    for size, used in slots:
-        offsets.update(dict.fromkeys(used, place))
-        place = place + size
-    return [offsets[i] for i in range(len(blocks))], place
 
 
 def plan_single(
@@ -154,18 +73,17 @@ def plan_single(
     With `held` it is for these tensors alone.
     """
     spans = lifetimes(program, held)
-    blocks = [Block(program.bytes_for(t.elements) * t.dtype.bytes, *spans[t]) for t in spans]
-    needs = [
-        (number, program.bytes_for(scratch(step)) if isinstance(step, KernelCall) else 0)
-        for number, step in enumerate(program.steps)
-    ]
-    blocks += [Block(size, step, step) for step, size in needs if size != 0]
-    offsets, total = pack_blocks(blocks, alignment)
-    placed = [base + o for o in offsets]
-    extra = iter(placed[len(spans) :])
+
+    def block(size: Dim, first: int, last: int) -> Block:
+        return Block(align(program.bytes_for(size), alignment), first, last)
+
+    blocks = {t: block(t.elements * t.dtype.bytes, *span) for t, span in spans.items()}
+    calls = [(number, step) for number, step in enumerate(program.steps) if isinstance(step, KernelCall)]
+    needs = {number: block(size, number, number) for number, step in calls if (size := scratch(step)) != 0}
+    offsets, total = pack([*blocks.values(), *needs.values()])
     return Placement(
-        offsets={**fixed, **dict(zip(spans, placed, strict=False))},
-        scratch=[next(extra) if size != 0 else 0 for _, size in needs],
+        offsets={**fixed, **{t: base + offsets[b] for t, b in blocks.items()}},
+        scratch=[base + offsets[needs[n]] if n in needs else 0 for n in range(len(program.steps))],
         arena_bytes=[base + total + slack],
     )
 
@@ -182,25 +100,23 @@ def plan_coloured(
     With `held` they are for these tensors alone.
     """
     spans = lifetimes(program, held)
-    apart: dict[Tensor, set[Tensor]] = {t: set() for t in spans}
+    blocks = {
+        t: Block(align(maximum(program.bytes_for(t.elements) * element_bytes, 16), alignment), *span)
+        for t, span in spans.items()
+    }
+    apart: dict[Block, set[Block]] = {b: set() for b in blocks.values()}
     for call in program.calls:
         *reads, written = call.tensors()
-        for tensor in reads if written in spans else ():
-            if tensor in spans:
-                apart[tensor].add(written)
-                apart[written].add(tensor)
-    arena_of: dict[Tensor, int] = {}
-    for tensor in spans:
-        taken = {arena_of[other] for other in apart[tensor] if other in arena_of}
-        arena_of[tensor] = next(i for i in range(len(spans) + 1) if i not in taken)
-    offsets: dict[Tensor, Dim] = {}
-    arena_bytes: list[Dim] = []
-    for arena in range(max(arena_of.values(), default=0) + 1):
-        members = [t for t in spans if arena_of[t] == arena]
-        blocks = [
-            Block(maximum(program.bytes_for(t.elements) * element_bytes, 16), *spans[t]) for t in members
-        ]
-        places, total = pack_blocks(blocks, alignment)
-        offsets.update(zip(members, places, strict=True))
-        arena_bytes.append(total)
-    return Placement(offsets, [], arena_bytes, arena_of)
+        for tensor in reads if written in blocks else ():
+            if tensor in blocks:
+                apart[blocks[tensor]].add(blocks[written])
+                apart[blocks[written]].add(blocks[tensor])
+    arenas = divide([*blocks.values()], apart)
+    arena_of = {block: number for number, members in enumerate(arenas) for block in members}
+    packed = [pack(members) for members in arenas] or [({}, 0)]
+    return Placement(
+        {t: packed[arena_of[b]][0][b] for t, b in blocks.items()},
+        [],
+        [total for _, total in packed],
+        {t: arena_of[b] for t, b in blocks.items()},
+    )

@@ -87,3 +87,42 @@ def test_inner_loops_widen_before_outer_ones() -> None:
     x, y, out = Tensor("x", DType.F32, 4, "input"), Tensor("y", DType.F32, 4), Tensor("out", DType.F32, 4)
     steps: list[Step] = [Jump(6, 1), copy(x, y), Jump(5, 1), copy(y, out), Jump(2), Jump(0)]
     assert lifetimes(Program("loops", [], [x], [out], steps)) == {x: (-1, 5), y: (1, 4), out: (0, 6)}
+
+
+def residuals(*stages: int) -> Program:
+    """As in ResNets: each stage begins with a projection, and adds to it what three calls make of a value."""
+    x = Tensor("x", DType.F32, stages[0] // 8, "input")
+    steps: list[Step] = []
+
+    def made(name: str, elements: int, *reads: Tensor) -> Tensor:
+        out = Tensor(name, DType.F32, elements)
+        views = tuple(View(t, 0, (1,)) for t in reads)
+        body = Load(DType.F32, 0)
+        steps.append(Map(name=name, inputs=views, output=View(out, 0, (1,)), sizes=(elements,), body=body))
+        return out
+
+    value = made("second", stages[0] // 4, made("first", stages[0], x))
+    for wide in stages:
+        for i in range(3):
+            inner = made(f"inner {wide} {i}", wide // 4, made(f"outer {wide} {i}", wide // 4, value))
+            value = made(f"sum {wide} {i}", wide, inner, value if i else made(f"to {wide}", wide, value))
+    return Program("residuals", [], [x], [value], steps)
+
+
+def live_peak(program: Program) -> int:
+    """The most bytes that live at one step, each tensor at a multiple of 256."""
+    spans = lifetimes(program)
+    sizes = {t: -(-4 * int(str(t.elements)) // 256) * 256 for t in spans}
+    return max(
+        sum(sizes[t] for t, (first, last) in spans.items() if first <= step <= last)
+        for step in range(len(program.steps))
+    )
+
+
+def test_arenas_hold_little_more_than_lives_at_once() -> None:
+    program = residuals(51200, 25600, 12800)
+    placement = plan_coloured(program)
+    assert sum(int(str(b)) for b in placement.arena_bytes) <= 1.15 * live_peak(program)
+    for call in program.calls:
+        *reads, written = call.tensors()
+        assert placement.arena_of[written] not in {placement.arena_of[t] for t in reads}

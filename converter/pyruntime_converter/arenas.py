@@ -1,0 +1,185 @@
+"""Arenas: blocks of bytes that are needed for a while each, in as little memory as is easily found.
+
+Known sizes are placed at the lowest gap that is free for the whole lifetime (as in Pisarchyk and Lee,
+"Efficient memory management for deep neural net inference", 2020). With symbolic sizes, blocks share slots;
+a slot is as large as the largest of its blocks, and slots lie one after another.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyruntime.ir.dims import Dim, at_least, evaluate, maximum, symbols_of
+
+# what symbols are taken for when sizes must be ordered
+_TYPICAL = 16
+
+
+@dataclass(eq=False)
+class Block:
+    """Bytes needed from step `first` to step `last`, both inclusive."""
+
+    bytes: Dim
+    first: int
+    last: int
+
+    def overlaps(self, other: Block) -> bool:
+        """Whether both are alive at some step."""
+        return self.first <= other.last and other.first <= self.last
+
+
+def typical(dim: Dim) -> int:
+    """A size to compare with others: as if all symbols were small and alike."""
+    if isinstance(dim, int):
+        return dim
+    found = valued(dim, _TYPICAL)
+    return 2**63 if found is None else found
+
+
+def valued(dim: Dim, size: int) -> int | None:
+    """A dim with this for each of its symbols; None outside 64 bits."""
+    try:
+        return evaluate(dim, dict.fromkeys(symbols_of(dim), size))
+    except OverflowError:
+        return None
+
+
+class Arena(Protocol):
+    """Takes blocks one by one."""
+
+    def growth(self, block: Block) -> int:
+        """By how many bytes, typically, the block would make the arena larger."""
+        ...
+
+    def put(self, block: Block) -> None:
+        """Make room for a block."""
+        ...
+
+    def finish(self) -> tuple[dict[Block, Dim], Dim]:
+        """An offset for each block, and the total bytes."""
+        ...
+
+
+class Gaps:
+    """Blocks of known sizes, each at the lowest place that is free for all of its life."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._placed: list[tuple[int, int, Block]] = []  # by where they begin
+
+    def growth(self, block: Block) -> int:
+        """By how many bytes the block would make the arena larger."""
+        return max(self._place(block) + typical(block.bytes) - self._total, 0)
+
+    def put(self, block: Block) -> None:
+        """Make room for a block."""
+        place = self._place(block)
+        end = place + typical(block.bytes)
+        insort(self._placed, (place, end, block), key=lambda p: p[:2])
+        self._total = max(self._total, end)
+
+    def finish(self) -> tuple[dict[Block, Dim], Dim]:
+        """An offset for each block, and the total bytes."""
+        return {block: place for place, _, block in self._placed}, self._total
+
+    def _place(self, block: Block) -> int:
+        place, size, first, last = 0, typical(block.bytes), block.first, block.last
+        for begin, end, other in self._placed:  # the loop that planning large programs takes
+            if first <= other.last and other.first <= last:
+                if begin - place >= size:
+                    break
+                if end > place:
+                    place = end
+        return place
+
+
+class Slots:
+    """Blocks of symbolic sizes: each has a slot to itself while it lives."""
+
+    def __init__(self) -> None:
+        self._slots: list[tuple[Dim, list[Block]]] = []
+
+    def growth(self, block: Block) -> int:
+        """By how many bytes, typically, the block would make the arena larger."""
+        slot = self._slot(block)
+        held = 0 if slot is None else typical(self._slots[slot][0])
+        return max(typical(block.bytes) - held, 0)
+
+    def put(self, block: Block) -> None:
+        """Make room for a block."""
+        slot = self._slot(block)
+        if slot is None:
+            self._slots.append((block.bytes, [block]))
+        else:
+            size, used = self._slots[slot]
+            self._slots[slot] = (maximum(size, block.bytes), [*used, block])
+
+    def finish(self) -> tuple[dict[Block, Dim], Dim]:
+        """An offset for each block, and the total bytes."""
+        offsets: dict[Block, Dim] = {}
+        place: Dim = 0
+        for size, used in self._slots:
+            offsets.update(dict.fromkeys(used, place))
+            place = place + size
+        return offsets, place
+
+    def _slot(self, block: Block) -> int | None:
+        free = [i for i, (_, used) in enumerate(self._slots) if not any(map(block.overlaps, used))]
+        # sharing pays where the slot does not have to grow, or grows to nothing but this block
+        fitting = [i for i in free if at_least(self._slots[i][0], block.bytes)] or free
+        return fitting[-1] if fitting else None
+
+
+def arena_for(blocks: Iterable[Block]) -> type[Gaps | Slots]:
+    """The kind of arena that such blocks need."""
+    return Gaps if all(isinstance(b.bytes, int) for b in blocks) else Slots
+
+
+def largest_first(blocks: Iterable[Block]) -> list[Block]:
+    """The order in which an arena wastes little."""
+    return sorted(blocks, key=lambda b: -typical(b.bytes))
+
+
+def pack(blocks: Sequence[Block]) -> tuple[dict[Block, Dim], Dim]:
+    """One arena for all: an offset for each block, and the total bytes."""
+    arena = arena_for(blocks)()
+    for block in largest_first(blocks):
+        arena.put(block)
+    return arena.finish()
+
+
+def divide(blocks: Sequence[Block], apart: Mapping[Block, set[Block]]) -> list[list[Block]]:
+    """Several arenas that are small together, of which none holds two blocks that must be apart.
+
+    Blocks are taken in several orders, and each goes where it adds least; the best division is given.
+    """
+    kind, divisions = arena_for(blocks), []
+    for order in _orders(blocks):
+        arenas: list[tuple[Arena, dict[Block, None]]] = []
+        for block in order:
+            free = [a for a in arenas if a[1].keys().isdisjoint(apart[block])]
+            arena, members = min(free, key=lambda a: a[0].growth(block), default=(kind(), {}))
+            if not members:
+                arenas.append((arena, members))
+            arena.put(block)
+            members[block] = None
+        divisions.append([[*members] for _, members in arenas])
+    return min(divisions, key=lambda d: sum(typical(pack(members)[1]) for members in d))
+
+
+def _orders(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
+    """Orders of which one or another suits a program: chains, residuals and branches differ."""
+    live: Counter[int] = Counter()  # bytes at each step
+    for block in blocks:
+        for step in range(block.first, block.last + 1):
+            live[step] += typical(block.bytes)
+    crowded = {b: max(live[step] for step in range(b.first, b.last + 1)) for b in blocks}
+    yield blocks
+    yield largest_first(blocks)
+    yield largest_first(sorted(blocks, key=lambda b: b.first - b.last))
+    yield sorted(blocks, key=lambda b: b.first - b.last)
+    yield sorted(largest_first(blocks), key=lambda b: -crowded[b])
