@@ -52,10 +52,11 @@ def _silent(stage: str, done: int, total: int, detail: str) -> None:
 
 @dataclass(frozen=True)
 class Stored:
-    """A weight of the program and its index in the pack."""
+    """A weight of the program, its index in the pack, and the dtype that it has there."""
 
     tensor: Tensor
     index: int
+    dtype: DType
 
 
 def convert(
@@ -271,7 +272,7 @@ def _store(tensor: Tensor, pack: PackWriter, weights: Storage) -> Stored:
     elements = int(str(tensor.elements))
     later = Deferred(dtype, elements, lambda: _elements(tensor).astype(dtype.value, copy=False))
     index = pack.weights.add(tensor.name, later, layout=tensor.layout, shape=tensor.original_shape)
-    return Stored(tensor, index)
+    return Stored(tensor, index, dtype)
 
 
 def _elements(tensor: Tensor) -> NDArray[Any]:

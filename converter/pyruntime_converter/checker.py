@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from pyruntime_shaders.division import divide
-from pyruntime_shaders.emit import render_programs
+from pyruntime_shaders.emit import render_divided
 from pyruntime_wasm.kernels import kernel_for as wasm_kernel
 
 from pyruntime.errors import UnsupportedError, UnsupportedNodesError
@@ -240,10 +240,12 @@ def _webgpu(
         found.add(_of(call, division.host[number], HOST), _dtypes_of(call), (STRICT,))
         if call in unable:
             found.add(_of(call, division.host[number]), _dtypes_of(call), (WEBGPU,))
-    render_programs([program], host_steps=True)
+    render_divided([program], [division])
     side = Sides(program, division.host, division.narrowed)
-    for tensor in (t for t in program.weights() if t in side.gpu):
-        for error in _failing(partial(webgpu.weight_bytes, tensor)):
+    weights = [t for t in program.weights() if t in side.gpu]
+    forms = webgpu.weight_forms({t: t.dtype for t in weights}, program.states)
+    for tensor in weights:
+        for error in _failing(partial(webgpu.weight_bytes, tensor, forms.get(tensor, "words"))):
             found.add(error, [tensor.dtype.value], (WEBGPU, STRICT))
     for plan in (partial(check_states, [side]), partial(plan_coloured, program, held=side.gpu)):
         for error in _failing(plan):

@@ -123,5 +123,8 @@ export function show(dim: Dim): string {
   return text.startsWith("(") ? text.slice(1, -1) : text;
 }
 
+/** A number rounded up to a multiple. */
+export const align = (value: number, to: number): number => Math.ceil(value / to) * to;
+
 /** How many elements a shape has. */
 export const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);

@@ -103,7 +103,7 @@ export interface Shader {
 export interface GpuPlace {
   readonly arena?: number | undefined;
   readonly offset?: Dim | undefined;
-  readonly dtype?: "float32" | "int32" | "uint32" | undefined;
+  readonly dtype?: "float32" | "float16" | "int32" | "uint32" | undefined;
   readonly host?: Dim | undefined;
   /** The least and the largest integer that an input takes on the GPU. */
   readonly within?: readonly [number, number] | undefined;

@@ -1,6 +1,6 @@
 // A WebGPU program for one set of dims: every size, uniform word and bind group, ready to be submitted.
 
-import { type Dim, evaluate, product, type Symbols, told } from "./dims.ts";
+import { align, type Dim, evaluate, product, type Symbols, told } from "./dims.ts";
 import { InputError, MemoryLimitError, PackError } from "./errors.ts";
 import { USAGE } from "./gpu.ts";
 import type { Binding, Command, Entry, GpuEntry, Place } from "./manifest.ts";
@@ -65,7 +65,6 @@ export interface Range {
   readonly end: number;
 }
 
-const align = (value: number, to: number): number => Math.ceil(value / to) * to;
 /** Evaluates a walk. Throws MemoryLimitError for what the device does not allow, PackError for wrong ranges. */
 export function makePlan(
   device: GPUDevice,

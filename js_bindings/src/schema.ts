@@ -122,7 +122,7 @@ const checkWasm = object({
 
 const kind = choice("arena", "weights", "state");
 const place = tuple<Place>(kind, size, dim);
-const gpuDtype = choice("float32", "int32", "uint32");
+const gpuDtype = choice("float32", "float16", "int32", "uint32");
 const gpuPlace = object<GpuPlace>({ arena: optional(size), offset: optional(dim), dtype: optional(gpuDtype), host: optional(dim), within: optional(within) });
 const transfer = tuple<Transfer>(kind, size, dim, dim, dim, dtype);
 type CommandOf<Op extends Command["op"]> = Extract<Command, { op: Op }>;

@@ -1,7 +1,7 @@
 // Checks what the fields of a manifest say together, so that running may rely on them.
 
 import { fail, shown } from "./decode.ts";
-import { checkDim, type Dim, product } from "./dims.ts";
+import { align, checkDim, type Dim, product } from "./dims.ts";
 import { CHUNK } from "./fetch.ts";
 import type {
   Binding,
@@ -254,13 +254,13 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
   const at = ".targets.webgpu";
   const programs = target.variants.map(({ entries }, i) => [`.variants[${i}].entries`, entries] as const);
   const requirements = target.variants.map(({ requires, limits }) => [...requires, ...Object.keys(limits)]);
-  const fits = (from: DType, to: DType): boolean => rowOf(from).gpu === to;
+  const fits = (from: DType, to: DType): boolean => rowOf(from).gpu === to || from === to;
   targetHolds(manifest, at, target.weights, fits, requirements, programs, target.state);
   const spans = target.buffers.map((): Span[] => []);
-  target.weights.forEach(({ tensor, buffer, offset }, i) => {
+  target.weights.forEach(({ tensor, buffer, offset, dtype }, i) => {
     const where = `${at}.weights[${i}]`;
     inside(buffer, target.buffers, `${where}.buffer`);
-    const end = offset + manifest.weights.tensors[tensor]!.elements * 4;
+    const end = offset + align(manifest.weights.tensors[tensor]!.elements * rowOf(dtype).bytes, 4);
     if (offset % 256 || end > target.buffers[buffer]!)
       fail(`${where}.offset`, `bytes ${offset} to ${end} cannot be in the buffer`);
     spans[buffer]!.push([offset, end]);

@@ -2,7 +2,7 @@
 
 import type { Backend, Loading, RawOutput } from "./backend.ts";
 import { narrow, widen } from "./convert.ts";
-import { evaluate, type Symbols, told } from "./dims.ts";
+import { align, evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
@@ -206,7 +206,7 @@ class WebgpuBackend implements Backend {
     let end = 0;
     const starts = places.map((place) => {
       const start = end;
-      end = Math.ceil((start + place.end - place.at) / STAGING_ALIGNMENT) * STAGING_ALIGNMENT;
+      end = align(start + place.end - place.at, STAGING_ALIGNMENT);
       return start;
     });
     this.#stage(end);
@@ -242,7 +242,7 @@ class WebgpuBackend implements Backend {
       if (at === undefined) return; // the host's alone
       const arena = this.#arenas[this.#program.inputs[i]!.arena!]!;
       // typed as never shared, but browsers take shared memory here
-      this.#gpu.device.queue.writeBuffer(arena, at, bytes as Uint8Array<ArrayBuffer>);
+      this.#gpu.device.queue.writeBuffer(arena, at, whole(bytes as Uint8Array<ArrayBuffer>));
     });
   }
 
@@ -326,6 +326,14 @@ class WebgpuBackend implements Backend {
   }
 }
 
+/** Bytes filled up to whole words, which queues take. */
+function whole(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (bytes.length % 4 === 0) return bytes;
+  const filled = new Uint8Array(align(bytes.length, 4));
+  filled.set(bytes);
+  return filled;
+}
+
 function checkSize(device: GPUDevice, bytes: number, what: string): void {
   const { maxBufferSize } = device.limits;
   if (bytes > maxBufferSize)
@@ -360,7 +368,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       at: number,
       bytes: Uint8Array<ArrayBuffer>,
     ): void => {
-      device.queue.writeBuffer(buffers[buffer]!, offset + at, bytes);
+      device.queue.writeBuffer(buffers[buffer]!, offset + at, whole(bytes));
       pending += bytes.length;
       if (pending < UPLOAD_BATCH) return;
       device.queue.submit([]);

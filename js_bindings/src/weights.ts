@@ -6,16 +6,19 @@ import type { Download } from "./fetch.ts";
 import type { Manifest, Placement } from "./manifest.ts";
 import { type DType, rowOf } from "./tensors.ts";
 
-/** Writes bytes of a placed tensor, `offset` bytes after its begin; pieces are whole elements, in order. */
+/**
+ * Writes bytes of a placed tensor, `offset` bytes after its begin; pieces are in order, of whole elements and, but for
+ * the last, whole words.
+ */
 export type Write<P extends Placement> = (placement: P, offset: number, bytes: Uint8Array<ArrayBuffer>) => void;
 
-/** One placed tensor as its pieces arrive. Elements that a chunk's end cuts apart wait for their other half. */
+/** One placed tensor as its pieces arrive. What a chunk's end cuts apart waits for its other half. */
 class Stream<P extends Placement> {
   readonly begin: number;
   readonly end: number;
   readonly #placement: P;
   readonly #write: Write<P>;
-  readonly #element: number;
+  readonly #unit: number;
   readonly #dtype: DType;
   readonly #refuse: (value: bigint) => never;
   readonly #rest = new Uint8Array(8);
@@ -28,23 +31,23 @@ class Stream<P extends Placement> {
     this.end = this.begin + bytes;
     this.#placement = placement;
     this.#write = write;
-    this.#element = rowOf(dtype).bytes;
+    this.#unit = Math.max(4, rowOf(dtype).bytes);
     this.#dtype = dtype;
     this.#refuse = (value) => {
       throw new PackError(`weight ${name} holds ${value}, which ${placement.dtype} cannot hold`);
     };
   }
 
-  accept(piece: Uint8Array<ArrayBuffer>): void {
+  accept(piece: Uint8Array<ArrayBuffer>, last: boolean): void {
     if (this.#waiting) {
-      const missing = piece.subarray(0, this.#element - this.#waiting);
+      const missing = piece.subarray(0, this.#unit - this.#waiting);
       this.#rest.set(missing, this.#waiting);
       this.#waiting += missing.length;
       piece = piece.subarray(missing.length);
-      if (this.#waiting < this.#element) return;
-      this.#place(this.#rest.slice(0, this.#element));
+      if (this.#waiting < this.#unit && !last) return;
+      this.#place(this.#rest.slice(0, this.#waiting));
     }
-    this.#waiting = piece.length % this.#element;
+    this.#waiting = last ? 0 : piece.length % this.#unit;
     const whole = piece.length - this.#waiting;
     this.#rest.set(piece.subarray(whole));
     if (whole) this.#place(piece.subarray(0, whole));
@@ -54,7 +57,7 @@ class Stream<P extends Placement> {
   #place(bytes: Uint8Array<ArrayBuffer>): void {
     const { dtype } = this.#placement;
     if (dtype !== this.#dtype) {
-      const aligned = bytes.byteOffset % this.#element ? bytes.slice() : bytes;
+      const aligned = bytes.byteOffset % this.#unit ? bytes.slice() : bytes;
       bytes = widen(this.#dtype, dtype, aligned, this.#refuse);
     }
     this.#write(this.#placement, this.#written, bytes);
@@ -81,7 +84,7 @@ export function weightDownloads<P extends Placement>(
         const stream = streams[i]!;
         const from = Math.max(stream.begin, position);
         const to = Math.min(stream.end, limit);
-        if (from < to) stream.accept(bytes.subarray(from - position, to - position));
+        if (from < to) stream.accept(bytes.subarray(from - position, to - position), to === stream.end);
       }
     };
     return streams.length ? [{ stored, accept }] : [];

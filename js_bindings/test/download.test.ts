@@ -174,11 +174,11 @@ test("addresses", () => {
   assert.throws(() => folderUrl("http://"), { code: "pack-missing-file" });
 });
 
-test("tensors arrive whole, converted, wherever chunks end", async () => {
+for (const held of ["float32", "float16"] as const) test(`tensors arrive whole, as ${held}, wherever chunks end`, async () => {
   const begin = 8; // a header that is not read
   const kinds: [DType, DType, number][] = [
     ["uint8", "uint8", 3],
-    ["float16", "float32", 2_097_143], // up to and across the first end of a chunk, at odd addresses
+    ["float16", held, 2_097_143], // up to and across the first end of a chunk, at odd addresses
     ["float32", "float32", 5],
     ["int64", "int64", 524_287],
     ["int64", "int64", 3],
@@ -198,6 +198,7 @@ test("tensors arrive whole, converted, wherever chunks end", async () => {
   const write = ({ tensor, dtype }: (typeof placed)[number], at: number, bytes: Uint8Array): void => {
     const all = got.get(tensor) ?? new Uint8Array(tensors[tensor]!.elements * widths[dtype]!);
     all.set(bytes, at);
+    assert.equal(at % 4, 0, `t${tensor}`);
     got.set(tensor, all);
   };
   await download(disk, weightDownloads({ shards, tensors }, placed, write));

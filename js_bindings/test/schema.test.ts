@@ -393,7 +393,11 @@ const WRONG: Record<string, [path: string, damage: (m: Draft) => unknown]> = {
     (m) => (m.targets.webgpu!["weights"][1].offset = 512),
   ],
   "weights that overlap": ["targets.webgpu.buffers[0]: ", (m) => (m.targets.webgpu!["weights"][1].offset = 0)],
-  "a GPU dtype": ["targets.webgpu.weights[0].dtype: ", (m) => (m.targets.webgpu!["weights"][0].dtype = "float16")],
+  "a GPU dtype": ["targets.webgpu.weights[0].dtype: ", (m) => (m.targets.webgpu!["weights"][0].dtype = "int16")],
+  "float32 as float16 on the GPU": [
+    "targets.webgpu.weights[1].dtype: ",
+    (m) => (m.targets.webgpu!["weights"][1].dtype = "float16"),
+  ],
   "a limit that is no number": ["targets.webgpu.variants[0].limits.a: ", (m) => (variant(m).limits.a = "1")],
   "a shader past its file": ["targets.webgpu.variants[0].shaders[0]: ", (m) => (variant(m).shaders[0].bytes = 11)],
   "a binding's name": [

@@ -31,6 +31,7 @@ from pyruntime.pack.schema import (
     Spec,
     Transfer,
     WebGpu,
+    gpu_bytes,
 )
 
 _INT32 = 2**31
@@ -73,7 +74,7 @@ class BoundCopy:
 
 @dataclass(frozen=True)
 class BoundTensor:
-    """An input or output: its shape, and where its elements lie: 32 bits each on the GPU, or on the host."""
+    """An input or output: its shape, and where its elements lie: in words of the GPU, or on the host."""
 
     shape: tuple[int, ...]
     span: Span | None
@@ -201,7 +202,8 @@ class _Binder:
         if isinstance(place, HostTensor):
             return BoundTensor(shape, None, address)
         region = Region("arena", place.arena, place.offset)
-        return BoundTensor(shape, self.span(region, math.prod(shape) * 4, path, ALIGNMENT), address)
+        length = gpu_bytes(math.prod(shape), place.dtype)
+        return BoundTensor(shape, self.span(region, length, path, ALIGNMENT), address)
 
     def host(self, command: Host, path: str, after: int) -> BoundHost:
         return BoundHost(

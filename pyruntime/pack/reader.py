@@ -121,6 +121,8 @@ class Pack:
     def tensors(self, wanted: Iterable[int]) -> Iterator[tuple[int, int, memoryview]]:
         """Stream the bytes of these weights as (tensor index, first element, bytes of whole elements).
 
+        Pieces are whole words of 32 bits, too, but for a tensor's last.
+
         Each shard is read once, a chunk of 4 MiB at a time; chunks that hold nothing wanted are skipped.
         Raises MissingFileError, HashError naming file and chunk, PackError for a file of another size.
         """
@@ -147,7 +149,9 @@ class Pack:
                     if rest[k]:
                         piece = memoryview(rest[k] + piece)
                     width = tensors[here[k]].dtype.bytes
-                    whole = len(piece) // width * width
+                    whole = len(piece)
+                    if end > start + len(chunk):
+                        whole -= whole % max(width, 4)
                     rest[k] = bytes(piece[whole:])
                     if whole:
                         yield here[k], done[k], piece[:whole]

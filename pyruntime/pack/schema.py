@@ -26,13 +26,18 @@ ALIGNMENT = 256  # of every offset in a WebGPU buffer that is bound
 INFINITY_BITS = 0x7F800000
 MAX_WORKGROUPS = 65535
 
-# how the GPU stores each API dtype
+# how the GPU stores each API dtype, an element a word; what is float16 may also be stored as such
 GPU_DTYPES: Mapping[DType, str] = {
     DType.BOOL: "uint32",
     **dict.fromkeys((DType.I8, DType.I16, DType.I32, DType.I64), "int32"),
     **dict.fromkeys((DType.U8, DType.U16, DType.U32, DType.U64), "uint32"),
     **dict.fromkeys((DType.F16, DType.F32), "float32"),
 }
+
+
+def gpu_bytes(elements: int, stored: str) -> int:
+    """Bytes that elements take on the GPU, in whole words."""
+    return elements * 4 if stored != "float16" else (elements + 1) // 2 * 4
 
 
 @dataclass(frozen=True)
@@ -269,7 +274,7 @@ class Wasm:
 
 @dataclass(frozen=True)
 class GpuWeight:
-    """Tensor `tensor` lies in weight buffer `buffer` as `dtype`, 32 bits an element."""
+    """Tensor `tensor` lies in weight buffer `buffer` as `dtype`."""
 
     tensor: int = item(fields.COUNT)
     buffer: int = item(fields.COUNT)

@@ -46,6 +46,7 @@ from pyruntime.pack.schema import (
     Transfer,
     Wasm,
     WebGpu,
+    gpu_bytes,
 )
 
 DEFAULT_STORAGE_BUFFERS = 8
@@ -85,7 +86,7 @@ def _gpu_weights(target: WebGpu, tensors: Sequence[StoredTensor], path: str) -> 
         index(weight.buffer, target.buffers, f"{where}.buffer")
         tensor = tensors[weight.tensor]
         _gpu_dtype(tensor.dtype, weight.dtype, f"{where}.dtype")
-        end = weight.offset + tensor.elements * 4
+        end = weight.offset + gpu_bytes(tensor.elements, weight.dtype)
         if weight.offset % ALIGNMENT:
             raise wrong(f"{where}.offset", f"{weight.offset} is not a multiple of {ALIGNMENT}")
         if end > target.buffers[weight.buffer]:
@@ -112,7 +113,7 @@ def _gpu_dtype(dtype: DType, stored: str, path: str) -> None:
     expected = GPU_DTYPES.get(dtype)
     if expected is None:
         raise wrong(path, f"{dtype!r} does not exist on the GPU")
-    if stored != expected:
+    if stored not in (expected, dtype.value):
         raise wrong(path, f"{dtype!r} is stored as {expected}, not {stored}")
 
 

@@ -1,4 +1,4 @@
-"""Between API dtypes and the 32-bit elements of GPU buffers."""
+"""Between API dtypes and the elements of GPU buffers: 32 bits each, or float16."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
 
     Args:
         data: elements of dtype.
-        stored: "float32", "int32" or "uint32".
+        stored: "float32", "int32", "uint32", or "float16", which is filled up to whole words.
     """
     import numpy as np
 
@@ -35,7 +35,8 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
                 f"{elements[bad[0]]} at element {bad[0]} does not fit {stored}, as which WebGPU holds"
                 f" {dtype.value}; use device='wasm'"
             )
-    return elements.astype(stored, copy=False)
+    held = elements.astype(stored, copy=False)
+    return held if held.nbytes % WORD == 0 else np.append(held, held.dtype.type(0))
 
 
 def upload(data: memoryview, dtype: DType, place: GpuTensor) -> NDArray[Any]:

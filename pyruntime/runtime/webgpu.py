@@ -36,6 +36,7 @@ from pyruntime.pack.schema import (
     Shader,
     Spec,
     WebGpu,
+    gpu_bytes,
 )
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
@@ -161,9 +162,8 @@ class WebGpuSession(Session):
                 elements = widen(data, tensors[index].dtype, place.dtype)
             except InputError as error:
                 raise PackError(f"weight {tensors[index].name!r}: {error}") from None
-            self._device.queue.write_buffer(
-                self._weights[place.buffer], place.offset + first * WORD, elements
-            )
+            start = place.offset + gpu_bytes(first, place.dtype)
+            self._device.queue.write_buffer(self._weights[place.buffer], start, elements)
             pending += elements.nbytes
             if pending > UPLOAD_BATCH:
                 self._device.queue.submit([])
@@ -327,11 +327,11 @@ class WebGpuSession(Session):
         self, made: BoundTensor, place: GpuTensor | HostTensor, spec: Spec, on_gpu: Iterator[memoryview]
     ) -> memoryview:
         """A copy of an output's bytes; `on_gpu` gives those of the next that lies there."""
+        size = math.prod(made.shape) * spec.dtype.bytes
         if isinstance(place, GpuTensor):
-            return narrow(next(on_gpu), place.dtype, spec.dtype)
+            return narrow(next(on_gpu), place.dtype, spec.dtype)[:size]
         assert self._host is not None
         assert made.address is not None
-        size = math.prod(made.shape) * spec.dtype.bytes
         return memoryview(bytearray(self._host.span(made.address, size)))
 
     def _start(self, number: int, entry: Entry, bound: Bound) -> Plan:

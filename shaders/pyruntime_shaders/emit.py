@@ -9,9 +9,9 @@ from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Program
-from pyruntime_shaders.division import divide, kernels_for
-from pyruntime_shaders.intervals import Interval
-from pyruntime_shaders.module import INFINITY_BITS, Access, Kernel, Workgroups
+from pyruntime_shaders.division import Division, divide, kernels_for
+from pyruntime_shaders.module import INFINITY_BITS, Kernel, Workgroups
+from pyruntime_shaders.storage import Access, Form
 
 
 @dataclass(frozen=True)
@@ -53,48 +53,53 @@ class Dispatch:
 
 @dataclass
 class Rendered:
-    """The shaders of one variant of a pack, and what is told of each of its entries.
-
-    Attributes:
-        shaders: of all entries.
-        entries: the dispatches of each, in order.
-        host: steps that are left to the host, by their number, and why.
-        narrowed: inputs whose integers must lie within bounds.
-    """
+    """The shaders of one variant of a pack, and the dispatches of each of its entries, in order."""
 
     shaders: list[Shader] = field(default_factory=list)
     entries: list[list[Dispatch]] = field(default_factory=list)
-    host: list[Mapping[int, UnsupportedError]] = field(default_factory=list)
-    narrowed: list[Mapping[Tensor, Interval]] = field(default_factory=list)
 
 
-def render_programs(programs: Sequence[Program], *, host_steps: bool = False) -> Rendered:
-    """Render the entries of a pack; they share shaders.
+def divide_programs(programs: Sequence[Program], *, host_steps: bool = False) -> list[Division]:
+    """What of each entry of a pack the GPU computes.
 
     Args:
         programs: one program per entry, lowered for WebGPU. Element counts stay below 2^31, which the
             caller has checked where dims are known.
-        host_steps: whether what WGSL cannot compute is left out, and told in `host`.
-
-    Returns:
-        `entries[e]` are the dispatches of `programs[e]`. The same programs give the same bytes.
+        host_steps: whether what WGSL cannot compute is left to the host.
 
     Raises:
         UnsupportedError: without `host_steps`, for calls that WGSL cannot compute: float64, 64-bit integer
             arithmetic that may leave 32 bits, more than 8 tensors; one error for all of them.
     """
-    rendered, numbers = Rendered(), dict[object, int]()
+    divisions = []
     for program in programs:
         division = divide(program)
         if division.host and not host_steps:
             raise _refused([division.host[n] for n in sorted(division.unable)])
-        rendered.host.append(division.host)
-        rendered.narrowed.append(division.narrowed)
+        divisions.append(division)
+    return divisions
+
+
+def render_divided(
+    programs: Sequence[Program], divisions: Sequence[Division], forms: Mapping[Tensor, Form] | None = None
+) -> Rendered:
+    """Render one variant of the entries of a pack; they share shaders.
+
+    Args:
+        programs: one program per entry.
+        divisions: of each, what the GPU computes.
+        forms: how tensors lie in memory, where not as words.
+
+    Returns:
+        `entries[e]` are the dispatches of `programs[e]`. The same programs give the same bytes.
+    """
+    rendered, numbers = Rendered(), dict[object, int]()
+    for program, division in zip(programs, divisions, strict=True):
         dispatches: list[Dispatch] = []
         for step, kernels in sorted(division.kernels.items()):
             call = program.steps[step]
             assert isinstance(call, KernelCall)
-            for kernel in kernels:
+            for kernel in (k.over(forms or {}) for k in kernels):
                 number = numbers.setdefault(kernel.key, len(rendered.shaders))
                 if number == len(rendered.shaders):
                     rendered.shaders.append(_shader(kernel, rendered.shaders))
@@ -115,9 +120,9 @@ def _refused(errors: Sequence[UnsupportedError]) -> UnsupportedError:
     return named[0] if len(named) == 1 else UnsupportedNodesError(named)
 
 
-def render_program(program: Program) -> Rendered:
-    """Render a program alone: `render_programs` of one."""
-    return render_programs([program])
+def render_programs(programs: Sequence[Program], *, host_steps: bool = False) -> Rendered:
+    """Divide programs and render what the GPU computes, over words. Raises as `divide_programs`."""
+    return render_divided(programs, divide_programs(programs, host_steps=host_steps))
 
 
 def _shader(kernel: Kernel, earlier: Sequence[Shader]) -> Shader:
@@ -125,4 +130,12 @@ def _shader(kernel: Kernel, earlier: Sequence[Shader]) -> Shader:
     return Shader(f"{kernel.template}_{count}", kernel.render(), kernel.access, 1 + len(kernel.words))
 
 
-__all__ = ["Dispatch", "Rendered", "Shader", "kernels_for", "render_program", "render_programs"]
+__all__ = [
+    "Dispatch",
+    "Rendered",
+    "Shader",
+    "divide_programs",
+    "kernels_for",
+    "render_divided",
+    "render_programs",
+]

@@ -7,10 +7,10 @@ A kernel module makes a `Module` for a call, asks it for words and printed trees
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import jinja2
 
@@ -31,6 +31,7 @@ from pyruntime_shaders.printer import (
     storage_type,
     value_type,
 )
+from pyruntime_shaders.storage import Access, Binding, Form, Memory
 
 INFINITY_BITS = 0x7F800000
 MAX_GROUPS = 65535  # workgroups a dimension
@@ -42,17 +43,6 @@ Workgroups = tuple[Dim, Dim, Dim]
 def fold(groups: Dim) -> tuple[Dim, Dim]:
     """A count of workgroups as x and y within the limit; x * y >= groups, and 0 stays 0."""
     return minimum(groups, MAX_GROUPS), ceildiv(groups, MAX_GROUPS)
-
-
-Access = Literal["read", "read_write"]
-
-
-class Binding(NamedTuple):
-    """One storage buffer of a shader: its WGSL name, access mode and element type."""
-
-    name: str
-    access: Access
-    type: str
 
 
 class Word(NamedTuple):
@@ -70,7 +60,6 @@ class LoadFunction(NamedTuple):
     address: Address
     fill: str
     buffer: str
-    value: str  # the element at[] as a value
 
 
 class Address(NamedTuple):
@@ -109,13 +98,26 @@ class Kernel:
     @property
     def access(self) -> tuple[Access, ...]:
         """Access mode of each storage buffer: read or read_write."""
+        return tuple(b.access for b in self.bindings)
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The storage buffers as the shader sees them."""
         bindings = dict(self.values)["bindings"]
         assert isinstance(bindings, tuple)
-        return tuple(b.access for b in bindings)
+        return bindings
+
+    def over(self, forms: Mapping[Tensor, Form]) -> Kernel:
+        """The same kernel where some tensors lie in another form than words."""
+        bindings = tuple(
+            b._replace(form=forms.get(t, "words")) for b, t in zip(self.bindings, self.tensors, strict=True)
+        )
+        return replace(self, values=tuple(sorted({**dict(self.values), "bindings": bindings}.items())))
 
     def render(self) -> str:
         """The WGSL module of this key, with entry point `main`."""
-        text = environment().get_template(f"{self.template}.wgsl.j2").render(dict(self.values))
+        values = {**dict(self.values), "memory": Memory(self.bindings)}
+        text = environment().get_template(f"{self.template}.wgsl.j2").render(values)
         return "\n".join([text, *library.used_by(text)])
 
 
@@ -265,8 +267,7 @@ class Module:
 
     def _load(self, name: str, view: View) -> None:
         """Adds the function `name`, from a point to the view's element or fill."""
-        dtype, buffer = view.tensor.dtype, self.buffer(view.tensor)
-        element = f"{buffer}[at]"
+        dtype = view.tensor.dtype
         with self._typed():
             self.loads.append(
                 LoadFunction(
@@ -274,8 +275,7 @@ class Module:
                     value_type(dtype),
                     self.address(name, view, self.axes, self.sizes),
                     literal(view.fill, dtype),
-                    buffer,
-                    f"{element} != 0u" if dtype is DType.BOOL else element,
+                    self.buffer(view.tensor),
                 )
             )
 

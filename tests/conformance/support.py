@@ -19,7 +19,7 @@ from onnx.defs import OpSchema
 from pyruntime_converter.frontends.onnx import read
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
-from pyruntime_shaders.emit import render_programs
+from pyruntime_shaders.emit import divide_programs, render_divided
 from pyruntime_wasm.kernels import kernel_for
 from rich.progress import track
 
@@ -185,8 +185,9 @@ def _accepting(model: ModelProto) -> Iterator[str]:
         for call in program.calls:
             kernel_for(call).render(call, "probe")
         yield "wasm"
-        on_host = render_programs([program], host_steps=True).host[0]
-        yield "host" if on_host else "webgpu"
+        (division,) = divide_programs([program], host_steps=True)
+        render_divided([program], [division])
+        yield "host" if division.host else "webgpu"
     except Exception:  # noqa: BLE001 - as above
         return
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyruntime_shaders.emit import kernels_for
 from pyruntime_shaders.module import INFINITY_BITS, Kernel
 from pyruntime_shaders.printer import STORAGE
+from pyruntime_shaders.storage import FEATURE, Form
 
 from pyruntime.ir.dims import evaluate
 from pyruntime.ir.dtypes import DType
@@ -34,8 +35,10 @@ class Gpu:
 
         os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
         self.api = wgpu
+        adapter = wgpu.gpu.request_adapter_sync()
+        self.halves = FEATURE in adapter.features
         # the default limits: what a pack may count on
-        self.device = wgpu.gpu.request_adapter_sync().request_device_sync()
+        self.device = adapter.request_device_sync(required_features=[FEATURE] * self.halves)
         self._pipelines: dict[str, Any] = {}
 
     def pipeline(self, code: str, access: Sequence[str]) -> Any:
@@ -54,8 +57,19 @@ class Gpu:
             )
         return self._pipelines[code]
 
-    def run(self, kernel: Kernel, memory: MutableMapping[Tensor, Array], symbols: Mapping[str, int]) -> None:
-        """Dispatch a kernel; memory holds each tensor's elements, and the written one changes."""
+    def run(
+        self,
+        kernel: Kernel,
+        memory: MutableMapping[Tensor, Array],
+        symbols: Mapping[str, int],
+        forms: Mapping[Tensor, Form] | None = None,
+    ) -> None:
+        """Dispatch a kernel; memory holds each tensor's elements, and the written one changes.
+
+        Tensors that are not words by `forms` are float16 on the device.
+        """
+        forms = forms or {}
+        kernel = kernel.over(forms)
         groups = [evaluate(g, symbols) for g in kernel.workgroups]
         assert all(0 <= g <= 65535 for g in groups), groups
         if 0 in groups:
@@ -66,7 +80,7 @@ class Gpu:
         assert (words >= -(2**31)).all(), words
         assert (words < 2**31).all(), words
         buffers = [
-            self.device.create_buffer_with_data(data=_words(memory[t], t.dtype), usage=usage)
+            self.device.create_buffer_with_data(data=_words(memory[t], _stored(t, forms)), usage=usage)
             for t in kernel.tensors
         ]
         buffers.append(
@@ -89,14 +103,20 @@ class Gpu:
         compute.end()
         self.device.queue.submit([encoder.finish()])
         result = kernel.tensors[-1]
-        written = np.frombuffer(self.device.queue.read_buffer(buffers[-2]), _NUMPY[STORAGE[result.dtype]])
+        written = np.frombuffer(self.device.queue.read_buffer(buffers[-2]), _stored(result, forms))
         memory[result] = written[: memory[result].size].astype(result.dtype.value)
 
 
-def _words(array: Array, dtype: DType) -> Array:
-    """Elements as 32-bit words, padded by what an empty binding needs."""
-    words = array.astype(_NUMPY[STORAGE[dtype]])
-    return words if words.size else np.zeros(4, words.dtype)
+def _stored(tensor: Tensor, forms: Mapping[Tensor, Form]) -> type[np.generic]:
+    return np.float16 if forms.get(tensor, "words") != "words" else _NUMPY[STORAGE[tensor.dtype]]
+
+
+def _words(array: Array, stored: type[np.generic]) -> Array:
+    """Elements as the device holds them, in whole words and as many as the least binding needs."""
+    elements = array.astype(stored)
+    padded = np.zeros(-(-max(elements.nbytes, 16) // 4) * 4 // elements.itemsize, stored)
+    padded[: elements.size] = elements
+    return padded
 
 
 @functools.cache
@@ -106,7 +126,10 @@ def gpu() -> Gpu:
 
 
 def results(
-    calls: Sequence[KernelCall], inputs: Mapping[Tensor, Array], symbols: Mapping[str, int] | None = None
+    calls: Sequence[KernelCall],
+    inputs: Mapping[Tensor, Array],
+    symbols: Mapping[str, int] | None = None,
+    forms: Mapping[Tensor, Form] | None = None,
 ) -> list[tuple[Array, Array]]:
     """Run the calls in order on the GPU and by reference.
 
@@ -114,6 +137,7 @@ def results(
         calls: what to run.
         inputs: elements of the tensors that nothing writes and that carry no data.
         symbols: the symbols' values.
+        forms: how tensors lie on the GPU, where not as words.
 
     Returns:
         For each call what the GPU wrote, and what the reference wrote.
@@ -127,7 +151,7 @@ def results(
     for call in calls:
         run_call(call, expected, symbols)
         for kernel in kernels_for(call):
-            gpu().run(kernel, actual, symbols)
+            gpu().run(kernel, actual, symbols, forms)
         found.append((actual[call.output.tensor].copy(), expected[call.output.tensor].copy()))
     return found
 

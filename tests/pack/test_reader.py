@@ -172,6 +172,7 @@ def large_pack(path: Path) -> list[NDArray[Any]]:
         random.standard_normal(CHUNK // 2 + 1000),
         random.integers(-9, 9, 7).astype(np.int64),
         random.standard_normal(CHUNK // 4).astype(np.float32),
+        random.standard_normal(CHUNK // 2 + 1).astype(np.float16),
     ]
     with PackWriter(path) as writer:
         for i, array in enumerate(arrays):
@@ -205,6 +206,7 @@ def test_streaming_across_chunks(tmp_path: Path) -> None:
         for index, first, data in pack.tensors(range(len(arrays))):
             elements = np.frombuffer(data, arrays[index].dtype)
             assert data.nbytes <= CHUNK + 8
+            assert first * elements.itemsize % 4 == 0
             found[index][first : first + len(elements)] = elements
             pieces += 1
     for array, read in zip(arrays, found, strict=True):

@@ -312,6 +312,10 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         lambda m: m["targets"]["webgpu"]["weights"][0].update(dtype="int32"),
         "targets.webgpu.weights[0].dtype: float16 is stored as float32, not int32",
     ),
+    "float32 as float16 on the GPU": (
+        lambda m: m["targets"]["webgpu"]["weights"][1].update(dtype="float16"),
+        "targets.webgpu.weights[1].dtype: float32 is stored as float32, not float16",
+    ),
     "float64 on the GPU": (
         lambda m: m["entries"][0]["inputs"][0].update(dtype="float64"),
         "inputs[0].dtype: float64 does not exist on the GPU",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pyruntime_shaders.emit import Dispatch as Rendering
-from pyruntime_shaders.emit import Rendered, render_programs
+from pyruntime_shaders.emit import Rendered, divide_programs, render_divided
 from pyruntime_shaders.printer import storage_type
+from pyruntime_shaders.storage import Form
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, maximum, to_rpn
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.program import Carried, Program, Step
 from pyruntime.ir.program import Jump as StepJump
-from pyruntime.ir.program import Program, Step
 from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
 from pyruntime.pack.report import HostStep
@@ -58,9 +59,9 @@ Fixed = Mapping[Tensor, Place]
 _NAMES = {"f32": "float32", "i32": "int32", "u32": "uint32"}
 
 
-def gpu_dtype(dtype: DType) -> str:
+def gpu_dtype(dtype: DType, form: Form = "words") -> str:
     """The type that takes dtype's place on the GPU, as packs name it."""
-    return _NAMES[storage_type(dtype)]
+    return _NAMES[storage_type(dtype)] if form == "words" else "float16"
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,14 @@ def build(
             cannot keep.
         CompilerError: host steps are needed, and there is no C compiler for Wasm.
     """
-    rendered = render_programs(programs, host_steps=host_steps)
-    sides = [Sides(*each) for each in zip(programs, rendered.host, rendered.narrowed, strict=True)]
+    divisions = divide_programs(programs, host_steps=host_steps)
+    sides = [Sides(p, d.host, d.narrowed) for p, d in zip(programs, divisions, strict=True)]
     check_states(sides)
     host = build_host(sides, stored, states, pack, compiler)
     stored = [s for s in stored if any(s.tensor in side.gpu for side in sides)]
-    weights, buffers = _place_weights(stored)
+    forms = weight_forms({s.tensor: s.dtype for s in stored}, states.states)
+    weights, buffers = _place_weights(stored, forms)
+    rendered = render_divided(programs, divisions, forms)
     text, shaders = _join(rendered)
     written = pack.add_file("shaders.base.wgsl", text)
     fixed: dict[Tensor, Place] = {
@@ -133,7 +136,7 @@ def build(
     fixed |= {t: ("state", number, 0) for t, number in states.number.items()}
     places = [{}] * len(sides) if host is None else host.places
     entries = [
-        _Entry(side, d, fixed, there).build()
+        _Entry(side, d, fixed, there, forms).build()
         for side, d, there in zip(sides, rendered.entries, places, strict=True)
     ]
     variant = GpuVariant(
@@ -167,12 +170,18 @@ class _Entry:
         dispatches: those of the calls that the GPU computes, in order.
         fixed: where weights and states lie on the GPU.
         there: where tensors lie in the memory of the host steps.
+        forms: how tensors lie on the GPU, where not as words.
     """
 
     def __init__(
-        self, side: Sides, dispatches: Sequence[Rendering], fixed: Fixed, there: Mapping[Tensor, Dim]
+        self,
+        side: Sides,
+        dispatches: Sequence[Rendering],
+        fixed: Fixed,
+        there: Mapping[Tensor, Dim],
+        forms: Mapping[Tensor, Form],
     ) -> None:
-        self._side, self._fixed, self._there = side, fixed, there
+        self._side, self._fixed, self._there, self._forms = side, fixed, there, forms
         self._pending = deque(dispatches)
         self._placement = plan_coloured(side.program, held=side.gpu)
         self._done = 0  # host steps so far
@@ -241,7 +250,11 @@ class _Entry:
 
     def _binding(self, tensor: Tensor) -> Binding:
         kind, index, offset = self._place(tensor)
-        return Binding(kind, index, to_rpn(offset), to_rpn(maximum(tensor.elements * WORD, LEAST_BINDING)))
+        size = maximum(stored_bytes(tensor.elements, self._form(tensor)), LEAST_BINDING)
+        return Binding(kind, index, to_rpn(offset), to_rpn(size))
+
+    def _form(self, tensor: Tensor) -> Form:
+        return self._forms.get(tensor, "words")
 
     def _place(self, tensor: Tensor) -> tuple[Literal["arena", "weights", "state"], int, Dim]:
         """Kind of buffer, its index, offset in bytes."""
@@ -256,26 +269,42 @@ class _Entry:
             return HostTensor(host)
         _, arena, offset = self._place(tensor)
         within = self._side.narrowed.get(tensor)
-        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor.dtype), host, within)
+        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor.dtype, self._form(tensor)), host, within)
 
 
-def _place_weights(stored: Sequence[Stored]) -> tuple[list[GpuWeight], list[int]]:
+def weight_forms(dtypes: Mapping[Tensor, DType], states: Iterable[Carried]) -> dict[Tensor, Form]:
+    """Weights that stay float16 on the GPU: all that packs hold so, but for those that states begin as."""
+    initial = {s.initial for s in states}
+    return {t: "pairs" for t, dtype in dtypes.items() if dtype is DType.F16 and t not in initial}
+
+
+def stored_bytes(elements: Dim, form: Form) -> Dim:
+    """Bytes that elements take on the GPU, in whole words."""
+    return elements * WORD if form == "words" else align(elements * 2, WORD)
+
+
+def _place_weights(
+    stored: Sequence[Stored], forms: Mapping[Tensor, Form]
+) -> tuple[list[GpuWeight], list[int]]:
     weights: list[GpuWeight] = []
     buffers: list[int] = []
     for item in stored:
-        size = weight_bytes(item.tensor)
+        form = forms.get(item.tensor, "words")
+        size = weight_bytes(item.tensor, form)
         if not buffers or buffers[-1] + size > BINDING_LIMIT:
             buffers.append(0)
-        weights.append(GpuWeight(item.index, len(buffers) - 1, buffers[-1], gpu_dtype(item.tensor.dtype)))
+        weights.append(
+            GpuWeight(item.index, len(buffers) - 1, buffers[-1], gpu_dtype(item.tensor.dtype, form))
+        )
         end = align(buffers[-1] + max(size, LEAST_BINDING), ALIGNMENT)
         assert isinstance(end, int)
         buffers[-1] = end
     return weights, buffers
 
 
-def weight_bytes(tensor: Tensor) -> int:
+def weight_bytes(tensor: Tensor, form: Form = "words") -> int:
     """The bytes of a weight on the GPU. Raises UnsupportedError where they are too many for a binding."""
-    size = int(str(tensor.elements)) * WORD
+    size = int(str(stored_bytes(tensor.elements, form)))
     if size > BINDING_LIMIT:
         raise UnsupportedError(
             "constant",

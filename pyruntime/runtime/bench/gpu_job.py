@@ -13,7 +13,7 @@ from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import BoundDispatch, BoundHost, BoundProgram, Span, bind, bound_shape
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import Entry, GpuTensor, WebGpu
+from pyruntime.pack.schema import Entry, GpuTensor, WebGpu, gpu_bytes
 from pyruntime.runtime.bench import gpu_loops
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, upload, widen
@@ -60,7 +60,7 @@ class GpuJob:
         for index, first, data in self._pack.tensors(places):
             place = places[index]
             elements = widen(data, tensors[index].dtype, place.dtype)
-            start = place.offset + first * WORD
+            start = place.offset + gpu_bytes(first, place.dtype)
             images[place.buffer][start : start + elements.nbytes] = elements.tobytes()
         return {f"buffer-{i}": image for i, image in enumerate(images)}
 

@@ -36,7 +36,7 @@ class Shape(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A vector of state: where its element for a unit is, and how it begins and ends."""
+    """A vector of state: where its element for a unit is, how it begins, where in the result it ends."""
 
     number: int
     shared: bool
@@ -125,7 +125,7 @@ def _end(module: Module, call: Recurrence, slot: int) -> str:
     view = call.finals[slot] if slot < len(call.finals) else None
     if view is None:
         return ""
-    return f"{module.buffer(view.tensor)}[{module.position(f'final_{slot}', view, AXES[1:])}]"
+    return module.position(f"final_{slot}", view, AXES[1:])
 
 
 def _step(module: Module, call: Recurrence, number: int, phase: Phase) -> Step:

@@ -267,6 +267,15 @@ fn tan_f32(x: f32) -> f32 {
     return sine(x, 0) / sine(x, 1);
 }
 
+// an element of float16 from the word that holds its pair, and four from the words of two
+fn of_pair(pair: u32, at: i32) -> f32 {
+    return unpack2x16float(pair >> (u32(at & 1) * 16u)).x;
+}
+
+fn of_pairs(pairs: vec2<u32>) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(pairs.x), unpack2x16float(pairs.y));
+}
+
 fn to_f16(x: f32) -> f32 {
     let rounded = unpack2x16float(pack2x16float(vec2<f32>(clamp(x, -65504.0f, 65504.0f), 0.0f))).x;
     return nan_or(x, select(rounded, select(infinity(), -infinity(), x < 0.0f), abs(x) >= 65520.0f));
