@@ -169,7 +169,7 @@ async function readFile(
   if (kept) {
     const failure = (why: string): Error => new HashError(`${stored.file} cannot be read from the cache: ${why}`);
     try {
-      await chunks.take(fromBody(kept, failure, signal), signal);
+      await chunks.take(fromBody(kept, failure, signal, false), signal);
       return stored.bytes;
     } catch (error) {
       if (!(error instanceof HashError)) throw error;

@@ -43,13 +43,19 @@ async function overHttp(url: URL, cache: RequestCache, signal?: AbortSignal): Pr
   return fromBody(response.body, (why) => new PackError(`${url.href}: the connection broke: ${why}`), signal);
 }
 
-/** Reads a body; `failure` makes the error when it ends early. */
+/**
+ * Reads a body; `failure` makes the error when it ends early.
+ *
+ * @param inPlace whether rooms are filled without a copy, where the engine can. Not for bodies of Cache Storage: in
+ *   Chromium 156 a reader that fills rooms may wait for ever for the end of one.
+ */
 export function fromBody(
   body: ReadableStream<Bytes>,
   failure: (why: string) => Error,
   signal?: AbortSignal,
+  inPlace = true,
 ): Source {
-  const { read, close } = filling(body) ?? copying(body);
+  const { read, close } = (inPlace && filling(body)) || copying(body);
   return {
     close: () => close().catch(() => undefined),
     async read(room) {
