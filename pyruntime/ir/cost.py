@@ -103,6 +103,10 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
             yield call.a, _extent(call, call.a, (*call.batch, call.m, call.k))
             whole = (*call.batch, call.k, call.n)
             yield call.b, call.b.tensor.elements if call.panels else _extent(call, call.b, whole)
+            if call.blocks is not None:
+                for shared in (call.blocks.scales, call.blocks.zeros):
+                    if shared is not None:
+                        yield shared, shared.tensor.elements
         case Attention():
             yield call.q, _extent(call, call.q, (*call.batch, call.m, call.width))
             yield call.k, _extent(call, call.k, (*call.batch, call.n, call.width))

@@ -187,6 +187,30 @@ class Cumulate(KernelCall):
     body: Scalar
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """How the weight of a MatMul is made of integers: (level - zero point) * scale, shared by blocks of k.
+
+    `scales` and `zeros`, if any, are matrices [k / size rounded up, n] in panels, as the weight itself;
+    without `zeros` the zero point is 2^(bits - 1).
+    """
+
+    bits: int  # 4 or 8
+    size: int
+    scales: View
+    zeros: View | None = None
+
+    @property
+    def middle(self) -> int:
+        """The zero point of levels that have no other."""
+        return middle_level(self.bits)
+
+
+def middle_level(bits: int) -> int:
+    """The zero point of unsigned levels of so many bits that have none of their own."""
+    return 1 << (bits - 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatMul(KernelCall):
     """output[b, m, n] = body(Acc = sum over k of a[b, m, k] * b[b, k, n]), Acc of `product_dtype`.
@@ -195,7 +219,9 @@ class MatMul(KernelCall):
     (batch axes..., m, k), `b` (batch axes..., k, n). A weight b with `panels` is stored as
     [n / panels rounded up][k][panels], zero-filled at the end; then its batch strides are zero and
     its k and n strides are not used. Of an `exact` product panels have four k together, [n / panels
-    rounded up][k / 4 rounded up][panels][4], then the sum of each column, as int32 (`quads8`).
+    rounded up][k / 4 rounded up][panels][4], then the sum of each column, as int32 (`quads8`). With `blocks`
+    panels have 8 columns of levels in uint32 words, as `ops.layouts.pack_levels` writes them (`levels4x8`,
+    `levels8x8`), and a is float32.
     """
 
     template: ClassVar[str] = "matmul"
@@ -206,12 +232,17 @@ class MatMul(KernelCall):
     a: View
     b: View
     panels: int = 0
+    blocks: Blocks | None = None
     body: Scalar
 
     def reads(self) -> Iterator[View]:
-        """a, b, then the operands of the body."""
+        """a, b, scales and zero points of its blocks, then the operands of the body."""
         yield self.a
         yield self.b
+        if self.blocks is not None:
+            yield self.blocks.scales
+            if self.blocks.zeros is not None:
+                yield self.blocks.zeros
         yield from self.inputs
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyruntime.ir.kernel import (
     Attention,
+    Blocks,
     Conv,
     Cumulate,
     KernelCall,
@@ -21,11 +22,12 @@ from pyruntime.ir.kernel import (
     Scatter,
     Sort,
     Suppression,
+    View,
 )
 from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.evaluate import evaluate
 from pyruntime.ops.iteration import Array, Run, identity, narrow, wide
-from pyruntime.ops.layouts import unpack_panels, unpack_tap_quads
+from pyruntime.ops.layouts import unpack_levels, unpack_panels, unpack_tap_quads
 from pyruntime.ops.order import argsort
 from pyruntime.ops.windowed import conv, pool
 
@@ -93,7 +95,9 @@ def _cumulate(run: Run, call: Cumulate) -> None:
 def _matmul(run: Run, call: MatMul) -> None:
     batch, (m, n, k) = run.dims(call.batch), run.dims((call.m, call.n, call.k))
     a = run.load(call.a, (*batch, m, k))
-    if call.panels:
+    if call.blocks is not None:
+        b = _block_weight(run, call, call.blocks, k, n)
+    elif call.panels:
         flat = run.memory[call.b.tensor][run.dim(call.b.offset) :]
         b = (
             unpack_tap_quads(flat, 1, k, n, call.panels)[0]
@@ -105,6 +109,21 @@ def _matmul(run: Run, call: MatMul) -> None:
     with np.errstate(all="ignore"):
         acc = narrow(wide(a) @ wide(b), a.dtype)
     run.finish(call.body, (*batch, m, n), [acc])
+
+
+def _block_weight(run: Run, call: MatMul, blocks: Blocks, k: int, n: int) -> Array:
+    """The weight [k, n] of levels in blocks, in float32."""
+    rows = -(-k // blocks.size)
+
+    def spread(view: View) -> Array:
+        flat = run.memory[view.tensor][run.dim(view.offset) :]
+        return unpack_panels(flat, rows, n, call.panels).repeat(blocks.size, axis=0)[:k]
+
+    levels = unpack_levels(
+        run.memory[call.b.tensor][run.dim(call.b.offset) :], blocks.bits, k, n, call.panels
+    )
+    zero = np.float32(blocks.middle) if blocks.zeros is None else spread(blocks.zeros)
+    return np.asarray((levels.astype(np.float32) - zero) * spread(blocks.scales))
 
 
 def _attention(run: Run, call: Attention) -> None:

@@ -63,6 +63,31 @@ def quad_elements(taps: int, k: int, n: int, panels: int) -> int:
     return -(-n // panels) * panels * (taps * -(-k // 4) * 4 + 4)
 
 
+def pack_levels(levels: Array, bits: int, panels: int = 8) -> Array:
+    """A matrix [K, N] of levels of 4 or 8 bits as [N / 8 rounded up][K][bits / 4] words of uint32, flat.
+
+    A panel's 8 columns follow each other from the lowest bits on. Zero-filled.
+    """
+    assert panels == 8, panels
+    rows = pack_panels(levels.astype(np.uint8), panels).reshape(-1, panels)
+    octets = rows if bits == 8 else rows[:, ::2] | rows[:, 1::2] << np.uint8(4)
+    return np.ascontiguousarray(octets).view("<u4").ravel()
+
+
+def unpack_levels(flat: Array, bits: int, k: int, n: int, panels: int = 8) -> Array:
+    """The matrix [K, N] of uint8 that `pack_levels` was given; flat may be longer than its panels."""
+    count = level_words(k, n, bits, panels)
+    octets = np.ascontiguousarray(flat[:count], "<u4").view(np.uint8)
+    if bits == 4:
+        octets = np.stack([octets & 15, octets >> 4], axis=-1).ravel()
+    return unpack_panels(octets, k, n, panels)
+
+
+def level_words(k: int, n: int, bits: int, panels: int = 8) -> int:
+    """Words that a matrix [K, N] of levels takes."""
+    return panel_elements(k, n, panels) * bits // 32
+
+
 def pack_gates(weight: Array, panels: int) -> Array:
     """Recurrent weights [D, gates, units, K] as, per direction, panels of the matrix [K * gates, units]."""
     d, gates, units, k = weight.shape

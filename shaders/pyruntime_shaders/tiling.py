@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, occupied
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Tensor, View
+from pyruntime.ir.kernel import Blocks, Conv, KernelCall, MatMul, Tensor, View
 from pyruntime.ir.scalar import Acc, walk
 from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
 from pyruntime_shaders.module import Address, Module
@@ -15,6 +15,26 @@ from pyruntime_shaders.printer import value_type
 
 DEPTH = 16  # k of one tile
 THREADS = 256
+
+
+class Levels(NamedTuple):
+    """How an operand's fours are made of integers: (level - zero) * scale.
+
+    Attributes:
+        bits: of a level, 4 or 8.
+        row: the number of the panel's row of 8 levels.
+        block: the number of its row of scales, in terms of the parameters, as `row`.
+        scales: the buffer, an array of vec4.
+        zeros: the same, or empty.
+        middle: the zero point of all, where there is no buffer.
+    """
+
+    bits: int
+    row: str
+    block: str
+    scales: str
+    zeros: str
+    middle: str
 
 
 class Source(NamedTuple):
@@ -28,6 +48,7 @@ class Source(NamedTuple):
         fill: what the guards give.
         buffer: the tensor's buffer, an array of vec4 where `vector`.
         type: of the accumulator, to which elements are converted.
+        levels: where the buffer holds words of levels; then `address` has guards alone.
     """
 
     name: str
@@ -39,6 +60,7 @@ class Source(NamedTuple):
     buffer: str
     vector: bool
     type: str
+    levels: Levels | None = None
 
     def before(self, condition: str) -> Source:
         """The same with one more test for where there is no element, ahead of the others."""
@@ -143,6 +165,21 @@ def panels(
     panel = f"({base} + (column >> 3u))" if base else "(column >> 3u)"
     position = f"({panel} * {module.word('k', k)} + k) * 8 + (column & 7)"
     return _rearranged(module, view, parameters, (), position, vector=vector)
+
+
+def block_panels(module: Module, call: MatMul, blocks: Blocks, parameters: tuple[str, ...]) -> Source:
+    """A weight of levels in blocks (see `ops.layouts.pack_levels`) as operand b over k and column."""
+    groups = module.word("groups", ceildiv(call.k, blocks.size))
+    levels = Levels(
+        blocks.bits,
+        f"(column >> 3u) * {module.word('k', call.k)} + k",
+        f"(column >> 3u) * {groups} + k / {blocks.size}",
+        module.buffer(blocks.scales.tensor),
+        "" if blocks.zeros is None else module.buffer(blocks.zeros.tensor),
+        module.literal(blocks.middle, DType.F32),
+    )
+    whole = _rearranged(module, call.b, parameters, (), "0", vector=True)
+    return whole._replace(fill=module.literal(0, DType.F32), type=value_type(DType.F32), levels=levels)
 
 
 def quad_panels(

@@ -20,12 +20,13 @@ MOSTLY_CONSTANT = {
     "Conv": (1, 2),
     "BatchNormalization": (1, 2, 3, 4),
     "Embedding": (0,),
+    "BlockMatMul": (1, 2, 3),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (1,)),
 }
 # ops whose second operand is as often a weight: both ways are tested
 SOMETIMES_CONSTANT = ("Add", "Gather", "MatMul", "Mul", "Where")
 # ops whose weights are rearranged for their kernels: at run time where they are fed
-SOMETIMES_FED = ("Conv", "LSTM", "GRU", "RNN")
+SOMETIMES_FED = ("BlockMatMul", "Conv", "LSTM", "GRU", "RNN")
 
 
 @dataclass(frozen=True)

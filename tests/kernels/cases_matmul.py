@@ -23,7 +23,7 @@ SIZES = (
     *((0, 4, 3), (4, 0, 3), (4, 5, 0)),
 )
 
-_Views = Callable[[Maker, Sequence[Dim], Dim, Dim], View]
+Views = Callable[[Maker, Sequence[Dim], Dim, Dim], View]
 
 
 def dense(maker: Maker, batch: Sequence[Dim], rows: Dim, columns: Dim) -> View:
@@ -50,8 +50,8 @@ def _case(
     k: Dim,
     *,
     batch: tuple[Dim, ...] = (),
-    a: _Views = dense,
-    b: _Views | None = None,
+    a: Views = dense,
+    b: Views | None = None,
     epilogue: Build = plain,
     order: Sequence[int] = (),
     part: bool = False,

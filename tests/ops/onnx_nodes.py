@@ -343,6 +343,13 @@ def _encode(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     return OnnxNode("Encode", inputs, {}, opset=26, body=body)
 
 
+def _block_matmul(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    levels = inputs[1]
+    assert levels is not None
+    named = {"K": attrs["k"], "N": len(levels), "bits": attrs["bits"], "block_size": attrs["block"]}
+    return OnnxNode("MatMulNBits", inputs, named, "com.microsoft")
+
+
 # ops that differ from the ONNX op of their name in more than bools for ints
 TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "ArgSort": _arg_sort,
@@ -350,6 +357,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "AveragePool": _pool("AveragePool"),
     "Binarizer": lambda inputs, attrs: OnnxNode("Binarizer", inputs, attrs, "ai.onnx.ml"),
     "BitCast": _bit_cast,
+    "BlockMatMul": _block_matmul,
     "Cast": _cast,
     "Conv": _conv,
     "CumProd": _cumulative("CumProd", 26),
@@ -410,7 +418,9 @@ def model_of(node: OnnxNode, outputs: Sequence[np.dtype[Any]]) -> onnx.ModelProt
     )
     return helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", node.opset), helper.make_opsetid("ai.onnx.ml", 3)],
+        opset_imports=[
+            *(helper.make_opsetid(*o) for o in (("", node.opset), ("ai.onnx.ml", 3), ("com.microsoft", 1)))
+        ],
         ir_version=10,
     )
 

@@ -14,6 +14,7 @@ from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Shape
 from pyruntime.ir.kernel import (
     Attention,
+    Blocks,
     Conv,
     Cumulate,
     KernelCall,
@@ -58,11 +59,13 @@ class MatMulHost:
     a: View
     b: View
     panels: int = 0
+    blocks: Blocks | None = None
 
     @property
     def tensors(self) -> set[Tensor]:
-        """Both operands."""
-        return {self.a.tensor, self.b.tensor}
+        """Both operands, and what b's blocks share."""
+        shared = (self.blocks.scales, self.blocks.zeros) if self.blocks else ()
+        return {v.tensor for v in (self.a, self.b, *shared) if v is not None}
 
     def order(self) -> Sequence[int]:
         """Row-major."""
@@ -100,6 +103,7 @@ class MatMulHost:
             a=replace(a, strides=(*a.strides[: count + 1], self.a.strides[-1])),
             b=replace(b, strides=(*b.strides[:count], *self.b.strides[rank:])),
             panels=self.panels,
+            blocks=self.blocks,
             body=space.trees[0],
         )
 

@@ -175,10 +175,12 @@ class Lowering:
         layout: str,
         data: NDArray[Any] | Callable[[], NDArray[Any]],
         elements: int | None = None,
+        dtype: DType | None = None,
     ) -> Tensor:
         """The tensor for constant `value` stored as `data` in `layout`; one per value and layout.
 
-        `data` may be a function that makes the array, of so many `elements`, when the pack is written.
+        `data` may be a function that makes the array, of so many `elements`, when the pack is written. Its
+        `dtype` is by default the value's.
         """
         key = (value, layout)
         if key not in self._constants:
@@ -187,7 +189,7 @@ class Lowering:
                 data, elements = data.reshape(-1), data.size
             assert elements is not None
             self._constants[key] = Tensor(
-                value.name, value.dtype, elements, "weight", data, layout, value.data.shape
+                value.name, dtype or value.dtype, elements, "weight", data, layout, value.data.shape
             )
         return self._constants[key]
 

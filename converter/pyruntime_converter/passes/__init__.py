@@ -14,7 +14,7 @@ from pyruntime_converter.passes.codes import retype
 from pyruntime_converter.passes.convolutions import absorb_padding, fold_batch_norm
 from pyruntime_converter.passes.dequantized import settle_weights, sink_dequantize
 from pyruntime_converter.passes.embedding import one_hot_to_embedding
-from pyruntime_converter.passes.expand import expand_attention
+from pyruntime_converter.passes.expand import expand_attention, expand_blocks
 from pyruntime_converter.passes.indices import fold_indices
 from pyruntime_converter.passes.integer_products import integer_products
 from pyruntime_converter.passes.normalizations import recognise_normalizations
@@ -48,6 +48,7 @@ FINISH: tuple[Pass, ...] = (
     sink_dequantize,
     fold_scales,
     expand_attention,
+    expand_blocks,
     simplify,
     eliminate_common,
     eliminate_dead,

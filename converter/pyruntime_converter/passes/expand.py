@@ -1,4 +1,4 @@
-"""Spells out the attention that has no kernel, as matrix products and softmax."""
+"""Spells out what has no kernel: attention of other types, products with blocks that only a run knows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ops.builder import Builder
-from pyruntime_converter.passes.rewriter import rewrite
+from pyruntime_converter.blocks import spelled
+from pyruntime_converter.passes.rewriter import constant_of, rewrite
 
 
 def expand_attention(graph: Graph) -> None:
@@ -15,6 +16,17 @@ def expand_attention(graph: Graph) -> None:
     def rule(node: Node, builder: Builder) -> Value | None:
         spelled = node.op == "Attention" and node.output.dtype is not DType.F32
         return _expanded(node, builder) if spelled else None
+
+    rewrite(graph, rule)
+
+
+def expand_blocks(graph: Graph) -> None:
+    """Products with a weight in blocks that is no constant as what they stand for."""
+
+    def rule(node: Node, builder: Builder) -> Value | None:
+        if node.op != "BlockMatMul" or all(constant_of(v) for v in node.inputs[1:] if v is not None):
+            return None
+        return spelled(builder, node.inputs, node.attrs)
 
     rewrite(graph, rule)
 

@@ -11,6 +11,7 @@ from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
     accumulator,
     alone,
+    block_panels,
     choose,
     panels,
     quad_panels,
@@ -77,19 +78,20 @@ def _kernel(
     vector_b = (
         alone(call, call.b.tensor)
         and not (call.panels and call.exact)
+        and call.blocks is None
         and (divides(4, call.b.offset) if call.panels else quads(call.b, -1, call.n))
     )
-    module = Module(
-        call,
-        (*outer, "m", "column"),
-        (*call.batch, call.m, call.n),
-        [v.tensor for v, vector in ((call.a, vector_a), (call.b, vector_b)) if vector],
-    )
+    vectors = [v.tensor for v, vector in ((call.a, vector_a), (call.b, vector_b)) if vector]
+    if call.blocks is not None:
+        vectors += [v.tensor for v in (call.blocks.scales, call.blocks.zeros) if v is not None]
+    module = Module(call, (*outer, "m", "column"), (*call.batch, call.m, call.n), vectors)
     held, k = accumulator(call.a.tensor.dtype), module.word("k", call.k)
     module.accumulates(0, held, sum_range(module, call, call.a, call.b, call.k))
     a = source(module, "a", call.a, (*outer, "m", "k"), (*call.batch, call.m, call.k), "k", vector_a)
     over = (*outer, "k", "column")
-    if call.panels and call.exact:
+    if call.blocks is not None:
+        b = block_panels(module, call, call.blocks, over)
+    elif call.panels and call.exact:
         b = quad_panels(module, call.b, over, None, None, call.k)
     elif call.panels:
         b = panels(module, call.b, over, "", call.k, vector_b)

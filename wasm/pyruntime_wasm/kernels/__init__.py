@@ -1,5 +1,7 @@
-"""Kernels in C: one module per template of `pyruntime.ir.kernel`, found by the template's name; those whose
-products are of short integers have a module of their own, `<template>_integer`.
+"""Kernels in C: one module per template of `pyruntime.ir.kernel`, found by the template's name.
+
+Products of short integers have a module of their own, `<template>_integer`, and those with a weight in blocks
+`<template>_blocks`.
 
 A module holds `KERNEL`, an object of the `Kernel` protocol. A rendered kernel is one C function
 
@@ -80,8 +82,10 @@ class Kernel(Protocol):
 
 def kernel_for(call: KernelCall) -> Kernel:
     """The kernel of the call's template. Raises ModuleNotFoundError for a template that Wasm lacks."""
-    integer = "_integer" if isinstance(call, MatMul | Conv) and call.exact else ""
-    kernel: Kernel = importlib.import_module(f"{__name__}.{call.template}{integer}").KERNEL
+    form = "_integer" if isinstance(call, MatMul | Conv) and call.exact else ""
+    if isinstance(call, MatMul) and call.blocks is not None:
+        form = "_blocks"
+    kernel: Kernel = importlib.import_module(f"{__name__}.{call.template}{form}").KERNEL
     return kernel
 
 

@@ -13,12 +13,20 @@ from pyruntime_converter.lowering.hosts import MatMulHost
 from pyruntime_converter.lowering.lazy import Lazy
 from pyruntime_converter.lowering.lower import Lowering, lowers
 
-from pyruntime.ir.dtypes import sums_exactly
+from pyruntime.ir.dtypes import DType, sums_exactly
 from pyruntime.ir.graph import Node, Shape, Value
-from pyruntime.ir.kernel import Tensor, View
+from pyruntime.ir.kernel import Blocks, Tensor, View
 from pyruntime.ir.scalar import Acc
+from pyruntime.ops.blocks import from_bytes
 from pyruntime.ops.definition import broadcast
-from pyruntime.ops.layouts import pack_panels, pack_quads, panel_elements, quad_elements
+from pyruntime.ops.layouts import (
+    level_words,
+    pack_levels,
+    pack_panels,
+    pack_quads,
+    panel_elements,
+    quad_elements,
+)
 from pyruntime.ops.octets import octet_range
 
 PANELS = 8
@@ -47,6 +55,41 @@ def matmul(low: Lowering, node: Node) -> Lazy:
     squeezed = result.reshape(node.output.shape)
     assert squeezed is not None
     return squeezed
+
+
+@lowers("BlockMatMul")
+def block_matmul(low: Lowering, node: Node) -> Lazy:
+    """A product with a constant of levels in blocks; all of a's axes but the last are rows."""
+    a, levels, scales, *rest = node.inputs
+    assert a is not None
+    assert levels is not None
+    assert scales is not None
+    assert levels.data is not None, f"{node.origin.name}: a weight that is no constant was to be spelled out"
+    bits, size, k, n = node.attrs["bits"], node.attrs["block"], node.attrs["k"], len(levels.data)
+    matrix = levels.data.reshape(n, -1)
+
+    def pack() -> NDArray[Any]:
+        return pack_levels(from_bytes(matrix, bits)[:, :k].T, bits)
+
+    # the same bytes may be the weight of products that differ in k
+    words = low.weight(levels, f"levels{bits}x{PANELS}-k{k}", pack, level_words(k, n, bits), DType.U32)
+
+    def shared(value: Value) -> View:
+        assert value.data is not None
+        return packed(low, value, value.data.T)
+
+    zeros = shared(rest[0]) if rest and rest[0] is not None else None
+    shape = (1, k) if a.rank == 1 else a.shape
+    batch, m = shape[:-2], shape[-2]
+    view = _matrix(low.view(a), a.shape, shape, shape)
+    weight = View(words, 0, (0,) * len(shape))
+    host = MatMulHost(batch, m, n, k, view, weight, PANELS, Blocks(bits, size, shared(scales), zeros))
+    result = Lazy((*batch, m, n), Acc(DType.F32), host=host, origins=(node.origin,))
+    if a.rank > 1:
+        return result
+    vector = result.reshape((n,))
+    assert vector is not None
+    return vector
 
 
 def packed(low: Lowering, value: Value, matrix: NDArray[Any], *, exact: bool = False) -> View:
