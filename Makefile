@@ -10,7 +10,7 @@ PYTEST ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format types js test conformance fuzz demo bench wheel lockfile toolchains newest lock clean
+.PHONY: help setup lint format types js test conformance fuzz demo docs bench wheel packages lockfile toolchains newest lock clean
 
 upper = $(shell printf '%s' $(1) | tr a-z A-Z)
 asked = $(if $($(call upper,$(1))),--$(1) $($(call upper,$(1))))
@@ -62,6 +62,12 @@ demo: setup ## build the demo site and serve it; CHECK=1 builds, opens each page
 	$(call heading,demo site)
 	@python -m demo_site.main $(if $(CHECK),--check)
 
+docs: setup ## build the documentation's site in build/docs; SERVE=1 serves it on 127.0.0.1, PORT=
+	$(call heading,esbuild)
+	@npm --prefix js_bindings run --silent build
+	$(call heading,documentation)
+	@python -m docs_site.main $(if $(SERVE),--serve) $(call asked,port)
+
 bench: setup ## race all engines on all benchmarks; ONLY= ENGINES= HOST= DTYPE= THREADS= DEVICE= ROUNDS=
 	$(call heading,esbuild)
 	@npm --prefix js_bindings run --silent build
@@ -75,6 +81,11 @@ wheel: setup ## build dist/pyruntime-*.whl, with the JavaScript runtime for Pyod
 	@rm -f dist/pyruntime-*.whl
 	@python -m hatchling build --target wheel
 
+packages: wheel ## build what users install, in dist: the wheel, and the npm package beside it
+	$(call heading,npm pack)
+	@rm -f dist/pyruntime-*.tgz
+	@cd js_bindings && npm pack --silent --pack-destination ../dist
+
 lockfile: wheel ## build dist/pyodide-lock.json beside the wheel (needs Python 3.12 or later)
 	@python scripts/pyodide_lock.py $(URL)
 
@@ -86,7 +97,7 @@ newest: setup ## type-check and test with the newest versions of every dependenc
 
 lock: setup ## resolve pyproject.toml and package.json anew and write both lock files
 	@python scripts/dependencies.py lock
-	@for folder in js_bindings demo_site tests/bundlers; do (cd $$folder && npm update --package-lock-only --loglevel=error) || exit; done
+	@for folder in js_bindings demo_site docs_site tests/bundlers; do (cd $$folder && npm update --package-lock-only --loglevel=error) || exit; done
 	@$(MAKE) setup
 
 clean: ## remove what set-up and builds made

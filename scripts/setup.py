@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.lock"
-NPM = (ROOT / "js_bindings", ROOT / "demo_site", ROOT / "tests" / "bundlers")  # with a package-lock.json each
+NPM = tuple(
+    ROOT / f for f in ("js_bindings", "demo_site", "docs_site", "tests/bundlers")
+)  # a package-lock.json in each
 
 
 class System(NamedTuple):

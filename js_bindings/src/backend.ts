@@ -15,6 +15,7 @@ export type Device = "webgpu" | "wasm";
 
 /** What loading decided and did. */
 export interface Report {
+  /** Where it runs. */
   readonly device: Device;
   /** Why this device. */
   readonly reason: string;

@@ -2,6 +2,7 @@
 
 /** Base of all errors that pyruntime raises on purpose; `code` is stable across releases and languages. */
 export class PyRuntimeError extends Error {
+  /** The name of the class. */
   override name = "PyRuntimeError";
   /** What kind of error this is, in every language. */
   readonly code: string = "error";

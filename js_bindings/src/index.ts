@@ -9,7 +9,19 @@ import { RemoteBackend } from "./remote.ts";
 import { type LongIntegers, Session } from "./session.ts";
 import { MOST_THREADS } from "./threads.ts";
 
-export * from "./errors.ts";
+export {
+  DeviceError,
+  DisposedError,
+  HashError,
+  InputError,
+  MemoryLimitError,
+  MissingFileError,
+  PackError,
+  PackVersionError,
+  PyRuntimeError,
+  RunError,
+  StateError,
+} from "./errors.ts";
 export type { Device, Report } from "./backend.ts";
 export type { Progress } from "./fetch.ts";
 export type { Listed } from "./manifest.ts";
@@ -18,6 +30,8 @@ export type { Feeds, LongIntegers, Results, RunOptions, Session } from "./sessio
 export { serve } from "./serve.ts";
 /** @internal for modules that are loaded on demand */
 export { narrow, widen } from "./convert.ts";
+/** @internal */
+export { messageOf } from "./errors.ts";
 /** @internal */
 export { fail } from "./decode.ts";
 /** @internal */
@@ -68,6 +82,8 @@ export interface LoadOptions {
  * Loads a pack: checks it, fetches what the chosen device needs, and makes it ready to run.
  *
  * @param url the pack's folder: an absolute or relative URL; in Node also a path or a `file:` URL.
+ * @param options where and how to run, and what to tell meanwhile.
+ * @returns the session; `dispose` gives it back.
  * @throws PackError and its subclasses for what is wrong with the pack, DeviceError for a device that is not
  *   there, MemoryLimitError, or the signal's reason.
  *

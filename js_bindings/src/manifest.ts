@@ -25,9 +25,13 @@ export interface Carried {
  * optional that is absent: it is fed nothing, and given as null.
  */
 export interface Listed {
+  /** As in the model. */
   readonly name: string;
+  /** Whether it is fed or given. */
   readonly of: "inputs" | "outputs";
+  /** Where its first tensor is among the session's `inputs` or `outputs`; the others follow. */
   readonly first: number;
+  /** How many there are. */
   readonly length?: number | undefined;
 }
 

@@ -89,6 +89,7 @@ export class Session {
    * Runs the model. Runs wait for each other; leave the fed arrays unchanged until the promise settles.
    *
    * @param feeds a tensor for each input, by name; for a sequence an array of tensors.
+   * @param options which outputs are wanted, how to end the run, memory to use again.
    * @returns the outputs, by name, in memory of their own. Where some are sequences, say so by `run<Results>`.
    * @throws InputError, StateError (a state is full), MemoryLimitError, RunError, DeviceError (the GPU was lost),
    *   DisposedError, or the signal's reason.
@@ -156,13 +157,15 @@ export class Session {
   /**
    * Fetches a file that travels with the model, such as tokenizer.json, or takes it from the cache, and checks its hash.
    *
+   * @param name one of `assets`.
+   * @param options `signal` ends fetching.
    * @example
    * const tokenizer = JSON.parse(new TextDecoder().decode(await session.asset("tokenizer.json")));
    * @throws InputError where there is no such asset, PackError and its subclasses, or the signal's reason.
    */
   async asset(
     name: string,
-    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+    options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
     const { folder, manifest, cache } = this.#pack;
     const stored = manifest.assets.find((asset) => asset.name === name);
@@ -170,7 +173,7 @@ export class Session {
       throw new InputError(`there is no asset ${JSON.stringify(name)}; assets: ${this.assets.join(", ") || "none"}`);
     const content = new Uint8Array(stored.bytes);
     const accept = (bytes: Uint8Array, position: number): void => content.set(bytes, position);
-    await download(folder, [{ stored, accept }], undefined, signal, cache);
+    await download(folder, [{ stored, accept }], undefined, options.signal, cache);
     return content;
   }
 

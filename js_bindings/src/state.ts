@@ -63,7 +63,11 @@ export class SessionState {
     });
   }
 
-  /** A copy of one state. */
+  /**
+   * A copy of one state, of its present size.
+   *
+   * @throws InputError where there is no such state.
+   */
   async get(name: string): Promise<Tensor> {
     const { dtype, shape, bytes } = await this.getBytes(name);
     return { data: rowOf(dtype).view(bytes.slice().buffer), shape: [...shape], dtype };
@@ -85,7 +89,7 @@ export class SessionState {
   /**
    * Sets one state, from anything that could be fed. One that grows takes any size up to its capacity.
    *
-   * @throws InputError for another dtype or shape.
+   * @throws InputError for another dtype or shape, or where there is no such state.
    */
   async set(name: string, feed: Feed): Promise<void> {
     const number = this.#number(name);
@@ -96,7 +100,11 @@ export class SessionState {
     await this.#use(() => this.#write(new Map([[number, tensor]])));
   }
 
-  /** All states as bytes for `load`, here or in Python: a safetensors file with the model's hash. */
+  /**
+   * All states as bytes for `load`, here or in Python: a safetensors file with the model's hash.
+   *
+   * @throws StateError where a run left them unfinished.
+   */
   async save(): Promise<Uint8Array<ArrayBuffer>> {
     this.#require();
     return this.#use(async () => {
@@ -108,7 +116,12 @@ export class SessionState {
     });
   }
 
-  /** Sets all states to what `save` gave. Rejects with StateError, and changes none, if it does not fit. */
+  /**
+   * Sets all states to what `save` gave.
+   *
+   * @param data bytes that `save` gave here, in another session of the same model, or in Python.
+   * @throws StateError, and changes none, where they do not fit.
+   */
   async load(data: Uint8Array): Promise<void> {
     this.#require();
     await this.#use(async () => {

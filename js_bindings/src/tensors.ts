@@ -25,8 +25,11 @@ export type TensorData =
 
 /** A name, dtype and shape of an input or output; a symbolic size is a string such as `"batch"` or `"batch * 2"`. */
 export interface TensorSpec {
+  /** As in the model. */
   readonly name: string;
+  /** The type of its elements. */
   readonly dtype: DType | "string";
+  /** A size for each axis; a string where it may vary. Empty for a scalar. */
   readonly shape: readonly (number | string)[];
   /** What all elements of an input are when it is not fed; absent where it must be fed. */
   readonly default?: number;
@@ -37,7 +40,9 @@ export interface TensorSpec {
  * strings an array of strings.
  */
 export interface Feed {
+  /** The elements in row-major order, in the typed array of the input's dtype. */
   readonly data: TensorData | readonly (number | bigint | string)[];
+  /** A size for each axis; their product is the length of `data`. */
   readonly shape: readonly number[];
 }
 
@@ -46,8 +51,11 @@ export interface Feed {
  * array of strings for those.
  */
 export interface Tensor {
+  /** The elements in row-major order. */
   readonly data: TensorData | number[] | string[];
+  /** A size for each axis. */
   readonly shape: number[];
+  /** The type of the elements. */
   readonly dtype: DType | "string";
 }
 

@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-FILES = (ROOT / "README.md", ROOT / "js_bindings" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILES = (
+    ROOT / "README.md",
+    ROOT / "js_bindings" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "docs_site" / "pages" / "index.md",
+)
+_FENCE = re.compile(r"(?:`([\w./-]+\.\w+)`[^`\n]*:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
-    """A code block: where it is, its language, its text."""
+    """A code block: where it is, its language, its text, and the file that the line before it says it is."""
 
     file: str
     line: int
     language: str
     text: str
+    name: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
@@ -29,6 +35,6 @@ def blocks(*languages: str) -> list[Block]:
     for path in FILES:
         text = path.read_text()
         for match in _FENCE.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            found.append(Block(str(path.relative_to(ROOT)), line, match[1], match[2]))
+            line = text.count("\n", 0, match.start(2)) + 1
+            found.append(Block(str(path.relative_to(ROOT)), line, match[2], match[3], match[1] or ""))
     return [b for b in found if b.language in languages]

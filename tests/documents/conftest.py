@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,16 @@ from tests.pyodide.conftest import PYODIDE, wheel
 
 __all__ = ["browser", "package", "wheel"]
 
+PACKS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # as the documents make them
+    ("model.pack", "model.onnx", {}),
+    ("model", "model.onnx", {}),
+    ("tiny.pack", "tiny.onnx", {}),
+    ("minilm.pack", "all-MiniLM-L6-v2", {}),
+    ("vad.pack", "silero_vad.onnx", {"state": {"state": "stateN"}, "symbols": {"batch": 1}}),
+    ("pipeline.pack", "pipeline.onnx", {}),
+    ("collate.pack", "collate.onnx", {"elements": {"images": 3, "mask": None}, "values": {"steps": 4}}),
+)
+
 
 @pytest.fixture(scope="module")
 def server(package: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -26,12 +37,8 @@ def server(package: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory)
         pytest.skip("npm packages are not installed: make setup")
     folder = tmp_path_factory.mktemp("reader")
     models.write(folder)
-    for name, model in (
-        ("model.pack", "model.onnx"),
-        ("model", "model.onnx"),
-        ("minilm.pack", "all-MiniLM-L6-v2"),
-    ):
-        pyruntime.convert(folder / model, folder / "packs" / name)
+    for name, model, options in PACKS:
+        pyruntime.convert(folder / model, folder / "packs" / name, **options)
     row = one_node("Relu", {"x": np.zeros((1, 4), np.float32)}, outputs=["y"]).SerializeToString()
     (folder / "row.onnx").write_bytes(row)
     pyruntime.convert(folder / "row.onnx", folder / "python" / "model.pack")
@@ -41,6 +48,8 @@ def server(package: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory)
             "/node_modules/pyruntime/dist/": package,
             "/pyodide/": PYODIDE,
             "/wheel/": wheel.parent,
+            "/package/dist/": package,
+            "/tiny.pack/": folder / "packs" / "tiny.pack",
         }
         running.folders["/python/"] = folder / "python"
         running.common = ISOLATED

@@ -107,6 +107,15 @@ def pipeline() -> onnx.ModelProto:
     return model(nodes, feeds, ["label", "probabilities"], shapes=shapes, domains={ml: 1})
 
 
+def tiny() -> onnx.ModelProto:
+    """tiny.onnx: of the quick starts."""
+    weights = {"w": np.eye(4, 3, dtype=np.float32)}
+    nodes = [node("MatMul", ["x", "w"], ["scores"]), node("Softmax", ["scores"], ["y"])]
+    return model(
+        nodes, {"x": np.zeros((1, 4), np.float32)}, ["y"], weights=weights, shapes={"x": ["batch", 4]}
+    )
+
+
 def write(folder: Path) -> None:
     """All of them, into a folder."""
     made = {
@@ -115,6 +124,7 @@ def write(folder: Path) -> None:
         "decoder": decoder(),
         "collate": collation(),
         "pipeline": pipeline(),
+        "tiny": tiny(),
     }
     for name, proto in made.items():
         onnx.save(proto, folder / f"{name}.onnx")
