@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 RUNTIME = {  # the JavaScript runtime's files that a page loads, by device; rare ones are loaded on demand
-    "webgpu": ("pyruntime.js",),
+    "webgpu": ("pyruntime.js", "lasting.js"),
     "wasm": ("pyruntime.js", "worker.js"),
 }
 

@@ -21,6 +21,7 @@ from pyruntime.errors import (
     BlockingError,
     CompilerError,
     DeviceError,
+    DeviceLostError,
     DisposedError,
     HashError,
     InputError,
@@ -46,6 +47,7 @@ __all__ = [
     "BlockingError",
     "CompilerError",
     "DeviceError",
+    "DeviceLostError",
     "DisposedError",
     "HashError",
     "InputError",
@@ -133,6 +135,8 @@ def load(
     device: Device = "auto",
     entry: str | None = None,
     threads: int | None = None,
+    *,
+    gpu_device: Any = None,
 ) -> Session:
     """Open the pack at `path` (a folder or a stored .zip) and make its programs ready to run.
 
@@ -143,6 +147,9 @@ def load(
         entry: which of the pack's programs `inputs`, `outputs` and `run` mean; by default the first.
         threads: how many share a run on Wasm, 1 to 64; by default one per processor, up to four, where the
             pack has steps large enough. `session.report.threads` and `threads_reason` tell.
+        gpu_device: a `wgpu.GPUDevice` of your own to run on (in a web page a GPUDevice of JavaScript), rather
+            than the one that all sessions of this process share. It outlives the session; where it is lost,
+            runs raise DeviceLostError.
 
     Raises:
         PackError: the pack is damaged (MissingFileError, HashError) or newer than this (PackVersionError).
@@ -154,10 +161,10 @@ def load(
     if _IN_PAGE:
         from pyruntime.runtime.web.session import load as load_in_page
 
-        return load_in_page(path, device, entry, threads)
+        return load_in_page(path, device, entry, threads, gpu_device)
     from pyruntime.runtime.load import load as load_session
 
-    return load_session(path, device, entry, threads)
+    return load_session(path, device, entry, threads, gpu_device)
 
 
 async def load_async(
@@ -170,11 +177,12 @@ async def load_async(
     worker: bool | None = None,
     cache: bool | str = False,
     progress: Callable[[int, int], object] | None = None,
+    gpu_device: Any = None,
 ) -> Session:
     """`load`, awaited: in a web page by the JavaScript runtime, elsewhere in a thread of its own.
 
     Args:
-        path, device, entry, threads: as for `load`.
+        path, device, entry, threads, gpu_device: as for `load`.
         runtime, worker, cache, progress: for web pages, without effect elsewhere. `runtime` is the URL of
             pyruntime.js, or the imported module; by default `pyruntime.runtime_url`, or else the copy in the
             wheel. `worker` says whether to run in a Worker; by default Wasm does and WebGPU does not. `cache`
@@ -187,7 +195,7 @@ async def load_async(
     if _IN_PAGE:
         from pyruntime.runtime.web.session import load_async as load_in_page
 
-        return await load_in_page(path, device, entry, threads, runtime, worker, cache, progress)
+        return await load_in_page(path, device, entry, threads, runtime, worker, cache, progress, gpu_device)
     import asyncio
 
-    return await asyncio.to_thread(load, path, device, entry, threads)
+    return await asyncio.to_thread(load, path, device, entry, threads, gpu_device=gpu_device)

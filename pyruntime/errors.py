@@ -95,6 +95,10 @@ class DeviceError(PyRuntimeError):
     code = "device"
 
 
+class DeviceLostError(DeviceError):
+    """The GPU was lost for good: it is the user's own, or loading the pack once more did not help."""
+
+
 class MemoryLimitError(PyRuntimeError):
     """The model needs more bytes, for these shapes, than the device allows; the message names the bytes."""
 

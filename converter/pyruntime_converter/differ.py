@@ -30,9 +30,10 @@ from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import Model
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import narrow
+from pyruntime.runtime.gpu_plan import ComputePass
 from pyruntime.runtime.tensors import TensorSpec
 from pyruntime.runtime.wasm import WasmSession
-from pyruntime.runtime.webgpu import ComputePass, WebGpuSession
+from pyruntime.runtime.webgpu import WebGpuSession
 from pyruntime_converter.build import build_pack
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.lowering.constants import lift_constants

@@ -5,7 +5,7 @@ import type { Symbols } from "./dims.ts";
 import { DeviceError, InputError, MissingFileError } from "./errors.ts";
 import { folderUrl, type Progress, readText } from "./fetch.ts";
 import { acquireGpu, type Gpu } from "./gpu.ts";
-import type { Entry, Manifest } from "./manifest.ts";
+import type { Entry, GpuTarget, Manifest } from "./manifest.ts";
 import { parseManifest } from "./schema.ts";
 import { openWasm } from "./wasm.ts";
 import { openWebgpu } from "./webgpu.ts";
@@ -13,8 +13,16 @@ import { openWebgpu } from "./webgpu.ts";
 /** Where a session runs. */
 export type Device = "webgpu" | "wasm";
 
+/** What a report tells of the present. */
+export interface Present {
+  /** Bytes that the device holds at present, weights included; grows with the sizes fed. */
+  readonly memoryBytes: number;
+  /** How often the GPU was lost and the pack loaded again by itself: once at most. */
+  readonly reloads: number;
+}
+
 /** What loading decided and did. */
-export interface Report {
+export interface Report extends Present {
   /** Where it runs. */
   readonly device: Device;
   /** Why this device. */
@@ -41,8 +49,6 @@ export interface Report {
   readonly engine: string;
   /** Bytes of weights on the device. */
   readonly weightsBytes: number;
-  /** Bytes that the device holds at present, weights included; grows with the sizes fed. */
-  readonly memoryBytes: number;
 }
 
 /** @internal An output as a device gives it: contiguous bytes of the API's dtype. */
@@ -53,9 +59,9 @@ export interface RawOutput {
 
 /** @internal A loaded entry on a device. Runs never overlap. */
 export interface Backend {
-  readonly report: Omit<Report, "device" | "reason" | "memoryBytes">;
-  /** Bytes that the device holds at present. */
-  readonly memoryBytes: number;
+  readonly report: Omit<Report, "device" | "reason" | keyof Present>;
+  /** What the report tells of the present. */
+  readonly present: Present;
   /** Inputs in the entry's order; `outputs` numbers the ones wanted, and `spares` is memory that each may take. */
   run(
     inputs: readonly Uint8Array[],
@@ -158,11 +164,23 @@ export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevi
   }
 }
 
+/** Loads an entry on a GPU; on one that is not the user's own, so that the loss of it is made good once. */
+async function openGpu(loading: Loading, target: GpuTarget, gpu: Gpu): Promise<Backend> {
+  if (!gpu.owned) return openWebgpu(loading, target, gpu);
+  const lasting = import("./lasting.ts");
+  lasting.catch(() => undefined); // awaited below, unless loading fails first
+  const { onProgress, signal, ...again } = loading;
+  const opened = await openWebgpu(loading, target, gpu);
+  return new (await lasting).LastingBackend(opened, loading.pack.manifest.state.length, async () =>
+    openWebgpu(again, target, await acquireGpu(target, true)),
+  );
+}
+
 /** @internal Loads an entry on the chosen device; then earlier versions of the pack leave the cache. */
 export async function openBackend(loading: Loading, { device, gpu }: Choice): Promise<Backend> {
   const { manifest, text, folder, cache } = loading.pack;
   const { wasm, webgpu } = manifest.targets;
-  const backend = await (device === "wasm" ? openWasm(loading, wasm!) : openWebgpu(loading, webgpu!, gpu!));
+  const backend = await (device === "wasm" ? openWasm(loading, wasm!) : openGpu(loading, webgpu!, gpu!));
   await (await FileCache.open(cache, folder))?.keepOnly(text, filesOf(manifest));
   return backend;
 }

@@ -44,6 +44,11 @@ export class DeviceError extends PyRuntimeError {
   override readonly code = "device";
 }
 
+/** The GPU was lost for good: it is the user's own, or loading the pack once more did not help. */
+export class DeviceLostError extends DeviceError {
+  override name = "DeviceLostError";
+}
+
 /** The model needs more bytes, for these shapes, than the device allows; the message names the bytes. */
 export class MemoryLimitError extends PyRuntimeError {
   override name = "MemoryLimitError";
@@ -76,6 +81,7 @@ const CLASSES: readonly (new (message: string) => PyRuntimeError)[] = [
   MissingFileError,
   InputError,
   DeviceError,
+  DeviceLostError,
   MemoryLimitError,
   RunError,
   StateError,
@@ -86,21 +92,19 @@ const CLASSES: readonly (new (message: string) => PyRuntimeError)[] = [
 export interface ErrorMessage {
   readonly name: string;
   readonly message: string;
-  /** Empty for errors that are not ours. */
-  readonly code: string;
 }
 
 /** An error as it is posted from a worker. */
 export function packError(error: unknown): ErrorMessage {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return { name, message, code: error instanceof PyRuntimeError ? error.code : "" };
+  return { name, message };
 }
 
 /** The error that `packError` took apart, of the same class. */
-export function unpackError({ name, message, code }: ErrorMessage): Error {
+export function unpackError({ name, message }: ErrorMessage): Error {
   for (const Class of CLASSES) {
     const error = new Class(message);
-    if (error.code === code) return error;
+    if (error.name === name) return error;
   }
   return name === "AbortError" ? new DOMException(message, name) : Object.assign(new Error(message), { name });
 }

@@ -1,6 +1,6 @@
 // The caller's half of a session in a dedicated Worker: starts it, posts to it, and hears from it.
 
-import type { Backend, Choice, Device, Loading, Pack, RawOutput, Report } from "./backend.ts";
+import type { Backend, Choice, Device, Loading, Pack, Present, RawOutput, Report } from "./backend.ts";
 import type { Symbols } from "./dims.ts";
 import { DeviceError, DisposedError, type ErrorMessage, unpackError } from "./errors.ts";
 import { copyInto } from "./memory.ts";
@@ -39,9 +39,9 @@ export type Request =
   | { readonly op: "resetStates"; readonly id: number };
 
 /** What the worker posts back; `id` says to which request. */
-export type Reply = { readonly id: number } & (
+export type Reply = { readonly id: number; readonly present?: Present | undefined } & (
   | { readonly report: Report }
-  | { readonly outputs: RawOutput[]; readonly inputs: ArrayBuffer[]; readonly memoryBytes: number }
+  | { readonly outputs: RawOutput[]; readonly inputs: ArrayBuffer[] }
   | { readonly state: Uint8Array<ArrayBuffer> }
   | { readonly done: true }
   | { readonly error: ErrorMessage; readonly committed: boolean }
@@ -51,6 +51,8 @@ export type Reply = { readonly id: number } & (
 /** Milliseconds after which a worker that does not end itself is ended. */
 const END_LIMIT = 5_000;
 
+const NOTHING: Present = { memoryBytes: 0, reloads: 0 };
+
 interface Waiting {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: unknown) => void;
@@ -59,7 +61,7 @@ interface Waiting {
 /** A Worker, from when it starts: what it is asked meanwhile, and an error in starting, wait for `open`. */
 export class RemoteBackend implements Backend {
   report!: Report;
-  memoryBytes = 0;
+  present: Present = NOTHING;
   committed = false;
   readonly #worker: Worker | undefined;
   readonly #onProgress: Loading["onProgress"];
@@ -81,6 +83,7 @@ export class RemoteBackend implements Backend {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ("progress" in data) return onProgress?.(...data.progress);
       const waiting = this.#waiting.get(data.id);
+      if (data.present) this.present = data.present;
       this.#waiting.delete(data.id);
       if ("error" in data) {
         this.committed = data.committed;
@@ -122,8 +125,8 @@ export class RemoteBackend implements Backend {
       const decided = choice && { device: choice.device, reason: choice.reason };
       const progress = this.#onProgress !== undefined;
       const request = { op: "open", pack, index, asked, threads, choice: decided, progress } as const;
-      this.report = (await this.#ask<"report">((id) => ({ ...request, id }))).report;
-      this.memoryBytes = this.report.memoryBytes;
+      const { report } = await this.#ask<"report">((id) => ({ ...request, id }));
+      this.report = this.present = report;
       return this;
     } catch (error) {
       this.dispose();
@@ -145,7 +148,6 @@ export class RemoteBackend implements Backend {
     this.#carriers = [];
     const make = (id: number): Request => ({ op: "run", id, inputs: copies, symbols, outputs, spares });
     const reply = await this.#ask<"outputs">(make, signal);
-    this.memoryBytes = reply.memoryBytes;
     if (!this.#stopped) this.#carriers = reply.inputs;
     return reply.outputs;
   }
@@ -164,7 +166,7 @@ export class RemoteBackend implements Backend {
 
   #stop(reason: unknown): void {
     this.#stopped = reason;
-    this.memoryBytes = 0;
+    this.present = NOTHING;
     this.#carriers = [];
     const worker = this.#worker;
     if (this.report?.threads > 1) {

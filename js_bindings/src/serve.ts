@@ -28,7 +28,7 @@ async function open(request: Extract<Request, { op: "open" }>): Promise<void> {
   const loading = { pack, entry, index, threads, workerUrl: scope.location.href };
   backend = await openBackend({ ...loading, ...(request.progress && { onProgress }) }, chosen);
   const { device, reason } = chosen;
-  scope.postMessage({ id, report: { device, reason, ...backend.report, memoryBytes: backend.memoryBytes } });
+  scope.postMessage({ id, report: { device, reason, ...backend.report, ...backend.present } });
 }
 
 async function run({ id, inputs, symbols, outputs, spares }: Extract<Request, { op: "run" }>): Promise<void> {
@@ -38,7 +38,7 @@ async function run({ id, inputs, symbols, outputs, spares }: Extract<Request, { 
     const made = await backend.run(inputs, symbols, outputs, spares, abort.signal);
     const carriers = inputs.map(({ buffer }) => buffer);
     const memory = [...carriers, ...made.map(({ buffer }) => buffer)];
-    scope.postMessage({ id, outputs: made, inputs: carriers, memoryBytes: backend.memoryBytes }, memory);
+    scope.postMessage({ id, outputs: made, inputs: carriers, present: backend.present }, memory);
   } finally {
     aborts.delete(id);
   }
@@ -80,8 +80,8 @@ export function serve(): void {
     if (data.op === "end") return void end();
     if (data.op === "abort") return aborts.get(data.id)?.abort();
     const fail = (error: unknown): void => {
-      const committed = (backend as Backend | undefined)?.committed ?? false;
-      scope.postMessage({ id: data.id, error: packError(error), committed });
+      const { committed = false, present } = (backend as Backend | undefined) ?? {};
+      scope.postMessage({ id: data.id, error: packError(error), committed, present });
     };
     answer(data).catch(fail);
   };

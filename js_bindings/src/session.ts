@@ -1,6 +1,6 @@
 // A loaded entry of a pack: checks feeds, queues runs, and frees everything when it is disposed.
 
-import type { Backend, Device, Pack, RawOutput, Report } from "./backend.ts";
+import type { Backend, Device, Pack, Present, RawOutput, Report } from "./backend.ts";
 import type { Symbols } from "./dims.ts";
 import { DisposedError, InputError } from "./errors.ts";
 import { download } from "./fetch.ts";
@@ -47,7 +47,7 @@ export class Session {
   readonly device: Device;
   /** Names of the files that travel with the model: see {@link Session.asset}. */
   readonly assets: readonly string[];
-  readonly #report: Omit<Report, "memoryBytes">;
+  readonly #report: Omit<Report, keyof Present>;
   /** What is kept from run to run. */
   readonly state: SessionState;
   readonly #kept: KeptState;
@@ -63,7 +63,7 @@ export class Session {
     pack: Pack,
     entry: Entry,
     backend: Backend,
-    report: Omit<Report, "memoryBytes">,
+    report: Omit<Report, keyof Present>,
     int64: LongIntegers,
   ) {
     this.assets = pack.manifest.assets.map(({ name }) => name);
@@ -82,7 +82,7 @@ export class Session {
 
   /** What loading decided and why, and what the device holds at present. */
   get report(): Report {
-    return { ...this.#report, memoryBytes: this.#backend.memoryBytes };
+    return { ...this.#report, ...this.#backend.present };
   }
 
   /**
@@ -91,7 +91,7 @@ export class Session {
    * @param feeds a tensor for each input, by name; for a sequence an array of tensors.
    * @param options which outputs are wanted, how to end the run, memory to use again.
    * @returns the outputs, by name, in memory of their own. Where some are sequences, say so by `run<Results>`.
-   * @throws InputError, StateError (a state is full), MemoryLimitError, RunError, DeviceError (the GPU was lost),
+   * @throws InputError, StateError (a state is full), MemoryLimitError, RunError, DeviceLostError,
    *   DisposedError, or the signal's reason.
    */
   async run<Given extends Results = Record<string, Tensor>>(feeds: Feeds, options: RunOptions = {}): Promise<Given> {

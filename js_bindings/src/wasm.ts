@@ -1,6 +1,6 @@
 // Runs a pack's Wasm module (ABI 1) on the calling thread: memory, weights, and its steps one by one.
 
-import type { Backend, Loading, RawOutput } from "./backend.ts";
+import type { Backend, Loading, Present, RawOutput } from "./backend.ts";
 import { evaluate, product, type Symbols, told } from "./dims.ts";
 import { DeviceError, messageOf, MemoryLimitError, PackError, PackVersionError, RunError } from "./errors.ts";
 import { type Download, download } from "./fetch.ts";
@@ -122,6 +122,10 @@ export class WasmBackend implements Backend {
       this.#team = await Team.start(threads, this.#module!, this.#memory!, this.#workerUrl);
     }
     return (this.#exports = exports);
+  }
+
+  get present(): Present {
+    return { memoryBytes: this.memoryBytes, reloads: 0 };
   }
 
   get memoryBytes(): number {

@@ -1,9 +1,9 @@
 // Runs a pack's WebGPU program: weights, pipelines, and per shape a plan that each run submits once.
 
-import type { Backend, Loading, RawOutput } from "./backend.ts";
+import type { Backend, Loading, Present, RawOutput } from "./backend.ts";
 import { narrow, widen } from "./convert.ts";
 import { align, evaluate, type Symbols, told } from "./dims.ts";
-import { DeviceError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
+import { DeviceLostError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
 import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
 import type { GpuStates } from "./gpu-states.ts";
@@ -132,14 +132,15 @@ class WebgpuBackend implements Backend {
     await guard(this.#gpu.device, "planning", PackError, () => this.#plan({}))[1];
   }
 
-  get memoryBytes(): number {
+  get present(): Present {
     const uniforms = [...this.#plans.values()].map((plan) => plan.uniforms);
     const held = [...this.#weights, ...this.#stateBuffers, ...this.#arenas, ...uniforms, this.#staging];
-    return held.reduce((sum, buffer) => sum + (buffer?.size ?? 0), this.#host?.memoryBytes ?? 0);
+    const sum = (all: number, buffer?: GPUBuffer): number => all + (buffer?.size ?? 0);
+    return { memoryBytes: held.reduce(sum, this.#host?.memoryBytes ?? 0), reloads: 0 };
   }
 
-  #lostError(): DeviceError {
-    return new DeviceError(`the GPU was lost (${this.#lost}): load the pack again`);
+  #lostError(): DeviceLostError {
+    return new DeviceLostError(`the GPU was lost (${this.#lost}): load the pack again`);
   }
 
   /** The plan for these dims from command `start` on, kept or new. */

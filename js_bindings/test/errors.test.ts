@@ -21,11 +21,12 @@ test("every error has the code that it has in Python", () => {
     assert.deepEqual({ ...new Class("m"), message: new Class("m").message }, { name, code, message: "m" });
     found++;
   }
-  assert.equal(found, 11);
+  assert.equal(found, 12);
 });
 
 test("errors survive being posted", () => {
-  for (const Class of [errors.HashError, errors.PyRuntimeError, errors.RunError, errors.StateError, errors.PackError]) {
+  const { HashError, PyRuntimeError, RunError, StateError, PackError, DeviceError, DeviceLostError } = errors;
+  for (const Class of [HashError, PyRuntimeError, RunError, StateError, PackError, DeviceError, DeviceLostError]) {
     const back = errors.unpackError(structuredClone(errors.packError(new Class("why"))));
     assert.equal(back.constructor, Class);
     assert.equal(back.message, "why");

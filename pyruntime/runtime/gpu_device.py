@@ -1,4 +1,4 @@
-"""The WebGPU device of this process: one, shared by all sessions."""
+"""WebGPU devices: the one that all sessions of this process share, and users' own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pyruntime.errors import DeviceError, MemoryLimitError, RunError
+from pyruntime.errors import DeviceError, DeviceLostError, MemoryLimitError, RunError
 
 # WebGPU's names of the features that variants may require -> wgpu-py's
 FEATURES = {"shader-f16": "shader-f16", "subgroups": "subgroup"}
@@ -61,6 +61,10 @@ def adapter() -> Adapter:
             handle = wgpu.gpu.request_adapter_sync(power_preference="high-performance")
         except (RuntimeError, OSError, ImportError) as error:
             raise DeviceError(f"no WebGPU adapter was found ({error}); {_INSTALL}") from None
+    return _described(handle)
+
+
+def _described(handle: Any) -> Adapter:
     info = handle.info
     name = " ".join(filter(None, (info.get("device"), info.get("backend_type")))) or "WebGPU adapter"
     return Adapter(handle, name, info.get("adapter_type") == "CPU")
@@ -81,27 +85,33 @@ def _runtime_folder() -> Iterator[None]:
 
 
 class Device:
-    """A wgpu device with the features and limits that variants of packs may use."""
+    """A wgpu device with the features and limits that variants of packs may use.
 
-    def __init__(self, found: Adapter) -> None:
-        self.adapter = found
-        self.limits: Mapping[str, int] = found.handle.limits
-        self.features = frozenset(f for f, native in FEATURES.items() if native in found.handle.features)
-        self.timestamps = _TIMESTAMPS in found.handle.features
+    Attributes:
+        handle: the `wgpu.GPUDevice`.
+        adapter: what it is a device of.
+        own: whether it is this process's shared one, and not a user's.
+        lost: whether something failed because the device was lost.
+    """
+
+    def __init__(self, handle: Any, found: Adapter, *, own: bool) -> None:
+        self.handle, self.adapter, self.own, self.lost = handle, found, own, False
+        self.limits: Mapping[str, int] = handle.limits
+        self.features = frozenset(f for f, native in FEATURES.items() if native in handle.features)
+        self.timestamps = _TIMESTAMPS in handle.features
+
+    @classmethod
+    def of_user(cls, handle: Any) -> Device:
+        """A device that the user made. Raises DeviceError for something else."""
         try:
-            self.handle = found.handle.request_device_sync(
-                label="pyruntime",
-                required_features=[FEATURES[f] for f in sorted(self.features)]
-                + [_TIMESTAMPS] * self.timestamps,
-                required_limits={k: v for k in _RAISED if (v := self.limits.get(k))},
-            )
-        except RuntimeError as error:
-            raise DeviceError(f"{found.name} gave no device: {error}") from None
+            return cls(handle, _described(handle.adapter), own=False)
+        except AttributeError:
+            raise DeviceError(f"gpu_device must be a wgpu.GPUDevice, got {type(handle).__name__}") from None
 
     def meets(self, features: Sequence[str], limits: Mapping[str, int]) -> bool:
         """Whether a variant that requires these can run."""
         return self.features.issuperset(features) and all(
-            _native(k) in _RAISED and self.limits.get(_native(k), 0) >= v for k, v in limits.items()
+            self.limits.get(_native(k), 0) >= v for k, v in limits.items()
         )
 
     def check_buffer(self, size: int, what: str) -> None:
@@ -120,27 +130,43 @@ class Device:
                 f" {self.limits['max-storage-buffer-binding-size']}"
             )
 
+    @contextmanager
+    def guarded(self, what: str) -> Iterator[None]:
+        """What wgpu raises becomes MemoryLimitError, DeviceLostError, else RunError."""
+        import wgpu
+
+        try:
+            yield
+        except wgpu.GPUOutOfMemoryError as error:
+            raise MemoryLimitError(f"{what}: the device is out of memory: {error}") from None
+        except (wgpu.GPUError, wgpu.GPUPipelineError, RuntimeError) as error:
+            if re.search(r"\blost\b", str(error)):
+                self.lost = True
+                raise DeviceLostError(f"{what}: the GPU was lost; load the pack again: {error}") from None
+            raise RunError(f"{what}: {error}") from None
+
+
+def device() -> Device:
+    """The device that all sessions share; a new one where that was lost. Raises DeviceError."""
+    if _shared().lost:
+        _shared.cache_clear()
+        adapter.cache_clear()
+    return _shared()
+
 
 @functools.cache
-def device() -> Device:
-    """The device that all sessions share. Raises DeviceError."""
-    return Device(adapter())
-
-
-@contextmanager
-def guarded(what: str) -> Iterator[None]:
-    """What wgpu raises becomes MemoryLimitError, DeviceError for a lost device, else RunError."""
-    import wgpu
-
+def _shared() -> Device:
+    found = adapter()
+    offered = found.handle
+    features = [f for f in (*sorted(FEATURES.values()), _TIMESTAMPS) if f in offered.features]
+    limits = {k: v for k in _RAISED if (v := offered.limits.get(k))}
     try:
-        yield
-    except wgpu.GPUOutOfMemoryError as error:
-        raise MemoryLimitError(f"{what}: the device is out of memory: {error}") from None
-    except (wgpu.GPUError, wgpu.GPUPipelineError, RuntimeError) as error:
-        if re.search(r"\blost\b", str(error)):
-            device.cache_clear()
-            raise DeviceError(f"{what}: the device was lost; load the pack again: {error}") from None
-        raise RunError(f"{what}: {error}") from None
+        handle = offered.request_device_sync(
+            label="pyruntime", required_features=features, required_limits=limits
+        )
+    except RuntimeError as error:
+        raise DeviceError(f"{found.name} gave no device: {error}") from None
+    return Device(handle, found, own=True)
 
 
 def _native(limit: str) -> str:

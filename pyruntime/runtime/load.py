@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from pyruntime.errors import DeviceError
 from pyruntime.pack.reader import Pack
@@ -16,17 +17,25 @@ from pyruntime.runtime.webgpu import WebGpuSession
 DEVICES = ("webgpu", "wasm")
 
 
-def load(path: str | os.PathLike[str], device: str, entry: str | None, threads: int | None) -> Session:
+def load(
+    path: str | os.PathLike[str],
+    device: str,
+    entry: str | None,
+    threads: int | None,
+    gpu_device: Any = None,
+) -> Session:
     """A session; see pyruntime.load."""
     with Pack(path) as pack:
-        if device == "auto":
+        if device == "auto" and gpu_device is not None and pack.manifest.targets.webgpu is not None:
+            device, reason = "webgpu", "a GPU device was given"
+        elif device == "auto":
             device, reason = choose(pack.manifest)
         elif device in DEVICES:
             reason = "asked for"
         else:
             raise DeviceError(f"there is no device {device!r}; the devices are auto, {', '.join(DEVICES)}")
         if device == "webgpu":
-            return WebGpuSession(pack, entry, reason)
+            return WebGpuSession(pack, entry, reason, gpu_device)
         return WasmSession(pack, entry, reason, threads)
 
 

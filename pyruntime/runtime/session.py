@@ -43,6 +43,7 @@ class SessionReport:
         memory_bytes: bytes that the device holds at present, weights included; grows with the sizes fed.
         threads: threads that share the steps of a run on Wasm.
         threads_reason: why so many.
+        reloads: how often the GPU was lost and the pack loaded again by itself: once at most.
     """
 
     device: str
@@ -57,6 +58,7 @@ class SessionReport:
     threads: int = 1
     threads_reason: str = ""
     reads: int = 0
+    reloads: int = 0
 
 
 class Session(ABC):
@@ -145,7 +147,8 @@ class Session(ABC):
         Raises:
             InputError: a name, dtype, shape or value that the model does not take.
             MemoryLimitError: these sizes need more memory than the device allows.
-            StateError: a state is full, or was left unfinished by a run that failed.
+            StateError: a state is full, was lost with the GPU, or left unfinished by a run that failed.
+            DeviceLostError: the GPU was lost, and loading the pack again, once, did not help.
             RunError: the program failed.
             DisposedError: the session is closed.
             BlockingError: a web page cannot wait here.

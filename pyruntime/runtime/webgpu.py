@@ -7,10 +7,17 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pyruntime.errors import DeviceError, InputError, PackError, RunError
+from pyruntime.errors import (
+    DeviceError,
+    DeviceLostError,
+    InputError,
+    PackError,
+    PyRuntimeError,
+    RunError,
+    StateError,
+)
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import (
     MAX_COMMANDS,
@@ -24,13 +31,13 @@ from pyruntime.pack.program import (
     bind,
 )
 from pyruntime.pack.program import size as size_of
+from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import (
     ALIGNMENT,
     GPU_DTYPES,
     Dispatch,
     Entry,
     GpuTensor,
-    Host,
     HostTensor,
     Read,
     Shader,
@@ -41,58 +48,30 @@ from pyruntime.pack.schema import (
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, upload, widen
-from pyruntime.runtime.gpu_device import device, guarded
+from pyruntime.runtime.gpu_device import Device, device
+from pyruntime.runtime.gpu_plan import Call, ComputePass, Plan, step_names
 from pyruntime.runtime.session import Session, SessionReport
 from pyruntime.runtime.state import KeptState
 from pyruntime.runtime.tensors import Tensor
 
 if TYPE_CHECKING:
-    from pyruntime.pack.reader import Pack
     from pyruntime.runtime.host import HostModule
 
+Result = TypeVar("Result")
 PLANS_KEPT = 8
 UPLOAD_BATCH = 32 << 20  # bytes of weights after which the queue is flushed, since it copies what it is given
 
 
-class Call(NamedTuple):
-    """A dispatch of a step with what the device needs for it."""
-
-    step: str
-    pipeline: Any
-    group: Any
-    workgroups: tuple[int, int, int]
-
-
-@dataclass
-class ComputePass:
-    """Dispatches that follow each other: called with an encoder, they are one pass."""
-
-    dispatches: list[Call] = field(default_factory=list)
-
-    def __call__(self, encoder: Any) -> None:
-        """Encode them."""
-        compute = encoder.begin_compute_pass()
-        present = None
-        for call in self.dispatches:
-            if call.pipeline is not present:
-                compute.set_pipeline(call.pipeline)
-                present = call.pipeline
-            compute.set_bind_group(0, call.group)
-            compute.dispatch_workgroups(*call.workgroups)
-        compute.end()
-
-
-@dataclass
-class Plan:
-    """A program for one set of sizes, with everything that the device needs to run it."""
-
-    program: BoundProgram
-    encode: list[Callable[[Any], None]]  # each takes a command encoder; a run of dispatches is one pass
-    uniforms: Any
-
-
 class WebGpuSession(Session):
     """A pack's shaders and command lists with their buffers, and the module with its host steps, if any.
+
+    A device that is lost is made good once: the pack is loaded again, on a new one.
+
+    Args:
+        pack: the pack.
+        entry: the program that the session means, the first for None.
+        reason: why this device.
+        gpu_device: a `wgpu.GPUDevice` of the user's own, if not the shared one.
 
     Raises:
         DeviceError: there is no adapter, or no Wasm engine for host steps, or the pack has no WebGPU target.
@@ -100,35 +79,23 @@ class WebGpuSession(Session):
         RunError: the device refuses a shader.
     """
 
-    def __init__(self, pack: Pack, entry: str | None, reason: str) -> None:
+    def __init__(self, pack: Pack, entry: str | None, reason: str, gpu_device: Any = None) -> None:
         kept = KeptState(pack.manifest.state, pack.manifest.model.sha256)
         super().__init__(pack.manifest.entries, Assets(pack), kept, entry)
         target = pack.manifest.targets.webgpu
         if target is None:
             raise DeviceError(f"{pack.path} was not converted for webgpu")
         self._target: WebGpu = target
-        self._gpu = device()
-        self._device = self._gpu.handle
-        chosen = (i for i, v in enumerate(target.variants) if self._gpu.meets(v.requires, v.limits))
-        self._number = next(chosen)
-        self._variant = target.variants[self._number]
-        self._code = pack.read(self._variant)
+        self._pack = pack.path, pack.manifest
         self._pipelines: dict[int, tuple[Any, Any]] = {}
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
-        self._arenas: list[Any] = []
-        self._staging: Any = None
+        self._gone: set[int] = set()  # states that went with a lost device, and were not set since
         self._host: HostModule | None = None
         if target.host is not None:
             from pyruntime.runtime.host import HostModule
 
             self._host = HostModule(pack, target.host)
-        with guarded("loading"):
-            self._weights = [self._buffer(size, "the weights") for size in target.buffers]
-            self._upload_weights(pack)
-            self._states = [self._buffer(size, "a state") for size in target.state]
-            self._reset_states()
-            for shader in self._shaders_of(self._entry):
-                self._pipeline(shader)
+        self._open(pack, device() if gpu_device is None else Device.of_user(gpu_device))
         commands = self._variant.entries[self._entry].commands
         # several dispatches of one step are forms of a kernel, of which the sizes leave one
         steps = tuple(dict.fromkeys(c.step for c in commands if isinstance(c, Dispatch)))
@@ -144,6 +111,59 @@ class WebGpuSession(Session):
             memory_bytes=sum(target.buffers) + sum(target.state),
             reads=sum(isinstance(c, Read) for c in commands),
         )
+
+    def _open(self, pack: Pack, gpu: Device) -> None:
+        """Bring the pack to a device."""
+        self._gpu, self._device = gpu, gpu.handle
+        chosen = (i for i, v in enumerate(self._target.variants) if gpu.meets(v.requires, v.limits))
+        self._number = next(chosen)  # the last one requires nothing
+        self._variant = self._target.variants[self._number]
+        self._code = pack.read(self._variant)
+        self._weights: list[Any] = []
+        self._states: list[Any] = []
+        self._arenas: list[Any] = []
+        self._staging: Any = None
+        try:
+            with gpu.guarded("loading"):
+                self._weights += (self._buffer(size, "the weights") for size in self._target.buffers)
+                self._upload_weights(pack)
+                self._states += (self._buffer(size, "a state") for size in self._target.state)
+                self._initial_states()
+                for shader in self._shaders_of(self._entry):
+                    self._pipeline(shader)
+        except BaseException:
+            self._destroy()
+            raise
+
+    def _lasting(self, action: Callable[[], Result], *, uses: bool = True) -> Result:
+        """Do something, again where the device was lost; what uses states finds them whole, or StateError."""
+        if uses:
+            self._check_states()
+        try:
+            return action()
+        except DeviceLostError as lost:
+            if not self._gpu.own or self.report.reloads:
+                raise
+            self._reload(lost)
+        if uses:
+            self._check_states()
+        return action()
+
+    def _reload(self, lost: DeviceLostError) -> None:
+        path, manifest = self._pack
+        self.report.reloads += 1
+        self._destroy()
+        try:
+            with Pack(path, manifest) as pack:
+                self._open(pack, device())
+        except PyRuntimeError as error:
+            raise DeviceLostError(f"{lost}; loading again failed: {error}") from error
+        self.report.engine = self._gpu.adapter.name
+        self._gone = set(range(len(self._states)))
+
+    def _check_states(self) -> None:
+        if self._gone:
+            raise StateError("the state was lost with the GPU; reset it, or load a saved one")
 
     def _buffer(self, size: int, what: str) -> Any:
         import wgpu
@@ -178,7 +198,7 @@ class WebGpuSession(Session):
         """The pipeline of a shader and the layout of its bindings."""
         if number not in self._pipelines:
             shader = self._variant.shaders[number]
-            with guarded(f"shader {shader.name!r}"):
+            with self._gpu.guarded(f"shader {shader.name!r}"):
                 self._pipelines[number] = self._make_pipeline(shader)
         return self._pipelines[number]
 
@@ -297,8 +317,12 @@ class WebGpuSession(Session):
         )
 
     def _execute(self, number: int, entry: Entry, bound: Bound) -> Sequence[Tensor]:
+        return self._lasting(lambda: self._run(number, entry, bound))
+
+    def _run(self, number: int, entry: Entry, bound: Bound) -> Sequence[Tensor]:
+        self._committed = False
         places = self._variant.entries[number]
-        with guarded(f"entry {entry.name!r}"):
+        with self._gpu.guarded(f"entry {entry.name!r}"):
             plan = self._start(number, entry, bound)
             executed = 0
             while plan.program.pause is not None:
@@ -434,9 +458,12 @@ class WebGpuSession(Session):
         size = math.prod(state.shape) * WORD
         if not size:
             return memoryview(b"")
-        with guarded(f"state {state.name!r}"):
-            words = self._device.queue.read_buffer(self._states[number], 0, size)
-        return narrow(words, GPU_DTYPES[state.dtype], state.dtype)
+
+        def read() -> Any:
+            with self._gpu.guarded(f"state {state.name!r}"):
+                return self._device.queue.read_buffer(self._states[number], 0, size)
+
+        return narrow(self._lasting(read), GPU_DTYPES[state.dtype], state.dtype)
 
     def _write_states(self, states: Mapping[int, memoryview]) -> None:
         uploads = []
@@ -446,14 +473,23 @@ class WebGpuSession(Session):
                 uploads.append((number, widen(data, state.dtype, GPU_DTYPES[state.dtype])))
             except InputError as error:
                 raise InputError(f"state {state.name!r}: {error}") from None
-        with guarded("writing state"):
-            for number, elements in uploads:
-                if elements.nbytes:
-                    self._device.queue.write_buffer(self._states[number], 0, elements)
+
+        def write() -> None:
+            with self._gpu.guarded("writing state"):
+                for number, elements in uploads:
+                    if elements.nbytes:
+                        self._device.queue.write_buffer(self._states[number], 0, elements)
+
+        self._lasting(write, uses=False)
+        self._gone.difference_update(states)
 
     def _reset_states(self) -> None:
+        self._lasting(self._initial_states, uses=False)
+        self._gone.clear()
+
+    def _initial_states(self) -> None:
         places = {w.tensor: w for w in self._target.weights}
-        with guarded("resetting state"):
+        with self._gpu.guarded("resetting state"):
             encoder = self._device.create_command_encoder()
             for state, buffer in zip(self._kept.states, self._states, strict=True):
                 size = math.prod(state.shape) * WORD
@@ -464,26 +500,15 @@ class WebGpuSession(Session):
                     encoder.copy_buffer_to_buffer(self._weights[place.buffer], place.offset, buffer, 0, size)
             self._device.queue.submit([encoder.finish()])
 
-    def _release(self) -> None:
+    def _destroy(self) -> None:
+        """Free what is on the device."""
         self._drop_plans()
         for buffer in [*self._weights, *self._states, *self._arenas, self._staging]:
             if buffer is not None:
                 buffer.destroy()
         self._pipelines.clear()
+
+    def _release(self) -> None:
+        self._destroy()
         if self._host is not None:
             self._host.close()
-
-
-def step_names(target: WebGpu, variant: int, entry: int) -> list[str]:
-    """A program's steps in order, those on the host included.
-
-    Several dispatches of one step are forms of a kernel, of which the sizes leave one.
-    """
-    names: dict[str, None] = {}
-    for command in target.variants[variant].entries[entry].commands:
-        if isinstance(command, Dispatch):
-            names[command.step] = None
-        elif isinstance(command, Host) and target.host is not None:
-            steps = target.host.entries[entry].steps
-            names |= dict.fromkeys(steps[command.first : command.last])
-    return list(names)

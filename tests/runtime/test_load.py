@@ -74,7 +74,7 @@ def test_no_adapter_says_what_to_install(packs: Path, monkeypatch: pytest.Monkey
         raise RuntimeError("Request adapter failed")
 
     gpu_device.adapter.cache_clear()
-    gpu_device.device.cache_clear()
+    gpu_device._shared.cache_clear()
     monkeypatch.setattr(wgpu.gpu, "request_adapter_sync", fail)
     with pytest.raises(pyruntime.DeviceError, match="mesa-vulkan-drivers"):
         pyruntime.load(packs / "affine", device="webgpu")

@@ -121,6 +121,7 @@ def test_device_meets_features_and_limits() -> None:
         sorted(device.features), {"maxStorageBuffersPerShaderStage": 8, "maxBufferSize": 1 << 20}
     )
     assert not device.meets(("teleport",), {})
+    assert not device.meets((), {"maxTeleports": 1})
 
 
 def test_plans_are_bounded(packs: Path) -> None:
@@ -136,19 +137,13 @@ def test_what_wgpu_raises_becomes_typed() -> None:
 
     cases = [
         (wgpu.GPUOutOfMemoryError("Out of memory"), pyruntime.MemoryLimitError),
-        (wgpu.GPUValidationError("Parent device is lost"), pyruntime.DeviceError),
+        (wgpu.GPUValidationError("Parent device is lost"), pyruntime.DeviceLostError),
         (wgpu.GPUValidationError("bad binding"), pyruntime.RunError),
         (RuntimeError("could not map"), pyruntime.RunError),
     ]
     for raised, expected in cases:
-        with pytest.raises(expected, match="a run"), gpu_device.guarded("a run"):
+        device = gpu_device.device()
+        with pytest.raises(expected, match="a run"), device.guarded("a run"):
             raise raised
-
-
-def test_a_lost_device_is_not_handed_out_again() -> None:
-    import wgpu
-
-    before = gpu_device.device()
-    with pytest.raises(pyruntime.DeviceError), gpu_device.guarded("a run"):
-        raise wgpu.GPUValidationError("Parent device is lost")
-    assert gpu_device.device() is not before
+        assert device.lost == (expected is pyruntime.DeviceLostError)
+        assert (gpu_device.device() is device) != device.lost

@@ -14,8 +14,8 @@ from pyruntime.pack.schema import Entry
 from pyruntime.runtime.bench import gpu_loops
 from pyruntime.runtime.bench.profile import Budget, Profile, Progress, Samples, limits_of, profile_of
 from pyruntime.runtime.bind import Bound
-from pyruntime.runtime.gpu_device import guarded
-from pyruntime.runtime.webgpu import Call, ComputePass, Plan, WebGpuSession
+from pyruntime.runtime.gpu_plan import Call, ComputePass, Plan
+from pyruntime.runtime.webgpu import WebGpuSession
 
 WARM_UP = 2  # rounds that count for nothing: caches, clock rates
 QUERIES = 4096  # of a set, by WebGPU's rules; two for each dispatch
@@ -44,7 +44,7 @@ def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, pr
             samples.whole.append(time.perf_counter() - start)
             if timer is not None and loops is not None:
                 session._reset_states()
-                with guarded(f"entry {entry.name!r}"):
+                with gpu.guarded(f"entry {entry.name!r}"):
                     samples.add_steps(_stepwise(session, timer, number, entry, bound))
                     loops.sample(samples)
             rounds += 1

@@ -139,8 +139,11 @@ class WebSession(Session):
             data.assign(tensor.data)
             inputs.push(data)
         symbols = options(**bound.symbols)
-        made = await settle(lambda signal: self._inner.runBytes(inputs, symbols, signal))
-        self.report.memory_bytes = self._inner.report.memoryBytes
+        try:
+            made = await settle(lambda signal: self._inner.runBytes(inputs, symbols, signal))
+        finally:
+            told = self._inner.report
+            self.report.memory_bytes, self.report.reloads = told.memoryBytes, told.reloads
         return [
             Tensor(raw.buffer.to_memoryview(), tuple(raw.shape), spec.dtype.value)
             for raw, spec in zip(made, entry.outputs, strict=True)
@@ -168,6 +171,7 @@ async def load_async(
     worker: bool | None = None,
     cache: bool | str = False,
     progress: Progress | None = None,
+    gpu_device: JsProxy | None = None,
 ) -> Session:
     """A session; see pyruntime.load_async."""
     module, worker_url = await find_runtime(runtime)
@@ -178,6 +182,7 @@ async def load_async(
         worker=worker,
         workerUrl=worker_url,
         cache=cache,
+        gpuDevice=gpu_device,
         onProgress=progress and (lambda loaded, total, *_: progress(loaded, total)),
     )
 
@@ -192,8 +197,14 @@ async def load_async(
     return WebSession(inner, entry)
 
 
-def load(url: str | os.PathLike[str], device: str, entry: str | None, threads: int | None = None) -> Session:
+def load(
+    url: str | os.PathLike[str],
+    device: str,
+    entry: str | None,
+    threads: int | None = None,
+    gpu_device: JsProxy | None = None,
+) -> Session:
     """A session; see pyruntime.load."""
     check_blocking("pyruntime.load_async(url)")
-    session: Session = run_sync(load_async(url, device, entry, threads))
+    session: Session = run_sync(load_async(url, device, entry, threads, gpu_device=gpu_device))
     return session
