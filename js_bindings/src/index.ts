@@ -11,6 +11,7 @@ import { MOST_THREADS } from "./threads.ts";
 
 export {
   DeviceError,
+  DeviceLostError,
   DisposedError,
   HashError,
   InputError,
@@ -22,7 +23,7 @@ export {
   RunError,
   StateError,
 } from "./errors.ts";
-export type { Device, Report } from "./backend.ts";
+export type { Device, Present, Report } from "./backend.ts";
 export type { Progress } from "./fetch.ts";
 export type { Listed } from "./manifest.ts";
 export type { Feeds, LongIntegers, Results, RunOptions, Session } from "./session.ts";
