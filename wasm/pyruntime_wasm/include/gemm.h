@@ -83,26 +83,27 @@ typedef struct {
     }                                                                                                 \
   }
 
-// c[ROWS][8 * PANELS] = (add ? c : 0) + the products. A tile is a function because engines replace slow code by
-// fast code only where a function is entered.
+// c[ROWS][8] = (add ? c : 0) + the products, for PANELS panels of which each is `next` after the one before. A tile is a
+// function because engines replace slow code by fast code only where a function is entered.
 #define GEMM_TILE(NAME, ROWS, PANELS, PHASES, B_ROW)                                                  \
   SHARED void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,   \
-                   int32_t depth, const float *b, int32_t b_row, int32_t b_panel, float *c,           \
-                   int32_t c_row, int32_t add) {                                                      \
+                   int32_t depth, const float *b, int32_t b_row, int32_t b_panel, int32_t next,       \
+                   float *c, int32_t c_row, int32_t add) {                                            \
     f32x4 sum[PHASES][ROWS][2 * PANELS];                                                              \
     for (int p = 0; p < PHASES; p++)                                                                  \
       for (int i = 0; i < ROWS; i++)                                                                  \
         for (int h = 0; h < 2 * PANELS; h++) sum[p][i][h] = f32x4_splat(0);                           \
     if (add)                                                                                          \
       for (int i = 0; i < ROWS; i++)                                                                  \
-        for (int h = 0; h < 2 * PANELS; h++) sum[0][i][h] = f32x4_load(c + i * c_row + 4 * h);        \
-    GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, b_panel);                                                   \
+        for (int h = 0; h < 2 * PANELS; h++) sum[0][i][h] = f32x4_load(GEMM_AT(i, h));                \
+    GEMM_SUM(ROWS, PANELS, PHASES, B_ROW, next * b_panel);                                            \
     for (int i = 0; i < ROWS; i++)                                                                    \
       for (int h = 0; h < 2 * PANELS; h++) {                                                          \
         for (int p = 1; p < PHASES; p++) sum[0][i][h] = f32x4_add(sum[0][i][h], sum[p][i][h]);        \
-        f32x4_store(c + i * c_row + 4 * h, sum[0][i][h]);                                             \
+        f32x4_store(GEMM_AT(i, h), sum[0][i][h]);                                                     \
       }                                                                                               \
   }
+#define GEMM_AT(I, H) (c + (I) * c_row + (H) / 2 * 8 * next + (H) % 2 * 4)
 
 // Tiles of one panel and, where rows are so few that it is the right matrix that counts, of a pair. Sums over k are
 // the same in both, so that it does not matter where panels are cut.
@@ -145,8 +146,8 @@ GEMM_TILES(gemm_direct, b_row)
       }                                                                                               \
   }                                                                                                   \
   INLINE void NAME(const float *const *rows, const int32_t *taps, int32_t tap_count, int32_t first,   \
-                   int32_t depth, const float *b, int32_t b_row, int32_t b_panel, float *c,           \
-                   int32_t c_row, int32_t add) {                                                      \
+                   int32_t depth, const float *b, int32_t b_row, int32_t b_panel, int32_t next,       \
+                   float *c, int32_t c_row, int32_t add) {                                            \
     for (int32_t t = 0; t < tap_count; t++, b += depth * (B_ROW))                                     \
       NAME##_tap(rows, first + taps[t], depth, b, b_row, c, c_row, add | t);                          \
   }
@@ -156,10 +157,15 @@ GEMM_TILE_APART(gemm_direct_apart, b_row)
 
 // A block: all panels, all rows, the depth in pieces that fit L1.
 #define GEMM_CALL(TILE)                                                                               \
-  TILE(rows, g->taps + t, taps, j, depth, b, g->b_row, g->b_panel, c, c_row, g->add | t | j)
+  TILE(rows, g->taps + t, taps, j, depth, b, g->b_row, g->b_panel, next, c, c_row, g->add | t | j)
+// A pair is a panel of the first half and one of the second: as two long streams memory is read twice as fast as by
+// turns, since processors fetch ahead what follows.
 #define GEMM_PAIRS(TILE)                                                                              \
-  for (p = 0; p + 2 <= g->panel_count; p += 2, b += 2 * g->b_panel, c += 16) GEMM_CALL(TILE##_pair);  \
-  if (p < g->panel_count) GEMM_CALL(TILE)
+  next = g->panel_count / 2;                                                                          \
+  for (p = 0; p < next; p++, b += g->b_panel, c += 8) GEMM_CALL(TILE##_pair);                         \
+  b += next * g->b_panel;                                                                             \
+  c += 8 * next;                                                                                      \
+  if (2 * next < g->panel_count) GEMM_CALL(TILE)
 #define GEMM_BLOCK(NAME, TILE)                                                                        \
   SHARED void NAME(const Gemm *g) {                                                                   \
     int32_t whole = g->depth, most = g->undivided ? whole : GEMM_DEPTH, taps;                         \
@@ -170,7 +176,7 @@ GEMM_TILE_APART(gemm_direct_apart, b_row)
       taps = g->tap_count - t < together ? g->tap_count - t : together;                               \
       int32_t j = 0;                                                                                  \
       do {                                                                                            \
-        int32_t depth = whole - j < most ? whole - j : most, p;                                       \
+        int32_t depth = whole - j < most ? whole - j : most, p, next = 0;                             \
         const float *from = g->b + (t * whole + j) * g->b_row, *b = from;                             \
         const float *const *rows = g->rows;                                                           \
         float *c = g->c;                                                                              \
