@@ -135,7 +135,7 @@ SHARED void gemm8_pack(int8_t *panels, int32_t *sums, const int8_t *b, int32_t b
 #define GEMM8_TILE(NAME, ROWS, T, K, MULTIPLY, TWO)                                                   \
   SHARED void NAME(const T *const *rows, int32_t tiles, const int32_t *taps, int32_t tap_count,       \
                    int32_t depth, const T *panel, const int32_t *start, int32_t *c, int32_t c_row) {  \
-    const v128_t one = wasm_i16x8_splat(1);                                                           \
+    KEPT(one, wasm_i16x8_splat(1));                                                                   \
     (void)one;                                                                                        \
     for (; tiles > 0; tiles--, rows += ROWS, c += ROWS * c_row) {                                     \
       const T *b = panel;                                                                             \
