@@ -17,12 +17,13 @@ from functools import partial
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, View
-from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, cost
+from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cost
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
-from pyruntime_wasm.printer import SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
+from pyruntime_wasm.printer import BESIDE, SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
 
 _LIGHT = 8  # operations that are worth printing for each vector of a tile
 _COPIES = 2  # rows of a block that are computed side by side
+_MORE_COPIES = 4  # the same where a function's constants and latency count
 
 
 @dataclass
@@ -183,13 +184,19 @@ class Epilogue:
             return ""
         return SATURATING.get(self.output.dtype, "")
 
+    @property
+    def copies(self) -> int:
+        """Rows that are computed side by side: as many as registers and functions ask for."""
+        functions = {n.function for n in nodes(self.body) if isinstance(n, Call)}
+        return _MORE_COPIES if functions & BESIDE and not self.narrow else _COPIES
+
     def repeated(self) -> tuple[Printer, str]:
-        """What has printed the body for two rows at once, in loops over rows and columns, and its value.
+        """What has printed the body for `copies` rows at once, in loops over rows and columns, and its value.
 
         Sums are acc[h], and rows r[h]. With `narrow`, the value is still to be saturated.
         """
         leaf = partial(self._vector_leaf, copy="[h]")
-        printer = Printer(self.mode, leaf, still=self._still, copies=_COPIES)
+        printer = Printer(self.mode, leaf, still=self._still, copies=self.copies)
         value = printer.saturated(self.body) if self.narrow else printer.value(self.body)
         return printer, value
 
