@@ -16,6 +16,7 @@ from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, combine, s
 from pyruntime_converter.lowering.sharing import reconverging
 from pyruntime_converter.lowering.space import storage_order
 from pyruntime_converter.lowering.states import States
+from pyruntime_converter.lowering.tied import tied_tables
 from pyruntime_converter.memory import too_large
 
 from pyruntime.errors import UnsupportedError, UnsupportedNodesError
@@ -96,6 +97,7 @@ class Lowering:
         self._origin = Origin("", "")
         self.states = States(graph)
         self.uses = graph.uses()
+        self.tied = tied_tables(graph)
         once = {v for v, nodes in self.uses.items() if len(set(nodes)) == 1} - set(graph.outputs)
         self._stays = once | reconverging(graph)
         self._ends = {v for v in graph.outputs if v not in self.uses}

@@ -19,7 +19,17 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, View
 from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cost
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
-from pyruntime_wasm.printer import BESIDE, SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
+from pyruntime_wasm.printer import (
+    BESIDE,
+    SATURATING,
+    SCALAR,
+    VECTOR,
+    Mode,
+    Printer,
+    literal,
+    nodes,
+    vectorisable,
+)
 
 _LIGHT = 8  # operations that are worth printing for each vector of a tile
 _COPIES = 2  # rows of a block that are computed side by side

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
+from pyruntime_converter.lowering.rules.matmul import PANELS, packed
+from pyruntime_converter.lowering.tied import places, rows_of_panels
 from pyruntime_converter.lowering.views import contiguous
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Node
+from pyruntime.ir.graph import Node, Value
 from pyruntime.ir.kernel import Indirect, Map, View
 from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
@@ -35,9 +37,21 @@ def gather(low: Lowering, node: Node) -> Lazy:
         return sliced.reshape(node.output.shape) or low.reshaped(
             low.store(sliced, why=Boundary.LAYOUT), node.output.shape
         )
+    if data in low.tied:
+        return _tied_rows(low, node, low.tied[data])
     return low.gathered(
         low.view(data), data.shape, axis, Lazy.of(low.view(indices), indices.shape), node.output.shape
     )
+
+
+def _tied_rows(low: Lowering, node: Node, weight: Value) -> Lazy:
+    """Rows of a table that is stored as the panels of its transpose, the weight of a product."""
+    indices = node.input(1)
+    assert weight.data is not None
+    width, rows = weight.data.shape
+    at = low.store(places(low.view(indices), indices.shape, rows, width, PANELS)).view
+    assert at is not None
+    return rows_of_panels(packed(low, weight, weight.data).tensor, at, node.output.shape, PANELS)
 
 
 @lowers("GatherElements")
