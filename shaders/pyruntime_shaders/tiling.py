@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, occupied
+from pyruntime.ir.dims import Dim, at_least, bounds, ceildiv, divides, occupied
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Blocks, Conv, KernelCall, MatMul, Tensor, View
 from pyruntime.ir.scalar import Acc, walk
@@ -13,8 +13,9 @@ from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
 from pyruntime_shaders.module import Address, Module
 from pyruntime_shaders.printer import value_type
 
-DEPTH = 16  # k of one tile
 THREADS = 256
+BUSY = 64  # workgroups that keep a GPU busy
+LIKELY = 128  # rows or columns, where symbols tell less: a sentence, or a batch of small images
 
 
 class Levels(NamedTuple):
@@ -68,11 +69,22 @@ class Source(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A workgroup's part of the result: threads over columns (4 each) and over rows (`rows` each)."""
+    """A workgroup's part of the result: threads over columns (4 each), over rows (`rows` each), and over k.
+
+    Of what lies in workgroup memory each slice multiplies `quads` times four k; the sums of all slices are
+    added in the end.
+    """
 
     across: int
     down: int
     rows: int
+    slices: int = 1
+    quads: int = 4
+
+    @property
+    def threads(self) -> int:
+        """Of the workgroup."""
+        return self.across * self.down * self.slices
 
     @property
     def height(self) -> int:
@@ -84,21 +96,40 @@ class Tile(NamedTuple):
         """Columns of the result."""
         return self.across * 4
 
+    @property
+    def depth(self) -> int:
+        """k of the parts of both operands that lie in workgroup memory."""
+        return 4 * self.quads * self.slices
 
-def choose(m: Dim, n: Dim, batches: Dim) -> Tile:
-    """A tile that wastes few columns and, as far as the dims are known, still fills a GPU with workgroups."""
+    @property
+    def vectors(self) -> int:
+        """vec4 of workgroup memory: for both operands, or for the sums of all slices."""
+        operands = self.depth // 4 * (self.height + self.width)
+        return operands if self.slices == 1 else max(operands, self.threads * self.rows)
+
+
+# for small products: few results for each of 128 threads, since software devices are slow to start threads
+_SLICED = (Tile(8, 4, 4, 4, 4), Tile(4, 4, 4, 8, 2), Tile(4, 2, 4, 16, 2))
+
+
+def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Tile:
+    """The largest tile that wastes few columns and, as far as the dims are known, keeps a GPU busy."""
     width = 16 if isinstance(n, int) and n <= 16 else 32 if isinstance(n, int) and n <= 32 else 64
     across = width // 4
     down = THREADS // across
-    # past 128 rows the tile of `a` would not fit workgroup memory beside that of `b`
+    # past 128 rows the part of `a` would not fit workgroup memory beside that of `b`
     options = [Tile(across, down, rows) for rows in (4, 2, 1) if rows * down <= 128]
-    if not isinstance(m, int):
-        return options[0] if at_least(occupied(m), 256) else options[-2]
+    options += [t for t in _SLICED if t.width <= width and at_least(k, t.depth)]
+    rows, columns = (d if isinstance(d, int) else max(_least(d), LIKELY) for d in (m, n))
     for tile in options:
-        groups = ceildiv(m, tile.height) * ceildiv(n, tile.width) * batches
-        if not isinstance(groups, int) or groups >= 64:
+        if -(-rows // tile.height) * -(-columns // tile.width) * _least(batches) >= BUSY:
             return tile
     return options[-1]
+
+
+def _least(dim: Dim) -> int:
+    """The least of a size, of inputs that are not empty."""
+    return bounds(occupied(dim))[0] or 1
 
 
 def accumulator(operand: DType) -> DType:

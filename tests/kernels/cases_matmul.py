@@ -122,6 +122,11 @@ def cases() -> Iterator[Case]:
         for left in (transposed, strided):
             yield _case(f"a {left.__name__}, panels {m}x{n}x{k}", m, n, k, a=left)
             yield _case(f"a {left.__name__}, b strided {m}x{n}x{k}", m, n, k, a=left, b=strided)
+    for m, n, k in ((196, 250, 70), (100, 160, 68), (40, 48, 132)):  # on WebGPU threads share k
+        yield _case(f"slices {m}x{n}x{k}", m, n, k, epilogue=bias_relu)
+        yield _case(f"slices, dense {m}x{n}x{k}", m, n, k, b=dense)
+        yield _case(f"slices, transposed {m}x{n}x{k}", m, n, k, a=transposed, b=transposed)
+    yield _case("slices, batch", 20, 36, 140, batch=(2, 2), b=dense, epilogue=bias_relu)
     for epilogue in EPILOGUES:
         for m, n in ((9, 11), (5, 1)):
             yield _case(f"{epilogue.__name__} {m}x{n}", m, n, 6, epilogue=epilogue)

@@ -44,7 +44,7 @@ def _tiled(call: Conv) -> Kernel:
     held, outer = accumulator(call.x.tensor.dtype), ("group",) if call.groups > 1 else ()
     module.accumulates(0, held, sum_range(module, call, call.x, call.weight, k))
     k_word, width_word = module.word("k", k), module.word("group_columns", width)
-    tile = choose(rows, width, call.groups)
+    tile = choose(rows, width, k, call.groups)
     tiles_across = ceildiv(width, tile.width)
     tiles = ceildiv(rows, tile.height) * tiles_across
     base = f"group * (({width_word} + 7) >> 3u)" if outer else ""

@@ -45,7 +45,7 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
 
 
 def _tiled(call: MatMul, batches: Dim, on: Dim) -> Kernel:
-    tile = choose(call.m, call.n, batches)
+    tile = choose(call.m, call.n, call.k, batches)
     tiles_across = ceildiv(call.n, tile.width)
     tiles = ceildiv(call.m, tile.height) * tiles_across
     a_order = "columns" if call.a.strides[-1] != 1 and call.a.strides[-2] == 1 else "rows"
