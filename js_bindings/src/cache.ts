@@ -1,44 +1,15 @@
-// Keeps a pack's checked files in the browser's Cache Storage, under their hashes: a second visit fetches none of them.
-// pack.json, which has no hash, is fetched whenever there is a network.
+// Keeps a pack's checked files in the browser's Cache Storage, chunk by chunk under their hashes: a second visit
+// fetches none of them, and one after a download that broke only the rest. pack.json, which has no hash, is fetched
+// whenever there is a network.
 
 import type { StoredFile } from "./fetch.ts";
 import type { Manifest } from "./manifest.ts";
-import { sha256 } from "./sha256.ts";
 
 /** The name of the cache that `cache: true` stands for. */
 export const DEFAULT_CACHE = "pyruntime";
 
 /** Storage may be full, forbidden or gone at any time; loading goes on without it. */
 const harmless = <T>(action: Promise<T>): Promise<T | undefined> => action.catch(() => undefined);
-
-/** A file on its way into the cache. */
-export class Storing {
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #stored: Promise<unknown>;
-
-  constructor(cache: Cache, key: string) {
-    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-    this.#writer = writable.getWriter();
-    // what cannot be stored is not read either: without an abort, writes would wait for ever
-    this.#stored = cache.put(key, new Response(readable)).catch((error: unknown) => this.#writer.abort(error));
-    this.#stored.catch(() => undefined);
-  }
-
-  /** Takes the next checked bytes. They are copied; the promise is kept when there is room for more. */
-  async write(bytes: Uint8Array): Promise<void> {
-    await harmless(this.#writer.write(bytes.slice()));
-  }
-
-  /** The file is complete: waits until it lies in the cache. */
-  async end(): Promise<void> {
-    await harmless(this.#writer.close().then(() => this.#stored));
-  }
-
-  /** The file will not be complete: nothing is kept. */
-  async abort(reason: unknown): Promise<void> {
-    await harmless(this.#writer.abort(reason));
-  }
-}
 
 /** The files of one pack's folder in a cache. */
 export class FileCache {
@@ -58,20 +29,16 @@ export class FileCache {
     return cache && new FileCache(cache, folder);
   }
 
-  /** The bytes of a file, not checked yet; undefined where it is not kept. */
-  async read(stored: StoredFile): Promise<ReadableStream<Uint8Array<ArrayBuffer>> | undefined> {
-    const found = await harmless(this.#cache.match(await this.#key(stored)));
-    return found?.body ?? undefined;
+  /** A chunk of a file, not checked yet; undefined where it is not kept. */
+  async read(stored: StoredFile, index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const found = await harmless(this.#cache.match(this.#key(stored, index)));
+    const bytes = found && (await harmless(found.arrayBuffer()));
+    return bytes && new Uint8Array(bytes);
   }
 
-  /** Begins to store a file. */
-  async store(stored: StoredFile): Promise<Storing> {
-    return new Storing(this.#cache, await this.#key(stored));
-  }
-
-  /** Forgets a file that turned out to be damaged. */
-  async remove(stored: StoredFile): Promise<void> {
-    await harmless(this.#cache.delete(await this.#key(stored)));
+  /** Keeps a chunk that was checked; its bytes are copied. */
+  async write(stored: StoredFile, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await harmless(this.#cache.put(this.#key(stored, index), new Response(bytes)));
   }
 
   /** The latest pack.json whose files were kept; undefined where there is none. */
@@ -82,7 +49,10 @@ export class FileCache {
   /** Keeps pack.json, and forgets what of the folder is not among its files: earlier versions of the pack. */
   async keepOnly(manifest: string, files: readonly StoredFile[]): Promise<void> {
     await harmless(this.#cache.put(this.#manifest, new Response(manifest)));
-    const wanted = new Set([this.#manifest, ...(await Promise.all(files.map((each) => this.#key(each))))]);
+    const wanted = new Set([
+      this.#manifest,
+      ...files.flatMap((each) => each.chunks.map((_, index) => this.#key(each, index))),
+    ]);
     for (const { url } of (await harmless(this.#cache.keys())) ?? []) {
       if (url.startsWith(this.#folder.href) && !wanted.has(url)) await harmless(this.#cache.delete(url));
     }
@@ -92,10 +62,10 @@ export class FileCache {
     return new URL("pack.json", this.#folder).href;
   }
 
-  /** An address that names the content too, so that a file with other content is another entry. */
-  async #key({ file, chunks }: StoredFile): Promise<string> {
+  /** An address that names the content of the chunk, so that other content is another entry. */
+  #key({ file, chunks }: StoredFile, index: number): string {
     const url = new URL(file, this.#folder);
-    url.search = `sha256=${chunks.length === 1 ? chunks[0] : await sha256(new TextEncoder().encode(chunks.join()))}`;
+    url.search = `sha256=${chunks[index]}`;
     return url.href;
   }
 }

@@ -3,7 +3,7 @@
 import { FileCache } from "./cache.ts";
 import { HashError, MissingFileError } from "./errors.ts";
 import { sha256 } from "./sha256.ts";
-import { fromBody, node, openSource, type Source } from "./source.ts";
+import { node, openSource, type Source } from "./source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -70,39 +70,51 @@ export async function readText(folder: string, file: string, signal?: AbortSigna
   }
 }
 
-/** Reads a file by the chunks that its digests cover, and hands on each that is right. */
+/** Hands on a file by the chunks that its digests cover, each once it is checked: kept ones, then those that come. */
 class Chunks {
   /** How many bytes were handed on. */
   position = 0;
   readonly #next: Download;
   readonly #size: number;
   readonly #advance: (bytes: number) => void;
+  readonly #cache: FileCache | undefined;
   /** Memory of a chunk that was handed on. */
   #spare: ArrayBuffer | undefined;
 
   /** `advance` hears of bytes that arrived. */
-  constructor(next: Download, advance: (bytes: number) => void) {
+  constructor(next: Download, advance: (bytes: number) => void, cache: FileCache | undefined) {
     this.#next = next;
     this.#size = next.stored.chunk ?? CHUNK;
     this.#advance = advance;
+    this.#cache = cache;
   }
 
-  /**
-   * Takes a file from `position` to its end, and closes it. A chunk is checked while the next one arrives.
-   *
-   * @param store gets chunks that were handed on, before their memory is used again.
-   */
-  async take(source: Source, signal: AbortSignal, store?: (whole: Bytes) => Promise<void>): Promise<void> {
+  /** Takes the chunks that the cache keeps, up to the first that it lacks or that is damaged. */
+  async restore(signal: AbortSignal): Promise<void> {
+    const { stored } = this.#next;
+    const read = (index: number): ReturnType<FileCache["read"]> | undefined => this.#cache?.read(stored, index);
+    for (let index = 0, coming = read(0); index < stored.chunks.length; ) {
+      const whole = await coming;
+      coming = read(++index); // while this one is checked
+      if (!whole || !(await this.#hand(whole, signal))) return;
+      this.#advance(whole.length);
+    }
+  }
+
+  /** Takes a file from `position` to its end, and closes it. A chunk is checked while the next one arrives. */
+  async take(source: Source, signal: AbortSignal): Promise<void> {
     const { file, bytes } = this.#next.stored;
     let handing: Promise<void> | undefined;
     try {
+      for (let left = this.position - source.begin; left > 0; left -= this.#size)
+        this.#spare = (await this.#fill(source, Math.min(this.#size, left))).buffer;
       for (let begin = this.position; begin < bytes; begin += this.#size) {
         const size = Math.min(this.#size, bytes - begin);
         const whole = await this.#fill(source, size, this.#advance);
         await handing;
         if (whole.length < size)
           throw new HashError(`${file} should have ${bytes} bytes and has ${begin + whole.length}`);
-        handing = this.#hand(whole, signal, store);
+        handing = this.#keep(whole, signal);
         handing.catch(() => undefined); // awaited above and below
       }
       if ((await source.read(new Uint8Array(1))).length)
@@ -110,14 +122,6 @@ class Chunks {
       await handing;
     } finally {
       await Promise.allSettled([handing, source.close()]);
-    }
-  }
-
-  /** Reads over what was handed on already. */
-  async skip(source: Source): Promise<void> {
-    for (let left = this.position; left > 0; left -= this.#size) {
-      const { buffer } = await this.#fill(source, Math.min(this.#size, left));
-      this.#spare = buffer;
     }
   }
 
@@ -135,23 +139,36 @@ class Chunks {
     return new Uint8Array(buffer, 0, filled);
   }
 
-  async #hand(whole: Bytes, signal: AbortSignal, store?: (whole: Bytes) => Promise<void>): Promise<void> {
-    const { file, chunks } = this.#next.stored;
-    const index = this.position / this.#size;
+  /** Hands on a chunk that came, or throws HashError; then keeps it, before its memory is used again. */
+  async #keep(whole: Bytes, signal: AbortSignal): Promise<void> {
+    const { stored } = this.#next;
+    const begin = this.position;
+    const index = begin / this.#size;
+    if (!(await this.#hand(whole, signal))) {
+      const range = `bytes ${begin} to ${begin + whole.length}`;
+      throw new HashError(`${stored.file}, chunk ${index} (${range}) is damaged: its SHA-256 differs`);
+    }
+    await this.#cache?.write(stored, index, whole);
+    this.#spare = whole.buffer;
+  }
+
+  /** Hands on a chunk, unless it is damaged. */
+  async #hand(whole: Bytes, signal: AbortSignal): Promise<boolean> {
+    const { stored, accept } = this.#next;
     const digest = await sha256(whole);
     signal.throwIfAborted();
-    if (digest !== chunks[index]) {
-      const range = `bytes ${this.position} to ${this.position + whole.length}`;
-      throw new HashError(`${file}, chunk ${index} (${range}) is damaged: its SHA-256 differs`);
-    }
-    this.#next.accept(whole, this.position);
+    if (digest !== stored.chunks[this.position / this.#size]) return false;
+    accept(whole, this.position);
     this.position += whole.length;
-    await store?.(whole);
-    this.#spare = whole.buffer;
+    return true;
   }
 }
 
-/** Reads one file, from the cache if it is there; `advance` hears of arrived bytes. Gives the bytes that were cached. */
+/**
+ * Reads one file, from the cache as far as it is there; `advance` hears of arrived bytes.
+ *
+ * @returns the bytes that were cached.
+ */
 async function readFile(
   folder: string,
   next: Download,
@@ -161,35 +178,28 @@ async function readFile(
 ): Promise<number> {
   const { stored } = next;
   let arrived = 0;
-  const chunks = new Chunks(next, (bytes) => {
+  const count = (bytes: number): void => {
     arrived += bytes;
     advance(bytes);
-  });
-  const kept = await cache?.read(stored);
-  if (kept) {
-    const failure = (why: string): Error => new HashError(`${stored.file} cannot be read from the cache: ${why}`);
-    try {
-      await chunks.take(fromBody(kept, failure, signal, false), signal);
-      return stored.bytes;
-    } catch (error) {
-      if (!(error instanceof HashError)) throw error;
-      await cache!.remove(stored); // damaged: the rest is fetched after all
-      advance(chunks.position - arrived);
-    }
-  }
+  };
+  const chunks = new Chunks(next, count, cache);
+  await chunks.restore(signal);
   const cached = chunks.position;
+  const url = fileUrl(folder, stored.file);
   // names of shards are content hashes; other files may have changed behind the HTTP cache's back
   const mode = stored.chunk === undefined ? "default" : "no-cache";
-  const source = await openSource(fileUrl(folder, stored.file), mode, signal);
-  const storing = cached ? undefined : await cache?.store(stored);
-  try {
-    await chunks.skip(source);
-    await chunks.take(source, signal, storing && ((whole) => storing.write(whole)));
-  } catch (error) {
-    await storing?.abort(error);
-    throw error;
+  for (let stuck = 0; chunks.position < stored.bytes; ) {
+    const begun = chunks.position;
+    try {
+      // the second time from its begin: not all servers, and policies of other origins, know ranges
+      await chunks.take(await openSource(url, mode, signal, stuck ? 0 : begun), signal);
+    } catch (error) {
+      stuck = chunks.position > begun ? 0 : stuck + 1;
+      // only connections that broke have a cause: they are taken up again, as long as they bring something
+      if (signal.aborted || (error as Error).cause === undefined || stuck > 1) throw error;
+      count(chunks.position - arrived);
+    }
   }
-  await storing?.end();
   return cached;
 }
 

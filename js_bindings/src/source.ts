@@ -4,8 +4,8 @@ import { messageOf, MissingFileError, PackError } from "./errors.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A file that is being read. */
-export interface Source {
+/** Bytes that are being read. */
+export interface Reading {
   /**
    * Reads what comes next into a room that is not empty, and gives its part that was filled: nothing at the end. The
    * memory may have moved: the room's own is then detached, and the part lies in what took its place.
@@ -15,6 +15,12 @@ export interface Source {
   close(): Promise<unknown>;
 }
 
+/** A file that is being read. */
+export interface Source extends Reading {
+  /** Where in the file it begins. */
+  readonly begin: number;
+}
+
 /** Bytes of a disk that are read at once. */
 const DISK = 1 << 20;
 
@@ -22,15 +28,24 @@ const DISK = 1 << 20;
 export const node: NodeJS.Process["getBuiltinModule"] | undefined =
   typeof document === "undefined" ? globalThis.process?.getBuiltinModule : undefined;
 
-/** Begins to read a file. */
-export function openSource(url: URL, cache: RequestCache, signal?: AbortSignal): Promise<Source> {
-  return node && url.protocol === "file:" ? fromDisk(url, signal) : overHttp(url, cache, signal);
+/** Begins to read a file, at `begin` where a server sends ranges. */
+export function openSource(url: URL, cache: RequestCache, signal?: AbortSignal, begin = 0): Promise<Source> {
+  return node && url.protocol === "file:" ? fromDisk(url, signal) : overHttp(url, cache, signal, begin);
 }
 
-async function overHttp(url: URL, cache: RequestCache, signal?: AbortSignal): Promise<Source> {
+async function overHttp(
+  url: URL,
+  cache: RequestCache,
+  signal: AbortSignal | undefined,
+  begin: number,
+): Promise<Source> {
   let response: Response;
   try {
-    response = await fetch(url, { cache, ...(signal && { signal }) });
+    response = await fetch(url, {
+      cache,
+      ...(begin && { headers: { Range: `bytes=${begin}-` } }),
+      ...(signal && { signal }),
+    });
   } catch (error) {
     signal?.throwIfAborted();
     const problem = `${url.href} cannot be fetched (offline, or refused by CORS?): ${messageOf(error)}`;
@@ -40,22 +55,17 @@ async function overHttp(url: URL, cache: RequestCache, signal?: AbortSignal): Pr
     const problem = `${url.href}: HTTP ${response.status} ${response.statusText}`;
     throw response.status === 404 || response.status === 410 ? new MissingFileError(problem) : new PackError(problem);
   }
-  return fromBody(response.body, (why) => new PackError(`${url.href}: the connection broke: ${why}`), signal);
+  const broken = (why: string): Error => new PackError(`${url.href}: the connection broke: ${why}`);
+  return { begin: response.status === 206 ? begin : 0, ...fromBody(response.body, broken, signal) };
 }
 
-/**
- * Reads a body; `failure` makes the error when it ends early.
- *
- * @param inPlace whether rooms are filled without a copy, where the engine can. Not for bodies of Cache Storage: in
- *   Chromium 156 a reader that fills rooms may wait for ever for the end of one.
- */
+/** Reads a body; `failure` makes the error when it ends early, whose `cause` tells that it did. */
 export function fromBody(
   body: ReadableStream<Bytes>,
   failure: (why: string) => Error,
   signal?: AbortSignal,
-  inPlace = true,
-): Source {
-  const { read, close } = (inPlace && filling(body)) || copying(body);
+): Reading {
+  const { read, close } = filling(body) ?? copying(body);
   return {
     close: () => close().catch(() => undefined),
     async read(room) {
@@ -63,14 +73,14 @@ export function fromBody(
         return await read(room);
       } catch (error) {
         signal?.throwIfAborted();
-        throw failure(messageOf(error));
+        throw Object.assign(failure(messageOf(error)), { cause: error });
       }
     },
   };
 }
 
 /** A reader that fills rooms itself; engines that have none for such bodies throw. */
-function filling(body: ReadableStream<Bytes>): Source | undefined {
+function filling(body: ReadableStream<Bytes>): Reading | undefined {
   let reader: ReadableStreamBYOBReader;
   try {
     reader = body.getReader({ mode: "byob" });
@@ -83,7 +93,7 @@ function filling(body: ReadableStream<Bytes>): Source | undefined {
   };
 }
 
-function copying(body: ReadableStream<Bytes>): Source {
+function copying(body: ReadableStream<Bytes>): Reading {
   const reader = body.getReader();
   let part = new Uint8Array();
   return {
@@ -113,6 +123,7 @@ async function fromDisk(url: URL, signal?: AbortSignal): Promise<Source> {
   };
   const file = await told(node!("node:fs/promises").open(url));
   return {
+    begin: 0,
     async read(room) {
       signal?.throwIfAborted();
       const part = room.subarray(0, DISK);

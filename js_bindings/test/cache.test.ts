@@ -1,4 +1,5 @@
-// Files in a cache: found again, checked again, fetched anew when damaged; storage that fails harms nothing.
+// Files in a cache: found again, checked again, fetched from where they are damaged or a download broke; storage that
+// fails harms nothing.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -37,10 +38,21 @@ const chunks = Array.from({ length: Math.ceil(data.length / CHUNK) }, (_, i) =>
 );
 const stored: StoredFile = { file: "shard.safetensors", bytes: data.length, chunks };
 
-let requests = 0;
-const server = createServer((_, response) => {
-  requests++;
-  response.end(data);
+/** How many bytes of its next answers the server sends before the connection breaks; of later ones all. */
+let breaks: number[] = [];
+/** Whether it knows ranges. */
+let ranges = true;
+/** Where each request began; of one without a range, nothing. */
+let requests: (number | undefined)[] = [];
+const server = createServer(({ headers }, response) => {
+  const asked = /^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1];
+  requests.push(asked === undefined ? undefined : Number(asked));
+  const begin = ranges ? Number(asked ?? 0) : 0;
+  response.writeHead(ranges && asked ? 206 : 200, { "Content-Length": data.length - begin });
+  const body = data.subarray(begin);
+  const most = breaks.shift() ?? Infinity;
+  if (body.length <= most) response.end(body);
+  else response.write(body.subarray(0, most), () => response.destroy());
 }).listen(0, "127.0.0.1");
 await new Promise((resolve) => server.once("listening", resolve));
 after(() => server.close());
@@ -50,7 +62,7 @@ let memory: Memory;
 const provide = (caches: unknown): void =>
   void Object.defineProperty(globalThis, "caches", { value: caches, configurable: true });
 beforeEach(() => {
-  requests = 0;
+  [breaks, ranges, requests] = [[], true, []];
   provide((memory = new Memory()));
 });
 afterEach(() => void delete (globalThis as { caches?: unknown }).caches);
@@ -68,33 +80,59 @@ async function load(from = folder, file = stored): Promise<{ cached: number; tol
 test("the second time nothing is fetched, whatever the signature in the address", async () => {
   assert.equal((await load(`${folder}?signature=1`)).cached, 0);
   assert.equal((await load(`${folder}?signature=2`)).cached, data.length);
-  assert.equal(requests, 1);
-  assert.deepEqual([...memory.kept.values()], [data]);
+  assert.equal(requests.length, 1);
+  assert.deepEqual(Buffer.concat([...memory.kept.values()]), Buffer.from(data));
 });
 
-test("another content is another entry", async () => {
-  await load();
-  const other = { ...stored, chunks: chunks.with(0, "0".repeat(64)) };
+test("what is damaged is not kept", async () => {
+  const other = { ...stored, chunks: chunks.with(1, "0".repeat(64)) };
   await assert.rejects(load(folder, other), { code: "pack-hash" });
-  assert.equal(requests, 2);
-  assert.deepEqual([...memory.kept.values()], [data], "what is damaged is not kept");
+  assert.equal(memory.kept.size, 1);
+  assert.equal((await load()).cached, CHUNK, "a chunk that versions share is fetched once");
 });
 
 for (const [what, damage, good] of [
   ["in its first chunk", (bytes: Uint8Array) => bytes.fill(1, 5, 6), 0],
-  ["in its second chunk", (bytes: Uint8Array) => bytes.fill(1, CHUNK + 5, CHUNK + 6), CHUNK],
-  ["cut off", (bytes: Uint8Array) => bytes.subarray(0, 2 * CHUNK + 7), 2 * CHUNK],
+  ["in its second chunk", (bytes: Uint8Array) => bytes.fill(1, 5, 6), CHUNK],
+  ["in that it lacks a piece", (bytes: Uint8Array) => bytes.subarray(0, 7), 2 * CHUNK],
 ] as const) {
   test(`an entry that is damaged ${what} is fetched from there on`, async () => {
     await load();
-    const [key] = memory.kept.keys();
-    memory.kept.set(key!, damage(data.slice()));
+    const key = [...memory.kept.keys()][good / CHUNK]!;
+    memory.kept.set(key, damage(memory.kept.get(key)!));
     assert.equal((await load()).cached, good);
-    assert.equal(requests, 2);
-    await load(); // stores the file if the last time could not
+    assert.deepEqual(requests, [undefined, good || undefined]);
     assert.equal((await load()).cached, data.length);
   });
 }
+
+for (const known of [true, false]) {
+  test(`a download that broke goes on where the server knows ${known ? "ranges" : "no ranges"}`, async () => {
+    [breaks, ranges] = [[CHUNK + 1000, known ? CHUNK + 1000 : 2 * CHUNK + 1000], known];
+    assert.equal((await load()).cached, 0);
+    assert.deepEqual(requests, [undefined, CHUNK, 2 * CHUNK]);
+  });
+
+  test(`so does the next visit where the server knows ${known ? "ranges" : "no ranges"}`, async () => {
+    breaks = [2 * CHUNK + 1000, 10, 10];
+    await assert.rejects(load(), { code: "pack-invalid", message: /connection broke/ });
+    assert.deepEqual(requests, [undefined, 2 * CHUNK, undefined], "once more after nothing had come, without a range");
+    [ranges, requests] = [known, []];
+    assert.equal((await load()).cached, 2 * CHUNK);
+    assert.deepEqual(requests, [2 * CHUNK]);
+    assert.equal((await load()).cached, data.length);
+  });
+}
+
+test("an abort keeps what had come", async () => {
+  const abort = new AbortController();
+  const onProgress = (loaded: number): void => void (loaded > 2 * CHUNK && abort.abort(new RangeError("enough")));
+  const accept = (): void => undefined;
+  await assert.rejects(download(folder, [{ stored, accept }], onProgress, abort.signal, "kept"), { name: "RangeError" });
+  const { size } = memory.kept;
+  assert.ok(size >= 1 && size <= 2);
+  assert.equal((await load()).cached, size * CHUNK);
+});
 
 test("storage that fails, now or later, harms nothing", async () => {
   const fail = async (): Promise<never> => {
@@ -125,5 +163,6 @@ test("earlier versions leave, other packs stay", async () => {
     await load(from, file);
   await (await FileCache.open("kept", folder))!.keepOnly("{}", [stored]);
   const paths = [...memory.kept.keys()].map((key) => new URL(key).pathname);
-  assert.deepEqual(paths, ["/pack/shard.safetensors", "/other/old.safetensors", "/pack/pack.json"]);
+  const [ours, others] = ["/pack/shard.safetensors", "/other/old.safetensors"];
+  assert.deepEqual(paths, [...chunks.map(() => ours), ...chunks.map(() => others), "/pack/pack.json"]);
 });

@@ -61,14 +61,3 @@ for (const type of ["bytes", undefined] as const) {
     assert.ok(cancelled);
   });
 }
-
-test("a body that is not read in place ends where a reader that fills rooms would wait for ever", async () => {
-  let parts = 1;
-  const pull = (controller: ReadableByteStreamController): void => {
-    if (parts--) controller.enqueue(Uint8Array.of(1, 2, 3));
-    else controller.close(); // and the room that waits gets no answer
-  };
-  const source = fromBody(new ReadableStream({ type: "bytes", pull }) as ReadableStream<Bytes>, failure, undefined, false);
-  assert.equal((await source.read(new Uint8Array(4))).length, 3);
-  assert.equal((await source.read(new Uint8Array(4))).length, 0);
-});

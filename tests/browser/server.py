@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ STRICT = {
     " script-src 'self' 'wasm-unsafe-eval'"
 }
 
+BREAK = "/break"
+WAIT = 30.0  # seconds
+
 
 class Server(ThreadingHTTPServer):
     """Serves `folders` (prefix -> folder) and `pages` (path -> HTML), each with the `headers` of its path."""
@@ -41,6 +45,11 @@ class Server(ThreadingHTTPServer):
         self.common: Mapping[str, str] = {}  # headers of every answer
         self.requests: list[str] = []
         self.sent: list[tuple[str, int]] = []  # paths, and the bytes of what was answered, without headers
+        self.begins: list[tuple[str, int]] = []  # paths of files that were asked for from some byte on
+        # bytes of a path's next answers after which the connection ends, when the page has read them and asks
+        # for /break: what a broken connection has brought and nobody read is lost
+        self.breaks: dict[str, list[int]] = {}
+        self.read = threading.Event()
 
     @property
     def url(self) -> str:
@@ -54,10 +63,12 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
+        if path == BREAK:
+            self.server.read.set()
         self.server.requests.append(path)
         page = self.server.pages.get(path)
         if page is None:
-            super().do_GET()
+            self._file(path)
             return
         body = page.encode()
         self.server.sent.append((path, len(body)))
@@ -67,10 +78,34 @@ class _Handler(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _file(self, path: str) -> None:
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        file = Path(self.translate_path(self.path))
+        if asked is None or not file.is_file():
+            super().do_GET()
+            return
+        begin, size = int(asked[1]), file.stat().st_size
+        self.server.begins.append((path, begin))
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
+        self.send_header("Content-Length", str(size - begin))
+        self.end_headers()
+        with file.open("rb") as source:
+            source.seek(begin)
+            self.copyfile(source, self.wfile)
+
     def copyfile(self, source: SupportsRead[AnyStr], outputfile: SupportsWrite[AnyStr]) -> None:
         """Files come through here."""
         body = source.read()
-        self.server.sent.append((urlsplit(self.path).path, len(body)))
+        path = urlsplit(self.path).path
+        if breaks := self.server.breaks.get(path):
+            body = body[: breaks.pop(0)]
+            outputfile.write(body)
+            if body:
+                self.server.read.wait(WAIT)
+                self.server.read.clear()
+            return
+        self.server.sent.append((path, len(body)))
         outputfile.write(body)
 
     def translate_path(self, path: str) -> str:
