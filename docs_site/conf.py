@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyruntime_converter
 from pygments.lexers.javascript import JavascriptLexer
+
+import pyruntime
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -31,6 +34,10 @@ html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}
 copybutton_exclude = ".linenos, .gp"
+
+
+# `pyruntime.convert` hands its options on: the reference shows the converter's signature under that name
+pyruntime.convert = pyruntime_converter.convert  # type: ignore[assignment]
 
 
 def setup(app: Sphinx) -> None:

@@ -182,15 +182,20 @@ async def load_async(
     """`load`, awaited: in a web page by the JavaScript runtime, elsewhere in a thread of its own.
 
     Args:
-        path, device, entry, threads, gpu_device: as for `load`.
-        runtime, worker, cache, progress: for web pages, without effect elsewhere. `runtime` is the URL of
-            pyruntime.js, or the imported module; by default `pyruntime.runtime_url`, or else the copy in the
-            wheel. `worker` says whether to run in a Worker; by default Wasm does and WebGPU does not. `cache`
-            keeps files in the browser's Cache Storage, under this name if it is one. `progress` hears how
-            many bytes have arrived, of how many.
+        path: as for `load`; in a web page its URL.
+        device: as for `load`.
+        entry: as for `load`.
+        threads: as for `load`.
+        gpu_device: as for `load`.
+        runtime: the URL of pyruntime.js, or the imported module; by default `pyruntime.runtime_url`, or else
+            the copy in the wheel. This and what follows is for web pages, without effect elsewhere.
+        worker: whether to run in a Worker; by default Wasm does and WebGPU does not.
+        cache: keeps files in the browser's Cache Storage, under this name if it is one.
+        progress: hears how many bytes have arrived, of how many.
 
     Raises:
-        PyRuntimeError: as `load`; DeviceError also where the JavaScript runtime cannot be imported.
+        PyRuntimeError: as `load`.
+        DeviceError: also where the JavaScript runtime cannot be imported.
     """
     if _IN_PAGE:
         from pyruntime.runtime.web.session import load_async as load_in_page

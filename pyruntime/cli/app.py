@@ -75,4 +75,8 @@ def _pyruntime(
 
 
 for command in COMMANDS:
-    app.command(no_args_is_help=command not in (ops.ops, doctor.doctor), epilog=_exit_codes())(command)
+    app.command(
+        short_help=(command.__doc__ or "").partition("\n")[0],  # whole, where click would cut it
+        no_args_is_help=command not in (ops.ops, doctor.doctor),
+        epilog=_exit_codes(),
+    )(command)

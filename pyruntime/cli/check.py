@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pyruntime.cli.exits import UNSUPPORTED
-from pyruntime.cli.options import Debug, FixedSizes, Json
+from pyruntime.cli.options import Debug, Elements, FixedSizes, Json, Values
 
 
 class Target(StrEnum):
@@ -35,14 +35,8 @@ def check(
         ),
     ] = None,
     symbol: FixedSizes = None,
-    elements: Annotated[
-        list[str] | None,
-        typer.Option(metavar="INPUT=COUNT", help="What a sequence or an optional holds, as for convert."),
-    ] = None,
-    value: Annotated[
-        list[str] | None,
-        typer.Option(metavar="INPUT=VALUE", help="What a small input always is, as for convert."),
-    ] = None,
+    elements: Elements = None,
+    value: Values = None,
     json: Json = False,
     _debug: Debug = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pyruntime.cli.options import Debug, FixedSizes, Json
+from pyruntime.cli.options import Debug, Elements, FixedSizes, Json, Values
 
 
 class Target(StrEnum):
@@ -83,23 +83,8 @@ def convert(
         typer.Option(metavar="SYMBOL=SIZE", help="The largest size of a symbol along which states grow."),
     ] = None,
     symbol: FixedSizes = None,
-    elements: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INPUT=COUNT",
-            help="How many tensors a sequence has, or 1 for an optional, null where it is absent; or their"
-            """ shapes, as x=[[2,3],["n",3]]. Repeat for several.""",
-            show_default=False,
-        ),
-    ] = None,
-    value: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INPUT=VALUE",
-            help="What an input of few integers or bools always is, as split=2; repeat for several.",
-            show_default=False,
-        ),
-    ] = None,
+    elements: Elements = None,
+    value: Values = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a pack that is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     json: Json = False,

@@ -58,4 +58,21 @@ FixedSizes = Annotated[
     list[str] | None,
     typer.Option("--symbol", metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),
 ]
+Elements = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="INPUT=COUNT",
+        help="How many tensors a sequence has, or 1 for an optional, null where it is absent; or their"
+        """ shapes, as x=[[2,3],["n",3]]. Repeat for several.""",
+        show_default=False,
+    ),
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="INPUT=VALUE",
+        help="What an input of few integers or bools always is, as split=2; repeat for several.",
+        show_default=False,
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Device, Json, Threads
+from pyruntime.cli.options import Debug, Device, Json, Seed, Sizes, Threads
 
 
 def run(
@@ -30,17 +30,8 @@ def run(
             "--random", "-r", help="Fill the other inputs: floats in [0, 1), integers and bools 0 or 1."
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of --random.", min=0)] = 0,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--symbol",
-            "-s",
-            metavar="NAME=SIZE",
-            help="Size of a dim for --random, as in batch=4; 1 if left out. Repeat for several.",
-            show_default=False,
-        ),
-    ] = None,
+    seed: Seed = 0,
+    symbol: Sizes = None,
     device: Device = "auto",
     threads: Threads = None,
     output: Annotated[

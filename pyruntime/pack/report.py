@@ -48,9 +48,11 @@ class Report:
     Attributes:
         name: the model's name.
         path: where the pack lies.
-        source_format, opset: what was read.
+        source_format: what was read: "onnx" or "huggingface".
+        opset: the version of ONNX's operators that the model names; 0 for other formats.
         seconds: time that the conversion took.
-        nodes: nodes of the model as read, and `kernels` the calls that are left of them.
+        nodes: nodes of the model as read.
+        kernels: the kernel calls that are left of them, in order.
         symbols: names of the dims that are bound at run time.
         weights_bytes: bytes of weights in the pack.
         files: name -> bytes of every file of the pack.

@@ -65,7 +65,8 @@ class Session(ABC):
     """A model ready to run. Runs from several threads queue. Use it as a context manager, or call `close`.
 
     Attributes:
-        inputs, outputs: TensorSpec of each, in the model's order; of a list as `x[0]`, `x[1]` and so on.
+        inputs: a TensorSpec of each, in the model's order; of a list as `x[0]`, `x[1]` and so on.
+        outputs: the same of what it gives.
         lists: ListSpec of each sequence that is fed or given as a list.
         device: "webgpu" or "wasm".
         report: a SessionReport.

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
+import pyruntime
 from docs_site.main import TYPEDOC
 from docs_site.sources import ROOT, pages
 
@@ -66,6 +67,11 @@ def test_every_page_is_there(site: Path) -> None:
     assert missing == []
     for made in ("python", "javascript", "commands"):
         assert (site / "reference" / f"{made}.html").exists()
+
+
+def test_the_reference_is_whole(site: Path, read: dict[Path, Page]) -> None:
+    names = {f"pyruntime.{name}" for name in pyruntime.__all__} - {"pyruntime.__version__"}
+    assert names <= read[site / "reference" / "python.html"].names
 
 
 def test_no_link_is_dead(read: dict[Path, Page]) -> None:

@@ -1,4 +1,4 @@
-"""The wheel: what it carries, how large it is, the page of the README, and a wheel without the runtime."""
+"""The wheel: what it carries, how large it is, the page of its guide, and a wheel without the runtime."""
 
 from __future__ import annotations
 
@@ -67,16 +67,18 @@ def test_wheels_without_the_runtime_say_so(node_host: Node, server: Server) -> N
 
 
 @pytest.mark.browser
-def test_the_page_of_the_readme(browser: Browser, server: Server, packs: Path, wheel: Path) -> None:
+def test_the_page_of_the_quick_start(browser: Browser, server: Server, packs: Path, wheel: Path) -> None:
     """As it stands there, but for the two addresses of the wide web."""
-    (snippet,) = re.findall(r"```html\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (snippet,) = re.findall(
+        r"```html\n(.*?)```", (ROOT / "docs" / "start" / "pyodide.md").read_text(), re.DOTALL
+    )
     for pattern, here in URLS.items():
         snippet, count = re.subn(pattern, here.format(wheel=wheel.name), snippet)
         assert count == 1
-    server.pages["/readme.html"] = f"<!doctype html><title>README</title>{snippet}"
+    server.pages["/quick.html"] = f"<!doctype html><title>quick start</title>{snippet}"
     server.folders = {"/model.pack/": packs / "affine", **server.folders}
     page = browser.new_page()
     with page.expect_console_message(lambda m: "float32" in m.text, timeout=60_000) as printed:
-        page.goto(f"{server.url}/readme.html")
+        page.goto(f"{server.url}/quick.html")
     assert printed.value.text == "wasm float32 (1, 3)"
     page.close()
