@@ -28,6 +28,7 @@ from pyruntime_converter.memory import plan_coloured, plan_single, too_large
 from pyruntime_converter.options import NOTHING, Told
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.targets import webgpu
+from pyruntime_converter.targets.forms import weight_forms
 from pyruntime_converter.targets.host import Sides, check_states
 
 Progress = Callable[[str, int, int, str], None]
@@ -243,9 +244,9 @@ def _webgpu(
     render_divided([program], [division])
     side = Sides(program, division.host, division.narrowed)
     weights = [t for t in program.weights() if t in side.gpu]
-    forms = webgpu.weight_forms({t: t.dtype for t in weights}, program.states)
+    forms = weight_forms({t: t.dtype for t in weights}, program.states)
     for tensor in weights:
-        for error in _failing(partial(webgpu.weight_bytes, tensor, forms.get(tensor, "words"))):
+        for error in _failing(partial(webgpu.weight_bytes, tensor, forms)):
             found.add(error, [tensor.dtype.value], (WEBGPU, STRICT))
     for plan in (partial(check_states, [side]), partial(plan_coloured, program, held=side.gpu)):
         for error in _failing(plan):

@@ -17,6 +17,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pyruntime_shaders.emit import divide_programs
+from pyruntime_shaders.storage import FEATURE
 
 from pyruntime.errors import RunError
 from pyruntime.ir.dims import evaluate
@@ -40,7 +42,8 @@ from pyruntime_converter.lowering.constants import lift_constants
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.state import PackStates
 from pyruntime_converter.targets import wasm
-from pyruntime_converter.targets.webgpu import gpu_dtype
+from pyruntime_converter.targets.forms import gpu_bytes, gpu_dtype, half_forms
+from pyruntime_converter.targets.host import Sides
 
 Array = NDArray[Any]
 Device = Literal["wasm", "webgpu"]
@@ -121,7 +124,7 @@ def diff(
                 target = (
                     _Wasm(session, program, bound)
                     if isinstance(session, WasmSession)
-                    else _WebGpu(session, bound)
+                    else _WebGpu(session, program, bound)
                 )
                 yield from _compared(program, bound, target, tolerance)
 
@@ -202,8 +205,11 @@ class _Wasm:
 class _WebGpu:
     """Dispatches one after another, each with the buffer that it writes."""
 
-    def __init__(self, session: WebGpuSession, bound: Bound) -> None:
+    def __init__(self, session: WebGpuSession, program: Program, bound: Bound) -> None:
         self._session, self._bound = session, bound
+        (division,) = divide_programs([program], host_steps=True)
+        halves = half_forms([Sides(program, division.host, division.narrowed)], {})
+        self._forms = halves if FEATURE in session.report.variant else {}
         self._dispatches = self._walk()
         self._next = next(self._dispatches, None)
 
@@ -242,10 +248,11 @@ class _WebGpu:
         dispatch, submit = self._next
         submit()
         tensor, place = call.output.tensor, dispatch.bindings[-1]
-        size = evaluate(tensor.elements, values) * 4
+        size = evaluate(gpu_bytes(tensor, self._forms), values)
         words = self._session._device.queue.read_buffer(self._session._of(place), place.offset, size)
         self._next = next(self._dispatches, None)
-        return np.frombuffer(narrow(words, gpu_dtype(tensor.dtype), tensor.dtype), tensor.dtype.value)
+        stored = narrow(words, gpu_dtype(tensor, self._forms), tensor.dtype)
+        return np.frombuffer(stored, tensor.dtype.value, evaluate(tensor.elements, values))
 
     def skip(self, number: int) -> None:
         """As `_Target`: what else there is to do is done on the way to the next dispatch."""

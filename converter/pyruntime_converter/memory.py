@@ -92,16 +92,18 @@ def plan_coloured(
     program: Program,
     *,
     held: Container[Tensor] | None = None,
-    element_bytes: int = 4,
+    halves: Container[Tensor] = (),
     alignment: int = 256,
 ) -> Placement:
     """Arenas for WebGPU, where usage is tracked per buffer: no call reads the arena that it writes.
 
-    With `held` they are for these tensors alone.
+    With `held` they are for these tensors alone. An element takes a word, one of `halves` two bytes.
     """
     spans = lifetimes(program, held)
     blocks = {
-        t: Block(align(maximum(program.bytes_for(t.elements) * element_bytes, 16), alignment), *span)
+        t: Block(
+            align(maximum(program.bytes_for(t.elements) * (2 if t in halves else 4), 16), alignment), *span
+        )
         for t, span in spans.items()
     }
     apart: dict[Block, set[Block]] = {b: set() for b in blocks.values()}

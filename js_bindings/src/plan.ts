@@ -3,8 +3,9 @@
 import { align, type Dim, evaluate, product, type Symbols, told } from "./dims.ts";
 import { InputError, MemoryLimitError, PackError } from "./errors.ts";
 import { USAGE } from "./gpu.ts";
-import type { Binding, Command, Entry, GpuEntry, Place } from "./manifest.ts";
+import type { Binding, Command, Entry, GpuEntry, GpuPlace, Place } from "./manifest.ts";
 import type { Pipelines } from "./pipelines.ts";
+import { rowOf } from "./tensors.ts";
 import type { Walk } from "./walk.ts";
 
 /** A command with everything evaluated. */
@@ -161,18 +162,21 @@ export function makePlan(
     symbols = last;
     const element = pause?.command.op === "read" ? range(pause.command.from, 4) : undefined;
     const stop = pause && { ...pause, element, symbols };
-    const inputs = program.inputs.map(({ arena, offset }, i) => {
-      if (arena === undefined) return undefined;
-      return range(["arena", arena, offset!], 4 * product(entry.inputs[i]!.shape.map(value))).at;
-    });
-    const outputs = (pause ? [] : program.outputs).map(({ arena, offset, host }, i) => {
+    /** Where an input or output lies, in whole words. */
+    const lies = ({ arena, offset, dtype }: GpuPlace, shape: readonly number[]): Plan["outputs"][number] => {
+      const bytes = product(shape) * rowOf(dtype!).bytes;
+      const { buffer, at } = range(["arena", arena!, offset!], align(bytes, 4));
+      return { buffer, offset: at, bytes, shape };
+    };
+    const inputs = program.inputs.map((place, i) =>
+      place.arena === undefined ? undefined : lies(place, entry.inputs[i]!.shape.map(value)).offset,
+    );
+    const outputs = (pause ? [] : program.outputs).map((place, i) => {
       const shape = entry.outputs[i]!.shape.map(value);
       if (shape.some((size) => size < 0))
         throw new InputError(`output ${i} would have shape [${shape.join(", ")}] for ${shapes}`);
-      if (arena === undefined) return { buffer: undefined, offset: value(host!), bytes: 0, shape };
-      const bytes = 4 * product(shape);
-      const { buffer, at } = range(["arena", arena, offset!], bytes);
-      return { buffer, offset: at, bytes, shape };
+      if (place.arena === undefined) return { buffer: undefined, offset: value(place.host!), bytes: 0, shape };
+      return lies(place, shape);
     });
     uniforms?.unmap();
     return { uniforms, commands, pause: stop, walked, inputs, outputs };

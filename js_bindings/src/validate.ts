@@ -308,7 +308,7 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
       inside(arena ?? Infinity, program.arenas, `${where}.arena`);
       dimsAt(`${where}.offset`, entry, offset ?? "");
       const { name, dtype } = entry[key][i]!;
-      if (rowOf(dtype).gpu !== stored) fail(`${where}.dtype`, `${name} of dtype ${dtype} cannot be ${stored}`);
+      if (rowOf(dtype).gpu !== stored && dtype !== stored) fail(`${where}.dtype`, `${name} of dtype ${dtype} cannot be ${stored}`);
     });
   }
   const buffers = { arena: program.arenas, weights: target.buffers, state: target.state };

@@ -106,17 +106,17 @@ class WebgpuBackend implements Backend {
         [plan, planned] = planning({ ...known, ...told }, next, plan.walked);
       }
       const made = outputs.map((output) => plan.outputs[output]!);
-      const places = made.map(({ buffer, offset: at, bytes }) => ({ buffer: buffer!, at, end: at + bytes }));
+      const places = made.map(({ buffer, offset: at, bytes }) => ({ buffer: buffer!, at, end: at + align(bytes, 4) }));
       return await this.#copied(
         plan,
         planned,
         places,
         (words, i) => {
-          const { buffer: there, offset, shape } = made[i]!;
+          const { buffer: there, offset, bytes, shape } = made[i]!;
           const { dtype } = this.#entry.outputs[outputs[i]!]!;
           const from = this.#program.outputs[outputs[i]!]!.dtype;
           const buffer = there
-            ? narrow(from!, dtype, copyOut(words, spares[i]))
+            ? narrow(from!, dtype, copyOut(words.subarray(0, bytes), spares[i]))
             : this.#host!.output(offset, shape, dtype, spares[i]);
           return { buffer, shape: [...shape] };
         },

@@ -26,6 +26,7 @@ WASM: dict[str, Any] = {"device": "wasm"}
     [
         ("affine", WEBGPU),
         ("dtypes", WEBGPU),
+        ("pairs", WEBGPU),
         ("affine", WASM),
         ("dtypes", WASM),
         ("double", WASM),

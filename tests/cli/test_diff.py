@@ -28,6 +28,11 @@ DEVICES = [
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Path:
+    """Of float32."""
+    return _chain(tmp_path / "chain.onnx", onnx.TensorProto.FLOAT)
+
+
+def _chain(path: Path, dtype: int) -> Path:
     """Steps that no pass merges: two softmaxes over different axes, and a product."""
     nodes = [
         onnx.helper.make_node("Softmax", ["x"], ["first"], name="first/Softmax"),
@@ -35,19 +40,28 @@ def chain(tmp_path: Path) -> Path:
         onnx.helper.make_node("Softmax", ["squared"], ["second"], name="second/Softmax", axis=0),
         onnx.helper.make_node("MatMul", ["second", "w"], ["y"], name="product"),
     ]
-    weight = np.arange(15, dtype=np.float32).reshape(5, 3)
+    weight = np.arange(15, dtype=onnx.helper.tensor_dtype_to_np_dtype(dtype)).reshape(5, 3)
     graph = onnx.helper.make_graph(
         nodes,
         "chain",
-        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["rows", 5])],
-        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["rows", 3])],
+        [onnx.helper.make_tensor_value_info("x", dtype, ["rows", 5])],
+        [onnx.helper.make_tensor_value_info("y", dtype, ["rows", 3])],
         [onnx.numpy_helper.from_array(weight, "w")],
     )
-    path = tmp_path / "chain.onnx"
     onnx.save(
         onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path
     )
     return path
+
+
+@pytest.mark.webgpu
+def test_halves(invoke: Invoke, tmp_path: Path) -> None:
+    """What a step writes is read from where the variant at hand keeps it."""
+    model = _chain(tmp_path / "chain.onnx", onnx.TensorProto.FLOAT16)
+    result = invoke("diff", model, "-d", "webgpu", "-s", "rows=3", "--tolerance", "0.002", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 0, told["first"]
+    assert {step["dtype"] for step in told["steps"]} == {"float16"}
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -418,11 +418,41 @@ def team(wasm: bool = True) -> tuple[Maker, list[Case]]:
     return maker, cases
 
 
+def pairs(wasm: bool = True) -> tuple[Maker, list[Case]]:
+    """An input, a weight and an output that lie on the GPU as float16; there is no Wasm target."""
+    del wasm
+    maker, n = Maker("pairs"), symbol("n")
+    maker.weights({"weight": np.array([1, 2, 0.5], np.float16)})
+    maker.manifest["entries"] = [
+        {
+            "name": "main",
+            "symbols": [{"name": "n", "input": 0, "axis": 0}],
+            "inputs": [spec("x", "float16", n)],
+            "outputs": [spec("y", "float16", n)],
+        }
+    ]
+    size = align(n * 2, 4)
+    bound = [region("arena", 0, 0, size), region("weights", 0, 0, 8), region("arena", 1, 0, size)]
+    count = ceildiv(n, 2)
+    entry = {
+        "arenas": [to_rpn(size), to_rpn(size)],
+        "inputs": [place(0, 0, "float16")],
+        "outputs": [place(1, 0, "float16")],
+        "commands": [dispatch("halve", 0, bound, count, count)],
+    }
+    shaders = [("pairs", source("pairs.wgsl"), ["read", "read", "read_write"])]
+    maker.webgpu([256], [{"tensor": 0, "buffer": 0, "offset": 0, "dtype": "float16"}], shaders, [entry])
+    random = np.random.default_rng(3)
+    given = [random.standard_normal(elements).astype(np.float16) for elements in (1, 2, 7, 301)]
+    return maker, [("main", {"x": x}, {"y": x / np.float16(2)}) for x in given]
+
+
 PACKS: Mapping[str, Callable[[bool], tuple[Maker, list[Case]]]] = {
     "affine": affine,
     "dtypes": dtypes,
     "double": double,
     "team": team,
+    "pairs": pairs,
 }
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pyruntime_shaders.emit import Dispatch as Rendering
 from pyruntime_shaders.emit import Rendered, divide_programs, render_divided
-from pyruntime_shaders.printer import storage_type
-from pyruntime_shaders.storage import Form
+from pyruntime_shaders.storage import FEATURE
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, maximum, to_rpn
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor
-from pyruntime.ir.program import Carried, Program, Step
 from pyruntime.ir.program import Jump as StepJump
+from pyruntime.ir.program import Program, Step
 from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
 from pyruntime.pack.report import HostStep
@@ -42,6 +41,7 @@ from pyruntime.pack.schema import (
 )
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_coloured
+from pyruntime_converter.targets.forms import WORD, Forms, gpu_bytes, gpu_dtype, half_forms, weight_forms
 from pyruntime_converter.targets.host import Run, Sides, check_states
 from pyruntime_converter.targets.host import build as build_host
 
@@ -51,17 +51,10 @@ if TYPE_CHECKING:
 
 ALIGNMENT = 256  # minStorageBufferOffsetAlignment
 BINDING_LIMIT = 128 << 20  # maxStorageBufferBindingSize by default
-WORD = 4
 LEAST_BINDING = 16  # a binding holds at least one element of the shader's type, vec4 at most
 # where weights and states lie: kind of buffer, its index, offset
 Place = tuple[Literal["weights", "state"], int, int]
 Fixed = Mapping[Tensor, Place]
-_NAMES = {"f32": "float32", "i32": "int32", "u32": "uint32"}
-
-
-def gpu_dtype(dtype: DType, form: Form = "words") -> str:
-    """The type that takes dtype's place on the GPU, as packs name it."""
-    return _NAMES[storage_type(dtype)] if form == "words" else "float16"
 
 
 @dataclass(frozen=True)
@@ -127,30 +120,30 @@ def build(
     stored = [s for s in stored if any(s.tensor in side.gpu for side in sides)]
     forms = weight_forms({s.tensor: s.dtype for s in stored}, states.states)
     weights, buffers = _place_weights(stored, forms)
-    rendered = render_divided(programs, divisions, forms)
-    text, shaders = _join(rendered)
-    written = pack.add_file("shaders.base.wgsl", text)
     fixed: dict[Tensor, Place] = {
         s.tensor: ("weights", w.buffer, w.offset) for s, w in zip(stored, weights, strict=True)
     }
     fixed |= {t: ("state", number, 0) for t, number in states.number.items()}
     places = [{}] * len(sides) if host is None else host.places
-    entries = [
-        _Entry(side, d, fixed, there, forms).build()
-        for side, d, there in zip(sides, rendered.entries, places, strict=True)
+
+    def variant(name: str, requires: tuple[str, ...], forms: Forms) -> GpuVariant:
+        rendered = render_divided(programs, divisions, forms)
+        text, shaders = _join(rendered)
+        written = pack.add_file(f"shaders.{name}.wgsl", text)
+        entries = [
+            _Entry(side, d, fixed, there, forms).build()
+            for side, d, there in zip(sides, rendered.entries, places, strict=True)
+        ]
+        return GpuVariant(requires, {}, written.file, written.bytes, written.sha256, shaders, entries)
+
+    halves = half_forms(sides, forms)
+    variants = [
+        *([variant("f16", (FEATURE,), halves)] if halves else []),
+        variant("base", (), forms),
     ]
-    variant = GpuVariant(
-        requires=(),
-        limits={},
-        file=written.file,
-        bytes=written.bytes,
-        sha256=written.sha256,
-        shaders=shaders,
-        entries=entries,
-    )
     sizes = tuple(_state_bytes(s.tensor) for s in states.states)
     module = None if host is None else host.target
-    return Built(WebGpu(buffers, weights, (variant,), sizes, module), sides)
+    return Built(WebGpu(buffers, weights, variants, sizes, module), sides)
 
 
 def _state_bytes(tensor: Tensor) -> int:
@@ -179,11 +172,11 @@ class _Entry:
         dispatches: Sequence[Rendering],
         fixed: Fixed,
         there: Mapping[Tensor, Dim],
-        forms: Mapping[Tensor, Form],
+        forms: Forms,
     ) -> None:
         self._side, self._fixed, self._there, self._forms = side, fixed, there, forms
         self._pending = deque(dispatches)
-        self._placement = plan_coloured(side.program, held=side.gpu)
+        self._placement = plan_coloured(side.program, held=side.gpu, halves=forms)
         self._done = 0  # host steps so far
 
     def build(self) -> GpuEntry:
@@ -245,16 +238,15 @@ class _Entry:
             known = Known(step.symbol, to_rpn(address), step.tensor.dtype)
             return Host(self._done, self._done, (), (), (known,))
         kind, index, offset = self._place(step.tensor)
-        dtype: Literal["int32", "uint32"] = "int32" if gpu_dtype(step.tensor.dtype) == "int32" else "uint32"
+        dtype: Literal["int32", "uint32"] = (
+            "int32" if gpu_dtype(step.tensor, self._forms) == "int32" else "uint32"
+        )
         return Read(step.symbol, Region(kind, index, to_rpn(offset + step.offset * WORD)), dtype)
 
     def _binding(self, tensor: Tensor) -> Binding:
         kind, index, offset = self._place(tensor)
-        size = maximum(stored_bytes(tensor.elements, self._form(tensor)), LEAST_BINDING)
+        size = maximum(gpu_bytes(tensor, self._forms), LEAST_BINDING)
         return Binding(kind, index, to_rpn(offset), to_rpn(size))
-
-    def _form(self, tensor: Tensor) -> Form:
-        return self._forms.get(tensor, "words")
 
     def _place(self, tensor: Tensor) -> tuple[Literal["arena", "weights", "state"], int, Dim]:
         """Kind of buffer, its index, offset in bytes."""
@@ -269,42 +261,26 @@ class _Entry:
             return HostTensor(host)
         _, arena, offset = self._place(tensor)
         within = self._side.narrowed.get(tensor)
-        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor.dtype, self._form(tensor)), host, within)
+        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor, self._forms), host, within)
 
 
-def weight_forms(dtypes: Mapping[Tensor, DType], states: Iterable[Carried]) -> dict[Tensor, Form]:
-    """Weights that stay float16 on the GPU: all that packs hold so, but for those that states begin as."""
-    initial = {s.initial for s in states}
-    return {t: "pairs" for t, dtype in dtypes.items() if dtype is DType.F16 and t not in initial}
-
-
-def stored_bytes(elements: Dim, form: Form) -> Dim:
-    """Bytes that elements take on the GPU, in whole words."""
-    return elements * WORD if form == "words" else align(elements * 2, WORD)
-
-
-def _place_weights(
-    stored: Sequence[Stored], forms: Mapping[Tensor, Form]
-) -> tuple[list[GpuWeight], list[int]]:
+def _place_weights(stored: Sequence[Stored], forms: Forms) -> tuple[list[GpuWeight], list[int]]:
     weights: list[GpuWeight] = []
     buffers: list[int] = []
     for item in stored:
-        form = forms.get(item.tensor, "words")
-        size = weight_bytes(item.tensor, form)
+        size = weight_bytes(item.tensor, forms)
         if not buffers or buffers[-1] + size > BINDING_LIMIT:
             buffers.append(0)
-        weights.append(
-            GpuWeight(item.index, len(buffers) - 1, buffers[-1], gpu_dtype(item.tensor.dtype, form))
-        )
+        weights.append(GpuWeight(item.index, len(buffers) - 1, buffers[-1], gpu_dtype(item.tensor, forms)))
         end = align(buffers[-1] + max(size, LEAST_BINDING), ALIGNMENT)
         assert isinstance(end, int)
         buffers[-1] = end
     return weights, buffers
 
 
-def weight_bytes(tensor: Tensor, form: Form = "words") -> int:
+def weight_bytes(tensor: Tensor, forms: Forms) -> int:
     """The bytes of a weight on the GPU. Raises UnsupportedError where they are too many for a binding."""
-    size = int(str(stored_bytes(tensor.elements, form)))
+    size = int(str(gpu_bytes(tensor, forms)))
     if size > BINDING_LIMIT:
         raise UnsupportedError(
             "constant",

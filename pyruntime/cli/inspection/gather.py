@@ -237,7 +237,7 @@ def _kernels(pack: Pack) -> tuple[Kernel, ...]:
     target = pack.manifest.targets.webgpu
     if target is None:
         return ()
-    variant = target.variants[0]
+    variant = target.variants[-1]
     text = pack.read(variant)
     used = {(c.step, c.shader) for e in variant.entries for c in e.commands if isinstance(c, Dispatch)}
     steps = Counter(shader for _, shader in used)

@@ -67,7 +67,7 @@ def memories(
     gpu, wasm = manifest.targets.webgpu, manifest.targets.wasm
     try:
         if gpu is not None:
-            arenas = tuple(values(b) for b in gpu.variants[0].entries[number].arenas)
+            arenas = tuple(values(b) for b in gpu.variants[-1].entries[number].arenas)
             places = _places(manifest, number, account, values)
             there = {t: span for t, span in spans.items() if t not in _on_host(gpu, number, plan)}
             made.append(_memory("webgpu", account, there, plan, values, arenas, places))
@@ -120,7 +120,7 @@ def _places(
     """Arena and offset of each tensor, from the bindings of the dispatches that write or read it."""
     gpu = manifest.targets.webgpu
     assert gpu is not None
-    entry = gpu.variants[0].entries[number]
+    entry = gpu.variants[-1].entries[number]
     found: dict[int, tuple[int, int]] = {}
     for tensor, place in zip(range(account.inputs), entry.inputs, strict=True):
         if isinstance(place, GpuTensor):

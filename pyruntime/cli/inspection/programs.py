@@ -188,7 +188,7 @@ def _run(manifest: Manifest, number: int, entry: Entry, symbols: Mapping[str, in
     parts = [bind(target, 0, number, entry, symbols)]
     while isinstance(pause := parts[-1].pause, BoundHost) and not pause.reads:
         parts.append(bind(target, 0, number, entry, pause.symbols, pause.next))
-    shaders = target.variants[0].shaders
+    shaders = target.variants[-1].shaders
     run = _Run(exact=parts[-1].pause is None, calls={})
     assert run.calls is not None
     found: dict[str, list[Group]] = {}
@@ -205,7 +205,7 @@ def _run(manifest: Manifest, number: int, entry: Entry, symbols: Mapping[str, in
                     run.calls[name] = run.calls.get(name, 0) + 1
     else:
         values = Evaluator(symbols)
-        for step in target.variants[0].entries[number].commands:
+        for step in target.variants[-1].entries[number].commands:
             if isinstance(step, Dispatch):
                 counts = [_value(w, values) for w in step.workgroups]
                 known = None if None in counts else tuple(c or 0 for c in counts)
@@ -243,7 +243,7 @@ def _order(
     if gpu is None:
         return [*(account.flows if account else [c.step for c in entry.costs])], ()
     names, first = [], list[int]()  # the step of each command
-    commands = gpu.variants[0].entries[number].commands
+    commands = gpu.variants[-1].entries[number].commands
     for command in commands:
         match command:
             case Dispatch():

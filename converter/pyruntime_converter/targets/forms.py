@@ -1,0 +1,45 @@
+"""How tensors lie on the GPU, in each variant of a pack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pyruntime_shaders.printer import storage_type
+from pyruntime_shaders.storage import Form
+
+from pyruntime.ir.dims import Dim, align
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Tensor
+from pyruntime.ir.program import Carried
+from pyruntime_converter.targets.host import Sides
+
+Forms = Mapping[Tensor, Form]  # of the tensors that are not words
+
+WORD = 4
+_NAMES = {"f32": "float32", "i32": "int32", "u32": "uint32"}
+
+
+def gpu_dtype(tensor: Tensor, forms: Forms) -> str:
+    """The type that takes the place of a tensor's on the GPU, as packs name it."""
+    return "float16" if tensor in forms else _NAMES[storage_type(tensor.dtype)]
+
+
+def gpu_bytes(tensor: Tensor, forms: Forms) -> Dim:
+    """Bytes that a tensor takes on the GPU, in whole words."""
+    return align(tensor.elements * 2, WORD) if tensor in forms else tensor.elements * WORD
+
+
+def weight_forms(dtypes: Mapping[Tensor, DType], states: Iterable[Carried]) -> Forms:
+    """Weights that stay float16 on the GPU: all that packs hold so, but for those that states begin as."""
+    initial = {s.initial for s in states}
+    return {t: "pairs" for t, dtype in dtypes.items() if dtype is DType.F16 and t not in initial}
+
+
+def half_forms(sides: Sequence[Sides], weights: Forms) -> Forms:
+    """Forms of the variant that requires shader-f16; none where weights alone would be float16.
+
+    States are words, since variants share their buffers, and so is what crosses to the host.
+    """
+    halves = {t for s in sides for t in s.gpu if t.dtype is DType.F16 and t.kind in ("input", "temporary")}
+    halves -= {t for s in sides for run in s.runs.values() for t in (*run.before, *run.after)}
+    return dict.fromkeys((*weights, *halves), "halves") if halves else {}
