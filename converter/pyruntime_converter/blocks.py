@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyruntime.ir.dims import floordiv, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ir.kernel import middle_level
@@ -34,45 +36,43 @@ def levels_in(builder: Builder, packed: Value, bits: int) -> Value:
 
 
 def words_of(levels: Array, bits: int, block: int) -> Array:
-    """Levels [..., k] as uint32 [..., k / block rounded up, words of a block], zero-filled."""
-    blocks = -(-levels.shape[-1] // block)
-    whole = np.zeros((*levels.shape[:-1], blocks * block), np.uint8)
+    """Levels [..., k] as uint32 [..., words], whole blocks, zero-filled."""
+    whole = np.zeros((*levels.shape[:-1], -(-levels.shape[-1] // block) * block), np.uint8)
     whole[..., : levels.shape[-1]] = levels
-    words = np.ascontiguousarray(to_bytes(whole, bits)).view("<u4").astype(np.uint32, copy=False)
-    return words.reshape(*levels.shape[:-1], blocks, -1)
+    return np.ascontiguousarray(to_bytes(whole, bits)).view("<u4").astype(np.uint32, copy=False)
 
 
 def rows(
     builder: Builder,
-    op: str,
-    table: Value,
+    take: Callable[[Value], Value],
+    words: Value,
     scales: Value,
     zeros: Value | None,
     bits: int,
     k: int,
-    *args: Value,
-    **attrs: Any,
 ) -> Value:
-    """What `op` gives for the float table [n, ..., k] that words, as of `words_of`, and scales stand for.
+    """What `take` gives for the float table [n, ..., k] that the other arguments stand for.
 
-    `op` takes rows along the first axis, as Gather does; `args` are its other inputs. Scales and zero points
-    are [n, ..., blocks]; without zero points levels have the middle one.
+    `take` takes rows along the first axis, as Gather does, of words as of `words_of` and of scales and zero
+    points [n, ..., blocks]; without zero points levels have the middle one.
     """
-    levels = apart(builder, builder.one(op, table, *args, **attrs), bits)
-    whole = builder.one("Cast", levels, to=DType.F32)
+    taken = take(words)
+    *outer, count = taken.shape
+    blocks = scales.shape[-1]
+    parts = apart(
+        builder, builder.one("Reshape", taken, shape=(*outer, blocks, floordiv(count, blocks))), bits
+    )
 
     def shared(each: Value) -> Value:
-        taken = builder.one(op, each, *args, **attrs)
-        return builder.one("Reshape", taken, shape=(*taken.shape, 1, 1))
+        return builder.one("Reshape", take(each), shape=(*outer, blocks, 1, 1))
 
     zero = builder.constant(middle_level(bits), DType.F32) if zeros is None else shared(zeros)
-    elements = builder.one("Mul", builder.one("Sub", whole, zero), shared(scales))
-    *outer, blocks, words, each = elements.shape
-    flat = builder.one("Reshape", elements, shape=(*outer, blocks * words * each))
+    levels = builder.one("Sub", builder.one("Cast", parts, to=DType.F32), zero)
+    elements = builder.one("Mul", levels, shared(scales))
+    flat = builder.one("Reshape", elements, shape=(*outer, product(elements.shape[len(outer) :])))
     if flat.shape[-1] == k:
         return flat
-    size = (*outer, k)
-    return builder.one("Slice", flat, starts=(0,) * flat.rank, sizes=size, steps=(1,) * flat.rank)
+    return builder.one("Slice", flat, starts=(0,) * flat.rank, sizes=(*outer, k), steps=(1,) * flat.rank)
 
 
 def spelled(builder: Builder, inputs: list[Value | None], attrs: dict[str, Any]) -> Value:

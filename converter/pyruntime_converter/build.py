@@ -34,14 +34,13 @@ from pyruntime_converter.interface import entry, kept
 from pyruntime_converter.lowering.constants import lift_constants
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.options import Elements, OptionError, Told
-from pyruntime_converter.passes import optimise
-from pyruntime_converter.passes.quantize import Quantized
+from pyruntime_converter.passes import QUANTIZE, optimise
+from pyruntime_converter.passes.quantize import Quantization, Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
 
 Progress = Callable[[str, int, int, str], None]
 Storage = Literal["f32", "f16"]
-Quantization = Literal["int8"]
 TARGETS = ("webgpu", "wasm")
 
 
@@ -104,8 +103,10 @@ def convert(
         values: what inputs of few integers or bools always are: `{"split": 2}`. Whatever hangs on them is
             decided now. Sessions need not be fed them where all elements are equal, and refuse other values.
         quantize: "int8" computes the large products of a float model in integers: about a quarter of the
-            bytes, and less time on Wasm, for a small error (`passes/quantize.py` says how). Models that are
-            quantised already stay in integers without it. `weights` is about the floats that are left.
+            bytes, and less time on Wasm, for a small error (`passes/quantize.py` says how). "int4" and
+            "int8-weights" make weights alone integers, in blocks that share a scale (`quantize_blocks.py`
+            there): a sixth of the bytes or two sevenths, in memory too. Models that are quantised already
+            stay in integers without it. `weights` is about the floats that are left.
         host_steps: whether a WebGPU pack may leave to the CPU what the GPU cannot compute: float64, and
             64-bit integers that may not fit 32 bits. The report names such steps; False refuses them.
 
@@ -160,7 +161,7 @@ def build_pack(
     """
     nodes = sum(len(g.nodes) for g in graphs)
     tell("optimise", 0, 1, f"{nodes} nodes")
-    quantized = Quantized() if quantize else None
+    quantized = Quantized(quantize) if quantize else None
     for graph in graphs:
         optimise(graph, quantized)
     tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
@@ -249,8 +250,8 @@ def _check_options(targets: Sequence[str], weights: str, quantize: str | None) -
         raise OptionError(f"targets {list(targets)}: give one or both of {', '.join(TARGETS)}")
     if weights not in ("f32", "f16"):
         raise OptionError(f"weights {weights!r}: give 'f32' or 'f16'")
-    if quantize not in (None, "int8"):
-        raise OptionError(f"quantize {quantize!r}: give 'int8', or leave it out")
+    if quantize is not None and quantize not in QUANTIZE:
+        raise OptionError(f"quantize {quantize!r}: give one of {', '.join(QUANTIZE)}, or leave it out")
 
 
 def _contents(assets: Mapping[str, str | os.PathLike[str] | bytes]) -> dict[str, bytes]:

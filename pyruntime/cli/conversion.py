@@ -104,7 +104,7 @@ def _files(report: Report) -> Table:
 def _quantized(report: Report) -> Table:
     """How many nodes are in integers, and how many are not for each reason."""
     table = look.table("quantised", "nodes", right=("nodes",))
-    table.add_row("in 8-bit integers", str(len(report.quantized)))
+    table.add_row("in integers", str(len(report.quantized)))
     for reason, count in Counter(report.unquantized.values()).most_common():
         table.add_row(f"not: {reason}", str(count))
     return table

@@ -44,9 +44,10 @@ def convert(
         typer.Option(help="How weights are stored; f16 halves the download and rounds each weight."),
     ] = "f32",
     quantize: Annotated[
-        Literal["int8"] | None,
+        Literal["int8", "int4", "int8-weights"] | None,
         typer.Option(
-            help="Compute large products in 8-bit integers: a quarter of the download, and faster on Wasm.",
+            help="int8: large products in integers, a quarter of the download, and faster on Wasm. int4, "
+            "int8-weights: weights alone as integers in blocks of 32, small in memory, too.",
             show_default=False,
         ),
     ] = None,

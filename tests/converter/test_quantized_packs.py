@@ -1,15 +1,18 @@
-"""Packs of `quantize="int8"`: what their weights take, what the report tells, which options go together."""
+"""Packs of `quantize`: what their weights take, what the report tells, which options go together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from pyruntime_converter.build import convert
 from pyruntime_converter.options import OptionError
+from pyruntime_converter.passes.quantize import Quantization
 
 import pyruntime
 from pyruntime.pack.reader import Pack
@@ -52,6 +55,29 @@ def test_weights_take_a_byte_each(model: Path, tmp_path: Path) -> None:
     assert "int8" not in stored(tmp_path / "plain")
 
 
+@pytest.mark.parametrize(("form", "bits"), [("int4", 4), ("int8-weights", 8)])
+def test_weights_alone(model: Path, tmp_path: Path, form: Quantization, bits: int) -> None:
+    """So many bits each, on WebGPU too."""
+    report = convert(model, tmp_path / "pack", targets=("webgpu",), quantize=form)
+    assert ELEMENTS * bits // 8 <= stored(tmp_path / "pack")["uint32"] <= ELEMENTS * bits // 8 + 64  # shifts
+    assert [name.split()[0] for name in report.quantized] == ["Gather", "MatMul"]
+    assert list(report.unquantized.values()) == ["filters of convolutions stay floats"]
+
+
+@pytest.mark.wasm
+def test_weights_alone_in_half_precision(model: Path, tmp_path: Path) -> None:
+    """Scales lose nothing."""
+    convert(model, tmp_path / "pack", targets=("wasm",), quantize="int4")
+    convert(model, tmp_path / "half", targets=("wasm",), quantize="int4", weights="f16")
+    assert stored(tmp_path / "half")["float16"] < stored(tmp_path / "pack")["float32"]
+    feeds = {"ids": np.array([[3, 0, 99, 7]])}
+    found: list[NDArray[Any]] = []
+    for name in ("pack", "half"):
+        with pyruntime.load(tmp_path / name, device="wasm") as session:
+            found += session.run(feeds).values()
+    assert np.abs(found[0] - found[1]).max() <= 2e-3 * np.abs(found[0]).max()  # the filters
+
+
 @pytest.mark.webgpu
 def test_with_half_precision(model: Path, tmp_path: Path) -> None:
     """Scales too small for float16's normal range keep float32; the result is as near as with float32."""
@@ -68,5 +94,5 @@ def test_with_half_precision(model: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_values_are_refused(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="int4"):
-        convert(model, tmp_path / "pack", quantize="int4")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="int2"):
+        convert(model, tmp_path / "pack", quantize="int2")  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from onnx import ModelProto
+from pyruntime_converter.passes.quantize import Quantization
 
 from tests.frontends.control_models import Feeds
 from tests.frontends.onnx_models import random
@@ -65,4 +66,8 @@ def _images() -> tuple[ModelProto, list[Feeds]]:
 
 # what comes quantised; what convert is to quantise
 QUANTIZED: dict[str, tuple[ModelProto, list[Feeds]]] = {"qdq-residual": _residual()}
-TO_QUANTIZE: dict[str, tuple[ModelProto, list[Feeds]]] = {"int8-rows": _rows(), "int8-images": _images()}
+TO_QUANTIZE: dict[str, tuple[Quantization, ModelProto, list[Feeds]]] = {
+    "int8-rows": ("int8", *_rows()),
+    "int8-images": ("int8", *_images()),
+    "int4-rows": ("int4", *_rows()),
+}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from onnx import ModelProto
 from pyruntime_converter.frontends.onnx import read
 from pyruntime_converter.passes import optimise
-from pyruntime_converter.passes.quantize import Quantized
+from pyruntime_converter.passes.quantize import Quantization, Quantized
 
 from pyruntime.ir.graph import Graph
 from pyruntime.ops.run_graph import run_graph
@@ -31,13 +31,13 @@ class Whole:
     proto: ModelProto
     feeds: Sequence[Feeds]
     tolerance: float = 1e-5
-    quantize: bool = False
+    quantize: Quantization | None = None
 
     def graph(self) -> Graph:
         """A fresh graph."""
         graph = read(self.proto.SerializeToString(), self.name)
         if self.quantize:
-            optimise(graph, Quantized())
+            optimise(graph, Quantized(self.quantize))
         return graph
 
     def runs(self) -> list[Run]:
@@ -55,5 +55,5 @@ def wholes() -> Iterator[Whole]:
         yield Whole(f"fed-{name}", proto, each)
     for name, (proto, feeds) in QUANTIZED.items():
         yield Whole(name, proto, feeds, ROUNDED)
-    for name, (proto, feeds) in TO_QUANTIZE.items():
-        yield Whole(name, proto, feeds, ROUNDED, quantize=True)
+    for name, (form, proto, feeds) in TO_QUANTIZE.items():
+        yield Whole(name, proto, feeds, ROUNDED if form == "int8" else 1e-5, quantize=form)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from pyruntime.ir.graph import Graph
@@ -19,7 +19,8 @@ from pyruntime_converter.passes.indices import fold_indices
 from pyruntime_converter.passes.integer_products import integer_products
 from pyruntime_converter.passes.normalizations import recognise_normalizations
 from pyruntime_converter.passes.products import merge_products
-from pyruntime_converter.passes.quantize import Quantized, quantize_weights
+from pyruntime_converter.passes.quantize import Quantization, Quantized, quantize_weights
+from pyruntime_converter.passes.quantize_blocks import quantize_blocks
 from pyruntime_converter.passes.requantize import fold_scales
 from pyruntime_converter.passes.rotary import recognise_rotary
 
@@ -54,6 +55,13 @@ FINISH: tuple[Pass, ...] = (
     eliminate_dead,
 )
 
+# what `convert(quantize=...)` does between them
+QUANTIZE: Mapping[Quantization, Callable[[Graph, Quantized], None]] = {
+    "int8": quantize_weights,
+    "int4": partial(quantize_blocks, bits=4),
+    "int8-weights": partial(quantize_blocks, bits=8),
+}
+
 
 def optimise(graph: Graph, quantized: Quantized | None = None) -> None:
     """Run all passes on the graph and on all subgraphs; the graph verifies before and after each.
@@ -62,7 +70,7 @@ def optimise(graph: Graph, quantized: Quantized | None = None) -> None:
     """
     quantize: tuple[Pass, ...] = ()
     if quantized is not None:
-        quantize = (partial(quantize_weights, found=quantized),)
+        quantize = (lambda graph: QUANTIZE[quantized.form](graph, quantized),)
     graph.verify()
     for rewrite in (*RECOGNISE, *quantize, *FINISH):
         for part in (graph, *_subgraphs(graph)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from pyruntime_converter.passes.levels import (
 )
 from pyruntime_converter.passes.rewriter import constant_of, rewrite
 
+Quantization = Literal["int8", "int4", "int8-weights"]
 WEIGHT_LEVELS = 63
 MIN_TERMS = 16  # of a sum: quantising what is multiplied costs as much as a few products
 MIN_OUTPUTS = 16
@@ -42,8 +44,12 @@ TABLES = frozenset({"Gather", "Embedding", "Slice"})
 
 @dataclass
 class Quantized:
-    """What a conversion made of the nodes with weights: those in integers, and the others with the reason."""
+    """What a conversion made of the nodes with weights: those in integers, and the others with the reason.
 
+    `form` is how weights become integers: "int8" here, the others in `passes/quantize_blocks.py`.
+    """
+
+    form: Quantization = "int8"
     done: dict[str, None] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
 
@@ -58,7 +64,7 @@ class Quantized:
 
 def quantize_weights(graph: Graph, found: Quantized) -> None:
     """Products with constant weights in integers; tables of rows as integers."""
-    tables = _tables(graph)
+    tables = tables_of(graph)
     dequantized: dict[Value, Value] = {}
 
     def rule(node: Node, builder: Builder) -> Value | None:
@@ -68,7 +74,7 @@ def quantize_weights(graph: Graph, found: Quantized) -> None:
                 dequantized[table] = _table(builder, table)
             found.note(node)
             return builder.one(node.op, dequantized[table], *node.inputs[1:], **node.attrs)
-        if node.op in _STATES and any(constant_of(v) for v in node.inputs[1:]):
+        if node.op in STATES and any(constant_of(v) for v in node.inputs[1:]):
             found.note(node, "recurrent weights stay float32")
         if node.op not in ("MatMul", "Conv") or not constant_of(node.inputs[1]):
             return None
@@ -81,7 +87,7 @@ def quantize_weights(graph: Graph, found: Quantized) -> None:
     rewrite(graph, rule)
 
 
-_STATES = frozenset({"LSTM", "GRU", "RNN"})
+STATES = frozenset({"LSTM", "GRU", "RNN"})
 
 
 def _refused(node: Node) -> str:
@@ -161,7 +167,7 @@ def _scaled(
     return builder.one("Mul", total, each)
 
 
-def _tables(graph: Graph) -> set[Value]:
+def tables_of(graph: Graph) -> set[Value]:
     """Float matrices of constants that nodes take rows of and do nothing else with."""
     readers = graph.uses()
     found = set()

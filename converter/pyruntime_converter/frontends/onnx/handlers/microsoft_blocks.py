@@ -90,11 +90,15 @@ def gather_block_quantized(ctx: NodeContext) -> Value:
         ctx.fail("its table is known at run time only")
     levels = from_bytes(table.data, bits)
     words = ctx.builder.constant(words_of(levels, bits, block), name=table.name)
-    blocks, outer = words.shape[-2], table.shape[:-1]
+    blocks, outer = ceildiv(levels.shape[-1], block), table.shape[:-1]
     places = None
     if zeros is not None:
         count = int(np.prod(levels.shape[:-1]))
         places = ctx.reshape(_zero_points(ctx, zeros, count, blocks, bits), (*outer, blocks))
     each = ctx.cast(ctx.reshape(scales, (*outer, blocks)), DType.F32)
-    taken = rows(ctx.builder, "Gather", words, each, places, bits, levels.shape[-1], indices, axis=0)
+
+    def take(of: Value) -> Value:
+        return ctx.one("Gather", of, indices, axis=0)
+
+    taken = rows(ctx.builder, take, words, each, places, bits, levels.shape[-1])
     return ctx.cast(taken, scales.dtype)
