@@ -71,6 +71,7 @@ class MatMulKernel:
             rows=ROWS,
             columns=COLUMNS,
             wide=WIDE if finish else COLUMNS,
+            long=ROWS * COLUMNS // 2,
             cut_rows=_CUT_ROWS,
             cut_columns=_CUT_COLUMNS,
             stored=SCALAR.classes[dtype].stored,
