@@ -62,6 +62,7 @@ SYSTEM = (
         ("nlohmann-json3-dev",),
     ),
     System("Chromium, for the tests in a browser", command("chromium"), ("chromium",)),
+    System("Firefox, for tests of its WebGPU", command("firefox-esr"), ("firefox-esr",)),
     System("the Vulkan loader", lambda: ctypes.util.find_library("vulkan") is not None, ("libvulkan1",)),
     System("a Vulkan driver", has_vulkan_driver, ("mesa-vulkan-drivers",)),
 )

@@ -60,6 +60,7 @@ _GECKO = {
     "datareporting.policy.dataSubmissionEnabled": "false",
     "app.update.enabled": "false",
     "dom.webgpu.enabled": "true",
+    "gfx.webgpu.ignore-blocklist": "true",  # on Linux drivers are blocked; what is opened is our own
 }
 
 

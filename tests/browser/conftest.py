@@ -11,13 +11,14 @@ import pytest
 
 from tests.browser.fixtures import browser, package
 from tests.browser.server import ISOLATED, STRICT, Server, serving
+from tests.formats.fixtures import formats
 from tests.packs import handmade
 from tests.state.fixtures import stateful
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["browser", "package", "stateful"]
+__all__ = ["browser", "formats", "package", "stateful"]
 
 PAGE = '<!doctype html><title>test</title><script type="module" src="/page.js"></script>'
 

@@ -12,15 +12,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.converter.compare import assert_close
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 SUFFIX = ".cases.json"
 Arrays = dict[str, NDArray[Any]]
@@ -82,7 +79,16 @@ def told(dtype: str, shape: Sequence[int], data: bytes | memoryview) -> dict[str
     return {"dtype": dtype, "shape": shape, "base64": base64.b64encode(data).decode()}
 
 
-def check(page: Page, url: str, folder: Path, name: str, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+class Evaluates(Protocol):
+    """A page, of any browser, that has the harness."""
+
+    def evaluate(self, expression: str, arg: Any = None, /) -> Any:
+        """What an expression gives, called with `arg` if it is a function, and awaited."""
+
+
+def check(
+    page: Evaluates, url: str, folder: Path, name: str, options: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Runs every case of the pack that the page finds at url; what sessions reported, one per case.
 
     Failures are gathered, so that one run shows them all.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -50,6 +50,7 @@ class Server(ThreadingHTTPServer):
         # for /break: what a broken connection has brought and nobody read is lost
         self.breaks: dict[str, list[int]] = {}
         self.read = threading.Event()
+        self.answers: dict[str, Callable[[bytes], bytes]] = {}  # what is made of what is posted to a path
 
     @property
     def url(self) -> str:
@@ -74,6 +75,17 @@ class _Handler(SimpleHTTPRequestHandler):
         self.server.sent.append((path, len(body)))
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        answer = self.server.answers.get(urlsplit(self.path).path)
+        if answer is None:
+            self.send_error(404)
+            return
+        body = answer(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -65,6 +65,14 @@ def test_pages_with_policies(
     golden.check(page, "/packs/affine", packs, "affine", options)
 
 
+@pytest.mark.parametrize("options", [WASM, WEBGPU])
+def test_packs_of_every_format(page: Page, server: Server, formats: Path, options: dict[str, Any]) -> None:
+    server.folders = {"/formats/": formats, **server.folders}
+    for folder in formats.iterdir():
+        for name in golden.names(folder):
+            golden.check(page, f"/formats/{folder.name}/{name}/", folder, name, options)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [WASM, WEBGPU])
 def test_golden_packs(page: Page, server: Server, golden_packs: Path, options: dict[str, Any]) -> None:
