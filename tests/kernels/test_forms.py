@@ -41,7 +41,7 @@ def _different() -> Iterator[Case]:
             kernels = kernels_for(case.call)
         except UnsupportedError:
             continue
-        bound = tuple((k.template, tuple(b[1:3] for b in k.bindings)) for k in kernels)
+        bound = tuple((k.template, frozenset(b[1:3] for b in k.bindings)) for k in kernels)
         if _floats(case.call.tensors()) and bound not in seen:
             seen.add(bound)
             yield case
