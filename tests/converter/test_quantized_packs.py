@@ -16,6 +16,7 @@ from pyruntime_converter.passes.quantize import Quantization
 
 import pyruntime
 from pyruntime.pack.reader import Pack
+from tests.frontends.on_devices import DEVICES, Device
 from tests.frontends.onnx_models import random, runtime
 from tests.passes.net import Net
 
@@ -64,16 +65,16 @@ def test_weights_alone(model: Path, tmp_path: Path, form: Quantization, bits: in
     assert list(report.unquantized.values()) == ["filters of convolutions stay floats"]
 
 
-@pytest.mark.wasm
-def test_weights_alone_in_half_precision(model: Path, tmp_path: Path) -> None:
-    """Scales lose nothing."""
-    convert(model, tmp_path / "pack", targets=("wasm",), quantize="int4")
-    convert(model, tmp_path / "half", targets=("wasm",), quantize="int4", weights="f16")
+@pytest.mark.parametrize("device", DEVICES)
+def test_weights_alone_in_half_precision(model: Path, tmp_path: Path, device: Device) -> None:
+    """Scales lose nothing, also where they stay float16 in memory."""
+    convert(model, tmp_path / "pack", targets=(device,), quantize="int4")
+    convert(model, tmp_path / "half", targets=(device,), quantize="int4", weights="f16")
     assert stored(tmp_path / "half")["float16"] < stored(tmp_path / "pack")["float32"]
     feeds = {"ids": np.array([[3, 0, 99, 7]])}
     found: list[NDArray[Any]] = []
     for name in ("pack", "half"):
-        with pyruntime.load(tmp_path / name, device="wasm") as session:
+        with pyruntime.load(tmp_path / name, device=device) as session:
             found += session.run(feeds).values()
     assert np.abs(found[0] - found[1]).max() <= 2e-3 * np.abs(found[0]).max()  # the filters
 

@@ -119,6 +119,8 @@ def test_refusals() -> None:
 def test_on_devices(device: Device, bits: int, zeros: str, tmp_path: Path) -> None:
     """Few rows and many; the weights of the pack are no larger than the model's, up to whole panels."""
     proto, feeds = nbits(("rows",), 131, 41, bits, 32, zeros)
+    halves = on_device(proto, feeds, device, tmp_path, weights="f16")  # scales and zero points
+    same(halves, runtime(proto, feeds), 2e-3)
     same(on_device(proto, feeds, device, tmp_path), runtime(proto, feeds), 2e-5)
     with pyruntime.load(tmp_path / "model.pack", device=device) as session:
         for rows in (1, 17, 64):
