@@ -10,7 +10,7 @@ PYTEST ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format types js test conformance fuzz demo docs bench wheel packages lockfile toolchains newest lock clean
+.PHONY: help setup builders lint format types js test conformance fuzz demo docs bench wheel packages lockfile toolchains newest lock clean
 
 upper = $(shell printf '%s' $(1) | tr a-z A-Z)
 asked = $(if $($(call upper,$(1))),--$(1) $($(call upper,$(1))))
@@ -74,7 +74,10 @@ bench: setup ## race all engines on all benchmarks; ONLY= ENGINES= HOST= DTYPE= 
 	$(call heading,court)
 	@python -m benchmarks.court $(foreach o,only engines host dtype threads device rounds,$(call asked,$(o)))
 
-wheel: setup ## build dist/pyruntime-*.whl, with the JavaScript runtime for Pyodide inside
+builders:
+	@$(PYTHON) scripts/setup.py --packages $(if $(filter no,$(SYSTEM)),--no-system)
+
+wheel: builders ## build dist/pyruntime-*.whl, with the JavaScript runtime for Pyodide inside
 	$(call heading,esbuild)
 	@npm --prefix js_bindings run --silent build
 	$(call heading,hatchling)
@@ -86,7 +89,7 @@ packages: wheel ## build what users install, in dist: the wheel, and the npm pac
 	@rm -f dist/pyruntime-*.tgz
 	@cd js_bindings && npm pack --silent --pack-destination ../dist
 
-lockfile: wheel ## build dist/pyodide-lock.json beside the wheel (needs Python 3.12 or later)
+lockfile: setup wheel ## build dist/pyodide-lock.json beside the wheel (needs Python 3.12 or later)
 	@python scripts/pyodide_lock.py $(URL)
 
 toolchains: setup ## check each C toolchain that can be had, emcc among them

@@ -177,7 +177,11 @@ def answers(port: int) -> None:
 def look(url: str, text: str) -> None:
     """Open a page by the Playwright of the checkout's .venv. Raises StepError."""
     own = ROOT / ".venv" / "bin" / "python"
-    command = [str(own if own.exists() else sys.executable), __file__, "--look", url, text]
+    python = str(own if own.exists() else sys.executable)
+    if subprocess.call([python, "-c", "import playwright"], stderr=subprocess.DEVNULL):
+        print("  make setup brings a browser, which users have", flush=True)
+        subprocess.run(["make", "setup"], cwd=ROOT, check=True, capture_output=True)
+    command = [python, __file__, "--look", url, text]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise StepError(done.stdout + done.stderr)

