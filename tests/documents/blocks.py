@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.newcomer import NAME
+
 ROOT = Path(__file__).parents[2]
 FILES = (
     ROOT / "README.md",
@@ -13,7 +15,7 @@ FILES = (
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "docs_site" / "pages" / "index.md",
 )
-_FENCE = re.compile(r"(?:`([\w./-]+\.\w+)`[^`\n]*:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(rf"(?:{NAME})?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
