@@ -84,8 +84,8 @@ def convert(
         out: the pack's folder, or a path ending in .zip for one stored archive. It appears whole or not at
             all; an older pack there is replaced.
         targets: "webgpu", "wasm", or both.
-        weights: how floats are stored: "f32" as they are, "f16" to halve the download (they are expanded
-            while loading; values past the range of float16 stay float32).
+        weights: how floats are stored: "f32" as they are, "f16" to halve the download (they stay so on a
+            GPU, and are expanded while loading on Wasm; values past the range of float16 stay float32).
         name: the model's name in the pack; by default the file's.
         compiler: path of the C compiler for Wasm; by default emcc, clang or ziglang, the first found.
         assets: files that travel in the pack, by the name under which `session.assets` has them: a path or
