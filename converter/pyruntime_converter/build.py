@@ -187,7 +187,10 @@ def build_pack(
             wasm=wasm.build(programs, stored, states, pack, compiler, tell) if "wasm" in targets else None,
         )
         refused = tuple(c.reason for g in graphs for c in g.constraints)
-        notes = (*refused, *(() if gpu is None else webgpu.notes(gpu.sides)))
+        notes = (
+            *refused,
+            *(() if gpu is None else webgpu.notes(gpu.sides, [*gpu.target.buffers, *gpu.target.state])),
+        )
         on_host = [] if gpu is None else webgpu.left_to_host(gpu.sides)
         tell("write", 0, 1, os.fspath(out))
         entries = [

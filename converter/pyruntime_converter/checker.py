@@ -245,13 +245,16 @@ def _webgpu(
     side = Sides(program, division.host, division.narrowed)
     weights = [t for t in program.weights() if t in side.gpu]
     forms = weight_forms({t: t.dtype for t in weights}, program.states)
+    sizes: list[int] = []
     for tensor in weights:
-        for error in _failing(partial(webgpu.weight_bytes, tensor, forms)):
-            found.add(error, [tensor.dtype.value], (WEBGPU, STRICT))
+        try:
+            sizes.append(webgpu.weight_bytes(tensor, forms))
+        except UnsupportedError as large:
+            found.add(large, [tensor.dtype.value], (WEBGPU, STRICT))
     for plan in (partial(check_states, [side]), partial(plan_coloured, program, held=side.gpu)):
         for error in _failing(plan):
             found.add(error, (), (WEBGPU, STRICT))
-    return webgpu.notes([side])
+    return webgpu.notes([side], sizes)
 
 
 def _failing(probe: Callable[[], object]) -> Iterator[UnsupportedError]:

@@ -335,10 +335,8 @@ function whole(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return filled;
 }
 
-function checkSize(device: GPUDevice, bytes: number, what: string): void {
-  const { maxBufferSize } = device.limits;
-  if (bytes > maxBufferSize)
-    throw new MemoryLimitError(`the model needs ${bytes} bytes for ${what}, the GPU allows ${maxBufferSize}`);
+function checkSize({ limits }: GPUDevice, bytes: number, what: string, most = limits.maxBufferSize): void {
+  if (bytes > most) throw new MemoryLimitError(`the model needs ${bytes} bytes for ${what}, the GPU allows ${most}`);
 }
 
 /** Loads an entry's WebGPU program. */
@@ -349,8 +347,9 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
   const buffers: GPUBuffer[] = [];
   let states: GpuStates | undefined;
   try {
-    target.buffers.forEach((size, i) => checkSize(device, size, `weight buffer ${i}`));
-    target.state.forEach((size, i) => checkSize(device, size, `state ${i}`));
+    // buffers of more than any device binds at once hold one tensor
+    const most = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+    for (const size of [...target.buffers, ...target.state]) checkSize(device, size, "a weight or state", most);
     const kept = target.state.length ? await import("./gpu-states.ts") : undefined;
     const [, allocated] = guard(device, "the weights", PackError, () => {
       const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;

@@ -126,7 +126,7 @@ class Device:
         """Raise MemoryLimitError for a binding that the device does not allow."""
         if size > self.limits["max-storage-buffer-binding-size"]:
             raise MemoryLimitError(
-                f"{what} binds {size} bytes at once; {self.adapter.name} allows"
+                f"{what} needs {size} bytes bound at once; {self.adapter.name} allows"
                 f" {self.limits['max-storage-buffer-binding-size']}"
             )
 

@@ -125,6 +125,8 @@ class WebGpuSession(Session):
         self._staging: Any = None
         try:
             with gpu.guarded("loading"):
+                for size in (*self._target.buffers, *self._target.state):
+                    gpu.check_binding(size, "a weight or state")  # larger buffers hold one tensor
                 self._weights += (self._buffer(size, "the weights") for size in self._target.buffers)
                 self._upload_weights(pack)
                 self._states += (self._buffer(size, "a state") for size in self._target.state)

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from pyruntime_converter.state import PackStates
 
 ALIGNMENT = 256  # minStorageBufferOffsetAlignment
-BINDING_LIMIT = 128 << 20  # maxStorageBufferBindingSize by default
+BINDING_LIMIT = 128 << 20  # maxStorageBufferBindingSize by default: what every device allows
+LARGEST = (2 << 30) - ALIGNMENT  # what one tensor may have at most: many devices allow as much
 LEAST_BINDING = 16  # a binding holds at least one element of the shader's type, vec4 at most
 # where weights and states lie: kind of buffer, its index, offset
 Place = tuple[Literal["weights", "state"], int, int]
@@ -74,8 +75,8 @@ def left_to_host(sides: Sequence[Sides]) -> list[HostStep]:
     ]
 
 
-def notes(sides: Sequence[Sides]) -> tuple[str, ...]:
-    """What a user of WebGPU should know of programs divided so."""
+def notes(sides: Sequence[Sides], fixed: Sequence[int]) -> tuple[str, ...]:
+    """What a user of WebGPU should know of programs divided so, with `fixed` bytes of weights and states."""
     ends = [
         t
         for side in sides
@@ -90,7 +91,9 @@ def notes(sides: Sequence[Sides]) -> tuple[str, ...]:
     steps = left_to_host(sides)
     crossings = sum(len(side.runs) for side in sides)
     host = f"webgpu: {len(steps)} steps run on the CPU, in {crossings} places; see host_steps"
-    return (*([told] if wide else []), *refused, *([host] if steps else []))
+    large = [size for size in fixed if size > BINDING_LIMIT]
+    most = f"webgpu: {max(large, default=0)} bytes of one tensor; all GPUs bind {BINDING_LIMIT}, not all more"
+    return (*([told] if wide else []), *refused, *([host] if steps else []), *([most] if large else []))
 
 
 def _nodes(step: Step) -> tuple[str, ...]:
@@ -148,11 +151,18 @@ def build(
 
 def _state_bytes(tensor: Tensor) -> int:
     size = int(str(tensor.elements)) * WORD
-    if size > BINDING_LIMIT:
-        raise UnsupportedError(
-            "state", tensor.name, f"{size} bytes are more than one WebGPU binding may have"
-        )
+    _check_largest("state", tensor.name, size)
     return max(size, LEAST_BINDING)
+
+
+def _check_largest(op: str, name: str, size: int) -> None:
+    if size > LARGEST:
+        raise UnsupportedError(
+            op,
+            name,
+            f"{size} bytes are more than the {LARGEST} that one WebGPU binding may have",
+            'Convert for Wasm alone: targets=("wasm",).',
+        )
 
 
 class _Entry:
@@ -265,6 +275,7 @@ class _Entry:
 
 
 def _place_weights(stored: Sequence[Stored], forms: Forms) -> tuple[list[GpuWeight], list[int]]:
+    """Where weights lie, in buffers that every device binds; a larger weight has a buffer of its own."""
     weights: list[GpuWeight] = []
     buffers: list[int] = []
     for item in stored:
@@ -281,13 +292,7 @@ def _place_weights(stored: Sequence[Stored], forms: Forms) -> tuple[list[GpuWeig
 def weight_bytes(tensor: Tensor, forms: Forms) -> int:
     """The bytes of a weight on the GPU. Raises UnsupportedError where they are too many for a binding."""
     size = int(str(gpu_bytes(tensor, forms)))
-    if size > BINDING_LIMIT:
-        raise UnsupportedError(
-            "constant",
-            tensor.name,
-            f"{size} bytes are more than the {BINDING_LIMIT} that one WebGPU binding may have",
-            'Convert for Wasm alone: targets=("wasm",).',
-        )
+    _check_largest("constant", tensor.name, size)
     return size
 
 
