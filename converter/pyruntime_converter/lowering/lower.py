@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyruntime_converter.lowering import views
 from pyruntime_converter.lowering.hosts import ConvHost, MatMulHost, dense, emit_map
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, combine, scalar_constant
+from pyruntime_converter.lowering.rows import together
 from pyruntime_converter.lowering.sharing import reconverging
 from pyruntime_converter.lowering.space import storage_order
 from pyruntime_converter.lowering.states import States
@@ -170,6 +171,10 @@ class Lowering:
             return scalar_constant(value.dtype, data.flat[0].item(), value.shape)
         tensor = self.weight(value, "plain", data)
         return Lazy.of(views.contiguous(tensor, value.shape), value.shape)
+
+    def waits(self, value: Value) -> bool:
+        """Whether it is a pending kernel's, or not computed yet."""
+        return value.data is None and (value not in self._values or self._values[value].host is not None)
 
     def weight(
         self,
@@ -373,7 +378,7 @@ def fuse(
 ) -> Lazy:
     """build over the operands, storing as few of them as makes one kernel possible."""
     args = [low.lazy(v) for v in operands]
-    result = combine(args, shape, build)
+    result = combine(together(args, shape), shape, build) or combine(args, shape, build)
     if result is not None and _widens(args, result):
         waiting = next(i for i, a in enumerate(args) if a.host)
         _store(low, operands, args, waiting, Boundary.WIDTH)

@@ -14,10 +14,11 @@ from pyruntime.ir.dims import Dim, at_least
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Shape, Value
 from pyruntime.ops.builder import Builder
-from pyruntime_converter.passes.patterns import made_by, number
+from pyruntime_converter.passes.patterns import made_by
 from pyruntime_converter.passes.rewriter import rewrite
 
 _DEPTH = 24
+_LARGEST = 1 << 16  # elements of a constant that are looked at
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,17 @@ def _of_constant(value: Value) -> Affine | None:
     if value.dtype is DType.BOOL and value.data is not None and value.data.size:
         first = bool(value.data.flat[0])
         return Affine(int(first), (0,) * value.rank) if bool((value.data == first).all()) else None
-    found = number(value)
-    return None if found is None else Affine(int(found), (0,) * value.rank)
+    data = value.data
+    if data is None or not value.dtype.is_integer or not 0 < data.size <= _LARGEST:
+        return None
+    offset = int(data.flat[0])
+    steps = tuple(int(data.take(1, a).flat[0]) - offset if n > 1 else 0 for a, n in enumerate(data.shape))
+    expected = np.full(data.shape, offset, dtype=object)
+    for axis, (size, step) in enumerate(zip(data.shape, steps, strict=True)):
+        along = [size if a == axis else 1 for a in range(data.ndim)]
+        expected = expected + (np.arange(size, dtype=object) * step).reshape(along)
+    same = expected == data
+    return Affine(offset, steps) if bool(np.all(same)) else None
 
 
 def _of_range(node: Node) -> Affine | None:

@@ -10,6 +10,7 @@ from pyruntime_converter.lowering import views
 from pyruntime_converter.lowering.hosts import dense
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
+from pyruntime_converter.lowering.rows import spread_over
 from pyruntime_converter.lowering.states import parts
 
 from pyruntime.ir.dims import Dim, maximum, product
@@ -17,6 +18,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape
 from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call
+from pyruntime.ops.definition import Elementwise, definition
 from pyruntime.ops.evaluate import evaluate
 
 SMALL = 4096  # elements of a concatenation that a kernel of its own per operand is not worth
@@ -70,10 +72,20 @@ def slice_(low: Lowering, node: Node) -> Lazy:
     return moved
 
 
+def _joins(low: Lowering, node: Node) -> bool:
+    """Whether the node's only reader is elementwise, and has all else in memory."""
+    readers = low.uses.get(node.output, [])
+    if len(readers) != 1 or not isinstance(definition(readers[0].op), Elementwise):
+        return False
+    return not any(low.waits(v) for v in readers[0].inputs if v is not None and v is not node.output)
+
+
 @lowers("Expand")
 def expand(low: Lowering, node: Node) -> Lazy:
-    """Strides of zero."""
+    """Strides of zero; or all elements of the rows that a kernel reduces, where their reader can join it."""
     lazy = low.lazy(node.input(0))
+    if _joins(low, node) and (spread := spread_over(lazy, node.output.shape)) is not None:
+        return spread
     moved = lazy.expand(node.output.shape) or low.store(lazy, why=Boundary.LAYOUT).expand(node.output.shape)
     assert moved is not None
     return moved
