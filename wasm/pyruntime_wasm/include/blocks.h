@@ -18,13 +18,16 @@ typedef struct {
 
 // Levels of 8 columns, of 4 bits or of 8, as floats to which `minus` is added. Where all lanes mask their own level of
 // one word, it comes out as a multiple of a power of two, which is exact.
-INLINE void blocks_floats_4(const uint8_t *at, const f32x4 minus[2], f32x4 to[2]) {
-  const v128_t word = wasm_v128_load32_splat(at), mask = wasm_i32x4_const(0xf, 0xf0, 0xf00, 0xf000);
-  const f32x4 unit = wasm_f32x4_const(1, 1 / 16.f, 1 / 256.f, 1 / 4096.f);
+#define BLOCKS_LANES                                                                                  \
+  KEPT(mask, wasm_i32x4_const(0xf, 0xf0, 0xf00, 0xf000));                                             \
+  KEPT(unit, wasm_f32x4_const(1, 1 / 16.f, 1 / 256.f, 1 / 4096.f))
+INLINE void blocks_floats_4(const uint8_t *at, v128_t mask, f32x4 unit, const f32x4 minus[2], f32x4 to[2]) {
+  const v128_t word = wasm_v128_load32_splat(at);
   to[0] = f32x4_fma(wasm_f32x4_convert_i32x4(wasm_v128_and(word, mask)), unit, minus[0]);
   to[1] = f32x4_fma(wasm_f32x4_convert_i32x4(wasm_v128_and(wasm_u32x4_shr(word, 16), mask)), unit, minus[1]);
 }
-INLINE void blocks_floats_8(const uint8_t *at, const f32x4 minus[2], f32x4 to[2]) {
+INLINE void blocks_floats_8(const uint8_t *at, v128_t mask, f32x4 unit, const f32x4 minus[2], f32x4 to[2]) {
+  (void)mask, (void)unit;
   const v128_t words = wasm_u16x8_load8x8(at);
   to[0] = f32x4_add(wasm_f32x4_convert_i32x4(wasm_u32x4_extend_low_u16x8(words)), minus[0]);
   to[1] = f32x4_add(wasm_f32x4_convert_i32x4(wasm_u32x4_extend_high_u16x8(words)), minus[1]);
@@ -34,6 +37,7 @@ INLINE void blocks_floats_8(const uint8_t *at, const f32x4 minus[2], f32x4 to[2]
 // k where one row alone would wait for its own sums.
 #define BLOCKS_TILE(BITS, ROWS, PHASES)                                                               \
   SHARED void blocks_tile_##BITS##_##ROWS(const float *const *rows, const Blocks *b, float *c, int32_t c_row) { \
+    BLOCKS_LANES;                                                                                     \
     const uint8_t *levels = b->levels;                                                                \
     const float *scales = b->scales, *zeros = b->zeros;                                               \
     f32x4 total[ROWS][2];                                                                             \
@@ -64,7 +68,7 @@ INLINE void blocks_floats_8(const uint8_t *at, const f32x4 minus[2], f32x4 to[2]
 #define BLOCKS_STEP(BITS, ROWS, PHASE, K)                                                             \
   {                                                                                                   \
     f32x4 w[2];                                                                                       \
-    blocks_floats_##BITS(levels, minus, w);                                                           \
+    blocks_floats_##BITS(levels, mask, unit, minus, w);                                               \
     for (int i = 0; i < ROWS; i++) {                                                                  \
       const f32x4 s = f32x4_load_splat(rows[i] + (K));                                                \
       sum[PHASE][i][0] = f32x4_fma(s, w[0], sum[PHASE][i][0]);                                        \
@@ -96,6 +100,7 @@ INLINE void blocks_floats_8(const uint8_t *at, const f32x4 minus[2], f32x4 to[2]
   }                                                                                                   \
   /* to[panel][k][8] of gemm.h */                                                                     \
   SHARED void blocks_unpack_##BITS(float *to, Blocks b, int32_t panels) {                             \
+    BLOCKS_LANES;                                                                                     \
     for (int32_t p = 0; p < panels; p++) {                                                            \
       const uint8_t *levels = b.levels;                                                               \
       const float *scales = b.scales, *zeros = b.zeros;                                               \
@@ -105,7 +110,7 @@ INLINE void blocks_floats_8(const uint8_t *at, const f32x4 minus[2], f32x4 to[2]
         const f32x4 scale[2] = {f32x4_load(scales), f32x4_load(scales + 4)};                          \
         COMPACT_LOOP for (; first < end; first++, levels += BITS, to += 8) {                          \
           f32x4 w[2];                                                                                 \
-          blocks_floats_##BITS(levels, minus, w);                                                     \
+          blocks_floats_##BITS(levels, mask, unit, minus, w);                                         \
           for (int h = 0; h < 2; h++) f32x4_store(to + 4 * h, f32x4_mul(w[h], scale[h]));             \
         }                                                                                             \
       }                                                                                               \
