@@ -13,7 +13,8 @@ from demo_site.demo import Demo, DemoError, UnavailableError
 HERE = Path(__file__).parent
 RUNTIME = HERE.parent / "js_bindings" / "dist"
 SITE = HERE / "dist"
-SHARED = ("site.css", "front.css")
+STYLES = ("site.css", "front.css")
+SHARED = HERE / "web"  # what the demos' pages import from ../shared/
 CARDS = "<!-- cards -->"  # where the front page has the demos
 NAV = "<!-- nav -->"  # where a demo's page has links to all of them
 
@@ -34,9 +35,7 @@ def build_site(
     for left in (fresh, old):
         shutil.rmtree(left, ignore_errors=True)
     try:
-        copy_runtime(runtime, fresh / "js")
-        for name in SHARED:
-            shutil.copy(HERE / name, fresh)
+        copy_shared(fresh, runtime)
         built = [demo for demo in demos if _build(demo, fresh, console)]
         if not built:
             raise DemoError("no demo can be built here")
@@ -78,6 +77,18 @@ def _nav(demos: Sequence[Demo], current: Demo) -> str:
         for demo in demos
     )
     return f'<nav aria-label="Demos"><a href="../">pyruntime</a>{links}</nav>'
+
+
+def copy_shared(site: Path, runtime: Path = RUNTIME) -> None:
+    """Write what the demos' pages share: styles, modules, and the JavaScript runtime.
+
+    Raises:
+        DemoError: the runtime is not built.
+    """
+    copy_runtime(runtime, site / "js")
+    shutil.copytree(SHARED, site / "shared")
+    for name in STYLES:
+        shutil.copy(HERE / name, site)
 
 
 def copy_runtime(runtime: Path, to: Path) -> None:

@@ -14,7 +14,7 @@ from demo_site.checks import Checks
 from demo_site.demo import RUNTIME, DemoError
 from demo_site.digits.drawing import Stroke, to_image
 from demo_site.digits.network import CLASSES, SIDE, Array, Parameters, probabilities
-from demo_site.serve import HEADERS
+from demo_site.page import check_policy, check_quiet, check_source
 from demo_site.visit import DESKTOP, HANDHELD, PHONE, Visit
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ def check_page(
     checks.add("both devices load", errors == dict.fromkeys(DEVICES), _errors(errors))
     visit.page.wait_for_timeout(300)  # the bars' movement
     visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
-    policy = "Content-Security-Policy"
-    checks.add("strict policy", visit.headers.get(policy.lower()) == HEADERS[policy], HEADERS[policy][:64])
+    check_source(visit, folder, checks)
     check_unseen(visit, unseen[:UNSEEN], expected, checks)
     check_examples(visit, expected, checks)
     check_pointer(visit, expected, checks)
     check_figures(visit, folder, checks)
-    checks.add("no errors or warnings", not visit.trouble, "; ".join(visit.trouble[:3]))
+    check_policy(visit, checks)
+    check_quiet(visit, "", checks)
     visit.close()
     check_phone(browser, address, folder, checks)
     check_without_gpu(browser, address, folder, checks)
@@ -198,7 +198,7 @@ def check_phone(browser: Browser, address: str, folder: Path, checks: Checks) ->
     read = [_likeliest(state["shares"][device]) for device in DEVICES]
     right = read == [1, 1] and visit.page.evaluate("scrollY") == before and len(state["strokes"]) == 1
     checks.add("a finger's upright stroke is a 1", right, f"read as {read}")
-    checks.add("no errors or warnings on a phone", not visit.trouble, "; ".join(visit.trouble[:3]))
+    check_quiet(visit, "on a phone", checks)
     visit.close()
 
 
@@ -226,7 +226,7 @@ def check_without_gpu(browser: Browser, address: str, folder: Path, checks: Chec
     checks.add("without WebGPU its card says why", told, status)
     read = [_likeliest(state["shares"][device]) for device in DEVICES]
     checks.add("without WebGPU Wasm goes on", read == [-1, 3], f"read as {read}")
-    checks.add("no errors or warnings without WebGPU", not visit.trouble, "; ".join(visit.trouble[:3]))
+    check_quiet(visit, "without WebGPU", checks)
     visit.page.screenshot(path=folder / "screenshot-no-webgpu.png", full_page=True)
     visit.close()
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from demo_site.digits.network import CLASSES, SIDE, Array, Parameters
-
-OPSET = 17
+from demo_site.packing import make_model
 
 
 def to_onnx(parameters: Parameters) -> onnx.ModelProto:
@@ -44,30 +41,10 @@ def to_onnx(parameters: Parameters) -> onnx.ModelProto:
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", CLASSES])],
         [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in initializers.items()],
     )
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="pyruntime demo")
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return make_model(graph)
 
 
 def _filters(weights: Array) -> Array:
     """[9 * channels, filters] to ONNX's [filters, channels, 3, 3]."""
     filters = weights.shape[1]
     return weights.reshape(3, 3, -1, filters).transpose(3, 2, 0, 1)
-
-
-def disagreement(model: Path, images: Array, expected: Array) -> float | None:
-    """The largest difference between onnxruntime's probabilities and these; None without onnxruntime.
-
-    Args:
-        model: the ONNX file.
-        images: [n, 8, 8].
-        expected: [n, 10].
-    """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        return None
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["probabilities"], {"image": images[:, None]})
-    return float(np.abs(found - expected).max())

@@ -13,17 +13,18 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from demo_site.checks import Checks
-from demo_site.demo import DemoError
+from demo_site.page import DEVICES, Page, State, check_policy, check_quiet, check_source
+from demo_site.page import check_bytes as check_model_bytes
 from demo_site.search.corpus import Corpus
 from demo_site.search.embed import Vectors
 from demo_site.search.queries import EXAMPLES, MORE
-from demo_site.serve import HEADERS, serving
-from demo_site.visit import DESKTOP, HANDHELD, PHONE, READY, Visit
+from demo_site.serve import serving
+from demo_site.visit import DESKTOP, HANDHELD, PHONE, READY
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
-DEVICES = {"wasm": "Wasm", "threads": "Wasm with threads", "webgpu": "WebGPU", "python": "Python in Pyodide"}
+KINDS = {**DEVICES, "python": "Python in Pyodide"}
 TOLERANCE = 1e-4  # of cosines, and of the vectors' numbers
 SHOWN = 8
 ASKED_IN_SOFTWARE = 3  # searches on WebGPU, each of which takes a second where it is software
@@ -31,8 +32,6 @@ THREADS: Mapping[str, Callable[[int], bool]] = {"wasm": lambda n: n == 1, "threa
 MOST_CODE = {"webgpu": 90_000, "wasm": 150_000}  # bytes, as a server compresses them
 DATA, VOCABULARY = (".safetensors", ".f32"), ("tokenizer-", "sentences.json")
 PACK_FILE = re.compile(r"\.pack/(?!pack\.json)")
-
-State = Mapping[str, Any]
 
 
 class Expected(NamedTuple):
@@ -48,39 +47,22 @@ class Expected(NamedTuple):
         return cosines
 
 
-class SearchVisit(Visit):
+class SearchVisit(Page):
     """The opened search page."""
-
-    def state(self) -> State:
-        """What the page shows when all that was typed is searched; see web/main.js."""
-        state: State = self.page.evaluate("demo()")
-        return state
 
     def search(self, text: str) -> State:
         """Put a text into the box, as pasting does, and wait for what is found."""
         self.page.locator("#query").fill(text)
         return self.state()
 
-    def choose(self, kind: str) -> State:
-        """Switch to a device; what the page shows when it is ready, or failed."""
-        self.page.locator(f"input[value={kind}]").check()
-        for _ in range(READY // 100):
-            state = self.state()
-            if state["error"] or (state["kind"] == kind and state["bytes"]):
-                return state
-            self.page.wait_for_timeout(100)
-        told = self.page.locator("#status").inner_text()
-        raise DemoError(f"{kind} does not get ready: {'; '.join([told, *self.trouble])}")
-
 
 def check_page(browser: Browser, address: str, folder: Path, expected: Expected, checks: Checks) -> None:
     """All checks of the page at `address`, whose files are in `folder`; pictures of it are left there."""
     visit = SearchVisit(browser, f"{address}?on=wasm", viewport=DESKTOP, color_scheme="light")
-    policy = "Content-Security-Policy"
-    checks.add("strict policy", visit.headers.get(policy.lower()) == HEADERS[policy], HEADERS[policy][:64])
     check_first(visit, expected, checks)
     check_code(visit, folder.parent, "wasm", checks)
-    for kind, name in DEVICES.items():
+    check_source(visit, folder, checks)
+    for kind, name in KINDS.items():
         check_device(visit, kind, name, expected, checks)
     visit.choose("wasm")
     check_typing(visit, expected, checks)
@@ -88,9 +70,8 @@ def check_page(browser: Browser, address: str, folder: Path, expected: Expected,
     visit.search(next(iter(EXAMPLES)))
     visit.page.wait_for_timeout(400)  # rows that move
     visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
-    elsewhere = [url for url in visit.requests if not url.startswith((address.rsplit("/", 2)[0], "data:"))]
-    checks.add("nothing is asked of other servers", not elsewhere, f"{len(visit.requests)} requests")
-    checks.add("no errors or warnings", not visit.trouble, "; ".join(visit.trouble[:3]))
+    check_policy(visit, checks)
+    check_quiet(visit, "", checks)
     check_second_visit(visit.page.context, address, checks)
     visit.close()
     check_phone(browser, address, folder, expected, checks)
@@ -192,19 +173,12 @@ def check_bytes(visit: SearchVisit, folder: Path, checks: Checks) -> None:
     """The table tells the sizes of the files that the page loaded."""
     state = visit.state()
     pack = folder / "minilm.pack"
+    check_model_bytes(state, pack, checks)
     told = {row["what"]: row["bytes"] for row in state["bytes"]}
-    wanted = {
-        "Model: Wasm": pack / "model.relaxed.wasm",
-        "Model: pack.json": pack / "pack.json",
-        "Model: weights": next(pack.glob("weights-*.safetensors")),
-        "Tokenizer's vocabulary": next(pack.glob("tokenizer-*.json")),
-    }
-    right = all(told.get(what) == file.stat().st_size for what, file in wanted.items())
+    vocabulary = next(pack.glob("tokenizer-*.json")).stat().st_size
     corpus = sum((folder / name).stat().st_size for name in ("sentences.json", "vectors.f32"))
-    scripts = sum(f.stat().st_size for f in [*folder.glob("*.js"), *(folder.parent / "js").glob("*.js")])
-    right = right and told.get("Sentences and their vectors") == corpus
-    right = right and scripts / 2 < told.get("Page and runtime", 0) < 2 * scripts
-    checks.add("bytes by kind are those of the files", right, json.dumps(told))
+    found = told.get("Tokenizer's vocabulary"), told.get("Sentences and their vectors")
+    checks.add("bytes of vocabulary and sentences", found == (vocabulary, corpus), f"{found}")
 
 
 def check_again(visit: SearchVisit, kind: str, name: str, checks: Checks) -> None:

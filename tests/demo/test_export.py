@@ -1,14 +1,12 @@
 """The exported ONNX model computes what the NumPy network does."""
 
-from pathlib import Path
-
 import numpy as np
-import onnx
 import onnx.reference
 import pytest
 
-from demo_site.digits.export import disagreement, to_onnx
+from demo_site.digits.export import to_onnx
 from demo_site.digits.network import SIDE, Array, Parameters, initial, probabilities
+from demo_site.packing import disagreement
 
 
 @pytest.fixture
@@ -33,14 +31,14 @@ def test_onnx_reference(parameters: Parameters, images: Array) -> None:
     assert np.ptp(expected, axis=0).max() > 1e-3, "the images must tell weights apart"
 
 
-def test_onnxruntime(parameters: Parameters, images: Array, tmp_path: Path) -> None:
+def test_onnxruntime(parameters: Parameters, images: Array) -> None:
     pytest.importorskip("onnxruntime")
-    model = tmp_path / "digits.onnx"
-    onnx.save(to_onnx(parameters), model)
+    model, feeds = to_onnx(parameters), {"image": images[:, None]}
     expected = probabilities(parameters, images)
-    found = disagreement(model, images, expected)
+    found = disagreement(model, feeds, {"probabilities": expected})
     assert found is not None
     assert found < 1e-6
-    wrong = disagreement(model, images, expected[::-1])
+    wrong = disagreement(model, feeds, {"probabilities": expected[::-1]})
     assert wrong is not None
     assert wrong > 1e-3
+    assert disagreement(model, feeds, {"probabilities": expected[:1]}) == np.inf

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import pyruntime
-from demo_site.build import RUNTIME, SHARED, copy_runtime
+from demo_site.build import copy_shared
 from demo_site.bundle import bundle
 from demo_site.demo import DemoError, UnavailableError
 from demo_site.search import model
@@ -147,9 +147,7 @@ def test_build_with_random_weights(tmp_path: Path) -> None:
     words = [word for word in folders.WORDS if word.isalpha()]
     corpus = Corpus(["One", "Two"], [f"{a} {b}." for a in words[:4] for b in words[:4]], [0, 1] * 8)
     site = tmp_path / "site"
-    copy_runtime(RUNTIME, site / "js")
-    for name in SHARED:
-        (site / name).write_text("")
+    copy_shared(site)
     console = Console(file=io.StringIO(), width=110)
     Search(random, corpus).build(site, console)
 

@@ -1,4 +1,5 @@
 // The page: what is drawn becomes an image, and each device says what it reads in it.
+import { viewSource } from "../shared/source.js";
 import { strokesOf } from "./examples.js";
 import { kilobytes, Panel } from "./panel.js";
 import { Paper } from "./paper.js";
@@ -41,6 +42,7 @@ function drawSeen(ink) {
 }
 
 element("clear").addEventListener("click", () => paper.clear());
+viewSource(element("source"), () => "model.js");
 drawSeen(new Float32Array(SIDE * SIDE));
 const [styles, facts] = await Promise.all(["strokes.json", "facts.json"].map(fetched));
 for (let digit = 0; digit < 10; digit++) {

@@ -1,10 +1,11 @@
 // One device's card: loads the pack there, runs the newest image, and shows what it says and how long it took.
-import { load } from "../js/pyruntime.js";
+import { describe } from "../shared/devices.js";
+import { milliseconds } from "../shared/format.js";
+import { open, read } from "./model.js";
 
 const NAMES = { webgpu: "WebGPU", wasm: "Wasm" };
 const CODE = { webgpu: "shaders", wasm: "Wasm module" };
 const SHOWN_RUNS = 15; // the time shown is the median of so many
-const SHAPE = [1, 1, 8, 8];
 
 export class Panel {
   #root;
@@ -43,8 +44,8 @@ export class Panel {
     try {
       const onProgress = (loaded, total) =>
         this.#say(".status", `loading ${Math.round((100 * loaded) / Math.max(total, 1))} %`);
-      const session = await load(url, { device: this.device, threads: 1, onProgress });
-      await session.run({ image: { data: new Float32Array(64), shape: SHAPE } }); // the first run is the slowest
+      const session = await open(url, { device: this.device, onProgress });
+      await read(session, new Float32Array(64)); // the first run is the slowest
       this.#session = session;
       this.#say(".loaded", milliseconds(performance.now() - started));
       const { code, weights } = await bytesOf(url, this.device, session.report);
@@ -83,11 +84,11 @@ export class Panel {
 
   async #run(image) {
     const started = performance.now();
-    const { probabilities } = await this.#session.run({ image: { data: image, shape: SHAPE } });
+    const shares = await read(this.#session, image);
     this.#times = [...this.#times, performance.now() - started].slice(-SHOWN_RUNS);
     const middle = this.#times.toSorted((a, b) => a - b)[this.#times.length >> 1];
     this.#say(".time", milliseconds(middle));
-    return Array.from(probabilities.data);
+    return shares;
   }
 
   #fail(error) {
@@ -129,24 +130,10 @@ async function bytesOf(url, device, { variant }) {
   return { code: taken.bytes, weights: weights.shards.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
-async function describe({ device, report }) {
-  const kinds = report.variant.map((name) => `, ${name}`).join("");
-  if (device === "wasm") return `one thread, in a Worker${kinds}`;
-  const { info } = (await navigator.gpu.requestAdapter()) ?? {};
-  const maker = [info?.vendor, info?.architecture].filter(Boolean).join(" ") || "a GPU of unknown make";
-  return `${maker}, ${report.dispatches} dispatches${kinds}`;
-}
-
 function text(tag, content) {
   const element = document.createElement(tag);
   element.textContent = content;
   return element;
-}
-
-/** Two digits at least: 0.42 ms, 3.1 ms, 57 ms, 1.3 s. */
-function milliseconds(value) {
-  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
-  return `${value < 1 ? value.toFixed(2) : value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
 
 /** Decimal kilobytes. */

@@ -1,21 +1,36 @@
 // The page: what is typed becomes a vector, and the sentences are ranked by how near theirs are.
-import { loadedBytes, showBytes } from "./bytes.js";
+import { loadedBytes, showBytes } from "../shared/bytes.js";
+import { preferred } from "../shared/devices.js";
+import { element, find, milliseconds, showShare } from "../shared/format.js";
+import { viewSource } from "../shared/source.js";
+import { DeviceSwitch } from "../shared/switch.js";
+import { Again } from "./again.js";
 import { Corpus } from "./corpus.js";
-import { Devices } from "./devices.js";
-import { KINDS, preferred } from "./engines.js";
-import { element, milliseconds, showShare } from "./format.js";
+import { KINDS, openEngine, PACK } from "./engines.js";
 import { MeaningMap } from "./map.js";
 import { Newest } from "./newest.js";
 import { Results, SHOWN } from "./results.js";
 
 const PAUSE = 50; // ms without a key before a search begins
-const find = (id) => document.getElementById(id);
+const FETCHED = [
+  ["Sentences and their vectors", /\/(sentences\.json|vectors\.f32)$/],
+  ["Pyodide and the wheel", /\/(pyodide\/.*|[^/]*\.whl)$/],
+];
 const asked = new URLSearchParams(location.search);
 
 const [corpus, facts] = await Promise.all([Corpus.fetch(), fetch("facts.json").then((answer) => answer.json())]);
 const results = new Results(find("results"), corpus, search);
 const map = new MeaningMap(find("map"), corpus, search);
-const devices = new Devices(document.querySelector(".runs"), corpus, { changed, loading });
+const devices = new DeviceSwitch(document.querySelector(".runs"), {
+  kinds: KINDS,
+  columns: { ready: "ready in", search: "per search", sentence: "per sentence" },
+  open: openEngine,
+  warm: (engine) => engine.embed([corpus.sentences[0].text]),
+  changed,
+  loading,
+});
+const again = new Again(find("again"), find("outcome"), devices, corpus);
+const showSource = viewSource(find("source"), () => (devices.kind === "python" ? "search.py" : "model.js"));
 const query = find("query");
 let shown = { query: "", results: [] }; // what is to be seen
 let pause = 0;
@@ -31,7 +46,7 @@ const newest = new Newest(async (text) => {
     if (engine !== devices.engine) return; // changed meanwhile: the new one is asked again
     const spent = performance.now() - started;
     show(text, corpus.rank(vector, SHOWN));
-    devices.took(spent);
+    devices.took("search", spent);
     find("took").textContent = milliseconds(spent);
   } catch (error) {
     if (engine === devices.engine) devices.failed(error);
@@ -42,11 +57,13 @@ const newest = new Newest(async (text) => {
 async function changed(engine) {
   remember();
   ask();
+  again.changed(engine);
+  if (find("source").open) showSource();
   bytes = [];
   find("loading").hidden = true;
   if (!engine) return hint(devices.error ? "This device cannot be used: choose another one." : "");
   hint("Type a few words, or choose an example.");
-  const rows = await loadedBytes(engine.report);
+  const rows = await loadedBytes(engine.report, PACK, FETCHED);
   if (engine !== devices.engine) return;
   showBytes(find("bytes").tBodies[0], (bytes = rows));
 }
@@ -132,7 +149,6 @@ for (const text of facts.examples) {
   find("examples").append(button);
 }
 find("count").textContent = corpus.sentences.length;
-find("again").textContent = find("again").dataset.text = `Embed all ${corpus.sentences.length} sentences again, here`;
 find("facts").textContent = facts.told;
 query.value = asked.get("q") ?? facts.examples[0];
 

@@ -1,6 +1,7 @@
 // The engine in Python: Pyodide, with pyruntime's wheel, runs search.py, which runs the pack.
 import * as pyruntime from "../js/pyruntime.js";
-import { PACK, toldOfWasm } from "./engines.js";
+import { toldOfWasm } from "../shared/devices.js";
+import { PACK } from "./engines.js";
 import { makeTokenizer } from "./tokens.js";
 
 const PYODIDE = new URL("../pyodide/", import.meta.url).href;
@@ -10,7 +11,7 @@ export const program = async () => (await fetch(new URL("search.py", import.meta
 
 let booted; // Python starts once; the model can be let go and loaded again
 
-/** @type {(progress: import("./engines.js").Progress, signal: AbortSignal) => Promise<import("./engines.js").Engine>} */
+/** @type {(progress: import("../shared/switch.js").Progress, signal: AbortSignal) => Promise<import("./engines.js").Engine>} */
 export async function openPython(progress, signal) {
   progress(undefined, undefined, "Starting Python");
   booted ??= boot();

@@ -1,6 +1,6 @@
 // The ranked list: rows move to their new places, and words that the search has too are underlined.
 import { pieces, words } from "./corpus.js";
-import { element } from "./format.js";
+import { element } from "../shared/format.js";
 
 export const SHOWN = 8;
 const FULL = 0.8; // the similarity whose bar is full

@@ -13,6 +13,9 @@ export function size(bytes) {
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
 }
 
+/** The element of this id. */
+export const find = (id) => document.getElementById(id);
+
 /** An element with text, classes and attributes. */
 export function element(tag, { text, ...attributes } = {}, ...children) {
   const made = document.createElement(tag);

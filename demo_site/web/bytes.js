@@ -1,38 +1,33 @@
-// What was loaded for the page and for a device, by kind, and how much of that came from a cache.
-import { PACK } from "./engines.js";
+// What was loaded for a page and for a device, by kind, and how much of that came from a cache.
 import { element, size } from "./format.js";
 
-const KINDS = [
-  [/\/(pyodide\/.*|[^/]*\.whl)$/, "python"],
-  [/\/pack\.json$/, "manifest"],
-  [/\/(sentences\.json|vectors\.f32)$/, "corpus"],
-  [/\.pack\/.*$/, "pack"], // told by the session's report: a Worker may have fetched it
-  [/./, "page"],
-];
-
+/** What a session tells. @typedef {{device: string, variant: readonly string[], bytesLoaded: number, bytesCached: number}} Report */
 /** @typedef {{what: string, bytes: number, stored: number}} Row `stored`: how many of the bytes a cache had. */
 
 /**
- * @param {{device: string, variant: readonly string[], bytesLoaded: number, bytesCached: number}} report
+ * @param {Report} report
+ * @param {string} pack its folder's URL, which ends with `.pack/`.
+ * @param {[string, RegExp][]} others what else the page fetches: what to call it, and the paths of its files.
  * @returns {Promise<Row[]>} rows in the order in which they are shown.
  */
-export async function loadedBytes(report) {
-  const { targets, assets } = await (await fetch(`${PACK}pack.json`)).json();
+export async function loadedBytes(report, pack, others = []) {
+  const { targets, assets = [] } = await (await fetch(`${pack}pack.json`)).json();
   const variant = targets[report.device].variants.find(({ requires }) => requires.join() === report.variant.join());
   const vocabulary = assets.find(({ name }) => name === "tokenizer.json");
   const weights = report.bytesLoaded - variant.bytes;
   const kept = Math.max(report.bytesCached - weights, 0); // of the code: weights are the same on all devices
   const files = fetchedFiles();
-  const own = (...kinds) => sum(files.filter(({ kind }) => kinds.includes(kind)));
-  const asked = files.some(({ name }) => name.endsWith(vocabulary.file));
+  const manifest = ({ name }) => name.endsWith("/pack.json");
+  const model = ({ name }) => /\.pack\/./.test(name); // told by the report: a Worker may have fetched it
+  const other = ({ name }) => others.some(([, pattern]) => pattern.test(name));
+  const asked = vocabulary && files.some(({ name }) => name.endsWith(vocabulary.file));
   return [
-    { what: "Page and runtime", ...own("page") },
+    { what: "Page and runtime", ...sum(files.filter((file) => !model(file) && !other(file))) },
     { what: report.device === "wasm" ? "Model: Wasm" : "Model: shaders", bytes: variant.bytes, stored: kept },
-    { what: "Model: pack.json", ...own("manifest") },
+    { what: "Model: pack.json", ...sum(files.filter(manifest)) },
     { what: "Model: weights", bytes: weights, stored: report.bytesCached - kept },
-    { what: "Tokenizer's vocabulary", bytes: vocabulary.bytes, stored: asked ? 0 : vocabulary.bytes },
-    { what: "Sentences and their vectors", ...own("corpus") },
-    { what: "Pyodide and the wheel", ...own("python") },
+    { what: "Tokenizer's vocabulary", bytes: vocabulary?.bytes, stored: asked ? 0 : vocabulary?.bytes },
+    ...others.map(([what, pattern]) => ({ what, ...sum(files.filter(({ name }) => pattern.test(name))) })),
   ].filter(({ bytes }) => bytes);
 }
 
@@ -54,9 +49,8 @@ function fetchedFiles() {
   for (const type of ["navigation", "resource"]) {
     for (const { name, encodedBodySize: bytes, transferSize } of performance.getEntriesByType(type)) {
       const url = new URL(name);
-      const kind = KINDS.find(([pattern]) => pattern.test(url.pathname))[1];
       const stored = transferSize < bytes ? bytes : 0; // a cache had it, at most asking whether it is current
-      if (url.protocol.startsWith("http") && !found.has(name)) found.set(name, { name: url.pathname, kind, bytes, stored });
+      if (url.protocol.startsWith("http") && !found.has(name)) found.set(name, { name: url.pathname, bytes, stored });
     }
   }
   return [...found.values()];
