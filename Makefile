@@ -56,11 +56,12 @@ format: setup ## format the Python and mend what ruff can mend
 	@ruff check --fix-only --quiet
 	@ruff format
 
+# the demos' networks are so small that threads of NumPy's BLAS would only wait for each other
 demo: setup ## build the demo site and serve it; CHECK=1 builds, opens each page and stops
 	$(call heading,esbuild)
 	@npm --prefix js_bindings run --silent build
 	$(call heading,demo site)
-	@python -m demo_site.main $(if $(CHECK),--check)
+	@OPENBLAS_NUM_THREADS=1 python -m demo_site.main $(if $(CHECK),--check)
 
 docs: setup ## build the documentation's site in build/docs; SERVE=1 serves it on 127.0.0.1, PORT=
 	$(call heading,esbuild)

@@ -19,6 +19,8 @@ from tests.chromium import FLAGS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# a microphone that beeps, for pages that ask for one
+MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PICTURES: Mapping[str, Mapping[str, Any]] = {
     "screenshot": {"viewport": DESKTOP, "color_scheme": "light"},
     "screenshot-phone": {**HANDHELD, "color_scheme": "dark"},
@@ -74,7 +76,7 @@ def chromium() -> Iterator[Browser]:
         raise DemoError("chromium is not on PATH: apt-get install chromium, or leave out the check")
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS])
+            browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *MICROPHONE])
         except Error as error:
             raise DemoError(f"Chromium does not start: {error.message}") from error
         try:

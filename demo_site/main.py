@@ -14,6 +14,8 @@ from demo_site.demo import Demo, DemoError
 from demo_site.digits.demo import Digits
 from demo_site.search.demo import Search
 from demo_site.serve import bind
+from demo_site.sounds.demo import Sounds
+from demo_site.story.demo import Story
 from pyruntime import PyRuntimeError
 
 PORT = 8000
@@ -41,7 +43,7 @@ def main() -> int:
 def run(console: Console, check: bool, port: int) -> int:
     """Build, then check or serve until Ctrl-C."""
     started = time.perf_counter()
-    demos: list[Demo] = [Search(), Digits()]
+    demos: list[Demo] = [Search(), Story(), Sounds(), Digits()]
     built = build_site(demos, console)
     if check:
         check_site(SITE, built, console)
