@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from demo_site.access import check_access
 from demo_site.checks import Checks
 from demo_site.demo import Demo, DemoError
 from demo_site.serve import serving
@@ -38,6 +39,7 @@ def check_site(site: Path, demos: Sequence[Demo], console: Console) -> None:
         check_front(browser, address, site, demos, checks)
         for demo in demos:
             demo.check(browser, f"{address}{demo.name}/", site, checks)
+        check_access(browser, address, demos, checks)
     checks.show(console)
     if not checks.rows:
         raise DemoError("nothing was checked")

@@ -9,11 +9,12 @@ from rich.console import Console
 
 from demo_site.build import build_site
 from demo_site.checks import Checks
-from demo_site.demo import Demo, DemoError, UnavailableError
+from demo_site.demo import RUNTIME, Demo, DemoError, UnavailableError
 from demo_site.digits.demo import Digits
 from demo_site.digits.training import Settings
 from tests.packs import handmade
 
+NEEDED = {name for names in RUNTIME.values() for name in names}
 BRIEF = Settings(epochs=2, drawings=4)
 
 
@@ -27,7 +28,7 @@ def runtime(tmp_path: Path) -> Path:
     """Something in the place of js_bindings/dist."""
     folder = tmp_path / "runtime"
     folder.mkdir()
-    for name in ("pyruntime.js", "worker.js", "pyruntime.js.map", "index.d.ts"):
+    for name in (*NEEDED, "pyruntime.js.map", "index.d.ts"):
         (folder / name).write_text(name)
     return folder
 
@@ -70,11 +71,7 @@ def test_site(tmp_path: Path, runtime: Path, console: Console) -> None:
     assert page(site) == "one"
     assert "Draw a digit" in (site / "index.html").read_text()
     assert (site / "site.css").is_file()
-    assert sorted(f.name for f in (site / "js").iterdir()) == [
-        "pyruntime.js",
-        "pyruntime.js.map",
-        "worker.js",
-    ]
+    assert {file.name for file in (site / "js").iterdir()} == {*NEEDED, "pyruntime.js.map"}
     build(tmp_path, runtime, console, Small("two"))
     assert page(site) == "two"
     assert [p.name for p in site.parent.iterdir()] == ["dist"]
@@ -131,8 +128,7 @@ def test_digits(tmp_path: Path, runtime: Path, console: Console) -> None:
     manifest = json.loads((page / "digits.pack" / "pack.json").read_text())
     assert set(manifest["targets"]) == {"webgpu", "wasm"}
     facts = json.loads((page / "facts.json").read_text())
-    used = len("pyruntime.js")
-    assert facts["runtime"] == {"webgpu": used, "wasm": used + len("worker.js")}
+    assert facts["runtime"] == {device: sum(map(len, names)) for device, names in RUNTIME.items()}
     assert 0.5 < facts["accuracy"] < 1
     assert (page / "index.html").is_file()
 
