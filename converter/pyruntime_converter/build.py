@@ -107,8 +107,8 @@ def convert(
             "int8-weights" make weights alone integers, in blocks that share a scale (`quantize_blocks.py`
             there): a sixth of the bytes or two sevenths, in memory too. Models that are quantised already
             stay in integers without it. `weights` is about the floats that are left.
-        host_steps: whether a WebGPU pack may leave to the CPU what the GPU cannot compute: float64, and
-            64-bit integers that may not fit 32 bits. The report names such steps; False refuses them.
+        host_steps: whether a WebGPU pack may leave to the CPU what the GPU cannot compute, float64 above
+            all. The report names such steps; False refuses them.
 
     Raises:
         OptionError: an option that does not fit the model.

@@ -242,7 +242,7 @@ def _webgpu(
         if call in unable:
             found.add(_of(call, division.host[number]), _dtypes_of(call), (WEBGPU,))
     render_divided([program], [division])
-    side = Sides(program, division.host, division.narrowed)
+    side = Sides(program, division.host)
     weights = [t for t in program.weights() if t in side.gpu]
     forms = weight_forms({t: t.dtype for t in weights}, program.states)
     sizes: list[int] = []

@@ -208,7 +208,7 @@ class _WebGpu:
     def __init__(self, session: WebGpuSession, program: Program, bound: Bound) -> None:
         self._session, self._bound = session, bound
         (division,) = divide_programs([program], host_steps=True)
-        halves = half_forms([Sides(program, division.host, division.narrowed)], {})
+        halves = half_forms([Sides(program, division.host)], {})
         self._forms = halves if FEATURE in session.report.variant else {}
         self._dispatches = self._walk()
         self._next = next(self._dispatches, None)

@@ -97,12 +97,15 @@ def plan_coloured(
 ) -> Placement:
     """Arenas for WebGPU, where usage is tracked per buffer: no call reads the arena that it writes.
 
-    With `held` they are for these tensors alone. An element takes a word, one of `halves` two bytes.
+    With `held` they are for these tensors alone. Of `halves` an element takes two bytes.
     """
     spans = lifetimes(program, held)
     blocks = {
         t: Block(
-            align(maximum(program.bytes_for(t.elements) * (2 if t in halves else 4), 16), alignment), *span
+            align(
+                maximum(program.bytes_for(t.elements) * (2 if t in halves else 4 * t.words), 16), alignment
+            ),
+            *span,
         )
         for t, span in spans.items()
     }

@@ -1,11 +1,13 @@
-// Elements between the dtypes of packs and of the API and the 32-bit words that GPUs store, in bulk.
+// Elements between the dtypes of packs and of the API and how GPUs store them, in words of 32 bits or pairs, in bulk.
 
 import { narrowHalf, widenHalf } from "./half.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type View = ArrayBufferView<ArrayBuffer>;
-/** Gets aligned, whole elements; `refuse` throws what a value that does not fit means to the caller. */
-type Convert = (bytes: Uint8Array, refuse: (value: bigint) => never) => View;
+/** Throws what a value that does not fit 32 bits means to the caller. */
+type Refuse = (value: bigint) => never;
+/** Gets aligned, whole elements. */
+type Convert = (bytes: Uint8Array, refuse?: Refuse) => View;
 
 // typed as never shared, but views of shared memory are as good
 const words = (bytes: Uint8Array, Type: typeof BigInt64Array | typeof BigUint64Array) =>
@@ -16,11 +18,11 @@ const halves = <T>(bytes: Uint8Array, Type: new (buffer: ArrayBuffer, offset: nu
 function checked(
   long: BigInt64Array | BigUint64Array,
   short: Int32Array | Uint32Array,
-  refuse: (value: bigint) => never,
+  refuse?: Refuse,
 ): View {
   for (let i = 0; i < long.length; i++) {
     short[i] = Number(long[i]);
-    if (BigInt(short[i]!) !== long[i]) refuse(long[i]!);
+    if (BigInt(short[i]!) !== long[i]) refuse?.(long[i]!);
   }
   return short as View;
 }
@@ -50,9 +52,9 @@ const NARROW: Readonly<Record<string, (words: ArrayBuffer) => View>> = {
 };
 
 /** Elements of `from` as `to`; the same bytes where these are equal. */
-export function widen(from: string, to: string, bytes: Bytes, refuse: (value: bigint) => never): Bytes;
-export function widen(from: string, to: string, bytes: Uint8Array, refuse: (value: bigint) => never): Uint8Array;
-export function widen(from: string, to: string, bytes: Uint8Array, refuse: (value: bigint) => never): Uint8Array {
+export function widen(from: string, to: string, bytes: Bytes, refuse?: Refuse): Bytes;
+export function widen(from: string, to: string, bytes: Uint8Array, refuse?: Refuse): Uint8Array;
+export function widen(from: string, to: string, bytes: Uint8Array, refuse?: Refuse): Uint8Array {
   const made = WIDEN[`${from} ${to}`]?.(bytes, refuse);
   return made ? new Uint8Array(made.buffer, made.byteOffset, made.byteLength) : bytes;
 }

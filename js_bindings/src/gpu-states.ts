@@ -1,12 +1,10 @@
 // A pack's states on the GPU: a buffer for each, read, written and reset between runs. Loaded for packs that keep some.
 
 import { narrow, widen } from "./convert.ts";
-import { InputError, RunError } from "./errors.ts";
+import { RunError } from "./errors.ts";
 import { guard, MAP_READ, USAGE } from "./gpu.ts";
 import type { GpuTarget, State } from "./manifest.ts";
 import { rowOf } from "./tensors.ts";
-
-const WORD = 4;
 
 /** The states' buffers; the caller makes sure that no run overlaps with what is done here. */
 export class GpuStates {
@@ -28,7 +26,8 @@ export class GpuStates {
 
   /** Bytes of a state on the GPU. */
   #bytes(number: number): number {
-    return this.#states[number]!.shape.reduce((product, size) => product * size, WORD);
+    const { dtype, shape } = this.#states[number]!;
+    return shape.reduce((product, size) => product * size, rowOf(rowOf(dtype).gpu!).bytes);
   }
 
   /** A copy of a state in the API's dtype. */
@@ -50,19 +49,13 @@ export class GpuStates {
     }
   }
 
-  /** Sets states. Throws InputError, before any is set, for an integer past 32 bits. */
+  /** Sets states. */
   write(states: ReadonlyMap<number, Uint8Array<ArrayBuffer>>): Promise<void> {
-    const stored = [...states].map(([number, bytes]) => {
-      const { name, dtype } = this.#states[number]!;
-      const words = widen(dtype, rowOf(dtype).gpu!, bytes, (value) => {
-        throw new InputError(
-          `state ${JSON.stringify(name)}: expected ${dtype} that fits 32 bits on WebGPU, got ${value}`,
-        );
-      });
-      return [number, words] as const;
-    });
     return guard(this.#device, "writing state", RunError, () => {
-      for (const [number, words] of stored) this.#device.queue.writeBuffer(this.buffers[number]!, 0, words);
+      for (const [number, bytes] of states) {
+        const { dtype } = this.#states[number]!;
+        this.#device.queue.writeBuffer(this.buffers[number]!, 0, widen(dtype, rowOf(dtype).gpu!, bytes));
+      }
     })[1];
   }
 

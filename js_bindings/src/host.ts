@@ -59,7 +59,7 @@ export class HostSteps {
     const crossing = ([kind, index, offset, address, elements, dtype]: Transfer): Crossing => {
       const buffer = buffers[kind][index]!;
       const at = value(offset);
-      const end = at + 4 * value(elements);
+      const end = at + rowOf(rowOf(dtype).gpu!).bytes * value(elements);
       if (at < 0 || at % 4 || end < at || end > buffer.size)
         throw new PackError(`bytes ${at} to ${end} cannot be in ${kind} ${index} of ${buffer.size} bytes`);
       return { buffer, at, end, address: value(address), dtype };
@@ -74,10 +74,9 @@ export class HostSteps {
     });
     await this.#backend.execute(exports, first, last);
     for (const { buffer, at, end, address, dtype } of given) {
-      const bytes = this.#backend.view(address, ((end - at) / 4) * rowOf(dtype).bytes);
-      const stored = widen(dtype, rowOf(dtype).gpu!, bytes, (wide) => {
-        throw new PackError(`${wide} cannot cross to the GPU`);
-      });
+      const { gpu, bytes: size } = rowOf(dtype);
+      const bytes = this.#backend.view(address, ((end - at) / rowOf(gpu!).bytes) * size);
+      const stored = widen(dtype, gpu!, bytes);
       this.#device.queue.writeBuffer(buffer, at, stored as Uint8Array<ArrayBuffer>);
     }
     return Object.fromEntries(

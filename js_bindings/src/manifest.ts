@@ -103,14 +103,15 @@ export interface Shader {
   readonly words: number;
 }
 
+/** How the GPU stores an element: in a word of 32 bits, or in two, the lower first. */
+export type StoredDType = "float32" | "float16" | "int32" | "uint32" | "int64" | "uint64";
+
 /** Where an input or output lies on the GPU, if it does, and how it is stored there; `host` is its address for host steps. */
 export interface GpuPlace {
   readonly arena?: number | undefined;
   readonly offset?: Dim | undefined;
-  readonly dtype?: "float32" | "float16" | "int32" | "uint32" | undefined;
+  readonly dtype?: StoredDType | undefined;
   readonly host?: Dim | undefined;
-  /** The least and the largest integer that an input takes on the GPU. */
-  readonly within?: readonly [number, number] | undefined;
 }
 
 /** A bound range: kind, index of the buffer, offset, bytes. */
@@ -136,7 +137,7 @@ export type Command =
   | { readonly op: "fill"; readonly to: Place; readonly bytes: Dim }
   | { readonly op: "set"; readonly symbol: string; readonly value: Dim }
   | { readonly op: "jump"; readonly to: number; readonly unless?: Dim | undefined }
-  | { readonly op: "read"; readonly symbol: string; readonly from: Place; readonly dtype: "int32" | "uint32" }
+  | { readonly op: "read"; readonly symbol: string; readonly from: Place; readonly dtype: Exclude<StoredDType, "float32" | "float16"> }
   | {
       readonly op: "host";
       readonly first: number;

@@ -160,7 +160,7 @@ export function makePlan(
   try {
     const commands = steps.flatMap(planned);
     symbols = last;
-    const element = pause?.command.op === "read" ? range(pause.command.from, 4) : undefined;
+    const element = pause?.command.op === "read" ? range(pause.command.from, rowOf(pause.command.dtype).bytes) : undefined;
     const stop = pause && { ...pause, element, symbols };
     /** Where an input or output lies, in whole words. */
     const lies = ({ arena, offset, dtype }: GpuPlace, shape: readonly number[]): Plan["outputs"][number] => {

@@ -122,8 +122,9 @@ const checkWasm = object({
 
 const kind = choice("arena", "weights", "state");
 const place = tuple<Place>(kind, size, dim);
-const gpuDtype = choice("float32", "float16", "int32", "uint32");
-const gpuPlace = object<GpuPlace>({ arena: optional(size), offset: optional(dim), dtype: optional(gpuDtype), host: optional(dim), within: optional(within) });
+const gpuIntegers = ["int32", "uint32", "int64", "uint64"] as const;
+const gpuDtype = choice("float32", "float16", ...gpuIntegers);
+const gpuPlace = object<GpuPlace>({ arena: optional(size), offset: optional(dim), dtype: optional(gpuDtype), host: optional(dim) });
 const transfer = tuple<Transfer>(kind, size, dim, dim, dim, dtype);
 type CommandOf<Op extends Command["op"]> = Extract<Command, { op: Op }>;
 const COMMANDS: { [Op in Command["op"]]: Check<CommandOf<Op>> } = {
@@ -147,7 +148,7 @@ const COMMANDS: { [Op in Command["op"]]: Check<CommandOf<Op>> } = {
     to: list(transfer),
     reads: listOrNone(tuple<[string, Dim, DType]>(text, dim, dtype)),
   }),
-  read: object<CommandOf<"read">>({ op: choice("read"), symbol: text, from: place, dtype: choice("int32", "uint32") }),
+  read: object<CommandOf<"read">>({ op: choice("read"), symbol: text, from: place, dtype: choice(...gpuIntegers) }),
 };
 const command: Check<Command> = (value, at) => {
   const op = choice(...(Object.keys(COMMANDS) as Command["op"][]))(record(value, at)["op"], `${at}.op`);

@@ -61,8 +61,10 @@ export interface Tensor {
 
 interface DTypeRow {
   readonly bytes: number;
-  /** How the GPU stores an element: 32 bits; nothing for what it cannot. */
-  readonly gpu?: "float32" | "int32" | "uint32";
+  /** How the GPU stores an element, in one or two words of 32 bits; nothing for what it cannot. */
+  readonly gpu?: "float32" | "int32" | "uint32" | "int64" | "uint64";
+  /** How it may also store inputs, outputs and weights. */
+  readonly word?: "int32" | "uint32";
   /** Names of the typed arrays that a feed may have; `list`: also a plain array. */
   readonly accepts: readonly string[];
   readonly list?: true;
@@ -80,7 +82,8 @@ export const DTYPES = {
   int32: { bytes: 4, gpu: "int32", accepts: ["Int32Array"], view: (b) => new Int32Array(b) },
   int64: {
     bytes: 8,
-    gpu: "int32",
+    gpu: "int64",
+    word: "int32",
     accepts: ["BigInt64Array", "Int32Array"],
     list: true,
     view: (b) => new BigInt64Array(b),
@@ -90,7 +93,8 @@ export const DTYPES = {
   uint32: { bytes: 4, gpu: "uint32", accepts: ["Uint32Array"], view: (b) => new Uint32Array(b) },
   uint64: {
     bytes: 8,
-    gpu: "uint32",
+    gpu: "uint64",
+    word: "uint32",
     accepts: ["BigUint64Array", "Int32Array"],
     list: true,
     view: (b) => new BigUint64Array(b),
@@ -102,6 +106,10 @@ export const DTYPES = {
 
 /** The row of a dtype, without the literal types. */
 export const rowOf = (dtype: DType): DTypeRow => DTYPES[dtype];
+
+/** Whether the GPU may store a dtype so. */
+export const storable = (dtype: DType, stored: DType | undefined): boolean =>
+  stored === dtype || (stored !== undefined && [rowOf(dtype).gpu, rowOf(dtype).word].includes(stored as "int32"));
 
 /** An input or output as pack.json has it. */
 export interface StoredSpec {
@@ -249,7 +257,7 @@ function filled({ dtype, shape, default: value }: StoredSpec, values: Symbols): 
 }
 
 /** Throws InputError for an integer outside the bounds, if there are any. */
-export function checkWithin({ name, within }: Pick<StoredSpec, "name" | "within">, data: Feed["data"]): void {
+function checkWithin({ name, within }: StoredSpec, data: Feed["data"]): void {
   if (!within) return;
   const [low, high] = within;
   const strange = (data as (number | bigint)[]).find((value) => value < low || value > high);

@@ -16,7 +16,7 @@ import type {
   State,
   WasmTarget,
 } from "./manifest.ts";
-import { type DType, hasStrings, rowOf, type StoredSpec, type StoredSymbol } from "./tensors.ts";
+import { type DType, hasStrings, rowOf, storable, type StoredSpec, type StoredSymbol } from "./tensors.ts";
 
 const WEIGHTS_BASE = 131072;
 /** The smallest uniform buffer that every device can bind has 64 KiB. */
@@ -254,8 +254,7 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
   const at = ".targets.webgpu";
   const programs = target.variants.map(({ entries }, i) => [`.variants[${i}].entries`, entries] as const);
   const requirements = target.variants.map(({ requires, limits }) => [...requires, ...Object.keys(limits)]);
-  const fits = (from: DType, to: DType): boolean => rowOf(from).gpu === to || from === to;
-  targetHolds(manifest, at, target.weights, fits, requirements, programs, target.state);
+  targetHolds(manifest, at, target.weights, storable, requirements, programs, target.state);
   const spans = target.buffers.map((): Span[] => []);
   target.weights.forEach(({ tensor, buffer, offset, dtype }, i) => {
     const where = `${at}.weights[${i}]`;
@@ -271,8 +270,9 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
   });
   manifest.state.forEach(({ name, dtype, shape }, i) => {
     const bytes = target.state[i]!;
-    if (!rowOf(dtype).gpu) fail(`${at}.state[${i}]`, `${dtype} does not exist on the GPU`);
-    if (bytes < Math.max(4, product(shape) * 4) || bytes % 4)
+    const stored = rowOf(dtype).gpu;
+    if (!stored) fail(`${at}.state[${i}]`, `${dtype} does not exist on the GPU`);
+    if (bytes < Math.max(4, product(shape) * rowOf(stored!).bytes) || bytes % 4)
       fail(`${at}.state[${i}]`, `${bytes} bytes for ${JSON.stringify(name)} of shape [${shape.join(", ")}]`);
   });
   initialsHold(manifest, target.weights, (dtype) => rowOf(dtype).gpu);
@@ -308,7 +308,7 @@ function programHolds(entry: Entry, target: GpuTarget, variant: GpuVariant, prog
       inside(arena ?? Infinity, program.arenas, `${where}.arena`);
       dimsAt(`${where}.offset`, entry, offset ?? "");
       const { name, dtype } = entry[key][i]!;
-      if (rowOf(dtype).gpu !== stored && dtype !== stored) fail(`${where}.dtype`, `${name} of dtype ${dtype} cannot be ${stored}`);
+      if (!storable(dtype, stored)) fail(`${where}.dtype`, `${name} of dtype ${dtype} cannot be ${stored}`);
     });
   }
   const buffers = { arena: program.arenas, weights: target.buffers, state: target.state };

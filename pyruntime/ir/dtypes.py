@@ -87,6 +87,17 @@ _CODES = {
 # what kernels compute with, and packs store
 PLAIN = tuple(d for d in DType if d.code is None)
 
+# integers of 64 bits -> the least and greatest that fit a 32-bit word of like sign
+WORD_RANGES = {DType.I64: (-(2**31), 2**31 - 1), DType.U64: (0, 2**32 - 1)}
+
+
+def needs_pair(dtype: DType, interval: tuple[int, int] | None) -> bool:
+    """Whether integers of `dtype` that lie in `interval`, as far as known, may not fit one 32-bit word."""
+    if dtype not in WORD_RANGES:
+        return False
+    low, high = WORD_RANGES[dtype]
+    return interval is None or not low <= interval[0] <= interval[1] <= high
+
 
 def sums_exactly(a: DType, b: DType) -> bool:
     """Whether products of elements of a and b are summed in int32: 16 bits at most, and 8 bits."""

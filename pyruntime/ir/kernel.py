@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pyruntime.ir.dims import Dim, product
-from pyruntime.ir.dtypes import DType, product_dtype, sums_exactly
+from pyruntime.ir.dtypes import DType, needs_pair, product_dtype, sums_exactly
 from pyruntime.ir.scalar import Scalar
 
 if TYPE_CHECKING:
@@ -40,13 +40,23 @@ class Tensor:
     data: NDArray[Any] | Callable[[], NDArray[Any]] | None = None
     layout: str = "plain"  # how weight data was rearranged for the kernels: "plain", "panels8", ...
     original_shape: tuple[int, ...] = ()
-    interval: tuple[int, int] | None = None  # what integers of a weight or from kernels lie in, where known
+    interval: tuple[int, int] | None = None  # what its integers lie in, where known
     octets: tuple[int, int] | None = None  # of a weight in quads, where known: see `ops.octets`
 
     @property
     def array(self) -> NDArray[Any] | None:
         """A weight's elements, flat."""
         return self.data() if callable(self.data) else self.data
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a GPU keeps each element in two words: 64-bit integers, which may not fit one."""
+        return needs_pair(self.dtype, self.interval)
+
+    @property
+    def words(self) -> int:
+        """How many 32-bit words an element takes on a GPU."""
+        return 2 if self.pairs else 1
 
 
 @dataclass(frozen=True)

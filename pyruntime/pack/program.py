@@ -12,6 +12,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
 from pyruntime.pack.schema import (
     ALIGNMENT,
+    GPU_DTYPES,
     MAX_WORKGROUPS,
     Binding,
     Copy,
@@ -74,7 +75,7 @@ class BoundCopy:
 
 @dataclass(frozen=True)
 class BoundTensor:
-    """An input or output: its shape, and where its elements lie: in words of the GPU, or on the host."""
+    """An input or output: its shape, and where its elements lie, on the GPU or on the host."""
 
     shape: tuple[int, ...]
     span: Span | None
@@ -94,7 +95,7 @@ class BoundRead:
 
 @dataclass(frozen=True)
 class BoundTransfer:
-    """A tensor's elements on the GPU, 32 bits each, and, as `dtype`, at an address of the host's memory."""
+    """A tensor's elements on the GPU and, as `dtype`, at an address of the host's memory."""
 
     span: Span
     address: int
@@ -103,7 +104,7 @@ class BoundTransfer:
     @property
     def bytes(self) -> int:
         """What the elements take on the host."""
-        return self.span.bytes // 4 * self.dtype.bytes
+        return self.span.bytes // gpu_bytes(1, GPU_DTYPES[self.dtype]) * self.dtype.bytes
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ class _Binder:
     def transfers(self, transfers: Sequence[Transfer], path: str) -> tuple[BoundTransfer, ...]:
         found = []
         for i, each in enumerate(transfers):
-            length = self.number(each.elements, f"{path}[{i}]") * 4
+            length = gpu_bytes(self.number(each.elements, f"{path}[{i}]"), GPU_DTYPES[each.dtype])
             span = self.span(each, length, f"{path}[{i}]", 4)
             found.append(BoundTransfer(span, self.number(each.address, f"{path}[{i}]"), each.dtype))
         return tuple(f for f in found if f.span.bytes)
@@ -302,7 +303,7 @@ def bind(
             case Jump():
                 position = position if size(command.unless, binder.values) else command.to
             case Read():
-                span = binder.span(command.source, 4, f"{path}.from", 4)
+                span = binder.span(command.source, gpu_bytes(1, command.dtype), f"{path}.from", 4)
                 pause = BoundRead(command.symbol, span, command.dtype, binder.values.values, position)
             case Host():
                 pause = binder.host(command, path, position)

@@ -26,18 +26,22 @@ ALIGNMENT = 256  # of every offset in a WebGPU buffer that is bound
 INFINITY_BITS = 0x7F800000
 MAX_WORKGROUPS = 65535
 
-# how the GPU stores each API dtype, an element a word; what is float16 may also be stored as such
+# how the GPU stores each API dtype: in a 32-bit word, or in two, the lower first; float16 also as such
 GPU_DTYPES: Mapping[DType, str] = {
     DType.BOOL: "uint32",
-    **dict.fromkeys((DType.I8, DType.I16, DType.I32, DType.I64), "int32"),
-    **dict.fromkeys((DType.U8, DType.U16, DType.U32, DType.U64), "uint32"),
+    **dict.fromkeys((DType.I8, DType.I16, DType.I32), "int32"),
+    **dict.fromkeys((DType.U8, DType.U16, DType.U32), "uint32"),
     **dict.fromkeys((DType.F16, DType.F32), "float32"),
+    DType.I64: "int64",
+    DType.U64: "uint64",
 }
+# how it may also store inputs, outputs and weights
+GPU_WORDS: Mapping[DType, str] = {DType.I64: "int32", DType.U64: "uint32"}
 
 
 def gpu_bytes(elements: int, stored: str) -> int:
     """Bytes that elements take on the GPU, in whole words."""
-    return elements * 4 if stored != "float16" else (elements + 1) // 2 * 4
+    return -(-elements * DType(stored).bytes // 4) * 4
 
 
 @dataclass(frozen=True)
@@ -366,7 +370,7 @@ class Read:
     TAG: ClassVar[tuple[str, str]] = ("op", "read")
     symbol: str = item(fields.SYMBOL)
     source: Region = item(positional(Region), key="from")
-    dtype: Literal["int32", "uint32"] = item(choice("int32", "uint32"))
+    dtype: str = item(choice("int32", "uint32", "int64", "uint64"))
 
 
 @dataclass(frozen=True)
@@ -409,16 +413,12 @@ _COMMAND = tagged("op", {cls.TAG[1]: record(cls) for cls in (Dispatch, Copy, Fil
 
 @dataclass(frozen=True)
 class GpuTensor:
-    """Where an input or output lies; an input that host steps read, too, also at `host` in their memory.
-
-    An input with `within` takes integers from the first to the second alone, here where they have 32 bits.
-    """
+    """Where an input or output lies; an input that host steps read, too, also at `host` in their memory."""
 
     arena: int = item(fields.COUNT)
     offset: Expression = item(fields.expression)
     dtype: str = item(fields.GPU_DTYPE)
     host: Expression | None = item(fields.expression, default=None)
-    within: Sequence[int] | None = item(array(fields.INTEGER, exactly=2), default=None)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from pyruntime.pack.program import bind
 from pyruntime.pack.schema import (
     ALIGNMENT,
     GPU_DTYPES,
+    GPU_WORDS,
     INFINITY_BITS,
     Command,
     Copy,
@@ -104,7 +105,7 @@ def _gpu_state(target: WebGpu, manifest: Manifest, path: str) -> None:
         where = f"{path}.state[{i}]"
         if state.dtype not in GPU_DTYPES:
             raise wrong(where, f"{state.dtype!r} does not exist on the GPU")
-        if size % 4 or size < math.prod(state.shape) * 4:
+        if size % 4 or size < gpu_bytes(math.prod(state.shape), GPU_DTYPES[state.dtype]):
             raise wrong(where, f"{size} bytes for {state.name!r} of shape {list(state.shape)}")
     initials(manifest, {w.tensor: w.dtype for w in target.weights}, GPU_DTYPES.get)
 
@@ -113,7 +114,7 @@ def _gpu_dtype(dtype: DType, stored: str, path: str) -> None:
     expected = GPU_DTYPES.get(dtype)
     if expected is None:
         raise wrong(path, f"{dtype!r} does not exist on the GPU")
-    if stored not in (expected, dtype.value):
+    if stored not in (expected, dtype.value, GPU_WORDS.get(dtype)):
         raise wrong(path, f"{dtype!r} is stored as {expected}, not {stored}")
 
 
@@ -148,8 +149,6 @@ def _program(program: GpuEntry, spec: Entry, target: WebGpu, shaders: Sequence[S
                 index(place.arena, program.arenas, f"{path}.{label}[{i}].arena")
                 known(place.offset, declared, f"{path}.{label}[{i}].offset")
                 _gpu_dtype(one.dtype, place.dtype, f"{path}.{label}[{i}].dtype")
-                if place.within is not None and (label == "outputs" or not one.dtype.is_integer):
-                    raise wrong(f"{path}.{label}[{i}].within", "for inputs of integers alone")
     buffers = {"arena": program.arenas, "weights": target.buffers, "state": target.state}
     own = _own(program)
     for i, command in enumerate(program.commands):

@@ -1,4 +1,4 @@
-"""Between API dtypes and the elements of GPU buffers: 32 bits each, or float16."""
+"""Between API dtypes and the elements of GPU buffers: words of 32 bits, pairs of them, or float16."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pyruntime.pack.schema import GpuTensor
-
 WORD = 4
 
 
@@ -22,12 +20,13 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
 
     Args:
         data: elements of dtype.
-        stored: "float32", "int32", "uint32", or "float16", which is filled up to whole words.
+        stored: "float32", "int32", "uint32", of pairs "int64" or "uint64", or "float16", which is filled up
+            to whole words.
     """
     import numpy as np
 
     elements = np.frombuffer(data, dtype.value)
-    if dtype.bits == 64:
+    if dtype.bits == 64 and stored != dtype.value:
         limits = np.iinfo(stored)
         bad = np.flatnonzero((elements < limits.min) | (elements > limits.max))
         if len(bad):
@@ -37,17 +36,6 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
             )
     held = elements.astype(stored, copy=False)
     return held if held.nbytes % WORD == 0 else np.append(held, held.dtype.type(0))
-
-
-def upload(data: memoryview, dtype: DType, place: GpuTensor) -> NDArray[Any]:
-    """An input's elements as the GPU holds them. Raises InputError, without its name, for what it refuses."""
-    elements = widen(data, dtype, place.dtype)
-    if place.within is not None:
-        low, high = place.within
-        strange = elements[(elements < low) | (elements > high)]
-        if len(strange):
-            raise InputError(f"on WebGPU it takes integers from {low} to {high}, got {strange[0]}")
-    return elements
 
 
 def narrow(words: memoryview, stored: str, dtype: DType) -> memoryview:

@@ -18,6 +18,7 @@ from pyruntime.errors import (
     RunError,
     StateError,
 )
+from pyruntime.ir.dtypes import DType
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import (
     MAX_COMMANDS,
@@ -47,7 +48,7 @@ from pyruntime.pack.schema import (
 )
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
-from pyruntime.runtime.gpu_convert import WORD, narrow, upload, widen
+from pyruntime.runtime.gpu_convert import WORD, narrow, widen
 from pyruntime.runtime.gpu_device import Device, device
 from pyruntime.runtime.gpu_plan import Call, ComputePass, Plan, step_names
 from pyruntime.runtime.session import Session, SessionReport
@@ -368,7 +369,7 @@ class WebGpuSession(Session):
         ):
             try:
                 uploads.append(
-                    upload(tensor.data, spec.dtype, place) if isinstance(place, GpuTensor) else None
+                    widen(tensor.data, spec.dtype, place.dtype) if isinstance(place, GpuTensor) else None
                 )
             except InputError as error:
                 raise InputError(f"input {spec.name!r}: {error}") from None
@@ -415,9 +416,8 @@ class WebGpuSession(Session):
 
     def _element(self, encoder: Any, read: BoundRead) -> int:
         """Do what is encoded, and read the element that it ends with."""
-        with self._copied(encoder, [read.span]) as (word,):
-            (value,) = struct.unpack("<i" if read.dtype == "int32" else "<I", word)
-        return int(value)
+        with self._copied(encoder, [read.span]) as (words,):
+            return int.from_bytes(words, "little", signed=not DType(read.dtype).is_unsigned)
 
     @contextmanager
     def _copied(self, encoder: Any, spans: Sequence[Span]) -> Iterator[list[memoryview]]:
@@ -457,7 +457,7 @@ class WebGpuSession(Session):
 
     def _read_state(self, number: int) -> memoryview:
         state = self._kept.states[number]
-        size = math.prod(state.shape) * WORD
+        size = gpu_bytes(math.prod(state.shape), GPU_DTYPES[state.dtype])
         if not size:
             return memoryview(b"")
 
@@ -470,11 +470,8 @@ class WebGpuSession(Session):
     def _write_states(self, states: Mapping[int, memoryview]) -> None:
         uploads = []
         for number, data in states.items():
-            state = self._kept.states[number]
-            try:
-                uploads.append((number, widen(data, state.dtype, GPU_DTYPES[state.dtype])))
-            except InputError as error:
-                raise InputError(f"state {state.name!r}: {error}") from None
+            dtype = self._kept.states[number].dtype
+            uploads.append((number, widen(data, dtype, GPU_DTYPES[dtype])))
 
         def write() -> None:
             with self._gpu.guarded("writing state"):
@@ -494,7 +491,7 @@ class WebGpuSession(Session):
         with self._gpu.guarded("resetting state"):
             encoder = self._device.create_command_encoder()
             for state, buffer in zip(self._kept.states, self._states, strict=True):
-                size = math.prod(state.shape) * WORD
+                size = gpu_bytes(math.prod(state.shape), GPU_DTYPES[state.dtype])
                 if state.initial is None:
                     encoder.clear_buffer(buffer)
                 elif size:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import DType, needs_pair
 from pyruntime.ir.kernel import Reduction
-from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
+from pyruntime_shaders.intervals import DIM_LIMIT, Interval, limits, stored
 from pyruntime_shaders.module import Module
-from pyruntime_shaders.printer import apply, bare
+from pyruntime_shaders.printer import apply, bare, literal, value_type
 
 # combination -> the scalar function that combines
 _FUNCTION = {"sum": "add", "prod": "mul", "min": "min", "max": "max", "and": "and", "or": "or"}
@@ -17,44 +18,68 @@ _FUNCTION = {"sum": "add", "prod": "mul", "min": "min", "max": "max", "and": "an
 _WHOLE = re.compile(r"[\w.]+(\([^()]*\))?")  # a name, a number or a plain call: binds as one
 
 
-def held(reduction: Reduction) -> DType:
-    """The type of the running value."""
-    dtype = reduction.body.dtype
-    return DType.F32 if dtype is DType.F16 else dtype
+@dataclass(frozen=True)
+class Running:
+    """The running value of a reduction.
+
+    Attributes:
+        function: the scalar function that combines.
+        dtype: of the value.
+        interval: what an integer one lies in at all times, where known.
+    """
+
+    function: str
+    dtype: DType
+    interval: Interval | None
+
+    @property
+    def pair(self) -> bool:
+        """Whether it is a pair of words."""
+        return needs_pair(self.dtype, self.interval)
+
+    @property
+    def type(self) -> str:
+        """The WGSL of its type."""
+        return value_type(self.dtype, self.pair)
+
+    @property
+    def identity(self) -> str:
+        """The WGSL of what a reduction over nothing gives."""
+        if self.function in ("add", "mul", "and", "or"):
+            return literal(self.function in ("mul", "and"), self.dtype, self.pair)
+        if self.dtype.is_float:
+            return literal(float("inf" if self.function == "min" else "-inf"), self.dtype)
+        low, high = limits(self.dtype) if self.pair else stored(self.dtype)
+        return literal(high if self.function == "min" else low, self.dtype, self.pair)
+
+    def update(self, running: str, value: str) -> str:
+        """The WGSL that takes a value into a running one."""
+        operand = value if _WHOLE.fullmatch(value) else f"({value})"  # blocks give values without parentheses
+        return f"{running} = {bare(apply(self.function, self.dtype, (running, operand), self.pair))}"
 
 
-def result_range(module: Module, reduction: Reduction, length: Dim) -> Interval | None:
-    """What an integer result lies in. Raises UnsupportedError where 64-bit sums may leave 32 bits."""
-    dtype = held(reduction)
-    if not dtype.is_integer:
-        return None
+def running(module: Module, number: int, reduction: Reduction, length: Dim) -> Running:
+    """The running value of a reduction over so many elements, which trees know as Acc(number).
+
+    Raises:
+        UnsupportedError: for float64.
+    """
+    dtype = DType.F32 if reduction.body.dtype is DType.F16 else reduction.body.dtype
+    with module.typed():
+        value_type(dtype)
+    interval = _reached(module, reduction, length) if dtype.is_integer else None
+    module.accumulates(number, dtype, interval)
+    return Running(_FUNCTION[reduction.combine], dtype, interval)
+
+
+def _reached(module: Module, reduction: Reduction, length: Dim) -> Interval | None:
+    """What the integers of a reduction lie in, at its end and on the way; None for anything."""
     low, high = module.ranges(reduction.body)
-    least, most = stored(dtype)
     if reduction.combine in ("min", "max"):
         return (low, high) if isinstance(length, int) and length > 0 else None
+    if reduction.combine != "sum":
+        return None
     count = length if isinstance(length, int) else DIM_LIMIT
-    if reduction.combine == "sum" and least <= min(low, 0) * count and max(high, 0) * count <= most:
-        return min(low, 0) * count, max(high, 0) * count
-    if dtype.bits == 64:
-        raise module.unsupported(
-            f"64-bit integer arithmetic needs range analysis: a {reduction.combine} of {count} elements "
-            "may leave 32 bits"
-        )
-    return None
-
-
-def identity(module: Module, reduction: Reduction) -> str:
-    """The WGSL of what a reduction over nothing gives."""
-    dtype, combine = held(reduction), reduction.combine
-    if combine in ("sum", "prod", "and", "or"):
-        return module.literal(combine in ("prod", "and"), dtype)
-    if dtype.is_float:
-        return module.literal(float("inf" if combine == "min" else "-inf"), dtype)
-    low, high = stored(dtype)
-    return module.literal(high if combine == "min" else low, dtype)
-
-
-def update(reduction: Reduction, running: str, value: str) -> str:
-    """The WGSL that takes a value into a running one."""
-    operand = value if _WHOLE.fullmatch(value) else f"({value})"  # blocks give values without parentheses
-    return f"{running} = {bare(apply(_FUNCTION[reduction.combine], held(reduction), (running, operand)))}"
+    least, most = limits(reduction.body.dtype)
+    total = min(low, 0) * count, max(high, 0) * count
+    return total if least <= total[0] and total[1] <= most else None  # else it wraps

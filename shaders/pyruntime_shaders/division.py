@@ -1,25 +1,24 @@
 """Which calls of a program WGSL computes, and why the others are left to the host.
 
-A 64-bit integer is a 32-bit word on the GPU. What the host computes need not fit one, so that whoever reads
-it is the host, too, up to where it becomes a shorter type.
+It also settles how the GPU holds 64-bit integers: as 32-bit words where what kernels write is proved to fit
+them, or where a fed value is no more than an index or a condition; else as pairs of words.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import WORD_RANGES, needs_pair
 from pyruntime.ir.kernel import KernelCall, Map, Tensor
 from pyruntime.ir.program import Program, Read
 from pyruntime_shaders.intervals import Interval
-from pyruntime_shaders.module import Kernel, refusal
+from pyruntime_shaders.module import Kernel, contents, refusal
 
-# one sum or difference of such integers fits 32 bits
-NARROW: Mapping[DType, Interval] = {DType.I64: (1 - 2**30, 2**30 - 1), DType.U64: (0, 2**31 - 1)}
+Intervals = Mapping[Tensor, Interval | None]
 
 
 @dataclass
@@ -30,15 +29,13 @@ class Division:
         kernels: those of the calls that the GPU computes.
         host: why the others are not computed there.
         unable: which of these WGSL cannot compute; the others go with them.
-        narrowed: inputs that are refused outside these bounds, which is what proves the rest.
         intervals: what the integers of each tensor lie in, where known.
     """
 
     kernels: dict[int, list[Kernel]] = field(default_factory=dict)
     host: dict[int, UnsupportedError] = field(default_factory=dict)
     unable: set[int] = field(default_factory=set)
-    narrowed: dict[Tensor, Interval] = field(default_factory=dict)
-    intervals: dict[Tensor, Interval | None] = field(default_factory=dict)
+    intervals: Intervals = field(default_factory=dict)
 
 
 def kernels_for(call: KernelCall) -> list[Kernel]:
@@ -51,80 +48,91 @@ def kernels_for(call: KernelCall) -> list[Kernel]:
 def divide(program: Program) -> Division:
     """Divide a program lowered for WebGPU; notes on its tensors what their integers lie in, where known.
 
-    Where a sum or difference alone stands against it, fed integers of 64 bits are taken to be half as large
-    as 32 bits allow, which the runtime then checks: such integers count and index. Products would need more.
+    Fed integers of 64 bits are words, which the runtime checks, where nothing that is stored as a pair is
+    computed from them: such are indices and masks, of which no model means what is past 32 bits.
     """
-    division = _settled(program, {})
-    if division.unable:
-        narrowed = {t: NARROW[t.dtype] for t in program.inputs if t.dtype in NARROW}
-        division = _narrowed(program, division, narrowed)
+    tensors = dict.fromkeys((*program.inputs, *(t for c in program.calls for t in c.tensors())))
+    given = {t: t.interval or (contents(t) if t.dtype in WORD_RANGES else None) for t in tensors}
+    division = _settled(program, given)
+    words = _words(program, division)
+    if words:
+        division = _settled(program, given | {t: WORD_RANGES[t.dtype] for t in words})
     for tensor, interval in division.intervals.items():
         tensor.interval = interval
     _keep_between(program, division)
     return division
 
 
-def _narrowed(program: Program, division: Division, inputs: Mapping[Tensor, Interval]) -> Division:
-    """With as few inputs narrowed as are needed for what narrowing all of them proves."""
-    best = _settled(program, inputs)
-    if not best.unable < division.unable:
-        return division
-    for tensor in inputs:
-        fewer = _settled(program, {t: i for t, i in best.narrowed.items() if t is not tensor})
-        best = fewer if fewer.unable == best.unable else best
-    return best
+def _words(program: Program, division: Division) -> list[Tensor]:
+    """Inputs that may be words: all that the GPU computes from them fits words, whatever they hold."""
+    written: dict[Tensor, list[Tensor]] = {
+        t: [] for t in program.inputs if t.dtype in WORD_RANGES and t not in program.outputs
+    }
+    for number, call in _numbered(program):
+        *read, result = call.tensors()
+        for tensor in read if number in division.kernels else ():
+            if tensor in written:
+                written[tensor].append(result)
+    pairs = {t for t, interval in division.intervals.items() if needs_pair(t.dtype, interval)}
+    return [t for t, results in written.items() if results and pairs.isdisjoint(results)]
 
 
-def _settled(program: Program, narrowed: Mapping[Tensor, Interval]) -> Division:
-    """Passes until none finds more for the host."""
-    tensors = dict.fromkeys(t for c in program.calls for t in c.tensors())
-    before = {t: t.interval for t in tensors}
-    division = Division(narrowed=dict(narrowed))
+def _settled(program: Program, given: Intervals) -> Division:
+    """Passes until none finds more for the host; tensors are left with the intervals that they were given."""
+    division = Division()
     while True:
-        for tensor in tensors:
-            tensor.interval = narrowed.get(tensor, before[tensor])
+        for tensor, interval in given.items():
+            tensor.interval = interval
         known, division = division, _divided(program, division)
         if len(division.host) == len(known.host):
             break
-    for tensor in tensors:
-        division.intervals[tensor], tensor.interval = tensor.interval, before[tensor]
+    division.intervals = {t: t.interval for t in given}
     return division
 
 
 def _divided(program: Program, known: Division) -> Division:
-    """One pass, with what earlier ones found: tensors may be written by several calls, and in loops."""
-    made = Division({}, dict(known.host), set(known.unable), known.narrowed)
-    written = _Written(program)
-    wide = {c.output.tensor for n, c in _numbered(program) if n in known.host and _is_long(c.output.tensor)}
+    """One pass, with what earlier ones found the host to compute."""
+    made = Division({}, dict(known.host), set(known.unable))
+    # what crosses to the host or back is not known to fit words
+    crossing = {t for n, c in _numbered(program) if n in known.host for t in c.tensors()}
+    written = _Written(program, crossing)
+    seen: dict[int, object] = {}
     for number, call in _numbered(program):
-        reason = made.host.get(number) or _reason(call, wide)
-        if reason is None:
-            try:
-                made.kernels[number] = kernels_for(call)
-            except UnsupportedError as error:
-                reason = error
-                made.unable.add(number)
-        if reason is not None:
-            made.host[number] = reason
-            if _is_long(call.output.tensor):
-                wide.add(call.output.tensor)
-        written.add(call, made.kernels.get(number))
+        kernels = None
+        if number not in known.host:
+            seen[number] = _seen(call)
+            kernels = _try(made, number, call)
+        written.add(call, kernels)
+    # some come before all that writes to their tensors is known: in loops, and where several write parts
+    for number, call in _numbered(program):
+        if number in seen and seen[number] != _seen(call):
+            _try(made, number, call)
     return made
+
+
+def _try(made: Division, number: int, call: KernelCall) -> list[Kernel] | None:
+    """Note what computes a call, or why nothing does."""
+    try:
+        kernels = made.kernels[number] = kernels_for(call)
+    except UnsupportedError as error:
+        made.kernels.pop(number, None)
+        made.host[number] = error
+        made.unable.add(number)
+        return None
+    if number in made.unable:
+        made.unable.remove(number)
+        del made.host[number]
+    return kernels
+
+
+def _seen(call: KernelCall) -> object:
+    """What the kernels of a call depend on beside the call itself."""
+    *read, result = call.tensors()
+    return [t.interval for t in read], result.pairs
 
 
 def _numbered(program: Program) -> Iterator[tuple[int, KernelCall]]:
     return ((n, s) for n, s in enumerate(program.steps) if isinstance(s, KernelCall))
-
-
-def _is_long(tensor: Tensor) -> bool:
-    return tensor.dtype.is_integer and tensor.dtype.bits == 64
-
-
-def _reason(call: KernelCall, wide: set[Tensor]) -> UnsupportedError | None:
-    tensor = next((t for t in call.tensors() if t in wide), None)
-    if tensor is None:
-        return None
-    return refusal(call, f"64-bit integers of {tensor.name!r}, which the host computes, may not fit 32 bits")
 
 
 def _keep_between(program: Program, division: Division) -> None:
@@ -159,16 +167,20 @@ def _all_of(call: KernelCall, made: set[Tensor]) -> bool:
 
 
 class _Written:
-    """Notes on each integer tensor what it can hold, as soon as every call that writes it was seen."""
+    """Notes on each integer tensor what it can hold, as soon as every call that writes it was seen.
 
-    def __init__(self, program: Program) -> None:
+    Nothing is known of states, which also hold what earlier runs wrote and users set, and of `unknown`.
+    """
+
+    def __init__(self, program: Program, unknown: Container[Tensor]) -> None:
         self._left = Counter(c.output.tensor for c in program.calls)
+        self._unknown = unknown
         self._found: dict[Tensor, list[Interval | None]] = {}
 
     def add(self, call: KernelCall, kernels: Sequence[Kernel] | None) -> None:
         """Take in the next call of the program; None for the kernels of one that the host computes."""
         tensor = call.output.tensor
-        if tensor.kind == "state":  # it also holds what earlier runs wrote, and what the user set
+        if tensor.kind == "state" or tensor in self._unknown:
             return
         found = self._found.setdefault(tensor, [])
         found += [None] if kernels is None else [kernel.interval for kernel in kernels]

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import Dim
+from pyruntime.ir.dtypes import WORD_RANGES
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Program
 from pyruntime_shaders.division import Division, divide, kernels_for
+from pyruntime_shaders.intervals import limits
 from pyruntime_shaders.module import INFINITY_BITS, Kernel, Workgroups
 from pyruntime_shaders.storage import Access, Form
 
@@ -68,9 +70,13 @@ def divide_programs(programs: Sequence[Program], *, host_steps: bool = False) ->
         host_steps: whether what WGSL cannot compute is left to the host.
 
     Raises:
-        UnsupportedError: without `host_steps`, for calls that WGSL cannot compute: float64, 64-bit integer
-            arithmetic that may leave 32 bits, more than 8 tensors; one error for all of them.
+        UnsupportedError: without `host_steps`, for calls that WGSL cannot compute: float64, more than 8
+            tensors; one error for all of them.
     """
+    for program in programs:
+        for state in program.states:  # which are pairs, and begin as copies of weights
+            if state.initial is not None and state.initial.dtype in WORD_RANGES:
+                state.initial.interval = limits(state.initial.dtype)
     divisions = []
     for program in programs:
         division = divide(program)

@@ -1,14 +1,13 @@
-"""Proves that 64-bit integer trees stay within the 32-bit words that hold them on a GPU, by intervals.
+"""What integer trees can give, by intervals: which of 64 bits fit the 32-bit words of a GPU.
 
-An int64 element is stored as i32 and a uint64 element as u32, so what a tree loads fits by contract. What it
-computes fits only where that can be shown: from narrow types, constants, indices and sizes.
+What does not is computed, and stored, as pairs of words (see `pairs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import WORD_RANGES, DType
 from pyruntime.ir.scalar import Call, Const, Scalar
 
 Interval = tuple[int, int]
@@ -17,16 +16,17 @@ Interval = tuple[int, int]
 DIM_LIMIT = 1 << 24
 
 
-class TooWideError(ValueError):
-    """A 64-bit integer may leave the 32-bit word that holds it."""
+def limits(dtype: DType) -> Interval:
+    """The least and greatest value of an integer type or bool."""
+    if dtype is DType.BOOL:
+        return 0, 1
+    bits = dtype.bits
+    return (0, 2**bits - 1) if dtype.is_unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def stored(dtype: DType) -> Interval:
-    """The least and greatest value that a word holding an integer or bool of `dtype` can have."""
-    if dtype is DType.BOOL:
-        return 0, 1
-    bits = min(dtype.bits, 32)
-    return (0, 2**bits - 1) if dtype.is_unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    """The least and greatest value that one word holding an integer or bool of `dtype` can have."""
+    return WORD_RANGES.get(dtype) or limits(dtype)
 
 
 def _hull(values: list[int]) -> Interval:
@@ -108,46 +108,32 @@ def bounds(
         tree: the expression.
         leaf: what is known of a leaf (Load, Index, Size, Acc) beyond its dtype, or None.
         known: results by node id, filled in.
-
-    Raises:
-        TooWideError: where a 64-bit integer inside the tree may not fit its 32-bit word.
     """
     known = {} if known is None else known
     if id(tree) not in known:
-        known[id(tree)] = _bounds(tree, leaf, known)
+        args = [bounds(a, leaf, known) for a in tree.args] if isinstance(tree, Call) else []
+        known[id(tree)] = interval(tree, args, leaf)
     return known[id(tree)]
 
 
-def _bounds(tree: Scalar, leaf: Callable[[Scalar], Interval | None], known: dict[int, Interval]) -> Interval:
-    args = [bounds(a, leaf, known) for a in tree.args] if isinstance(tree, Call) else []
+def interval(tree: Scalar, args: Sequence[Interval], leaf: Callable[[Scalar], Interval | None]) -> Interval:
+    """`bounds` of a tree whose arguments, if it is a call, have these."""
     if tree.dtype.is_float:
         return 0, 0
-    least, most = stored(tree.dtype)
-    if tree.dtype is DType.BOOL:
-        return least, most
-    found = _integer(tree, args, leaf)
-    if found is None:
-        return least, most
-    low, high = found
-    if least <= low and high <= most:
-        return low, high
-    if tree.dtype.bits == 64:
-        name = tree.function if isinstance(tree, Call) else type(tree).__name__.lower()
-        raise TooWideError(
-            f"64-bit integer arithmetic needs range analysis: the result of {name} may leave 32 bits"
-        )
-    return least, most  # wraps, as on every target
+    least, most = limits(tree.dtype)
+    found = None if tree.dtype is DType.BOOL else _integer(tree, args, leaf)
+    # what leaves the type's range wraps, as on every target
+    return found if found is not None and least <= found[0] <= found[1] <= most else (least, most)
 
 
 def _integer(
-    tree: Scalar, args: list[Interval], leaf: Callable[[Scalar], Interval | None]
+    tree: Scalar, args: Sequence[Interval], leaf: Callable[[Scalar], Interval | None]
 ) -> Interval | None:
     if isinstance(tree, Const):
         return int(tree.value), int(tree.value)
     if not isinstance(tree, Call):
         return leaf(tree)
     if tree.function == "cast":
-        # a float saturates at the word's limits
         return None if tree.args[0].dtype.is_float else args[0]
     if tree.function == "bitcast":
         return None

@@ -1,4 +1,4 @@
-"""The functions of `templates/functions.wgsl`: a shader gets those that its text calls."""
+"""The functions of `templates/*.wgsl`: a shader gets those that its text calls."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _FUNCTION = re.compile(r"(?:^//[^\n]*\n)*^fn (\w+)\(.*?^}\n", re.MULTILINE | re.
 
 @functools.cache
 def functions() -> Mapping[str, str]:
-    """All functions by name, each with its comment, in the file's order."""
-    text = (files("pyruntime_shaders") / "templates" / "functions.wgsl").read_text()
-    return {m[1]: m[0] for m in _FUNCTION.finditer(text)}
+    """All functions by name, each with its comment, in the files' order."""
+    templates = files("pyruntime_shaders") / "templates"
+    texts = [(templates / name).read_text() for name in ("functions.wgsl", "pairs.wgsl")]
+    return {m[1]: m[0] for text in texts for m in _FUNCTION.finditer(text)}
 
 
 def used_by(text: str) -> list[str]:

@@ -16,11 +16,11 @@ import jinja2
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, ceildiv, minimum
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import DType, needs_pair
 from pyruntime.ir.kernel import Guard, KernelCall, Tensor, View
 from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
-from pyruntime_shaders import library
-from pyruntime_shaders.intervals import DIM_LIMIT, Interval, TooWideError, bounds
+from pyruntime_shaders import library, pairs
+from pyruntime_shaders.intervals import DIM_LIMIT, Interval, bounds, limits
 from pyruntime_shaders.printer import (
     Block,
     Printer,
@@ -60,6 +60,7 @@ class LoadFunction(NamedTuple):
     address: Address
     fill: str
     buffer: str
+    value: str  # the value of what is read, which stands for {}
 
 
 class Address(NamedTuple):
@@ -155,13 +156,17 @@ def _require(condition: object, message: str) -> None:
         raise ValueError(message)
 
 
+def contents(tensor: Tensor) -> Interval | None:
+    """What the integers of a weight lie in; None for other tensors, and where there are none."""
+    data = tensor.array if tensor.dtype.is_integer else None
+    return (int(data.min()), int(data.max())) if data is not None and data.size else None
+
+
 def loaded_range(view: View) -> Interval | None:
     """What is known of the integers that a view gives beyond their dtype."""
     if not view.tensor.dtype.is_integer:
         return None
-    known, data = view.tensor.interval, view.tensor.array
-    if known is None and data is not None and data.size:
-        known = int(data.min()), int(data.max())
+    known = view.tensor.interval or contents(view.tensor)
     if known is None or not (view.guards or view.indirect):
         return known
     return min(known[0], int(view.fill)), max(known[1], int(view.fill))
@@ -209,8 +214,8 @@ class Module:
         return refusal(self.call, reason)
 
     def _element_type(self, tensor: Tensor, vector: bool) -> str:
-        with self._typed():
-            scalar = storage_type(tensor.dtype)
+        with self.typed():
+            scalar = storage_type(tensor.dtype, tensor.pairs)
         return f"vec4<{scalar}>" if vector else scalar
 
     def buffer(self, tensor: Tensor) -> str:
@@ -240,9 +245,8 @@ class Module:
         ]
         position, indices = self.position(name, view, axes), []
         for number, term in enumerate(view.indirect):
-            source = self.call.inputs[term.operand].tensor.dtype
             size = self.word(f"{name}_size_{number}", term.size)
-            raw = cast_text(f"load_{term.operand}({', '.join(axes)})", source, DType.I32)
+            raw = self._index(self.call.inputs[term.operand], f"load_{term.operand}({', '.join(axes)})")
             index = f"index_{number}"
             indices.append(
                 (
@@ -257,6 +261,13 @@ class Module:
             position = scaled if position == "0" else f"{position} + {scaled}"
         return Address(tuple(guards), tuple(indices), position)
 
+    @staticmethod
+    def _index(view: View, loaded: str) -> str:
+        """What a view gives as an i32."""
+        dtype = view.tensor.dtype
+        pair = needs_pair(dtype, loaded_range(view))
+        return pairs.index(loaded, dtype) if pair else cast_text(loaded, dtype, DType.I32)
+
     def _guard(self, name: str, guard: Guard, axes: Sequence[str], size: Dim) -> list[str]:
         axis, conditions = axes[guard.axis], []
         if guard.low != 0:
@@ -268,19 +279,26 @@ class Module:
     def _load(self, name: str, view: View) -> None:
         """Adds the function `name`, from a point to the view's element or fill."""
         dtype = view.tensor.dtype
-        with self._typed():
+        pair = needs_pair(dtype, loaded_range(view))
+        with self.typed():
             self.loads.append(
                 LoadFunction(
                     name,
-                    value_type(dtype),
+                    value_type(dtype, pair),
                     self.address(name, view, self.axes, self.sizes),
-                    literal(view.fill, dtype),
+                    literal(view.fill, dtype, pair),
                     self.buffer(view.tensor),
+                    "{} != 0u"
+                    if dtype is DType.BOOL
+                    else cast_text("{}", dtype, dtype, (view.tensor.pairs, pair)),
                 )
             )
 
     def accumulates(self, index: int, dtype: DType, interval: Interval | None = None) -> None:
-        """Says that `acc_{index}` holds a value of dtype, and what is known of an integer's range."""
+        """Says that `acc_{index}` holds a value of dtype, and what is known of an integer's range.
+
+        One of 64 bits is a pair where that may not fit 32.
+        """
         self._acc[index] = (dtype, interval)
 
     def known_range(self, leaf: Scalar) -> Interval | None:
@@ -295,7 +313,8 @@ class Module:
                 most = self._most(value)
                 return (most, most) if isinstance(value, int) else (-most, most)
             case Acc():
-                return self._acc[leaf.index][1]
+                held, known = self._acc[leaf.index]
+                return known or (limits(held) if held.is_integer else None)
         return None
 
     @staticmethod
@@ -310,40 +329,44 @@ class Module:
             case Index():
                 return cast_text(self.axes[node.axis], DType.I32, node.dtype)
             case Size():
+                if needs_pair(node.dtype, self.known_range(node)):
+                    raise Unprintable(f"the size {self.call.size_values[node.slot]} does not fit 32 bits")
                 word = self.word(f"value_{node.slot}", self.call.size_values[node.slot])
                 return cast_text(word, DType.I32, node.dtype)
             case Acc():
-                held = self._acc[node.index][0]
+                held, known = self._acc[node.index][0], self.known_range(node)
+                pair = needs_pair(held, known), needs_pair(node.dtype, known)
                 # half precision is accumulated, and goes on, in single
                 target = DType.F32 if node.dtype is DType.F16 else node.dtype
-                return cast_text(f"acc_{node.index}", held, target)
+                return cast_text(f"acc_{node.index}", held, target, pair)
         raise TypeError(f"not a leaf: {node!r}")
 
     def ranges(self, tree: Scalar) -> Interval:
-        """Bounds of an integer tree. Raises UnsupportedError where 64-bit integers may leave 32 bits."""
-        try:
-            return bounds(tree, self.known_range)
-        except TooWideError as error:
-            raise self.unsupported(str(error)) from None
+        """Bounds of an integer tree."""
+        return bounds(tree, self.known_range)
 
-    def block(self, trees: Sequence[Scalar]) -> Block:
-        """The trees printed for one scope. Raises UnsupportedError for what has no WGSL."""
-        for tree in trees:
-            self.ranges(tree)
-        with self._typed():
-            return Printer(self.leaf).block(trees)
+    def block(self, trees: Sequence[Scalar], wanted: Sequence[bool] = ()) -> Block:
+        """The trees printed for one scope. Raises UnsupportedError for what has no WGSL.
 
-    def literal(self, value: float | int | bool, dtype: DType) -> str:
-        """A constant. Raises UnsupportedError for what does not fit 32 bits."""
-        with self._typed():
-            return literal(value, dtype)
+        `wanted` says which values must be pairs, by default what the output's tensor holds.
+        """
+        output = self.call.output.tensor
+        wanted = wanted or [tree.dtype is output.dtype and output.pairs for tree in trees]
+        with self.typed():
+            return Printer(self.leaf, self.known_range).block(trees, wanted)
+
+    def literal(self, value: float | int | bool, dtype: DType, pair: bool = False) -> str:
+        """A constant. Raises UnsupportedError for dtypes that WebGPU lacks."""
+        with self.typed():
+            return literal(value, dtype, pair)
 
     def stored(self, value: str) -> str:
         """A value of the output's dtype as its stored word."""
         return f"u32({value})" if letter(self.call.output.tensor.dtype) == "b" else value
 
     @contextmanager
-    def _typed(self) -> Iterator[None]:
+    def typed(self) -> Iterator[None]:
+        """Unprintable in the block becomes UnsupportedError for this call."""
         try:
             yield
         except Unprintable as error:
@@ -358,7 +381,7 @@ class Module:
             "bindings": self.bindings,
             "loads": tuple(self.loads),
             "result": result,
-            "result_type": value_type(self.call.output.tensor.dtype),
+            "result_type": value_type(self.call.output.tensor.dtype, self.call.output.tensor.pairs),
             "result_word": self.stored("value"),
             "words": tuple(word for word, _ in self._words.values()),
         }

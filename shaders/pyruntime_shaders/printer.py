@@ -1,7 +1,8 @@
 """Prints scalar trees as WGSL: one table row per function, `let` statements for what is used twice.
 
 Values live in registers as bool, i32 (signed integers), u32 (unsigned integers) or f32 (floats up to 32
-bits); integers narrower than 32 bits are wrapped after every operation that can leave their range.
+bits); integers narrower than 32 bits are wrapped after every operation that can leave their range. Those of
+64 bits are pairs of words where their interval does not fit one.
 
 Transcendental functions are built in `templates/functions.wgsl` from exp, log, exp2, log2 and arithmetic, so
 that drivers agree: within about 1e-6, relative or absolute, for sin, cos and tan up to arguments of 10^4; pow
@@ -20,9 +21,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import DType, needs_pair
 from pyruntime.ir.scalar import Call, Const, Scalar
 from pyruntime.ops.evaluate import evaluate
+from pyruntime_shaders import pairs
+from pyruntime_shaders.intervals import Interval, interval
 
 LINE = 88  # longer expressions are split by a let
 
@@ -31,7 +34,7 @@ class Unprintable(ValueError):  # noqa: N818 - not an error of the program, but 
     """Why a tree has no WGSL."""
 
 
-# dtype -> type of its words in storage; values are the same, but for bool
+# dtype -> type of its words in storage, where one holds an element; values are the same, but for bool
 STORAGE: dict[DType, str] = {
     DType.BOOL: "u32",
     DType.I8: "i32",
@@ -47,16 +50,16 @@ STORAGE: dict[DType, str] = {
 }
 
 
-def storage_type(dtype: DType) -> str:
+def storage_type(dtype: DType, pair: bool = False) -> str:
     """The WGSL type of one stored element. Raises Unprintable for float64."""
     if dtype not in STORAGE:
         raise Unprintable(f"WebGPU has no {dtype!r}")
-    return STORAGE[dtype]
+    return pairs.TYPE if pair else STORAGE[dtype]
 
 
-def value_type(dtype: DType) -> str:
+def value_type(dtype: DType, pair: bool = False) -> str:
     """The WGSL type of one value in a register. Raises Unprintable for float64."""
-    return "bool" if dtype is DType.BOOL else storage_type(dtype)
+    return "bool" if dtype is DType.BOOL else storage_type(dtype, pair)
 
 
 class Row(NamedTuple):
@@ -167,16 +170,17 @@ def letter(dtype: DType) -> str:
 _LARGEST = (2 - 2**-23) * 2.0**127  # of float32
 
 
-def literal(value: float | int | bool, dtype: DType) -> str:
-    """A constant of `dtype`; infinities and NaN are made at run time. Raises Unprintable past 32 bits."""
+def literal(value: float | int | bool, dtype: DType, pair: bool = False) -> str:
+    """A constant of `dtype`; infinities and NaN are made at run time."""
     kind = letter(dtype)
+    if pair:
+        return pairs.literal(int(value))
     if kind == "b":
         return "true" if value else "false"
     if kind == "f":
         return _float_literal(float(value))
-    whole, bits = int(value), min(dtype.bits, 32)
-    if not (-(2**31) if kind == "i" else 0) <= whole < 2 ** (bits - (kind == "i")):
-        raise Unprintable(f"the {dtype!r} constant {whole} does not fit 32 bits")
+    whole = int(value)
+    assert not needs_pair(dtype, (whole, whole)), f"{whole} in one word"
     if whole == -(2**31):
         return "i32(-2147483648)"
     return f"{whole}u" if kind == "u" else str(whole)
@@ -215,8 +219,18 @@ def wrap(text: str, dtype: DType) -> str:
     return f"extractBits({text}, 0u, {dtype.bits}u)"
 
 
-def cast_text(text: str, source: DType, target: DType) -> str:
-    """A value converted: floats to integers truncate and saturate, integers wrap."""
+def cast_text(text: str, source: DType, target: DType, pair: tuple[bool, bool] = (False, False)) -> str:
+    """A value converted: floats to integers truncate and saturate, integers wrap.
+
+    `pair` says whether it is a pair before, and after.
+    """
+    if all(pair):
+        return text
+    if pair[1]:
+        return pairs.from_value(text, source, target)
+    if pair[0]:
+        converted = pairs.to_value(text, source, target)
+        return f"to_f16({converted})" if target is DType.F16 else wrap(converted, target)
     a, b = letter(source), letter(target)
     if a == "f" and b in "iu":
         bits = min(target.bits, 32)
@@ -231,8 +245,10 @@ def cast_text(text: str, source: DType, target: DType) -> str:
     return wrap(converted, target) if narrows else converted
 
 
-def apply(function: str, dtype: DType, args: Sequence[str]) -> str:
+def apply(function: str, dtype: DType, args: Sequence[str], pair: bool = False) -> str:
     """A row of the table applied to texts; dtype is that of the values (not of a bool result)."""
+    if pair:
+        return pairs.apply(function, dtype, args)
     row = TABLE[function]
     text = _fill(getattr(row, letter(dtype)), args)
     return wrap(text, dtype) if row.wraps else text
@@ -285,31 +301,46 @@ class Block(NamedTuple):
 class _Node:
     tree: Scalar
     args: list[int]
+    interval: Interval
     uses: int = 0
     text: str = ""
+
+    @property
+    def pair(self) -> bool:
+        return needs_pair(self.tree.dtype, self.interval)
 
 
 @dataclass
 class Printer:
-    """Prints trees of one scope; `leaf` gives the WGSL of Load, Index, Size and Acc leaves."""
+    """Prints trees of one scope.
+
+    `leaf` gives the WGSL of Load, Index, Size and Acc leaves, `known` what their integers lie in beyond their
+    dtype, if anything: a leaf of 64 bits that may not fit 32 is a pair.
+    """
 
     leaf: Callable[[Scalar], str]
+    known: Callable[[Scalar], Interval | None]
     _nodes: list[_Node] = field(default_factory=list)
     _by_shape: dict[object, int] = field(default_factory=dict)
     _by_id: dict[int, int] = field(default_factory=dict)
     _kept: list[Scalar] = field(default_factory=list)  # so that no id is used twice
     _statements: list[str] = field(default_factory=list)
 
-    def block(self, trees: Sequence[Scalar]) -> Block:
-        """The trees as one block. Raises Unprintable for dtypes and constants that WGSL lacks."""
+    def block(self, trees: Sequence[Scalar], wanted: Sequence[bool]) -> Block:
+        """The trees as one block; `wanted` says which values must be pairs. Raises Unprintable."""
         roots = [self._intern(tree) for tree in trees]
         for node in self._nodes:
             for arg in node.args:
                 self._nodes[arg].uses += 1
         for root in roots:
             self._nodes[root].uses += 1
-        values = tuple(bare(self._print(r)) for r in roots)
+        values = tuple(self._value(r, pair) for r, pair in zip(roots, wanted, strict=True))
         return Block(tuple(self._statements), values)
+
+    def _value(self, number: int, pair: bool) -> str:
+        dtype, node = self._nodes[number].tree.dtype, self._nodes[number]
+        text = self._print(number)
+        return bare(text if node.pair == pair else cast_text(text, dtype, dtype, (node.pair, pair)))
 
     def _intern(self, tree: Scalar) -> int:
         """The number of the node; equal subtrees get the same."""
@@ -326,7 +357,9 @@ class Printer:
         )
         number = self._by_shape.setdefault(shape, len(self._nodes))
         if number == len(self._nodes):
-            self._nodes.append(_Node(folded, args if isinstance(folded, Call) else []))
+            args = args if isinstance(folded, Call) else []
+            inside = interval(folded, [self._nodes[a].interval for a in args], self.known)
+            self._nodes.append(_Node(folded, args, inside))
         self._by_id[id(original)] = number
         return number
 
@@ -354,16 +387,19 @@ class Printer:
     def _text(self, node: _Node) -> str:
         tree = node.tree
         if isinstance(tree, Const):
-            text = literal(tree.value, tree.dtype)
+            text = literal(tree.value, tree.dtype, node.pair)
             return f"({text})" if text.startswith("-") else text
         if not isinstance(tree, Call):
             return self.leaf(tree)
-        args = [self._nodes[a].tree for a in node.args]
+        nodes = [self._nodes[a] for a in node.args]
+        args = [n.tree for n in nodes]
         texts = [self._print(a) for a in node.args]
         if tree.function == "cast":
-            return cast_text(texts[0], args[0].dtype, tree.dtype)
+            return cast_text(texts[0], args[0].dtype, tree.dtype, (nodes[0].pair, node.pair))
         if tree.function == "bitcast":
             return f"bitcast<{value_type(tree.dtype)}>({bare(texts[0])})"
+        if node.pair or any(n.pair for n in nodes):
+            return self._of_pairs(node, nodes, texts)
         dtype = args[-1].dtype
         if tree.function in _NUMBER_BOUND and dtype.is_float:
             nan = [may_be_nan(a) for a in args]
@@ -371,3 +407,16 @@ class Printer:
                 form = _NUMBER_BOUND[tree.function][not any(nan)]
                 return _fill(form, texts if nan[0] or not any(nan) else texts[::-1])
         return apply(tree.function, dtype, texts)
+
+    @staticmethod
+    def _of_pairs(node: _Node, args: Sequence[_Node], texts: Sequence[str]) -> str:
+        """A call that takes or gives pairs: all operands become such, and the result what it fits."""
+        dtype = args[-1].tree.dtype
+        operands = [
+            text if a.tree.dtype is DType.BOOL else cast_text(text, dtype, dtype, (a.pair, True))
+            for a, text in zip(args, texts, strict=True)
+        ]
+        assert isinstance(node.tree, Call)
+        text = apply(node.tree.function, dtype, operands, pair=True)
+        single = node.tree.dtype is DType.BOOL or node.pair
+        return text if single else cast_text(text, dtype, dtype, (True, False))

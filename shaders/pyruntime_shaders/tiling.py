@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim, at_least, bounds, ceildiv, divides, occupied
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Blocks, Conv, KernelCall, MatMul, Tensor, View
-from pyruntime.ir.scalar import Acc, walk
+from pyruntime.ir.kernel import Blocks, KernelCall, MatMul, Tensor, View
 from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
 from pyruntime_shaders.module import Address, Module
 from pyruntime_shaders.printer import value_type
@@ -173,7 +172,11 @@ def source(
     """A view as an operand; its axes are `axes`, or else `parameters`, and `sizes` their extents.
 
     `held` is the dtype to which elements are converted, by default that of sums of products.
+
+    Raises:
+        UnsupportedError: for 64-bit integers that may not fit 32; no operator is lowered to such.
     """
+    _refuse_pairs(module, view)
     assert not view.indirect, f"{module.call.name}: {name} reads through indices"
     held = held or accumulator(view.tensor.dtype)
     return Source(
@@ -187,6 +190,11 @@ def source(
         vector,
         value_type(held),
     )
+
+
+def _refuse_pairs(module: Module, view: View) -> None:
+    if view.tensor.pairs:
+        raise module.unsupported(f"{view.tensor.name!r} holds 64-bit integers that may not fit 32")
 
 
 def panels(
@@ -260,6 +268,7 @@ def _rearranged(
     vector: bool,
 ) -> Source:
     """A weight as operand b over columns, whose element is at `position` of its own layout."""
+    _refuse_pairs(module, view)
     if view.offset != 0:
         position = f"{module.word('b_offset', view.offset)} + {position}"
     held = accumulator(view.tensor.dtype)
@@ -276,21 +285,11 @@ def _rearranged(
     )
 
 
-def sum_range(module: Module, call: MatMul | Conv, a: View, b: View, k: Dim) -> Interval | None:
-    """Bounds of a sum of k integer products; None for floats and for sums that wrap.
-
-    Raises:
-        UnsupportedError: where a 64-bit integer sum may leave 32 bits.
-    """
+def sum_range(a: View, b: View, k: Dim) -> Interval | None:
+    """Bounds of a sum of k integer products; None for floats and for sums that wrap."""
     if a.tensor.dtype.is_float:
         return None
     count = k if isinstance(k, int) else DIM_LIMIT
     ends = [x * y * count for x in stored(a.tensor.dtype) for y in stored(b.tensor.dtype)]
     least, most = stored(DType.I32)
-    if least <= min(ends) and max(ends) <= most:
-        return min(*ends, 0), max(*ends, 0)
-    if any(n.dtype in (DType.I64, DType.U64) for n in walk(call.body) if isinstance(n, Acc)):
-        raise module.unsupported(
-            "64-bit integer arithmetic needs range analysis: the products may leave 32 bits"
-        )
-    return None
+    return (min(*ends, 0), max(*ends, 0)) if least <= min(ends) and max(ends) <= most else None

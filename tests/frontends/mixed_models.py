@@ -1,4 +1,4 @@
-"""Models that a GPU computes in part: float64 and wide integers between steps in float32, with feeds."""
+"""Models that a GPU computes in part: float64 between steps in float32 and integers, with feeds."""
 
 from __future__ import annotations
 
@@ -39,35 +39,29 @@ def crossing_twice() -> Case:
     return model(nodes, every[0], ["y", "sums"], opset=18, weights=weights, shapes={"x": ["n", 5]}), every
 
 
-def wide_integers() -> Case:
-    """Integers past 32 bits, fed, added and multiplied, which then scale floats."""
+def crossing_integers() -> Case:
+    """Integers past 32 bits that the CPU scales as float64, and the GPU takes on; an input that both read."""
     nodes = [
-        node("Add", ["i", "i"], ["j"]),
-        node("Mul", ["j", "big"], ["k"]),
-        node("Mod", ["k", "seven"], ["m"]),
-        node("Cast", ["m"], ["f"], to=FLOAT),
-        node("Mul", ["x", "f"], ["p"]),
-        node("MatMul", ["p", "w"], ["y"]),
+        node("Add", ["i", "far"], ["a"]),
+        node("Cast", ["a"], ["wide"], to=DOUBLE),
+        node("Mul", ["wide", "factor"], ["scaled"]),
+        node("Cast", ["scaled"], ["back"], to=INT64),
+        node("Sub", ["back", "i"], ["b"]),
+        node("Mod", ["b", "rows"], ["places"]),
+        node("Gather", ["w", "places"], ["y"]),
+        node("Neg", ["i"], ["n"]),
+        node("Cast", ["i"], ["j"], to=DOUBLE),
+        node("Sin", ["j"], ["z"]),
     ]
-    weights = {"big": np.array(2**33 + 1), "seven": np.array(7), "w": random(4, 4, seed=3)}
-    every: list[Mapping[str, Array]] = [
-        {"i": np.array([1, -(2**40), 2**28, 5]), "x": random(2, 4, seed=4)},
-        {"i": np.array([2**45 + 3, 0, -1, 2**31]), "x": random(2, 4, seed=5)},
-    ]
-    return model(nodes, every[0], ["y", "k"], opset=18, weights=weights), every
-
-
-def shared_input() -> Case:
-    """An int64 input that both sides read: to gather rows, and squared."""
-    nodes = [
-        node("Gather", ["w", "i"], ["rows"]),
-        node("Mul", ["i", "i"], ["square"]),
-        node("Mul", ["square", "square"], ["fourth"]),
-        node("Relu", ["rows"], ["y"]),
-    ]
-    every: list[Mapping[str, Array]] = [{"i": np.array(v)} for v in ([0, 3, 2], [8, 8], [-9])]
-    weights = {"w": random(9, 3, seed=6)}
-    return model(nodes, every[0], ["y", "fourth"], opset=18, weights=weights, shapes={"i": ["n"]}), every
+    weights = {
+        "far": np.array(2**40),
+        "factor": np.array(1.5),
+        "rows": np.array(9),
+        "w": random(9, 3, seed=6),
+    }
+    every: list[Mapping[str, Array]] = [{"i": np.array(v)} for v in ([0, 3, 2**35], [8, -(2**33)], [-9])]
+    shapes = {"i": ["n"]}
+    return model(nodes, every[0], ["y", "b", "n", "z"], opset=18, weights=weights, shapes=shapes), every
 
 
 def looped() -> Case:
@@ -197,8 +191,7 @@ MODELS: dict[str, Callable[[], Case]] = {
     m.__name__: m
     for m in (
         crossing_twice,
-        wide_integers,
-        shared_input,
+        crossing_integers,
         looped,
         ended_by_doubles,
         branches,

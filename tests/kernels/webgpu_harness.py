@@ -108,7 +108,9 @@ class Gpu:
 
 
 def _stored(tensor: Tensor, forms: Mapping[Tensor, Form]) -> type[np.generic]:
-    return np.float16 if forms.get(tensor, "words") != "words" else _NUMPY[STORAGE[tensor.dtype]]
+    if forms.get(tensor, "words") != "words":
+        return np.float16
+    return np.dtype(tensor.dtype.value).type if tensor.pairs else _NUMPY[STORAGE[tensor.dtype]]
 
 
 def _words(array: Array, stored: type[np.generic]) -> Array:

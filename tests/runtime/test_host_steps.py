@@ -12,7 +12,7 @@ from onnx import helper, save
 from pyruntime_converter.build import build_pack
 
 import pyruntime
-from pyruntime.errors import InputError, PackError, PackVersionError, RunError, StateError, UnsupportedError
+from pyruntime.errors import PackError, PackVersionError, RunError, StateError, UnsupportedError
 from pyruntime.pack.schema import Model
 from tests.frontends.mixed_models import DOUBLE, FLOAT, MODELS, Case
 from tests.frontends.onnx_models import Array, imported, model, random, runtime
@@ -118,54 +118,14 @@ def test_forbidden(tmp_path: Path) -> None:
     assert not (tmp_path / "pack").exists()
 
 
-def test_inputs_of_both_sides_fit_32_bits(tmp_path: Path) -> None:
-    path, report = packed(tmp_path, MODELS["shared_input"]())
-    assert "64-bit integers of i are 32-bit" in report.notes[0]
-    with (
-        pyruntime.load(path, device="webgpu") as session,
-        pytest.raises(InputError, match="does not fit int32"),
-    ):
-        session.run({"i": np.array([2**40])})
-
-
-def test_sums_of_fed_integers_need_no_host(tmp_path: Path) -> None:
-    """An upload check that is narrower than 32 bits proves them, of the inputs alone that need it."""
-    nodes = [
-        node("Sub", ["total", "seen"], ["left"]),
-        node("Less", ["place", "left"], ["there"]),
-        node("Where", ["there", "x", "none"], ["y"]),
-    ]
-    feeds = {
-        "total": np.array([2**30 - 1, 3]),
-        "seen": np.array([1 - 2**30, 2]),
-        "place": np.array([2**31 - 1, 0]),
-        "x": random(2),
-    }
-    case = model(nodes, feeds, ["y", "left"], weights={"none": np.zeros(1, np.float32)}), [feeds]
-    path, report = packed(tmp_path, case, host_steps=False)
-    bound = "takes integers from -1073741823 to 1073741823"
-    assert report.notes[1:] == (f"webgpu: total {bound} alone", f"webgpu: seen {bound} alone")
-    with pyruntime.load(path, device="webgpu") as session:
-        same(session.run(feeds), runtime(case[0], feeds))
-        for value in (2**30, -(2**30)):
-            with pytest.raises(InputError, match=f"input 'seen': on WebGPU it {bound}, got {value}"):
-                session.run({**feeds, "seen": np.array([value, 0])})
-
-
-def test_products_of_fed_integers_need_the_host(tmp_path: Path) -> None:
-    """No check of inputs is narrowed for them: they run on the CPU, or are refused."""
-    x = np.array([2**20, -5])
-    case = (
-        model([node("Mul", ["x", "y"], ["p"]), node("Add", ["p", "x"], ["z"])], {"x": x, "y": x}, ["z"]),
-        [{"x": x, "y": x}],
-    )
-    with pytest.raises(UnsupportedError, match="the result of mul may leave 32 bits"):
-        packed(tmp_path, case, host_steps=False)
-    path, report = packed(tmp_path, case)
-    assert len(report.host_steps) == 1
-    wide = {"x": np.array([2**31, 7]), "y": np.array([2**31 + 1, -(2**60)])}
-    with pyruntime.load(path, device="webgpu") as session:
-        same(session.run(wide), {"z": wide["x"] * wide["y"] + wide["x"]})
+def test_integers_cross_whole(tmp_path: Path) -> None:
+    """What the GPU computes of 64-bit integers stays there, and they need not fit 32 bits on either side."""
+    path, report = packed(tmp_path, MODELS["crossing_integers"]())
+    assert not {"Mod places", "Gather y"} & {o for h in report.host_steps for o in h.origins}
+    assert not any("32-bit" in note for note in report.notes)
+    entry = json.loads((path / "pack.json").read_text())["targets"]["webgpu"]["variants"][0]["entries"][0]
+    crossing = [t[5] for c in entry["commands"] if c["op"] == "host" for t in (*c["from"], *c["to"])]
+    assert crossing == ["int64"]
 
 
 def test_entries_of_which_one_needs_the_host(tmp_path: Path) -> None:
@@ -222,9 +182,7 @@ def test_states(tmp_path: Path) -> None:
 def test_wide_states_are_refused(tmp_path: Path) -> None:
     x = random(3).astype(np.float64)
     case = model([node("Add", ["s", "x"], ["next"])], {"x": x, "s": x}, ["next"]), [{"x": x}]
-    with pytest.raises(
-        UnsupportedError, match="state 's': WebGPU keeps states in 32 bits, and this one is float64"
-    ):
+    with pytest.raises(UnsupportedError, match="state 's': WebGPU has no float64"):
         packed(tmp_path, case, state={"s": "next"})
 
 

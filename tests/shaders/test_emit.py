@@ -91,8 +91,8 @@ def test_what_is_written_later_bounds_nothing() -> None:
     x = View(Tensor("x", DType.I64, 100), 0, (1,))
     more = call("add", Load(DType.I64, 0), Const(DType.I64, 1))
     first = _written(x.tensor, Const(DType.I64, 0))
-    with pytest.raises(UnsupportedError, match="64-bit integer"):
-        _render(first, _written(x.tensor, more, x))
+    _render(first, _written(x.tensor, more, x))
+    assert x.tensor.pairs
 
 
 def test_dispatch() -> None:
@@ -155,17 +155,9 @@ def test_refuses_many_tensors() -> None:
         kernels_for(_map(8, tensors=8))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "body"),
-    [
-        (DType.F64, None),
-        (DType.I64, call("add", Load(DType.I64, 0), Const(DType.I64, 1))),
-        (DType.I64, call("max", Load(DType.I64, 0), Const(DType.I64, -(2**40)))),
-    ],
-)
-def test_refuses_wide_types(dtype: DType, body: Scalar | None) -> None:
+def test_refuses_float64() -> None:
     with pytest.raises(UnsupportedError, match=r"^Add 'encoder/add'"):
-        kernels_for(_map(8, dtype=dtype, body=body))
+        kernels_for(_map(8, dtype=DType.F64))
 
 
 def test_library_is_whole() -> None:

@@ -18,7 +18,7 @@ from tests.kernels import webgpu_harness
 
 pytestmark = pytest.mark.webgpu
 
-DTYPES = (DType.F32, DType.I32, DType.I8, DType.U32, DType.U8, DType.BOOL)
+DTYPES = (DType.F32, DType.I32, DType.I8, DType.U32, DType.U8, DType.I64, DType.U64, DType.BOOL)
 # absolute and relative error, where more than 1e-6 of both; printer.py says why
 ERRORS = {
     "pow": (1e-6, 1e-5),
@@ -59,6 +59,19 @@ def _values(dtype: DType) -> NDArray[Any]:
     if not dtype.is_float:
         limits = np.iinfo(dtype.value)
         near = [0, 1, 2, 3, 5, 7, 9, 31, 32, 33, 100]
+        if dtype.bits == 64:
+            near += [
+                63,
+                64,
+                2**24 + 1,
+                2**31,
+                2**32 - 1,
+                2**32,
+                2**32 + 1,
+                0x1234567890ABCDEF,
+                3**30,
+                2**62 + 2**38,
+            ]
         return np.array(
             sorted({*near, *(-v for v in near if limits.min < 0), limits.min, limits.max, limits.max - 1}),
             dtype.value,
@@ -192,8 +205,17 @@ CASTS = [
 def test_cast(source: DType, target: DType) -> None:
     values = _values(source)
     if source is DType.F32:
+        edges = [
+            2.0**32,
+            2.0**40 + 2.0**18,
+            9223371487098961920.0,
+            2.0**63,
+            2.0**64,
+            -(2.0**63),
+            -(2.0**32) - 512,
+        ]
         more = np.array(
-            [*SPECIAL, 127.5, 128.5, 255.9, 256.0, -128.9, 3e9, 2147483520.0, 65519.0, 65520.0, 1e-7]
+            [*SPECIAL, 127.5, 128.5, 255.9, 256.0, -128.9, 3e9, 2147483520.0, 65519.0, 65520.0, 1e-7, *edges]
         )
         values = np.concatenate([values, more]).astype(np.float32)
         if target is DType.BOOL:
@@ -214,6 +236,28 @@ def test_float_constant(value: float) -> None:
         Load(DType.F32, 0),
     )
     run(tree, [x], (0, 0))
+
+
+@pytest.mark.parametrize("dtype", [DType.I64, DType.U64])
+def test_64_bits_to_float_round_to_even(dtype: DType) -> None:
+    """Values beside the middle of two float32, of all lengths."""
+    values = [(m << e) + d for m in (0x1000001, 0x1FFFFFF, 0x1000003) for e in range(38) for d in (-1, 0, 1)]
+    run(cast(Load(dtype, 0), DType.F32), [np.array(values, np.uint64).astype(dtype.value)], (0, 0))
+    if dtype is DType.I64:
+        run(cast(Load(dtype, 0), DType.F32), [-np.array(values, np.int64)], (0, 0))
+
+
+@pytest.mark.parametrize("dtype", [DType.I64, DType.U64])
+def test_random_64_bits(dtype: DType) -> None:
+    rng = np.random.default_rng(5)
+    limits = np.iinfo(dtype.value)
+    a, b = (
+        rng.integers(limits.min, limits.max, 3000, dtype.value, endpoint=True)
+        >> rng.integers(0, 63, 3000).astype(dtype.value)
+        for _ in range(2)
+    )
+    for function in ("add", "sub", "mul", "div", "mod", "rem", "min", "max", "lt", "ge"):
+        run(call(function, Load(dtype, 0), Load(dtype, 1)), [a, b])
 
 
 @pytest.mark.parametrize("value", [-(2**31), 2**31 - 1, -1, 0])

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pyruntime_shaders.printer import storage_type
 from pyruntime_shaders.storage import Form
 
 from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Carried
+from pyruntime.pack.schema import GPU_DTYPES, GPU_WORDS
 from pyruntime_converter.targets.host import Sides
 
 Forms = Mapping[Tensor, Form]  # of the tensors that are not words
 
 WORD = 4
-_NAMES = {"f32": "float32", "i32": "int32", "u32": "uint32"}
 
 
 def gpu_dtype(tensor: Tensor, forms: Forms) -> str:
     """The type that takes the place of a tensor's on the GPU, as packs name it."""
-    return "float16" if tensor in forms else _NAMES[storage_type(tensor.dtype)]
+    if tensor in forms:
+        return "float16"
+    word = tensor.dtype in GPU_WORDS and not tensor.pairs
+    return (GPU_WORDS if word else GPU_DTYPES)[tensor.dtype]
 
 
 def gpu_bytes(tensor: Tensor, forms: Forms) -> Dim:
     """Bytes that a tensor takes on the GPU, in whole words."""
-    return align(tensor.elements * 2, WORD) if tensor in forms else tensor.elements * WORD
+    return align(tensor.elements * 2, WORD) if tensor in forms else tensor.elements * tensor.words * WORD
 
 
 def weight_forms(dtypes: Mapping[Tensor, DType], states: Iterable[Carried]) -> Forms:

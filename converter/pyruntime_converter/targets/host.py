@@ -49,7 +49,6 @@ class Sides:
     Attributes:
         program: all of it.
         reasons: the steps that the host computes, and why.
-        narrowed: inputs on the GPU that are refused outside these bounds.
         calls: these steps, in order.
         host: tensors that lie in the module's memory.
         gpu: tensors that lie on the GPU; weights are on either side that reads them.
@@ -58,7 +57,6 @@ class Sides:
 
     program: Program
     reasons: Mapping[int, UnsupportedError]
-    narrowed: Mapping[Tensor, tuple[int, int]] = field(default_factory=dict)
     calls: list[int] = field(init=False)
     host: set[Tensor] = field(init=False)
     gpu: set[Tensor] = field(init=False)
@@ -145,11 +143,9 @@ class HostPart:
 def check_states(sides: Sequence[Sides]) -> None:
     """Raise UnsupportedError for a state that the GPU cannot keep."""
     for side in sides:
-        written = {c.output.tensor for n in side.calls if isinstance(c := side.program.steps[n], KernelCall)}
         for state in (s.tensor for s in side.program.states):
-            long = state.dtype.is_integer and state.dtype.bits == 64
-            if state.dtype is DType.F64 or (long and state in written):
-                reason = f"WebGPU keeps states in 32 bits, and this one is {state.dtype!r}"
+            if state.dtype is DType.F64:
+                reason = f"WebGPU has no {state.dtype!r}"
                 raise UnsupportedError("state", state.name, reason, 'Leave "webgpu" out of the targets.')
 
 

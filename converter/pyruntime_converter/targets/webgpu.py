@@ -13,7 +13,6 @@ from pyruntime_shaders.storage import FEATURE
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, maximum, to_rpn
-from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Jump as StepJump
 from pyruntime.ir.program import Program, Step
@@ -21,6 +20,7 @@ from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
 from pyruntime.pack.report import HostStep
 from pyruntime.pack.schema import (
+    GPU_WORDS,
     Binding,
     Command,
     Dispatch,
@@ -77,23 +77,21 @@ def left_to_host(sides: Sequence[Sides]) -> list[HostStep]:
 
 def notes(sides: Sequence[Sides], fixed: Sequence[int]) -> tuple[str, ...]:
     """What a user of WebGPU should know of programs divided so, with `fixed` bytes of weights and states."""
-    ends = [
-        t
+    words = dict.fromkeys(
+        t.name
         for side in sides
-        for t in (*side.program.inputs, *side.program.outputs, *(s.tensor for s in side.program.states))
-        if t in side.gpu
-    ]
-    wide = dict.fromkeys(t.name for t in ends if t.dtype in (DType.I64, DType.U64))
-    names = ", ".join(wide)
-    told = f"webgpu: 64-bit integers of {names} are 32-bit on the device; larger values are refused"
-    narrow = {t.name: bounds for side in sides for t, bounds in side.narrowed.items()}
-    refused = [f"webgpu: {name} takes integers from {a} to {b} alone" for name, (a, b) in narrow.items()]
+        for t in side.program.inputs
+        if t in side.gpu and t.dtype in GPU_WORDS and not t.pairs
+    )
+    told = (
+        f"webgpu: 64-bit integers of {', '.join(words)} are 32-bit on the device; larger values are refused"
+    )
     steps = left_to_host(sides)
     crossings = sum(len(side.runs) for side in sides)
     host = f"webgpu: {len(steps)} steps run on the CPU, in {crossings} places; see host_steps"
     large = [size for size in fixed if size > BINDING_LIMIT]
     most = f"webgpu: {max(large, default=0)} bytes of one tensor; all GPUs bind {BINDING_LIMIT}, not all more"
-    return (*([told] if wide else []), *refused, *([host] if steps else []), *([most] if large else []))
+    return (*([told] if words else []), *([host] if steps else []), *([most] if large else []))
 
 
 def _nodes(step: Step) -> tuple[str, ...]:
@@ -117,7 +115,7 @@ def build(
         CompilerError: host steps are needed, and there is no C compiler for Wasm.
     """
     divisions = divide_programs(programs, host_steps=host_steps)
-    sides = [Sides(p, d.host, d.narrowed) for p, d in zip(programs, divisions, strict=True)]
+    sides = [Sides(p, d.host) for p, d in zip(programs, divisions, strict=True)]
     check_states(sides)
     host = build_host(sides, stored, states, pack, compiler)
     stored = [s for s in stored if any(s.tensor in side.gpu for side in sides)]
@@ -150,7 +148,7 @@ def build(
 
 
 def _state_bytes(tensor: Tensor) -> int:
-    size = int(str(tensor.elements)) * WORD
+    size = int(str(gpu_bytes(tensor, {})))
     _check_largest("state", tensor.name, size)
     return max(size, LEAST_BINDING)
 
@@ -248,10 +246,8 @@ class _Entry:
             known = Known(step.symbol, to_rpn(address), step.tensor.dtype)
             return Host(self._done, self._done, (), (), (known,))
         kind, index, offset = self._place(step.tensor)
-        dtype: Literal["int32", "uint32"] = (
-            "int32" if gpu_dtype(step.tensor, self._forms) == "int32" else "uint32"
-        )
-        return Read(step.symbol, Region(kind, index, to_rpn(offset + step.offset * WORD)), dtype)
+        at = offset + step.offset * step.tensor.words * WORD
+        return Read(step.symbol, Region(kind, index, to_rpn(at)), gpu_dtype(step.tensor, self._forms))
 
     def _binding(self, tensor: Tensor) -> Binding:
         kind, index, offset = self._place(tensor)
@@ -270,8 +266,7 @@ class _Entry:
             assert host is not None
             return HostTensor(host)
         _, arena, offset = self._place(tensor)
-        within = self._side.narrowed.get(tensor)
-        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor, self._forms), host, within)
+        return GpuTensor(arena, to_rpn(offset), gpu_dtype(tensor, self._forms), host)
 
 
 def _place_weights(stored: Sequence[Stored], forms: Forms) -> tuple[list[GpuWeight], list[int]]:

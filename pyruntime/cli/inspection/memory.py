@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pyruntime.cli.inspection.programs import Plan, host_steps
 from pyruntime.pack.account import Account
 from pyruntime.pack.expressions import Evaluator, ExpressionError
-from pyruntime.pack.schema import ALIGNMENT, WEIGHTS_BASE, Dispatch, GpuTensor, Manifest, Wasm, WebGpu
+from pyruntime.pack.schema import (
+    ALIGNMENT,
+    WEIGHTS_BASE,
+    Dispatch,
+    GpuTensor,
+    Manifest,
+    Wasm,
+    WebGpu,
+    gpu_bytes,
+)
 
 WORD, LEAST_BINDING, WASM_ALIGNMENT = 4, 16, 64
 
@@ -116,23 +125,22 @@ def _on_host(gpu: WebGpu, number: int, plan: Plan) -> set[int]:
 
 def _places(
     manifest: Manifest, number: int, account: Account, values: Evaluator
-) -> dict[int, tuple[int, int]]:
-    """Arena and offset of each tensor, from the bindings of the dispatches that write or read it."""
+) -> dict[int, tuple[int, int, int]]:
+    """Arena, offset and bytes of each tensor, from the bindings of the dispatches that write or read it."""
     gpu = manifest.targets.webgpu
     assert gpu is not None
     entry = gpu.variants[-1].entries[number]
-    found: dict[int, tuple[int, int]] = {}
-    for tensor, place in zip(range(account.inputs), entry.inputs, strict=True):
+    found: dict[int, tuple[int, int, int]] = {}
+    ends = [*range(account.inputs), *account.outputs]
+    for tensor, place in zip(ends, [*entry.inputs, *entry.outputs], strict=True):
         if isinstance(place, GpuTensor):
-            found[tensor] = (place.arena, values(place.offset))
-    for tensor, place in zip(account.outputs, entry.outputs, strict=True):
-        if isinstance(place, GpuTensor):
-            found[tensor] = (place.arena, values(place.offset))
+            size = gpu_bytes(values(account.tensors[tensor].elements), place.dtype)
+            found[tensor] = (place.arena, values(place.offset), size)
     for command in entry.commands:
         flow = account.flows.get(command.step) if isinstance(command, Dispatch) else None
         if flow is not None and isinstance(command, Dispatch) and command.bindings[-1].kind == "arena":
             written = command.bindings[-1]
-            found.setdefault(flow.writes, (written.index, values(written.offset)))
+            found.setdefault(flow.writes, (written.index, values(written.offset), values(written.bytes)))
     return found
 
 
@@ -143,16 +151,17 @@ def _memory(
     plan: Plan,
     values: Evaluator,
     arenas: tuple[int, ...],
-    places: Mapping[int, tuple[int, int]],
+    places: Mapping[int, tuple[int, int, int]],
 ) -> Memory:
     lives = []
     for tensor, (first, last) in spans.items():
         held = account.tensors[tensor]
         elements, alignment = values(held.elements), WASM_ALIGNMENT
         size = elements * held.dtype.bytes
+        arena, offset = None, None
         if target == "webgpu":
-            size, alignment = max(elements * WORD, LEAST_BINDING), ALIGNMENT
-        arena, offset = places.get(tensor, (None, None))
+            arena, offset, size = places.get(tensor, (None, None, elements * WORD))
+            size, alignment = max(size, LEAST_BINDING), ALIGNMENT
         lives.append(Life(tensor, -(-size // alignment) * alignment, first, last, arena, offset))
     live = [0] * len(plan.steps)
     for life in lives:

@@ -13,10 +13,10 @@ from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import BoundDispatch, BoundHost, BoundProgram, Span, bind, bound_shape
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import Entry, GpuTensor, WebGpu, gpu_bytes
+from pyruntime.pack.schema import GPU_DTYPES, Entry, GpuTensor, WebGpu, gpu_bytes
 from pyruntime.runtime.bench import gpu_loops
 from pyruntime.runtime.bind import Bound
-from pyruntime.runtime.gpu_convert import WORD, upload, widen
+from pyruntime.runtime.gpu_convert import widen
 from pyruntime.runtime.state import KeptState
 
 Content = bytes | bytearray | memoryview
@@ -75,7 +75,11 @@ class GpuJob:
         initial = [
             None
             if s.initial is None
-            else (places[s.initial].buffer, places[s.initial].offset, math.prod(s.shape) * WORD)
+            else (
+                places[s.initial].buffer,
+                places[s.initial].offset,
+                gpu_bytes(math.prod(s.shape), GPU_DTYPES[s.dtype]),
+            )
             for s in states
         ]
         content: dict[str, Content] = {"shaders": self._pack.read(chosen)}
@@ -93,7 +97,7 @@ class GpuJob:
             assert at.span is not None
             try:
                 content[f"input-{i}"] = np.ascontiguousarray(
-                    upload(tensor.data, spec.dtype, stored)
+                    widen(tensor.data, spec.dtype, stored.dtype)
                 ).tobytes()
             except InputError as error:
                 raise InputError(f"input {spec.name!r}: {error}") from None
@@ -107,7 +111,7 @@ class GpuJob:
             "initial": initial,
             "inputs": inputs,
             "symbols": dict(self._bound.symbols),
-            "output": sum(4 * math.prod(bound_shape(spec, most)) for spec in self._entry.outputs),
+            "output": sum(8 * math.prod(bound_shape(spec, most)) for spec in self._entry.outputs),
             "shaders": [
                 {"name": s.name, "offset": s.offset, "bytes": s.bytes, "bindings": list(s.bindings)}
                 for s in chosen.shaders

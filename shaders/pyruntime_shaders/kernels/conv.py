@@ -42,7 +42,7 @@ def _tiled(call: Conv) -> Kernel:
         [v.tensor for v, vector in ((call.x, by_fours), (call.weight, vector_b)) if vector],
     )
     held, outer = accumulator(call.x.tensor.dtype), ("group",) if call.groups > 1 else ()
-    module.accumulates(0, held, sum_range(module, call, call.x, call.weight, k))
+    module.accumulates(0, held, sum_range(call.x, call.weight, k))
     k_word, width_word = module.word("k", k), module.word("group_columns", width)
     tile = choose(rows, width, k, call.groups)
     tiles_across = ceildiv(width, tile.width)
@@ -118,9 +118,7 @@ def _depthwise(call: Conv) -> Kernel:
     )
     module = Module(call, AXES, _sizes(call), [call.x.tensor, call.weight.tensor] if vector else [])
     held = accumulator(call.x.tensor.dtype)
-    module.accumulates(
-        0, held, sum_range(module, call, call.x, call.weight, call.window.kernel[0] * call.window.kernel[1])
-    )
+    module.accumulates(0, held, sum_range(call.x, call.weight, call.window.kernel[0] * call.window.kernel[1]))
     weight = View(call.weight.tensor, call.weight.offset, (call.in_channels, 1))
     return finish_window(
         module,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pyruntime.ir.dims import ceildiv, product
 from pyruntime.ir.kernel import Cumulate, Reduction
-from pyruntime_shaders.accumulation import held, identity, result_range, update
+from pyruntime_shaders.accumulation import running
 from pyruntime_shaders.module import Kernel, Module, fold
-from pyruntime_shaders.printer import value_type
 
 GROUP = 64
 
@@ -16,16 +15,15 @@ def prepare(call: Cumulate) -> list[Kernel]:
     inner = len(call.sizes) - 1
     module = Module(call, (*(f"i{a}" for a in range(inner)), "k"), call.sizes)
     rows, length = product(call.sizes[:inner]), call.sizes[inner]
-    running = Reduction(call.combine, call.value)
-    module.accumulates(0, held(running), result_range(module, running, length))
-    value = module.block([call.value])
+    acc = running(module, 0, Reduction(call.combine, call.value), length)
+    value = module.block([call.value], [acc.pair])
     return [
         module.finish(
             "cumulate",
             (*fold(ceildiv(rows, GROUP)), 1),
-            type=value_type(held(running)),
-            identity=identity(module, running),
-            update=(*value.statements, f"{update(running, 'acc_0', value.values[0])};"),
+            type=acc.type,
+            identity=acc.identity,
+            update=(*value.statements, f"{acc.update('acc_0', value.values[0])};"),
             body=module.block([call.body]),
             exclusive=call.exclusive,
             reverse=call.reverse,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, occupied, product
-from pyruntime.ir.kernel import MatMul
+from pyruntime.ir.dtypes import WORD_RANGES
+from pyruntime.ir.kernel import MatMul, Reduction, Row, View
+from pyruntime.ir.scalar import Load, Scalar, transform
+from pyruntime.ir.scalar import call as of
+from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
@@ -25,6 +30,8 @@ FEW = 4  # rows that are not worth a tile
 
 def prepare(call: MatMul) -> list[Kernel]:
     """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute."""
+    if call.a.tensor.dtype in WORD_RANGES and not call.panels:
+        return row.prepare(_as_row(call))
     batches = product(call.batch)
     rows = occupied(call.m)
     if at_least(FEW, rows):
@@ -35,6 +42,39 @@ def prepare(call: MatMul) -> list[Kernel]:
     # exactly one of the two has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
     return [_few_rows(call, batches, 1 - many), _tiled(call, batches, many)]
+
+
+def _as_row(call: MatMul) -> Row:
+    """A product of 64-bit integers, which are seldom large, as sums of products."""
+    outer = len(call.batch)
+    dtype = call.a.tensor.dtype
+    a = _over(call.a, (*range(outer), outer, outer + 2), outer + 3)
+    b = _over(call.b, (*range(outer), outer + 2, outer + 1), outer + 3)
+
+    def shifted(leaf: Scalar) -> Scalar:
+        return Load(leaf.dtype, leaf.operand + 2) if isinstance(leaf, Load) else leaf
+
+    def extended(view: View) -> View:
+        indirect = tuple(replace(i, operand=i.operand + 2) for i in view.indirect)
+        return replace(view, strides=(*view.strides, 0), indirect=indirect)
+
+    return Row(
+        name=call.name,
+        origins=call.origins,
+        inputs=(a, b, *map(extended, call.inputs)),
+        output=extended(call.output),
+        size_values=call.size_values,
+        sizes=(*call.batch, call.m, call.n, call.k),
+        reduced=1,
+        reductions=(Reduction("sum", of("mul", Load(dtype, 0), Load(dtype, 1))),),
+        body=transform(call.body, shifted),
+    )
+
+
+def _over(view: View, axes: tuple[int, ...], rank: int) -> View:
+    """A view over these axes of a space of `rank`, along the others of which it does not move."""
+    strides = tuple(view.strides[axes.index(axis)] if axis in axes else 0 for axis in range(rank))
+    return replace(view, strides=strides, guards=tuple(replace(g, axis=axes[g.axis]) for g in view.guards))
 
 
 def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
@@ -86,7 +126,7 @@ def _kernel(
         vectors += [v.tensor for v in (call.blocks.scales, call.blocks.zeros) if v is not None]
     module = Module(call, (*outer, "m", "column"), (*call.batch, call.m, call.n), vectors)
     held, k = accumulator(call.a.tensor.dtype), module.word("k", call.k)
-    module.accumulates(0, held, sum_range(module, call, call.a, call.b, call.k))
+    module.accumulates(0, held, sum_range(call.a, call.b, call.k))
     a = source(module, "a", call.a, (*outer, "m", "k"), (*call.batch, call.m, call.k), "k", vector_a)
     over = (*outer, "k", "column")
     if call.blocks is not None:

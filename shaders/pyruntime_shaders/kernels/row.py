@@ -8,9 +8,8 @@ from typing import NamedTuple
 from pyruntime.ir.dims import Dim, ceildiv, product
 from pyruntime.ir.kernel import Reduction, Row
 from pyruntime.ir.scalar import Acc, walk
-from pyruntime_shaders.accumulation import held, identity, result_range, update
+from pyruntime_shaders.accumulation import Running, running
 from pyruntime_shaders.module import Kernel, Module, fold
-from pyruntime_shaders.printer import value_type
 
 _SHORT = 32  # rows up to this many elements are one thread's work
 
@@ -49,8 +48,7 @@ def prepare(call: Row) -> list[Kernel]:
     module = Module(call, axes, call.sizes)
     rows, length = product(call.sizes[:outer]), product(call.sizes[outer:])
     shape = _shape(call, rows, length)
-    for number, reduction in enumerate(call.reductions):
-        module.accumulates(number, held(reduction), result_range(module, reduction, length))
+    values = [running(module, number, reduction, length) for number, reduction in enumerate(call.reductions)]
     extents = tuple(
         module.word(f"extent_{a}", s, "u32") if a not in (0, outer) else "" for a, s in enumerate(call.sizes)
     )
@@ -58,7 +56,7 @@ def prepare(call: Row) -> list[Kernel]:
         module.finish(
             "row",
             (*fold(ceildiv(rows, shape.rows)), 1),
-            passes=tuple(_passes(module, call.reductions)),
+            passes=tuple(_passes(module, call.reductions, values)),
             body=module.block([call.body]),
             elementwise=call.elementwise,
             shape=shape,
@@ -83,23 +81,23 @@ def _shape(call: Row, rows: Dim, length: Dim) -> Shape:
     return Shape(1, 256, False)
 
 
-def _passes(module: Module, reductions: Sequence[Reduction]) -> Iterator[Pass]:
+def _passes(module: Module, reductions: Sequence[Reduction], values: Sequence[Running]) -> Iterator[Pass]:
     """The reductions in as few loops as their use of each other's results allows."""
     level: list[int] = []
     for reduction in reductions:
         used = [n.index for n in walk(reduction.body) if isinstance(n, Acc)]
         level.append(1 + max((level[i] for i in used), default=-1))
     for number in range(max(level, default=-1) + 1):
-        members = [(i, r) for i, r in enumerate(reductions) if level[i] == number]
-        block = module.block([r.body for _, r in members])
+        members = [i for i in range(len(reductions)) if level[i] == number]
+        block = module.block([reductions[i].body for i in members], [values[i].pair for i in members])
         accumulators = tuple(
             Accumulator(
                 i,
-                value_type(held(r)),
-                identity(module, r),
-                update(r, f"partial_{i}[local]", f"partial_{i}[other]"),
+                values[i].type,
+                values[i].identity,
+                values[i].update(f"partial_{i}[local]", f"partial_{i}[other]"),
             )
-            for i, r in members
+            for i in members
         )
-        updates = [update(r, f"acc_{i}", v) for (i, r), v in zip(members, block.values, strict=True)]
+        updates = [values[i].update(f"acc_{i}", v) for i, v in zip(members, block.values, strict=True)]
         yield Pass(accumulators, (*block.statements, *(f"{u};" for u in updates)))

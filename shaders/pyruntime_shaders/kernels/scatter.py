@@ -13,8 +13,8 @@ GROUP = 64
 def prepare(call: Scatter) -> list[Kernel]:
     """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
     module = Module(call, tuple(f"i{a}" for a in range(len(call.sizes))), call.sizes)
-    dtype = call.output.tensor.dtype
-    module.accumulates(0, DType.F32 if dtype is DType.F16 else dtype)
+    output = call.output.tensor
+    module.accumulates(0, DType.F32 if output.dtype is DType.F16 else output.dtype, output.interval)
     threads = product(call.sizes[call.ordered :])
     extents = [module.word(f"extent_{a}", s, "u32") for a, s in enumerate(call.sizes)]
     return [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Sort
 from pyruntime_shaders.module import Kernel, Module, fold
+from pyruntime_shaders.printer import apply, bare
 
 GROUP = 256
 
@@ -11,7 +13,8 @@ GROUP = 256
 def prepare(call: Sort) -> list[Kernel]:
     """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
     module = Module(call, ("row", "place"), (call.rows, call.count * 2))
-    buffer = module.buffer(call.x.tensor)
+    buffer, x = module.buffer(call.x.tensor), call.x.tensor
+    word = DType.U32 if x.dtype is DType.BOOL else x.dtype
     return [
         module.finish(
             "sort",
@@ -24,8 +27,10 @@ def prepare(call: Sort) -> list[Kernel]:
             element=module.position("x", call.x, ("row", "item", "e")),
             place=module.position("place", call.output, ("row", "place")),
             type={b.name: b.type for b in module.bindings}[buffer],
-            floats=call.x.tensor.dtype.is_float,
+            floats=x.dtype.is_float,
             descending=call.descending,
+            unlike=bare(apply("ne", word, ("u", "v"), x.pairs)),
+            first=bare(apply("gt" if call.descending else "lt", word, ("u", "v"), x.pairs)),
             group=GROUP,
         )
     ]

@@ -232,15 +232,16 @@ class Program {
         end += bytes;
       }
       this.device.queue.submit([encoder.finish()]);
-      await this.staging.mapAsync(1, 0, Math.max(end, 4));
-      const words = this.staging.getMappedRange(0, Math.max(end, 4)).slice(0);
+      await this.staging.mapAsync(1, 0, Math.max(end, 8));
+      const words = this.staging.getMappedRange(0, Math.max(end, 8)).slice(0);
       this.staging.unmap();
       if (timer) {
         const spent = await timer.seconds(steps.length);
         steps.forEach((step, i) => taken.push([step, spent[i]]));
       }
       if (!read) return taken;
-      const value = (read.dtype === "int32" ? new Int32Array(words) : new Uint32Array(words))[0];
+      const views = { int32: Int32Array, uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array };
+      const value = Number(new views[read.dtype](words)[0]);
       [start, symbols] = [read.next, { ...read.symbols, [read.symbol]: value }];
     }
   }
