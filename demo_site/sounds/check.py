@@ -102,9 +102,8 @@ def check_playing(visit: Page, checks: Checks) -> None:
     visit.wait("#examples [aria-pressed=true]", "nothing is played")
     visit.wait("#sounds li:text-is('siren')", "the siren is not heard")
     visit.wait("#examples:not(:has([aria-pressed=true]))", "the siren does not end")
-    checks.add(
-        "what is played is heard", visit.state()["sounds"][0] == "siren", ", ".join(visit.state()["sounds"])
-    )
+    sounds = visit.state()["sounds"]  # where chunks begin is chance: a moment may be heard as something else
+    checks.add("what is played is heard", "siren" in sounds, ", ".join(sounds))
     page.locator("#examples button", has_text="hum").click()
     button = page.locator("#examples [aria-pressed=true]")
     button.click()
