@@ -10,7 +10,7 @@ PYTEST ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup builders lint format types js test conformance fuzz demo docs bench wheel packages lockfile toolchains newest lock clean
+.PHONY: help setup builders lint format types js test conformance fuzz demo docs bench gpu wheel packages lockfile toolchains newest lock clean
 
 upper = $(shell printf '%s' $(1) | tr a-z A-Z)
 asked = $(if $($(call upper,$(1))),--$(1) $($(call upper,$(1))))
@@ -77,6 +77,12 @@ bench: setup ## race all engines on all benchmarks; ONLY= ENGINES= HOST= DTYPE= 
 
 builders:
 	@$(PYTHON) scripts/setup.py --packages $(if $(filter no,$(SYSTEM)),--no-system)
+
+gpu: setup ## test kernels and time models on the GPU at hand, through wgpu-py; SMALL=1 on a software device
+	$(call heading,pytest)
+	@pytest -q --require-devices tests/kernels/test_webgpu.py $(PYTEST)
+	$(call heading,benchmarks.gpu)
+	@python -m benchmarks.gpu $(if $(SMALL),--small)
 
 wheel: builders ## build dist/pyruntime-*.whl, with the JavaScript runtime for Pyodide inside
 	$(call heading,esbuild)
