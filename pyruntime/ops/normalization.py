@@ -124,6 +124,7 @@ class LayerNormalization(OpDef):
         Case(((F32, (3, 7)), (F32, (7,)), None), {"axis": 1}, "no-bias"),
         Case(((F32, (3, 5, 64)), (F32, (64,)), (F32, (64,))), {"axis": 2}, "dynamic", BATCH),
         Case(((F16, (3, 8)), (F16, (8,)), (F16, (8,))), {"axis": 1}, "f16"),
+        Case(((F16, (3, 64)), (F16, (64,)), (F16, (64,))), {"axis": 1}, "f16-large", low=-4000, high=4000),
     )
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
@@ -161,6 +162,7 @@ class RMSNormalization(OpDef):
         Case((np.zeros((2, 5), np.float32), (F32, (5,))), {"axis": 1}, "zeros"),
         Case(((F32, (3, 5, 64)), (F32, (64,))), {"axis": 2}, "dynamic", BATCH),
         Case(((F16, (3, 8)), (F16, (8,))), {"axis": 1}, "f16"),
+        Case(((F16, (3, 64)), (F16, (64,))), {"axis": 1}, "f16-large", low=-4000, high=4000),
     )
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:
@@ -224,6 +226,7 @@ class InstanceNormalization(OpDef):
         Case(((F32, (2, 3, 17)), (F32, (3,)), (F32, (3,))), {"epsilon": 0.1}, "1d"),
         Case(((F32, (2, 3, 4, 4)), (F32, (3,)), (F32, (3,))), label="dynamic", symbols=BATCH),
         Case(((F16, (1, 2, 5)), (F16, (2,)), (F16, (2,))), label="f16"),
+        Case(((F16, (1, 2, 64)), (F16, (2,)), (F16, (2,))), label="f16-large", low=-4000, high=4000),
     )
 
     def infer(self, inputs: Inputs, attrs: Attrs) -> list[TensorType]:

@@ -147,7 +147,11 @@ class ReduceMean(_Reduce):
     """The mean; of integers truncated towards zero."""
 
     name = "ReduceMean"
-    cases = (*FLOATS, *INTEGERS)
+    cases = (
+        *FLOATS,
+        *INTEGERS,
+        Case(((F16, (3, 64)),), {"axes": (1,)}, "f16-large", low=3000, high=5000),  # the sum is past float16
+    )
     combine = np.add
 
     def reduce(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from pyruntime_converter.lowering.hosts import CumulateHost, RowHost
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, combine, inverse
@@ -36,6 +37,11 @@ def operand(low: Lowering, node: Node, axes: Sequence[int], passes: int, others:
     return lazy.transpose([*kept, *axes])
 
 
+def wide(tree: Scalar) -> Scalar:
+    """A value that may be summed: sums and squares pass the ends of float16 long before a mean does."""
+    return cast(tree, DType.F32) if tree.dtype is DType.F16 else tree
+
+
 def count(dtype: DType, sizes: list[Dim], number: Dim) -> Scalar:
     """A number of elements as a value of dtype."""
     if isinstance(number, int):
@@ -62,13 +68,13 @@ def reduce(low: Lowering, node: Node) -> Lazy:
         return low.lazy(source)
     lazy = operand(low, node, axes, 1)
     outer = len(lazy.space) - len(axes)
-    dtype = node.output.dtype
-    reductions: tuple[Reduction, ...] = (Reduction(_COMBINE[node.op], lazy.tree),)
-    body: Scalar = Acc(dtype)
+    x = wide(lazy.tree)
+    reductions: tuple[Reduction, ...] = (Reduction(_COMBINE[node.op], x),)
+    body: Scalar = Acc(x.dtype)
     sizes: list[Dim] = []
     if node.op == "ReduceMean":
-        body = call("div", body, count(dtype, sizes, product(lazy.space[outer:])))
-    return _row(lazy, outer, reductions, body, node, sizes)
+        body = call("div", body, count(x.dtype, sizes, product(lazy.space[outer:])))
+    return _row(lazy, outer, reductions, cast(body, node.output.dtype), node, sizes)
 
 
 def _row(
@@ -128,7 +134,7 @@ def softmax(low: Lowering, node: Node) -> Lazy:
     """max, sum of exp(x - max), then the quotient (or the difference of logarithms)."""
     axis = node.attrs["axis"]
     lazy = operand(low, node, (axis,), 3)
-    x = lazy.tree
+    x = wide(lazy.tree)
     dtype = x.dtype
     shifted = call("sub", x, Acc(dtype, 0))
     reductions = (Reduction("max", x), Reduction("sum", call("exp", shifted)))
@@ -136,7 +142,7 @@ def softmax(low: Lowering, node: Node) -> Lazy:
         body = call("div", call("exp", shifted), Acc(dtype, 1))
     else:
         body = call("sub", shifted, call("log", Acc(dtype, 1)))
-    return _elementwise(lazy, reductions, replace(lazy, tree=body), node, (axis,))
+    return _elementwise(lazy, reductions, replace(lazy, tree=cast(body, node.output.dtype)), node, (axis,))
 
 
 def _elementwise(
@@ -153,7 +159,8 @@ def _elementwise(
 def _normalise(low: Lowering, node: Node, axes: Sequence[int], operands: list[Lazy]) -> Lazy:
     """(x - mean) / sqrt(variance + epsilon) over axes, in two reductions, then times and plus operands."""
     lazy = operand(low, node, axes, 3, operands)
-    x, dtype = lazy.tree, lazy.tree.dtype
+    x = wide(lazy.tree)
+    dtype = x.dtype
     if not dtype.is_float:
         raise UnsupportedError(node.origin.op, node.origin.name, f"normalisation of {dtype!r}")
     sizes = list(lazy.sizes)
@@ -166,16 +173,16 @@ def _normalise(low: Lowering, node: Node, axes: Sequence[int], operands: list[La
     normal = replace(rows, tree=call("div", centred, deviation))
     kept = [a for a in range(len(lazy.space)) if a not in axes]
     extras = [extra.transpose([*kept, *axes]) for extra in operands]
-    result = combine([normal, *extras], lazy.space, _affine)
+    result = combine([normal, *extras], lazy.space, partial(_affine, dtype=node.output.dtype))
     assert result is not None
     return _elementwise(rows, reductions, result, node, axes)
 
 
-def _affine(trees: list[Scalar]) -> Scalar:
+def _affine(trees: list[Scalar], dtype: DType) -> Scalar:
     x, *operands = trees
     for function, value in zip(("mul", "add"), operands, strict=False):
-        x = call(function, x, value)
-    return x
+        x = call(function, x, wide(value))
+    return cast(x, dtype)
 
 
 def _parameters(low: Lowering, node: Node, shape: Shape | None = None) -> list[Lazy]:
@@ -206,7 +213,8 @@ def rms_normalization(low: Lowering, node: Node) -> Lazy:
     axes = range(node.attrs["axis"], node.input(0).rank)
     parameters = _parameters(low, node)
     lazy = operand(low, node, axes, 2, parameters)
-    x, dtype = lazy.tree, lazy.tree.dtype
+    x = wide(lazy.tree)
+    dtype = x.dtype
     sizes = list(lazy.sizes)
     mean = call("div", Acc(dtype, 0), count(dtype, sizes, product(lazy.space[len(lazy.space) - len(axes) :])))
     root = call("sqrt", call("add", mean, Const(dtype, float(node.attrs["epsilon"]))))
@@ -214,7 +222,7 @@ def rms_normalization(low: Lowering, node: Node) -> Lazy:
     normal = replace(rows, tree=call("div", x, root))
     kept = [a for a in range(len(lazy.space)) if a not in axes]
     extras = [extra.transpose([*kept, *axes]) for extra in parameters]
-    result = combine([normal, *extras], lazy.space, _affine)
+    result = combine([normal, *extras], lazy.space, partial(_affine, dtype=node.output.dtype))
     assert result is not None
     return _elementwise(rows, (Reduction("sum", call("mul", x, x)),), result, node, axes)
 
