@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-# "words": 32 bits an element; "pairs": two of float16 in a u32, which are only read, since writers of one
+# "words": 32 bits an element; "packed": two of float16 in a u32, which are only read, since writers of one
 # would race; "halves": float16 as itself, which takes the feature shader-f16
-Form = Literal["words", "pairs", "halves"]
+Form = Literal["words", "packed", "halves"]
 FEATURE = "shader-f16"  # what "halves" require
 Access = Literal["read", "read_write"]
 
@@ -34,7 +34,7 @@ class Binding(NamedTuple):
     @property
     def stored(self) -> str:
         """The WGSL type of an element of the buffer."""
-        if self.form == "pairs":
+        if self.form == "packed":
             return "vec2<u32>" if self.vector else "u32"
         return self.type.replace("f32", "f16") if self.form == "halves" else self.type
 
@@ -45,16 +45,15 @@ class Binding(NamedTuple):
 
     def read(self, at: str) -> str:
         """The WGSL of the value at an index."""
-        if self.form == "pairs":
-            return (
-                f"of_pairs({self.name}[{at}])" if self.vector else f"of_pair({self.name}[({at}) >> 1u], {at})"
-            )
+        if self.form == "packed":
+            element = f"{self.name}[{at}]" if self.vector else f"{self.name}[({at}) >> 1u], {at}"
+            return f"{'unpack_four' if self.vector else 'unpack_one'}({element})"
         element = f"{self.name}[{at}]"
         return f"{self.type}({element})" if self.form == "halves" else element
 
     def write(self, at: str, value: str) -> str:
         """The WGSL statement that sets the element at an index."""
-        assert self.form != "pairs", f"{self.name}: a pair is never written"
+        assert self.form != "packed", f"{self.name}: what is packed is never written"
         return f"{self.name}[{at}] = {f'f16(to_f16({value}))' if self.form == 'halves' else value};"
 
 

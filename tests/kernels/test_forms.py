@@ -66,9 +66,9 @@ def _needs_halves() -> None:
 
 
 @pytest.mark.parametrize("case", list(_different()), ids=lambda c: f"{c.call.template} {c.name}")
-def test_read_from_pairs(case: Case) -> None:
+def test_read_packed(case: Case) -> None:
     read = _floats(case.call.tensors()[:-1])
-    forms: dict[Tensor, Form] = dict.fromkeys(read, "pairs")
+    forms: dict[Tensor, Form] = dict.fromkeys(read, "packed")
     for actual, expected in webgpu_harness.results([case.call], _inputs(case, read), case.symbols, forms):
         webgpu_harness.compare(case.call, actual, expected)
 
@@ -91,7 +91,7 @@ def _copy(count: int) -> tuple[KernelCall, Tensor, Tensor]:
     return Map(name="copy", inputs=views[:1], output=views[1], sizes=(count,), body=body), source, target
 
 
-@pytest.mark.parametrize("form", ["pairs", "halves"])
+@pytest.mark.parametrize("form", ["packed", "halves"])
 def test_every_pattern_is_read(form: Form) -> None:
     if form == "halves":
         _needs_halves()

@@ -34,7 +34,7 @@ def gpu_bytes(tensor: Tensor, forms: Forms) -> Dim:
 def weight_forms(dtypes: Mapping[Tensor, DType], states: Iterable[Carried]) -> Forms:
     """Weights that stay float16 on the GPU: all that packs hold so, but for those that states begin as."""
     initial = {s.initial for s in states}
-    return {t: "pairs" for t, dtype in dtypes.items() if dtype is DType.F16 and t not in initial}
+    return {t: "packed" for t, dtype in dtypes.items() if dtype is DType.F16 and t not in initial}
 
 
 def half_forms(sides: Sequence[Sides], weights: Forms) -> Forms:

@@ -267,13 +267,13 @@ fn tan_f32(x: f32) -> f32 {
     return sine(x, 0) / sine(x, 1);
 }
 
-// an element of float16 from the word that holds its pair, and four from the words of two
-fn of_pair(pair: u32, at: i32) -> f32 {
-    return unpack2x16float(pair >> (u32(at & 1) * 16u)).x;
+// an element of float16 from the word that holds two, and four from two words
+fn unpack_one(word: u32, at: i32) -> f32 {
+    return unpack2x16float(word >> (u32(at & 1) * 16u)).x;
 }
 
-fn of_pairs(pairs: vec2<u32>) -> vec4<f32> {
-    return vec4<f32>(unpack2x16float(pairs.x), unpack2x16float(pairs.y));
+fn unpack_four(words: vec2<u32>) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
 
 fn to_f16(x: f32) -> f32 {
