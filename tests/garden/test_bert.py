@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyruntime_converter.frontends import read_model
 
 import pyruntime
-from pyruntime.errors import InputError, UnsupportedError
+from pyruntime.errors import InputError
 from pyruntime.ops.run_graph import run_graph
 from tests.converter.compare import assert_close
 from tests.garden.folders import Model, Sizes, add_sentence
@@ -148,12 +148,17 @@ def test_conversion_gives_the_same_bytes(converted: Path, tmp_path: Path) -> Non
         assert (tmp_path / "again" / name).read_bytes() == (converted / "pack" / name).read_bytes(), name
 
 
-def test_a_table_past_one_binding_is_for_wasm_alone(tmp_path: Path) -> None:
+@pytest.mark.webgpu
+def test_a_table_of_half_precision_that_no_binding_would_hold_in_single(tmp_path: Path) -> None:
     model = Model(sizes=Sizes(vocabulary=(1 << 20) + 1, hidden=32, heads=1, layers=1), pooler=False)
     folder = model.write(tmp_path / "m", dtype="F16")
-    with pytest.raises(UnsupportedError, match=r"word_embeddings.*134217856 bytes.*Convert for Wasm alone"):
-        pyruntime.convert(folder, tmp_path / "pack")
-    assert not (tmp_path / "pack").exists()
+    pyruntime.convert(folder, tmp_path / "pack", targets=("webgpu",), weights="f16")
+    given = feeds(1, 5)
+    given["input_ids"][0, 1] = 1 << 20  # its last row
+    with pyruntime.load(tmp_path / "pack", device="webgpu") as session:
+        assert (1 << 26) < session.report.memory_bytes < (1 << 27)
+        outputs = session.run(given)
+    assert_close(outputs["last_hidden_state"], on_numpy(folder, given)["last_hidden_state"], 1e-4)
 
 
 @pytest.mark.parametrize("device", DEVICES)
