@@ -38,6 +38,7 @@ from pyruntime_converter.passes import QUANTIZE, optimise
 from pyruntime_converter.passes.quantize import Quantization, Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
+from pyruntime_converter.targets.inlining import inline_masks
 
 Progress = Callable[[str, int, int, str], None]
 Storage = Literal["f32", "f16"]
@@ -167,6 +168,9 @@ def build_pack(
     tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
     programs = [lower(g) for g in graphs]
     constants = lift_constants(programs)
+    inlined = [inline_masks(p) for p in programs] if "webgpu" in targets else []
+    if "wasm" not in targets:
+        programs = inlined
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)
     exact = {constants, *(s.initial for s in states.states)}
@@ -178,7 +182,7 @@ def build_pack(
             stored.append(_store(tensor, pack, "f32" if tensor in exact else weights))
         described = pack.weights.finish()
         gpu = (
-            webgpu.build(programs, stored, states, pack, compiler, host_steps=host_steps)
+            webgpu.build(inlined, stored, states, pack, compiler, host_steps=host_steps)
             if "webgpu" in targets
             else None
         )

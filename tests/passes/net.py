@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
+from pyruntime_converter.targets.inlining import inline_masks
 
 from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.graph import Graph
@@ -84,7 +85,8 @@ def recognised(
 ) -> Graph:
     """The optimised graph, which must have these ops so many times.
 
-    The plain graph, the optimised one, and its kernel calls must all give what ONNX Runtime gives.
+    The plain graph, the optimised one, and its kernel calls must all give what ONNX Runtime gives; those for
+    WebGPU, the same bits as those for Wasm.
     """
     expected = runtime(proto, feeds)
     same(run_graph(imported(proto), feeds), expected, tolerance)
@@ -95,7 +97,10 @@ def recognised(
     symbols = {
         s: feeds[v.name].shape[a] for v in graph.inputs for a, d in enumerate(v.shape) for s in symbols_of(d)
     }
-    results = run_program(lower(graph), [feeds[v.name] for v in graph.inputs], symbols)
+    program, fed = lower(graph), [feeds[v.name] for v in graph.inputs]
+    results = run_program(program, fed, symbols)
+    for one, other in zip(results, run_program(inline_masks(program), fed, symbols), strict=True):
+        np.testing.assert_array_equal(one, other)
     shaped = {n: r.reshape(expected[n].shape) for n, r in zip(graph.output_names, results, strict=True)}
     same(shaped, expected, max(tolerance, 1e-5))
     return graph

@@ -27,6 +27,7 @@ BOUNDARIES: Mapping[str, str] = {
     "control": "a branch or a loop begins or ends here",
     "width": "its reader computes in float64, which a GPU leaves to the CPU",
     "alone": "its kernel takes nothing else into itself",
+    "inlined": "only Wasm stores it: on WebGPU the scores of attention compute it",
 }
 # what readers of a template do with an operand
 OPERANDS: Mapping[str, str] = {
@@ -70,7 +71,7 @@ class Step:
         dispatches: those of one call that have workgroups.
         reads, writes: indices of the entry's tensors; weights are -1 - their index.
         readers: steps that read what it writes.
-        boundary, why: the reason that was noted for writing it, and in words.
+        boundary, why: the reason that was noted for writing it, and in words; "inlined" where only Wasm does.
         host: why the CPU computes it where the pack runs on WebGPU; empty where the GPU does.
     """
 
@@ -138,12 +139,13 @@ def plan(manifest: Manifest, number: int, account: Account | None, symbols: Mapp
     readers = _readers(account, names)
     templates = {n: c.template for n, c in costs.items()}
     left = _left_to_host(manifest, number)
+    inlined = _inlined(manifest, number, names)
     steps = []
     for name in names:
         cost, flow = costs.get(name), account.flows.get(name) if account else None
         control = flow is None and name.split(" ")[0] in ("set", "read", "jump")
         template = cost.template if cost else "control" if control else name.split(" ")[0]
-        boundary = flow.boundary if flow else ""
+        boundary = "inlined" if name in inlined else flow.boundary if flow else ""
         found = readers.get(name, ())
         steps.append(
             Step(
@@ -224,6 +226,16 @@ def _left_to_host(manifest: Manifest, number: int) -> dict[str, str]:
     reasons = {str(r.get("step")): str(r.get("reason")) for r in rows if isinstance(r, Mapping)}
     names = () if target is None else host_steps(target, number)
     return {name: reasons.get(name, "the GPU cannot compute it") for name in names}
+
+
+def _inlined(manifest: Manifest, number: int, names: Sequence[str]) -> set[str]:
+    """Maps that are steps on Wasm alone."""
+    target = manifest.targets.webgpu
+    if target is None:
+        return set()
+    commands = target.variants[-1].entries[number].commands
+    kept = {c.step for c in commands if isinstance(c, Dispatch)} | {*host_steps(target, number)}
+    return {n for n in names if n.startswith("map ") and n not in kept}
 
 
 def host_steps(target: WebGpu, number: int) -> Sequence[str]:
