@@ -23,12 +23,15 @@ export const COMPUTE = 4;
 /** Limits that are asked for as high as they go, since sizes may depend on a model's inputs. */
 const MEMORY_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
 
+/** Whether the GPU, or the browser's WGSL, has a feature. */
+export const offers = ({ features }: GPUAdapter | GPUDevice, name: string): boolean =>
+  features.has(name) || !!globalThis.navigator?.gpu?.wgslLanguageFeatures?.has(name);
+
 /** Names of what a variant needs and the adapter or device lacks. */
 function missing({ requires, limits }: GpuVariant, has: GPUAdapter | GPUDevice): string[] {
-  const language = globalThis.navigator?.gpu?.wgslLanguageFeatures;
   const offered = has.limits as unknown as Readonly<Record<string, number | undefined>>;
   return [
-    ...requires.filter((name) => !has.features.has(name) && !language?.has(name)),
+    ...requires.filter((name) => !offers(has, name)),
     ...Object.keys(limits)
       .filter((name) => !(offered[name]! >= limits[name]!))
       .map((name) => `${name} of ${limits[name]}`),
@@ -65,7 +68,7 @@ export async function acquireGpu(target: GpuTarget, software: boolean, device?: 
   const variant = pick(target, adapter);
   const requiredLimits: Record<string, number> = { ...variant.limits };
   for (const name of MEMORY_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const requiredFeatures = variant.requires.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
+  const requiredFeatures = [...variant.requires, ...variant.uses].filter((name) => adapter.features.has(name)) as GPUFeatureName[];
   try {
     const made = await adapter.requestDevice({ label: "pyruntime", requiredFeatures, requiredLimits });
     return { device: made, variant, name: nameOf(adapter), owned: true };

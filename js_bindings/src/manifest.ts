@@ -104,7 +104,7 @@ export interface Shader {
 }
 
 /** How the GPU stores an element: in a word of 32 bits, or in two, the lower first. */
-export type StoredDType = "float32" | "float16" | "int32" | "uint32" | "int64" | "uint64";
+export type StoredDType = "float32" | "float16" | "int8" | "uint8" | "int32" | "uint32" | "int64" | "uint64";
 
 /** Where an input or output lies on the GPU, if it does, and how it is stored there; `host` is its address for host steps. */
 export interface GpuPlace {
@@ -137,7 +137,7 @@ export type Command =
   | { readonly op: "fill"; readonly to: Place; readonly bytes: Dim }
   | { readonly op: "set"; readonly symbol: string; readonly value: Dim }
   | { readonly op: "jump"; readonly to: number; readonly unless?: Dim | undefined }
-  | { readonly op: "read"; readonly symbol: string; readonly from: Place; readonly dtype: Exclude<StoredDType, "float32" | "float16"> }
+  | { readonly op: "read"; readonly symbol: string; readonly from: Place; readonly dtype: Exclude<StoredDType, "float32" | "float16" | "int8" | "uint8"> }
   | {
       readonly op: "host";
       readonly first: number;
@@ -161,6 +161,8 @@ export interface GpuEntry {
 /** A variant of the WebGPU target. */
 export interface GpuVariant extends Variant {
   readonly limits: Readonly<Record<string, number>>;
+  /** Features that parts of its shaders hang on, with other parts where the device lacks them. */
+  readonly uses: readonly string[];
   readonly shaders: readonly Shader[];
   readonly entries: readonly GpuEntry[];
 }

@@ -1,7 +1,7 @@
 // Compiles the shaders that a WebGPU program uses, in parallel, once for equal ones.
 
 import { messageOf, RunError } from "./errors.ts";
-import { COMPUTE, guard } from "./gpu.ts";
+import { COMPUTE, guard, offers } from "./gpu.ts";
 import type { GpuEntry, GpuVariant, Shader } from "./manifest.ts";
 
 /** A shader's pipeline; its bind group layout has the bindings, then the uniform words. */
@@ -14,6 +14,8 @@ export interface Pipeline {
 /** Pipelines by the shader's number; nothing for a shader that the entry does not use. */
 export type Pipelines = readonly (Pipeline | undefined)[];
 
+/** Parts of a shader that hang on a feature: what is compiled with it, and what without. */
+const SECTION = /\/\/# if (.+)\n([^]*?)\/\/# else\n([^]*?)\/\/# end\n/g;
 const TYPES = { read: "read-only-storage", read_write: "storage" } as const;
 
 function layoutOf(device: GPUDevice, { bindings }: Shader): GPUBindGroupLayout {
@@ -63,13 +65,15 @@ export async function makePipelines(
   return Promise.all(
     variant.shaders.map((shader, i) => {
       if (!used.has(i)) return undefined;
-      const code = decoder.decode(bytes.subarray(shader.offset, shader.offset + shader.bytes));
+      const code = decoder
+        .decode(bytes.subarray(shader.offset, shader.offset + shader.bytes))
+        .replace(SECTION, (_, name: string, part: string, other: string) => (offers(device, name) ? part : other));
       const how = shader.bindings.join();
       const layout = layouts.get(how) ?? layoutOf(device, shader);
       layouts.set(how, layout);
-      const key = `${how}\n${code}`;
-      const pipeline = made.get(key) ?? compile(device, shader, code, layout);
-      made.set(key, pipeline);
+      // the code declares its bindings, too
+      const pipeline = made.get(code) ?? compile(device, shader, code, layout);
+      made.set(code, pipeline);
       return pipeline;
     }),
   );

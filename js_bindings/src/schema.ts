@@ -123,7 +123,7 @@ const checkWasm = object({
 const kind = choice("arena", "weights", "state");
 const place = tuple<Place>(kind, size, dim);
 const gpuIntegers = ["int32", "uint32", "int64", "uint64"] as const;
-const gpuDtype = choice("float32", "float16", ...gpuIntegers);
+const gpuDtype = choice("float32", "float16", "int8", "uint8", ...gpuIntegers);
 const gpuPlace = object<GpuPlace>({ arena: optional(size), offset: optional(dim), dtype: optional(gpuDtype), host: optional(dim) });
 const transfer = tuple<Transfer>(kind, size, dim, dim, dim, dtype);
 type CommandOf<Op extends Command["op"]> = Extract<Command, { op: Op }>;
@@ -167,6 +167,7 @@ const checkWebgpu = object({
         const given = record(value, at);
         return Object.fromEntries(Object.keys(given).map((key) => [key, size(given[key], `${at}.${key}`)]));
       },
+      uses: listOrNone(text),
       shaders: list(
         object<Shader>({
           name: text,

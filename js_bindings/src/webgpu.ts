@@ -5,7 +5,7 @@ import { narrow, widen } from "./convert.ts";
 import { align, evaluate, type Symbols, told } from "./dims.ts";
 import { DeviceLostError, InputError, messageOf, MemoryLimitError, PackError, RunError } from "./errors.ts";
 import { download } from "./fetch.ts";
-import { type Gpu, guard, MAP_READ, USAGE } from "./gpu.ts";
+import { type Gpu, guard, MAP_READ, offers, USAGE } from "./gpu.ts";
 import type { GpuStates } from "./gpu-states.ts";
 import type { HostSteps } from "./host.ts";
 import { atCapacity } from "./kept.ts";
@@ -388,7 +388,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       c.op === "dispatch" ? [c.step] : c.op === "host" ? hosted.slice(c.first, c.last) : [],
     );
     const report = {
-      variant: variant.requires,
+      variant: [...variant.requires, ...variant.uses].filter((name) => offers(device, name)),
       steps: [...new Set(steps)],
       dispatches: dispatches.size,
       hostSteps: hosted.length,

@@ -19,7 +19,7 @@ NAME = text()
 LABEL = text("a non-empty name", bool)
 COUNT = integer()
 INTEGER = integer(-MAX_INTEGER)
-GPU_DTYPE = choice("float32", "float16", "int32", "uint32", "int64", "uint64")
+GPU_DTYPE = choice("float32", "float16", "int8", "uint8", "int32", "uint32", "int64", "uint64")
 DTYPES = {d.value: d for d in PLAIN}
 
 

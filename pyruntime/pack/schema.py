@@ -26,7 +26,8 @@ ALIGNMENT = 256  # of every offset in a WebGPU buffer that is bound
 INFINITY_BITS = 0x7F800000
 MAX_WORKGROUPS = 65535
 
-# how the GPU stores each API dtype: in a 32-bit word, or in two, the lower first; float16 also as such
+# how the GPU stores each API dtype: in a 32-bit word, or in two, the lower first; float16 and
+# 8-bit integers also as such
 GPU_DTYPES: Mapping[DType, str] = {
     DType.BOOL: "uint32",
     **dict.fromkeys((DType.I8, DType.I16, DType.I32), "int32"),
@@ -449,7 +450,10 @@ class GpuEntry:
 
 @dataclass(frozen=True)
 class GpuVariant:
-    """Shaders and programs for devices with the features and limits required."""
+    """Shaders and programs for devices with the features and limits required.
+
+    `uses` are features that parts of the shaders hang on (see `pack.sections`).
+    """
 
     requires: Sequence[str] = item(array(fields.NAME))
     limits: Mapping[str, int] = item(mapping(fields.COUNT))
@@ -458,6 +462,7 @@ class GpuVariant:
     sha256: str = item(fields.SHA256)
     shaders: Sequence[Shader] = item(array(record(Shader)))
     entries: Sequence[GpuEntry] = item(array(record(GpuEntry)))
+    uses: Sequence[str] = item(array(fields.NAME), default=())
 
 
 @dataclass(frozen=True)

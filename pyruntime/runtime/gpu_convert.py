@@ -1,4 +1,4 @@
-"""Between API dtypes and the elements of GPU buffers: words of 32 bits, pairs of them, or float16."""
+"""Between API dtypes and the elements of GPU buffers: words of 32 bits, pairs of them, or as they are."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
 
     Args:
         data: elements of dtype.
-        stored: "float32", "int32", "uint32", of pairs "int64" or "uint64", or "float16", which is filled up
-            to whole words.
+        stored: "float32", "int32", "uint32", of pairs "int64" or "uint64", or "float16", "int8" or "uint8",
+            which are filled up to whole words.
     """
     import numpy as np
 
@@ -35,7 +35,8 @@ def widen(data: memoryview, dtype: DType, stored: str) -> NDArray[Any]:
                 f" {dtype.value}; use device='wasm'"
             )
     held = elements.astype(stored, copy=False)
-    return held if held.nbytes % WORD == 0 else np.append(held, held.dtype.type(0))
+    missing = -held.nbytes % WORD // held.itemsize
+    return np.concatenate([held, np.zeros(missing, held.dtype)]) if missing else held
 
 
 def narrow(words: memoryview, stored: str, dtype: DType) -> memoryview:

@@ -7,14 +7,15 @@ import importlib.util
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pyruntime.errors import DeviceError, DeviceLostError, MemoryLimitError, RunError
+from pyruntime.pack.sections import resolve
 
-# WebGPU's names of the features that variants may require -> wgpu-py's
+# WebGPU's names of the features that variants may require or use -> wgpu-py's
 FEATURES = {"shader-f16": "shader-f16", "subgroups": "subgroup"}
 # limits that are asked for as high as the adapter goes
 _RAISED = (
@@ -25,6 +26,10 @@ _RAISED = (
     "max-compute-invocations-per-workgroup",
     "max-compute-workgroup-size-x",
 )
+# what needs no feature of a device, but a compiler that knows it; wgpu-py does not tell what naga does
+_LANGUAGE = {
+    "packed_4x8_integer_dot_product": "@compute @workgroup_size(1) fn main() { _ = dot4I8Packed(1u, 1u); }"
+}
 _TIMESTAMPS = "timestamp-query"  # for `pyruntime bench`; no variant requires it
 _INSTALL = (
     "install a GPU driver, or on Debian libvulkan1 and mesa-vulkan-drivers, which bring a software device"
@@ -97,7 +102,7 @@ class Device:
     def __init__(self, handle: Any, found: Adapter, *, own: bool) -> None:
         self.handle, self.adapter, self.own, self.lost = handle, found, own, False
         self.limits: Mapping[str, int] = handle.limits
-        self.features = frozenset(f for f, native in FEATURES.items() if native in handle.features)
+        self.features = features_of(handle)
         self.timestamps = _TIMESTAMPS in handle.features
 
     @classmethod
@@ -113,6 +118,10 @@ class Device:
         return self.features.issuperset(features) and all(
             self.limits.get(_native(k), 0) >= v for k, v in limits.items()
         )
+
+    def offered(self, features: Sequence[str]) -> tuple[str, ...]:
+        """Which of these features it has."""
+        return tuple(f for f in features if f in self.features)
 
     def check_buffer(self, size: int, what: str) -> None:
         """Raise MemoryLimitError for a buffer that the device does not allow."""
@@ -167,6 +176,28 @@ def _shared() -> Device:
     except RuntimeError as error:
         raise DeviceError(f"{found.name} gave no device: {error}") from None
     return Device(handle, found, own=True)
+
+
+def features_of(handle: Any) -> frozenset[str]:
+    """The features, by WebGPU's names, that shaders of packs find in a `wgpu.GPUDevice`."""
+    import wgpu
+
+    found = {f for f, native in FEATURES.items() if native in handle.features}
+    for feature, code in _LANGUAGE.items():
+        try:
+            handle.create_shader_module(code=code)
+        except wgpu.GPUError:
+            continue
+        found.add(feature)
+    return frozenset(found)
+
+
+def shader_text(code: str, features: Container[str]) -> str:
+    """A pack's shader as wgpu compiles it on a device with these features.
+
+    naga refuses the directive without which browsers refuse what it enables.
+    """
+    return resolve(code, features).replace("enable subgroups;\n", "")
 
 
 def _native(limit: str) -> str:

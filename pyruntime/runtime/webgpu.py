@@ -49,7 +49,7 @@ from pyruntime.pack.schema import (
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, widen
-from pyruntime.runtime.gpu_device import Device, device
+from pyruntime.runtime.gpu_device import Device, device, shader_text
 from pyruntime.runtime.gpu_plan import Call, ComputePass, Plan, step_names
 from pyruntime.runtime.session import Session, SessionReport
 from pyruntime.runtime.state import KeptState
@@ -104,7 +104,7 @@ class WebGpuSession(Session):
             device="webgpu",
             reason=reason,
             engine=self._gpu.adapter.name,
-            variant=tuple(self._variant.requires),
+            variant=(*self._variant.requires, *self._gpu.offered(self._variant.uses)),
             dispatches=len(steps),
             host_steps=0 if target.host is None else len(target.host.entries[self._entry].steps),
             steps=tuple(step_names(target, self._number, self._entry)),
@@ -209,7 +209,9 @@ class WebGpuSession(Session):
         import wgpu
 
         try:
-            code = self._code[shader.offset : shader.offset + shader.bytes].decode()
+            code = shader_text(
+                self._code[shader.offset : shader.offset + shader.bytes].decode(), self._gpu.features
+            )
         except UnicodeDecodeError as error:
             raise PackError(f"{self._variant.file}: shader {shader.name!r}: {error}") from None
         kinds = ["read-only-storage" if a == "read" else "storage" for a in shader.bindings]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-# "words": 32 bits an element; "packed": two of float16 in a u32, which are only read, since writers of one
-# would race; "halves": float16 as itself, which takes the feature shader-f16
+# "words": 32 bits an element; "packed": two of float16 or four of 8-bit integers in a u32, which are only
+# read, since writers of one would race; "halves": float16 as itself, which takes the feature shader-f16
 Form = Literal["words", "packed", "halves"]
 FEATURE = "shader-f16"  # what "halves" require
 Access = Literal["read", "read_write"]
@@ -23,7 +23,7 @@ class Binding(NamedTuple):
         name: in WGSL.
         access: how it is bound.
         type: WGSL type of the value of an index: of one element, or a vec4 of them.
-        form: how the elements lie; all but "words" for values of f32.
+        form: how the elements lie; "halves" for values of f32 alone.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Binding(NamedTuple):
     def stored(self) -> str:
         """The WGSL type of an element of the buffer."""
         if self.form == "packed":
-            return "vec2<u32>" if self.vector else "u32"
+            return "vec2<u32>" if self.vector and self.floats else "u32"
         return self.type.replace("f32", "f16") if self.form == "halves" else self.type
 
     @property
@@ -43,13 +43,33 @@ class Binding(NamedTuple):
         """Whether an index stands for four elements."""
         return self.type.startswith("vec4")
 
+    @property
+    def floats(self) -> bool:
+        """Whether the values are floats."""
+        return "f32" in self.type
+
+    @property
+    def letter(self) -> str:
+        """Of integers: "i" or "u"."""
+        return "i" if "i32" in self.type else "u"
+
     def read(self, at: str) -> str:
         """The WGSL of the value at an index."""
         if self.form == "packed":
-            element = f"{self.name}[{at}]" if self.vector else f"{self.name}[({at}) >> 1u], {at}"
-            return f"{'unpack_four' if self.vector else 'unpack_one'}({element})"
+            suffix, shift = ("", "1u") if self.floats else (f"_{self.letter}8", "2u")
+            element = f"{self.name}[{at}]" if self.vector else f"{self.name}[({at}) >> {shift}], {at}"
+            return f"{'unpack_four' if self.vector else 'unpack_one'}{suffix}({element})"
         element = f"{self.name}[{at}]"
         return f"{self.type}({element})" if self.form == "halves" else element
+
+    def octets(self, at: str) -> str:
+        """The WGSL of four 8-bit integers as a u32, the first lowest; `at` is a multiple of four."""
+        if self.form == "packed":
+            return f"{self.name}[({at}) >> 2u]"
+        if self.vector:
+            return f"pack_{self.letter}8({self.read(f'({at}) >> 2u')})"
+        four = ", ".join(self.read(f"{at} + {i}" if i else at) for i in range(4))
+        return f"pack_{self.letter}8(vec4<{self.type}>({four}))"
 
     def write(self, at: str, value: str) -> str:
         """The WGSL statement that sets the element at an index."""
@@ -66,6 +86,10 @@ class Memory:
     def read(self, buffer: str, at: str) -> str:
         """As `Binding.read`."""
         return self._bindings[buffer].read(at)
+
+    def octets(self, buffer: str, at: str) -> str:
+        """As `Binding.octets`."""
+        return self._bindings[buffer].octets(at)
 
     def write(self, buffer: str, at: str, value: str) -> str:
         """As `Binding.write`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyruntime.ir.dims import Dim, at_least, bounds, ceildiv, divides, occupied
 from pyruntime.ir.dtypes import DType
@@ -11,6 +11,9 @@ from pyruntime.ir.kernel import Blocks, KernelCall, MatMul, Tensor, View
 from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
 from pyruntime_shaders.module import Address, Module
 from pyruntime_shaders.printer import value_type
+
+if TYPE_CHECKING:
+    from pyruntime_shaders.octets import Octets
 
 THREADS = 256
 BUSY = 64  # workgroups that keep a GPU busy
@@ -49,6 +52,7 @@ class Source(NamedTuple):
         buffer: the tensor's buffer, an array of vec4 where `vector`.
         type: of the accumulator, to which elements are converted.
         levels: where the buffer holds words of levels; then `address` has guards alone.
+        octets: where four 8-bit integers become a word; then `quad_<name>` gives four words.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Source(NamedTuple):
     vector: bool
     type: str
     levels: Levels | None = None
+    octets: Octets | None = None
 
     def before(self, condition: str) -> Source:
         """The same with one more test for where there is no element, ahead of the others."""

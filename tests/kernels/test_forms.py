@@ -1,8 +1,8 @@
-"""Kernels over tensors that lie in GPU memory as float16, packed by twos and as shader-f16 has them."""
+"""Kernels over tensors that lie in GPU memory as float16, packed or not, or as 8-bit integers, packed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from tests.kernels.test_webgpu import all_cases
 
 pytestmark = pytest.mark.webgpu
 
+# values of templates that tell how they read 8-bit integers
+WAYS = ("template", "dots", "type", "a_order", "outer_axes", "height")
 PATTERNS = np.arange(65536, dtype=np.uint16).view(np.float16)
 # a tie to even either way, the last that is finite, the first that is not, subnormals
 EDGES = [1 + 2**-11, 1 + 3 * 2**-11, 65519.9, 65520.0, -65520.0, 3e38, 2.0**-24, 3 * 2.0**-25, 6e-5, -0.0]
@@ -70,6 +72,36 @@ def test_read_packed(case: Case) -> None:
     read = _floats(case.call.tensors()[:-1])
     forms: dict[Tensor, Form] = dict.fromkeys(read, "packed")
     for actual, expected in webgpu_harness.results([case.call], _inputs(case, read), case.symbols, forms):
+        webgpu_harness.compare(case.call, actual, expected)
+
+
+def _integers() -> Iterator[Case]:
+    """Of 8-bit operands, one case for each way in which a template reads them."""
+    seen: set[str] = set()
+    for case in all_cases():
+        if case.wasm_only or not _octets(case.call.tensors()[:-1]):
+            continue
+        try:
+            kernels = kernels_for(case.call)
+        except UnsupportedError:
+            continue
+        ways = {repr([dict(k.values).get(name) for name in WAYS]) for k in kernels}
+        if not ways <= seen:
+            seen |= ways
+            yield case
+
+
+def _octets(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [t for t in tensors if t.dtype in (DType.I8, DType.U8)]
+
+
+@pytest.mark.parametrize("dot4", [True, False])
+@pytest.mark.parametrize("case", list(_integers()), ids=lambda c: f"{c.call.template} {c.name}")
+def test_packed_integers(case: Case, dot4: bool) -> None:
+    """All 8-bit operands four in a word, which are multiplied with the built-in function and without."""
+    features = webgpu_harness.gpu().features - ({"packed_4x8_integer_dot_product"} if not dot4 else set())
+    forms: dict[Tensor, Form] = dict.fromkeys(_octets(case.call.tensors()[:-1]), "packed")
+    for actual, expected in webgpu_harness.results([case.call], case.inputs, case.symbols, forms, features):
         webgpu_harness.compare(case.call, actual, expected)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Container, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pyruntime.ir.dims import evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ops.interpret import allocate, run_call
+from pyruntime.runtime.gpu_device import FEATURES, features_of, shader_text
 
 Array = NDArray[Any]
 
@@ -37,8 +38,10 @@ class Gpu:
         self.api = wgpu
         adapter = wgpu.gpu.request_adapter_sync()
         self.halves = FEATURE in adapter.features
+        native = [n for n in FEATURES.values() if n in adapter.features]
         # the default limits: what a pack may count on
-        self.device = adapter.request_device_sync(required_features=[FEATURE] * self.halves)
+        self.device = adapter.request_device_sync(required_features=native)
+        self.features = features_of(self.device)
         self._pipelines: dict[str, Any] = {}
 
     def pipeline(self, code: str, access: Sequence[str]) -> Any:
@@ -63,10 +66,12 @@ class Gpu:
         memory: MutableMapping[Tensor, Array],
         symbols: Mapping[str, int],
         forms: Mapping[Tensor, Form] | None = None,
+        features: Container[str] | None = None,
     ) -> None:
         """Dispatch a kernel; memory holds each tensor's elements, and the written one changes.
 
-        Tensors that are not words by `forms` are float16 on the device.
+        Tensors that are not words by `forms` are float16, or 8-bit integers, on the device. `features` are
+        those that shaders use where they can, by default all that there are.
         """
         forms = forms or {}
         kernel = kernel.over(forms)
@@ -75,7 +80,8 @@ class Gpu:
         if 0 in groups:
             return
         usage = self.api.BufferUsage.STORAGE | self.api.BufferUsage.COPY_SRC
-        pipeline = self.pipeline(kernel.render(), kernel.access)
+        code = shader_text(kernel.render(), self.features if features is None else features)
+        pipeline = self.pipeline(code, kernel.access)
         words = np.array([INFINITY_BITS, *(evaluate(w, symbols) for w in kernel.words)], np.int64)
         assert (words >= -(2**31)).all(), words
         assert (words < 2**31).all(), words
@@ -109,7 +115,7 @@ class Gpu:
 
 def _stored(tensor: Tensor, forms: Mapping[Tensor, Form]) -> type[np.generic]:
     if forms.get(tensor, "words") != "words":
-        return np.float16
+        return np.float16 if tensor.dtype.is_float else np.dtype(tensor.dtype.value).type
     return np.dtype(tensor.dtype.value).type if tensor.pairs else _NUMPY[STORAGE[tensor.dtype]]
 
 
@@ -132,6 +138,7 @@ def results(
     inputs: Mapping[Tensor, Array],
     symbols: Mapping[str, int] | None = None,
     forms: Mapping[Tensor, Form] | None = None,
+    features: Container[str] | None = None,
 ) -> list[tuple[Array, Array]]:
     """Run the calls in order on the GPU and by reference.
 
@@ -140,6 +147,7 @@ def results(
         inputs: elements of the tensors that nothing writes and that carry no data.
         symbols: the symbols' values.
         forms: how tensors lie on the GPU, where not as words.
+        features: that shaders use where they can, by default all that there are.
 
     Returns:
         For each call what the GPU wrote, and what the reference wrote.
@@ -153,7 +161,7 @@ def results(
     for call in calls:
         run_call(call, expected, symbols)
         for kernel in kernels_for(call):
-            gpu().run(kernel, actual, symbols, forms)
+            gpu().run(kernel, actual, symbols, forms, features)
         found.append((actual[call.output.tensor].copy(), expected[call.output.tensor].copy()))
     return found
 

@@ -7,9 +7,12 @@ from pyruntime_shaders.emit import kernels_for
 from pyruntime_shaders.module import Kernel
 
 from pyruntime.errors import UnsupportedError
+from pyruntime.pack.sections import features_of, resolve
 from tests.kernels.test_webgpu import all_cases
 from tests.shaders.test_functions import function_calls
 from tests.shaders.tint import compile_in_chromium
+
+FEATURES = frozenset({"packed_4x8_integer_dot_product", "subgroups"})  # Chromium's, with SwiftShader too
 
 
 def _kernels() -> dict[object, Kernel]:
@@ -26,8 +29,13 @@ def _kernels() -> dict[object, Kernel]:
 
 @pytest.mark.browser
 def test_kernels_compile() -> None:
-    shaders = [(f"{k.template}_{i}", k.render()) for i, k in enumerate(_kernels().values())]
-    first = {name.rpartition("_")[0]: name for name, _ in reversed(shaders)}
+    shaders = []
+    for i, kernel in enumerate(_kernels().values()):
+        code = kernel.render()
+        shaders.append((f"{kernel.template}_{i}", resolve(code, FEATURES)))
+        if features_of(code):
+            shaders.append((f"{kernel.template}_{i}_base", resolve(code, ())))
+    first = {name.partition("_")[0]: name for name, _ in reversed(shaders)}
     assert compile_in_chromium(shaders, set(first.values()).__contains__) == []
 
 

@@ -13,7 +13,8 @@ _COMPILE = """
 async (shaders) => {
     const adapter = await navigator.gpu?.requestAdapter();
     if (!adapter) throw new Error("no WebGPU adapter");
-    const device = await adapter.requestDevice();
+    const requiredFeatures = ["subgroups"].filter((name) => adapter.features.has(name));
+    const device = await adapter.requestDevice({ requiredFeatures });
     const found = [];
     for (const [name, code, whole] of shaders) {
         device.pushErrorScope("validation");

@@ -16,25 +16,28 @@ from pyruntime_converter.targets.host import Sides
 Forms = Mapping[Tensor, Form]  # of the tensors that are not words
 
 WORD = 4
+PACKED = (DType.F16, DType.I8, DType.U8)
 
 
 def gpu_dtype(tensor: Tensor, forms: Forms) -> str:
     """The type that takes the place of a tensor's on the GPU, as packs name it."""
     if tensor in forms:
-        return "float16"
+        return "float16" if tensor.dtype.is_float else tensor.dtype.value
     word = tensor.dtype in GPU_WORDS and not tensor.pairs
     return (GPU_WORDS if word else GPU_DTYPES)[tensor.dtype]
 
 
 def gpu_bytes(tensor: Tensor, forms: Forms) -> Dim:
     """Bytes that a tensor takes on the GPU, in whole words."""
-    return align(tensor.elements * 2, WORD) if tensor in forms else tensor.elements * tensor.words * WORD
+    if tensor not in forms:
+        return tensor.elements * tensor.words * WORD
+    return align(tensor.elements * DType(gpu_dtype(tensor, forms)).bytes, WORD)
 
 
 def weight_forms(dtypes: Mapping[Tensor, DType], states: Iterable[Carried]) -> Forms:
-    """Weights that stay float16 on the GPU: all that packs hold so, but for those that states begin as."""
+    """Weights that stay float16 or 8-bit integers on the GPU: all such but those that states begin as."""
     initial = {s.initial for s in states}
-    return {t: "packed" for t, dtype in dtypes.items() if dtype is DType.F16 and t not in initial}
+    return {t: "packed" for t, dtype in dtypes.items() if dtype in PACKED and t not in initial}
 
 
 def half_forms(sides: Sequence[Sides], weights: Forms) -> Forms:
@@ -44,4 +47,7 @@ def half_forms(sides: Sequence[Sides], weights: Forms) -> Forms:
     """
     halves = {t for s in sides for t in s.gpu if t.dtype is DType.F16 and t.kind in ("input", "temporary")}
     halves -= {t for s in sides for run in s.runs.values() for t in (*run.before, *run.after)}
-    return dict.fromkeys((*weights, *halves), "halves") if halves else {}
+    if not halves:
+        return {}
+    half: Forms = {t: "halves" for t in (*weights, *halves) if t.dtype.is_float}
+    return {**weights, **half}

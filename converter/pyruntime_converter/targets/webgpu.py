@@ -39,6 +39,7 @@ from pyruntime.pack.schema import (
     Transfer,
     WebGpu,
 )
+from pyruntime.pack.sections import features_of
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_coloured
 from pyruntime_converter.targets.forms import WORD, Forms, gpu_bytes, gpu_dtype, half_forms, weight_forms
@@ -135,7 +136,8 @@ def build(
             _Entry(side, d, fixed, there, forms).build()
             for side, d, there in zip(sides, rendered.entries, places, strict=True)
         ]
-        return GpuVariant(requires, {}, written.file, written.bytes, written.sha256, shaders, entries)
+        uses = tuple(sorted(features_of(text.decode())))
+        return GpuVariant(requires, {}, written.file, written.bytes, written.sha256, shaders, entries, uses)
 
     halves = half_forms(sides, forms)
     variants = [

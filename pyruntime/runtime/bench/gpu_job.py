@@ -35,7 +35,8 @@ class GpuJob:
         return {
             "device": "webgpu",
             "variants": [
-                {"requires": list(v.requires), "limits": dict(v.limits)} for v in self._target.variants
+                {"requires": list(v.requires), "limits": dict(v.limits), "uses": list(v.uses)}
+                for v in self._target.variants
             ],
             "loops": {
                 "multiply_adds": gpu_loops.multiply_adds(),

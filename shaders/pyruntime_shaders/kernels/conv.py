@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyruntime.ir.dims import Dim, ceildiv, divides, minimum, product
 from pyruntime.ir.kernel import Conv, View
+from pyruntime_shaders import octets
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
@@ -32,9 +33,13 @@ def _sizes(call: Conv) -> tuple[Dim, ...]:
 
 def _tiled(call: Conv) -> Kernel:
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
-    k, rows = call.window.kernel[0] * call.window.kernel[1] * depth, product((call.n, *call.out_size))
+    rows, taps = product((call.n, *call.out_size)), call.window.kernel[0] * call.window.kernel[1]
+    dotted = octets.by_fours(call.x.tensor, call.weight.tensor, call.panels)
+    k = taps * (-(-depth // octets.DEPTH) if dotted else depth)  # elements, or words of them
     by_fours = channel_quads(call, depth)
-    vector_b = not call.exact and alone(call, call.weight.tensor) and divides(4, call.weight.offset)
+    vector_b = (
+        (dotted or not call.exact) and alone(call, call.weight.tensor) and divides(4, call.weight.offset)
+    )
     module = Module(
         call,
         AXES,
@@ -42,26 +47,32 @@ def _tiled(call: Conv) -> Kernel:
         [v.tensor for v, vector in ((call.x, by_fours), (call.weight, vector_b)) if vector],
     )
     held, outer = accumulator(call.x.tensor.dtype), ("group",) if call.groups > 1 else ()
-    module.accumulates(0, held, sum_range(call.x, call.weight, k))
-    k_word, width_word = module.word("k", k), module.word("group_columns", width)
+    module.accumulates(0, held, sum_range(call.x, call.weight, taps * depth))
+    k_word, width_word = module.word("k_words" if dotted else "k", k), module.word("group_columns", width)
     tile = choose(rows, width, k, call.groups)
     tiles_across = ceildiv(width, tile.width)
     tiles = ceildiv(rows, tile.height) * tiles_across
     base = f"group * (({width_word} + 7) >> 3u)" if outer else ""
-    over = (*outer, "k", "column")
-    if call.exact:
-        taps = module.word("taps", call.window.kernel[0] * call.window.kernel[1])
-        tap = (module.word("group_depth", depth), taps, depth)
+    over, dots = (*outer, "k", "column"), None
+    if dotted:
+        a = _taps(module, call, depth, outer, by_fours, -(-depth // octets.DEPTH) * octets.DEPTH)
+        a = octets.left(a, call.x, call.weight.tensor, f"k >= {k_word}")
+        b, dots = octets.right(module, call.weight, over, k, width, call.x.tensor.dtype)
+    elif call.exact:
+        tap = (module.word("group_depth", depth), module.word("taps", taps), depth)
         group = ("group", ceildiv(width, 8)) if outer else None
         b = quad_panels(module, call.weight, over, group, tap, k)
     else:
         b = panels(module, call.weight, over, base, k, vector_b)
+    if not dotted:
+        a = _taps(module, call, depth, outer, by_fours, depth)
     x, y = fold(tiles)
     return module.finish(
         "conv",
         (x, y, minimum(call.groups, MAX_GROUPS)),
-        a=_taps(module, call, depth, outer, by_fours).before(f"k >= {k_word}"),
-        b=b.before(f"k >= {k_word}"),
+        a=a if dots else a.before(f"k >= {k_word}"),
+        b=b if dots else b.before(f"k >= {k_word}"),
+        dots=dots,
         type=value_type(held),
         final=module.block([call.body]),
         channel=f"group * {width_word} + column" if outer else "column",
@@ -86,16 +97,23 @@ def _pixel_extents(module: Module, call: Conv) -> tuple[str, ...]:
     return ("", module.word("out_height", height, "u32"), module.word("out_width", width, "u32"))
 
 
-def _taps(module: Module, call: Conv, depth: int, outer: tuple[str, ...], vector: bool) -> Source:
-    """x as operand a over the pixel and k, which counts taps of the window and, inside them, channels."""
+def _taps(
+    module: Module, call: Conv, depth: int, outer: tuple[str, ...], vector: bool, spread: int
+) -> Source:
+    """x as operand a over the pixel and k, which counts taps and, inside them, `spread` channels.
+
+    Those past `depth`, as many as a group has, are none.
+    """
     kernel = call.window.kernel
     # the word exists where it is used
     depth_word = module.word("group_depth", depth) if outer or kernel != (1, 1) else ""
     lines: tuple[str, ...] = ()
     tap, channel = ("0", "0"), "k"
     if kernel != (1, 1):
-        lines = (f"let tap = u32(k) / u32({depth_word});", f"let channel = k - i32(tap) * {depth_word};")
+        step = depth_word if spread == depth else module.word("spread", spread)
+        lines = (f"let tap = u32(k) / u32({step});", f"let channel = k - i32(tap) * {step};")
         tap, channel = (f"i32(tap / {kernel[1]}u)", f"i32(tap % {kernel[1]}u)"), "channel"
+    padded = f"{channel} >= {module.word('group_depth', depth)}" if spread != depth else None
     if outer:
         lines += (f"let c = group * {depth_word} + {channel};",)
         channel = "c"
@@ -106,8 +124,10 @@ def _taps(module: Module, call: Conv, depth: int, outer: tuple[str, ...], vector
         lines += window_lines(module, call.window, tap)
         axes, outside = ("n", "h", "w", channel), outside_input(module, call.in_size)
     sizes = (call.n, *call.in_size, call.in_channels)
-    a = source(module, "a", call.x, (*outer, *AXES[:3], "k"), sizes, "k", vector, axes)
-    return a._replace(lines=lines) if outside is None else a._replace(lines=lines).before(outside)
+    a = source(module, "a", call.x, (*outer, *AXES[:3], "k"), sizes, "k", vector, axes)._replace(lines=lines)
+    for condition in filter(None, (outside, padded)):
+        a = a.before(condition)
+    return a
 
 
 def _depthwise(call: Conv) -> Kernel:

@@ -10,6 +10,7 @@ from pyruntime.ir.dtypes import WORD_RANGES
 from pyruntime.ir.kernel import MatMul, Reduction, Row, View
 from pyruntime.ir.scalar import Load, Scalar, transform
 from pyruntime.ir.scalar import call as of
+from pyruntime_shaders import octets
 from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
@@ -77,15 +78,20 @@ def _over(view: View, axes: tuple[int, ...], rank: int) -> View:
     return replace(view, strides=strides, guards=tuple(replace(g, axis=axes[g.axis]) for g in view.guards))
 
 
+def _dotted(call: MatMul) -> bool:
+    return octets.by_fours(call.a.tensor, call.b.tensor, call.panels)
+
+
 def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
     height = 1 if call.m == 1 else 2 if call.m == 2 else 4
     tiles_across = ceildiv(call.n, 8)
     tiles = ceildiv(call.m, height) * tiles_across
-    return _kernel(call, "matvec", batches, (tiles, tiles_across), on, vector_a=False, height=height)
+    vector_a = _dotted(call) and quads(call.a, -1, call.k)
+    return _kernel(call, "matvec", batches, (tiles, tiles_across), on, vector_a=vector_a, height=height)
 
 
 def _tiled(call: MatMul, batches: Dim, on: Dim) -> Kernel:
-    tile = choose(call.m, call.n, call.k, batches)
+    tile = choose(call.m, call.n, ceildiv(call.k, octets.DEPTH) if _dotted(call) else call.k, batches)
     tiles_across = ceildiv(call.n, tile.width)
     tiles = ceildiv(call.m, tile.height) * tiles_across
     a_order = "columns" if call.a.strides[-1] != 1 and call.a.strides[-2] == 1 else "rows"
@@ -115,9 +121,10 @@ def _kernel(
     """The kernel of one template. tiles: their count, and how many lie across; on: 1, or 0 to skip it."""
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
     vector_a = vector_a and alone(call, call.a.tensor)
+    dotted = _dotted(call)
     vector_b = (
         alone(call, call.b.tensor)
-        and not (call.panels and call.exact)
+        and (dotted or not (call.panels and call.exact))
         and call.blocks is None
         and (divides(4, call.b.offset) if call.panels else quads(call.b, -1, call.n))
     )
@@ -125,11 +132,18 @@ def _kernel(
     if call.blocks is not None:
         vectors += [v.tensor for v in (call.blocks.scales, call.blocks.zeros) if v is not None]
     module = Module(call, (*outer, "m", "column"), (*call.batch, call.m, call.n), vectors)
-    held, k = accumulator(call.a.tensor.dtype), module.word("k", call.k)
+    held, dots = accumulator(call.a.tensor.dtype), None
+    k_words = ceildiv(call.k, octets.DEPTH)
+    k = module.word("k_words", k_words) if dotted else module.word("k", call.k)
     module.accumulates(0, held, sum_range(call.a, call.b, call.k))
     a = source(module, "a", call.a, (*outer, "m", "k"), (*call.batch, call.m, call.k), "k", vector_a)
     over = (*outer, "k", "column")
-    if call.blocks is not None:
+    if dotted:
+        if not vector_a:
+            a = a.before(f"k >= {module.word('k', call.k)}")
+        a = octets.left(a, call.a, call.b.tensor, f"k >= {k}")
+        b, dots = octets.right(module, call.b, over, k_words, call.n, call.a.tensor.dtype)
+    elif call.blocks is not None:
         b = block_panels(module, call, call.blocks, over)
     elif call.panels and call.exact:
         b = quad_panels(module, call.b, over, None, None, call.k)
@@ -141,8 +155,9 @@ def _kernel(
     return module.finish(
         template,
         (x * on, y, minimum(batches, MAX_GROUPS)),
-        a=a.before(f"k >= {k}"),
-        b=b.before(f"k >= {k}"),
+        a=a if dots else a.before(f"k >= {k}"),
+        b=b if dots else b.before(f"k >= {k}"),
+        dots=dots,
         type=value_type(held),
         final=module.block([call.body]),
         k=k,

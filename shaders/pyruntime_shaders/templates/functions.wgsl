@@ -276,6 +276,60 @@ fn unpack_four(words: vec2<u32>) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
 
+// 8-bit integers, four in a word, the first in its lowest bits
+fn unpack_one_i8(word: u32, at: i32) -> i32 {
+    return bitcast<i32>(word << (24u - u32(at & 3) * 8u)) >> 24u;
+}
+
+fn unpack_one_u8(word: u32, at: i32) -> u32 {
+    return (word >> (u32(at & 3) * 8u)) & 255u;
+}
+
+fn unpack_four_i8(word: u32) -> vec4<i32> {
+    return vec4<i32>((vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u))) >> vec4<u32>(24u);
+}
+
+fn unpack_four_u8(word: u32) -> vec4<u32> {
+    return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u);
+}
+
+fn pack_i8(four: vec4<i32>) -> u32 {
+    return pack_u8(vec4<u32>(four) & vec4<u32>(255u));
+}
+
+fn pack_u8(four: vec4<u32>) -> u32 {
+    return four.x | (four.y << 8u) | (four.z << 16u) | (four.w << 24u);
+}
+
+// sums of products of four 8-bit integers, with those of four columns
+fn dots_i8(a: u32, b: vec4<u32>) -> vec4<i32> {
+//# if packed_4x8_integer_dot_product
+    return vec4<i32>(dot4I8Packed(a, b.x), dot4I8Packed(a, b.y), dot4I8Packed(a, b.z), dot4I8Packed(a, b.w));
+//# else
+    let x = unpack_four_i8(a);
+    return vec4<i32>(
+        dot(x, unpack_four_i8(b.x)),
+        dot(x, unpack_four_i8(b.y)),
+        dot(x, unpack_four_i8(b.z)),
+        dot(x, unpack_four_i8(b.w)),
+    );
+//# end
+}
+
+fn dots_u8(a: u32, b: vec4<u32>) -> vec4<i32> {
+//# if packed_4x8_integer_dot_product
+    return vec4<i32>(vec4<u32>(dot4U8Packed(a, b.x), dot4U8Packed(a, b.y), dot4U8Packed(a, b.z), dot4U8Packed(a, b.w)));
+//# else
+    let x = unpack_four_u8(a);
+    return vec4<i32>(vec4<u32>(
+        dot(x, unpack_four_u8(b.x)),
+        dot(x, unpack_four_u8(b.y)),
+        dot(x, unpack_four_u8(b.z)),
+        dot(x, unpack_four_u8(b.w)),
+    ));
+//# end
+}
+
 fn to_f16(x: f32) -> f32 {
     let rounded = unpack2x16float(pack2x16float(vec2<f32>(clamp(x, -65504.0f, 65504.0f), 0.0f))).x;
     return nan_or(x, select(rounded, select(infinity(), -infinity(), x < 0.0f), abs(x) >= 65520.0f));

@@ -19,6 +19,9 @@ const RAISED = [
   "maxComputeWorkgroupSizeX",
 ];
 
+/** Parts of a shader that hang on a feature: what is compiled with it, and what without. */
+const SECTION = /\/\/# if (.+)\n([^]*?)\/\/# else\n([^]*?)\/\/# end\n/g;
+
 const seconds = () => performance.now() / 1000;
 const bytesOf = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
 
@@ -34,9 +37,10 @@ async function acquire(variants) {
     Object.entries(limits).every(([name, least]) => adapter.limits[name] >= least);
   const number = variants.findIndex(meets);
   if (number < 0) throw failure("device", "the GPU lacks what the pack needs");
+  const uses = variants[number].uses.filter((name) => adapter.features.has(name));
   const timed = adapter.features.has("timestamp-query");
   const device = await adapter.requestDevice({
-    requiredFeatures: [...variants[number].requires, ...(timed ? ["timestamp-query"] : [])],
+    requiredFeatures: [...variants[number].requires, ...uses, ...(timed ? ["timestamp-query"] : [])],
     requiredLimits: Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]])),
   });
   const { vendor, architecture, description } = adapter.info;
@@ -130,7 +134,10 @@ class Program {
       const layout = this.device.createBindGroupLayout({
         entries: kinds.map((type, binding) => ({ binding, visibility: COMPUTE, buffer: { type } })),
       });
-      const code = new TextDecoder().decode(this.code.subarray(offset, offset + bytes));
+      const has = (name) => this.device.features.has(name) || navigator.gpu.wgslLanguageFeatures?.has(name);
+      const code = new TextDecoder()
+        .decode(this.code.subarray(offset, offset + bytes))
+        .replace(SECTION, (_, name, part, other) => (has(name) ? part : other));
       const pipeline = await this.device.createComputePipelineAsync({
         label: name,
         layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
