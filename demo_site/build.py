@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,8 +15,8 @@ RUNTIME = HERE.parent / "js_bindings" / "dist"
 SITE = HERE / "dist"
 STYLES = ("site.css", "front.css")
 SHARED = HERE / "web"  # what the demos' pages import from ../shared/
-CARDS = "<!-- cards -->"  # where the front page has the demos
-NAV = "<!-- nav -->"  # where a demo's page has links to all of them
+PARTS = HERE / "parts"  # what pages have alike, each put where they have its name as a comment
+NAME = "pyruntime"
 
 
 def build_site(
@@ -39,7 +39,7 @@ def build_site(
         built = [demo for demo in demos if _build(demo, fresh, console)]
         if not built:
             raise DemoError("no demo can be built here")
-        write_links(built, fresh)
+        write_pages(built, fresh)
         if site.exists():
             site.rename(old)
         fresh.rename(site)
@@ -61,14 +61,25 @@ def _build(demo: Demo, site: Path, console: Console) -> bool:
     return True
 
 
-def write_links(demos: Sequence[Demo], site: Path) -> None:
-    """Write the front page, and on each demo's page the links to the others."""
+def write_pages(demos: Sequence[Demo], site: Path) -> None:
+    """Write the front page, and put into each demo's page what pages share, with links to the others."""
     cards = "\n".join(demo.card.read_text(encoding="utf-8").rstrip() for demo in demos)
     front = (HERE / "index.html").read_text(encoding="utf-8")
-    (site / "index.html").write_text(front.replace(CARDS, cards), encoding="utf-8")
+    (site / "index.html").write_text(_filled(front, "", NAME, {"cards": cards}), encoding="utf-8")
     for demo in demos:
         page = site / demo.name / "index.html"
-        page.write_text(page.read_text(encoding="utf-8").replace(NAV, _nav(demos, demo)), encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        nav = _nav(demos, demo)
+        page.write_text(_filled(text, "../", f"{demo.title} · {NAME}", {"nav": nav}), encoding="utf-8")
+
+
+def _filled(page: str, root: str, title: str, more: Mapping[str, str]) -> str:
+    """A page with its parts; `root` is the way from its folder to the site's."""
+    shared = {file.stem: file.read_text(encoding="utf-8").strip() for file in PARTS.glob("*.html")}
+    shared["head"] = shared["head"].replace("TITLE", title).replace("ROOT", root)
+    for name, text in {**shared, **more}.items():
+        page = page.replace(f"<!-- {name} -->", text)
+    return page
 
 
 def _nav(demos: Sequence[Demo], current: Demo) -> str:
@@ -76,7 +87,7 @@ def _nav(demos: Sequence[Demo], current: Demo) -> str:
         f'<a href="../{demo.name}/"{" aria-current=page" if demo is current else ""}>{demo.title}</a>'
         for demo in demos
     )
-    return f'<nav aria-label="Demos"><a href="../">pyruntime</a>{links}</nav>'
+    return f'<nav aria-label="Demos"><a href="../">{NAME}</a>{links}</nav>'
 
 
 def copy_shared(site: Path, runtime: Path = RUNTIME) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from rich.table import Table
 
 import pyruntime
 from demo_site.demo import RUNTIME, DemoError
+from demo_site.stages import stages
 
 MOST_DISAGREEMENT = 1e-5
 OPSET = 17
@@ -75,11 +78,6 @@ def runtime_bytes(runtime: Path) -> tuple[dict[str, int], int]:
     return by_device, sum(len(gzip.compress(code, 9)) for code in needed.values())
 
 
-def told_of_runtime(compressed: int) -> str:
-    """What each page says of the JavaScript that it loads."""
-    return f"The JavaScript runtime is {compressed / 1000:.1f} kB when compressed, and knows no model."
-
-
 def files_table(report: pyruntime.Report, pack: str, runtime: Mapping[str, int]) -> Table:
     """Files and bytes of the pack and of the runtime."""
     table = Table("file", "bytes", title="What the page loads", title_justify="left")
@@ -89,3 +87,42 @@ def files_table(report: pyruntime.Report, pack: str, runtime: Mapping[str, int])
     for device, size in runtime.items():
         table.add_row(f"JavaScript runtime for {device}", f"{size:,}")
     return table
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network, exported.
+
+    Attributes:
+        options: of `convert`.
+        feeds: what it is compared with onnxruntime on.
+        expected: what comes of them in training's own arithmetic.
+    """
+
+    model: onnx.ModelProto
+    feeds: Feeds
+    expected: Feeds
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, site: Path, pack: Path, facts: Mapping[str, Any], told: str, console: Console) -> None:
+        """Write a page's pack, and beside it the facts that it tells; print what the page loads.
+
+        Args:
+            site: where the JavaScript runtime is.
+            facts: for the page's script.
+            told: what the page tells of the network.
+
+        Raises:
+            DemoError: onnxruntime disagrees with the network.
+            PyRuntimeError: it could not be converted.
+        """
+        with stages(console) as stage:
+            tell = stage("convert")
+            report = pack_model(self.model, pack, **self.options)
+            tell(1)
+        runtime, compressed = runtime_bytes(site / "js")
+        code = f"The JavaScript runtime is {compressed / 1000:.1f} kB when compressed, and knows no model."
+        written = {**facts, "told": f"{told} {code}"}
+        (pack.parent / "facts.json").write_text(json.dumps(written, indent=1) + "\n")
+        console.print(files_table(report, pack.name, runtime))
+        tell_disagreement(disagreement(self.model, self.feeds, self.expected), console)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from demo_site.checks import Checks
 from demo_site.demo import DemoError
 from demo_site.serve import HEADERS
-from demo_site.visit import HANDHELD, PHONE, READY, Visit
+from demo_site.visit import DESKTOP, HANDHELD, PHONE, READY, Visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -106,6 +106,34 @@ def check_policy(visit: Visit, checks: Checks) -> None:
 def check_quiet(visit: Visit, where: str, checks: Checks) -> None:
     """Nothing went wrong while the page was used."""
     checks.add(f"no errors or warnings {where}".rstrip(), not visit.trouble, "; ".join(visit.trouble[:3]))
+
+
+def each_device(visit: Page, columns: Sequence[str], checks: Checks) -> Iterator[tuple[str, str]]:
+    """Switch to each device that is ready: its kind and its name. After its use it tells its times."""
+    for kind, name in DEVICES.items():
+        if visit.can_choose(kind, checks):
+            yield kind, name
+            check_times(visit, kind, columns, checks)
+
+
+@contextmanager
+def on_desktop(
+    browser: Browser, address: str, folder: Path, checks: Checks, **context: Any
+) -> Iterator[Page]:
+    """The page in a window, under the policy; when it has been used, what is checked alike on all pages.
+
+    Args:
+        folder: its files, its pack among them.
+        context: options of the browser's context.
+    """
+    visit = Page(browser, f"{address}?on=wasm", viewport=DESKTOP, color_scheme="light", **context)
+    check_source(visit, folder, checks)
+    yield visit
+    (pack,) = folder.glob("*.pack")
+    check_bytes(visit.choose("wasm"), pack, checks)
+    check_policy(visit, checks)
+    check_quiet(visit, "", checks)
+    visit.close()
 
 
 @contextmanager

@@ -10,21 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo_site.checks import Checks
-from demo_site.page import (
-    DEVICES,
-    Page,
-    State,
-    check_bytes,
-    check_policy,
-    check_quiet,
-    check_source,
-    check_times,
-    on_phone,
-)
+from demo_site.page import Page, State, each_device, on_desktop, on_phone
 from demo_site.recurrent import Parameters
 from demo_site.sounds.hearing import bands, shares, sounds_in
 from demo_site.sounds.synthesis import to_floats
-from demo_site.visit import DESKTOP
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -43,31 +32,22 @@ def check_page(
     Args:
         played: the samples of each sound that the page has a button for.
     """
-    visit = Page(
-        browser, f"{address}?on=wasm", viewport=DESKTOP, color_scheme="light", permissions=["microphone"]
-    )
-    check_policy(visit, checks)
-    check_source(visit, folder, checks)
-    for kind, name in DEVICES.items():
-        if not visit.can_choose(kind, checks):
-            continue
-        names = list(played)[:IN_SOFTWARE] if kind == "webgpu" else list(played)
-        states = {each: heard(visit, each) for each in names}
-        apart = max(_apart(state, parameters, played[each]) for each, state in states.items())
-        checks.add(
-            f"{name} hears as the trained network",
-            apart <= TOLERANCE,
-            f"{len(names)} sounds, within {apart:.0e}",
-        )
-        wrong = {each: state["sounds"] for each, state in states.items() if set(state["sounds"]) != {each}}
-        checks.add(f"{name} names the sounds", not wrong, f"{wrong}" if wrong else ", ".join(names))
-        check_times(visit, kind, ["ready", "run"], checks)
-    check_bytes(visit.choose("wasm"), folder / "sounds.pack", checks)
-    visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
-    check_playing(visit, checks)
-    check_microphone(visit, checks)
-    check_quiet(visit, "", checks)
-    visit.close()
+    with on_desktop(browser, address, folder, checks, permissions=["microphone"]) as visit:
+        for kind, name in each_device(visit, ["ready", "run"], checks):
+            names = list(played)[:IN_SOFTWARE] if kind == "webgpu" else list(played)
+            states = {each: heard(visit, each) for each in names}
+            apart = max(_apart(state, parameters, played[each]) for each, state in states.items())
+            checks.add(
+                f"{name} hears as the trained network",
+                apart <= TOLERANCE,
+                f"{len(names)} sounds, within {apart:.0e}",
+            )
+            wrong = {each: s["sounds"] for each, s in states.items() if set(s["sounds"]) != {each}}
+            checks.add(f"{name} names the sounds", not wrong, f"{wrong}" if wrong else ", ".join(names))
+        visit.choose("wasm")
+        visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
+        check_playing(visit, checks)
+        check_microphone(visit, checks)
     with on_phone(browser, address, folder, checks) as phone:
         for each in ("siren", "whistle up", "voice"):
             heard(phone, each)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,7 @@ from rich.console import Console
 
 from demo_site.checks import Checks
 from demo_site.demo import DemoError
-from demo_site.packing import (
-    disagreement,
-    files_table,
-    pack_model,
-    runtime_bytes,
-    tell_disagreement,
-    told_of_runtime,
-)
+from demo_site.packing import Network
 from demo_site.recurrent import Parameters
 from demo_site.sounds.check import check_page
 from demo_site.sounds.export import CHUNK, FRAMES, KEPT, STATE, to_onnx
@@ -80,41 +72,36 @@ class Sounds:
             unheard = hear(takes(TRIED, seed + 1))
             tell(1)
             parameters = train(heard, self._settings, stage("train"))
-            tell = stage("convert")
-            model = to_onnx(parameters)
-            report = pack_model(model, folder / PACK, state=STATE)
-            tell(1)
         of_frames, of_takes = accuracy(parameters, unheard)
         played = playable(parameters, seed + 2)
         for name, samples in played.items():
             (folder / f"{name.replace(' ', '-')}.i16").write_bytes(samples.astype("<i2").tobytes())
-        runtime, compressed = runtime_bytes(site / "js")
-        count = sum(p.size for p in parameters)
         told = (
-            f"The listener has {count:,} parameters, and learnt from {self._settings.takes * len(CLASSES)} "
-            "takes of two seconds that were computed while this site was built: nobody was recorded. Of "
-            f"others it names {of_takes:.1%} right, and {of_frames:.1%} of all moments. The pack takes "
-            f"samples: the spectrogram, too, is computed in it. {told_of_runtime(compressed)}"
+            f"The listener has {sum(p.size for p in parameters):,} parameters, and learnt from "
+            f"{self._settings.takes * len(CLASSES)} takes of two seconds that were computed while this site "
+            f"was built: nobody was recorded. Of others it names {of_takes:.1%} right, and {of_frames:.1%} "
+            "of all moments. The pack takes samples: the spectrogram, too, is computed in it."
         )
-        facts = {"classes": CLASSES, "bands": BANDS, "chunk": CHUNK, "rate": RATE, "told": told}
-        (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
-        console.print(files_table(report, PACK, runtime))
-        console.print(f"{of_takes:.1%} of unheard takes and {of_frames:.1%} of their frames are named right.")
+        facts = {"classes": CLASSES, "bands": BANDS, "chunk": CHUNK, "rate": RATE}
         first = to_floats(next(iter(played.values()))[:CHUNK])
-        feeds: dict[str, np.ndarray[Any, Any]] = {
-            "samples": first[None],
-            "tail": np.zeros((1, KEPT), np.float32),
-            "heard": np.zeros((1, 1, self._settings.units), np.float32),
-        }
-        seen = bands(first)[:, None]
-        assert len(seen) == FRAMES
-        expected = {"bands": seen, "shares": shares(parameters, seen)}
-        tell_disagreement(disagreement(model, feeds, expected), console)
+        self._network(parameters, first).write(site, folder / PACK, facts, told, console)
+        console.print(f"{of_takes:.1%} of unheard takes and {of_frames:.1%} of their frames are named right.")
         if of_takes < self._least:
             raise DemoError(
                 f"the listener names {of_takes:.1%} of unheard takes, {self._least:.0%} are wanted"
             )
         self._parameters, self._played = parameters, played
+
+    def _network(self, parameters: Parameters, samples: NDArray[np.float32]) -> Network:
+        feeds = {
+            "samples": samples[None],
+            "tail": np.zeros((1, KEPT), np.float32),
+            "heard": np.zeros((1, 1, self._settings.units), np.float32),
+        }
+        seen = bands(samples)[:, None]
+        assert len(seen) == FRAMES
+        expected = {"bands": seen, "shares": shares(parameters, seen)}
+        return Network(to_onnx(parameters), feeds, expected, {"state": STATE})
 
     def check(self, browser: Browser, address: str, site: Path, checks: Checks) -> None:
         """Use the page as a visitor would; see `check_page`."""

@@ -10,21 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from demo_site.checks import Checks
-from demo_site.page import (
-    DEVICES,
-    Page,
-    State,
-    check_bytes,
-    check_policy,
-    check_quiet,
-    check_source,
-    check_times,
-    on_phone,
-)
+from demo_site.page import Page, State, each_device, on_desktop, on_phone
 from demo_site.recurrent import Parameters
 from demo_site.story.grammar import END
 from demo_site.story.training import numbers, shares
-from demo_site.visit import DESKTOP
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -36,24 +25,17 @@ STRANGE = "Xaë and 7 of "
 
 def check_page(browser: Browser, address: str, folder: Path, parameters: Parameters, checks: Checks) -> None:
     """All checks of the page at `address`, whose files are in `folder`; pictures of it are left there."""
-    visit = Page(browser, f"{address}?on=wasm", viewport=DESKTOP, color_scheme="light")
-    check_policy(visit, checks)
-    visit.page.locator("#fast").check()
-    check_story(visit.state(), parameters, "opens with a story", checks)
-    visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
-    check_source(visit, folder, checks)
-    for kind, name in DEVICES.items():
-        if not visit.can_choose(kind, checks):
-            continue
-        check_story(visit.state(), parameters, f"{name} writes as the trained network", checks)
-        check_times(visit, kind, ["ready", "character"], checks)
-        rate = visit.page.locator(f"tr.{kind} td.rate").inner_text()
-        checks.add(f"{name} tells tokens per second", bool(re.fullmatch(r"[\d,]+", rate)), rate)
-    check_bytes(visit.choose("wasm"), folder / "story.pack", checks)
-    check_controls(visit, parameters, checks)
-    check_stop(visit, checks)
-    check_quiet(visit, "", checks)
-    visit.close()
+    with on_desktop(browser, address, folder, checks) as visit:
+        visit.page.locator("#fast").check()
+        check_story(visit.state(), parameters, "opens with a story", checks)
+        visit.page.screenshot(path=folder / "screenshot.png", full_page=True)
+        for kind, name in each_device(visit, ["ready", "character"], checks):
+            check_story(visit.state(), parameters, f"{name} writes as the trained network", checks)
+            rate = visit.page.locator(f"tr.{kind} td.rate").inner_text()
+            checks.add(f"{name} tells tokens per second", bool(re.fullmatch(r"[\d,]+", rate)), rate)
+        visit.choose("wasm")
+        check_controls(visit, parameters, checks)
+        check_stop(visit, checks)
     with on_phone(browser, address, folder, checks) as phone:
         phone.page.locator("#fast").tap()
         phone.state()

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 
 from demo_site.checks import Checks
 from demo_site.demo import DemoError
-from demo_site.packing import (
-    disagreement,
-    files_table,
-    pack_model,
-    runtime_bytes,
-    tell_disagreement,
-    told_of_runtime,
-)
+from demo_site.packing import Feeds, Network
 from demo_site.recurrent import Parameters
 from demo_site.stages import stages
 from demo_site.story.check import check_page
@@ -73,37 +65,31 @@ class Story:
         shutil.copytree(WEB, folder)
         with stages(console) as stage:
             parameters = train(self._settings, stage("train"))
-            tell = stage("convert")
-            model = to_onnx(parameters)
-            report = pack_model(model, folder / PACK, state=STATE)
-            tell(1)
         unseen = stories(TRIED, self._settings.seed + 1)
         bits = bits_per_character(parameters, unseen)
         known = known_words(write(parameters, TRIED, 500, TEMPERATURE, self._settings.seed))
-        runtime, compressed = runtime_bytes(site / "js")
-        count = sum(p.size for p in parameters)
         told = (
-            f"The writer has {count:,} parameters, and learnt from {self._settings.stories:,} stories that a "
-            f"grammar of {len(words())} words made up while this site was built. It reads letters, its "
-            f"tokens, and had to find out that there are words: {known:.1%} of those that it writes at "
-            f"temperature {TEMPERATURE} exist. A letter of a story that it has not seen takes it {bits:.2f} "
-            f"bits. {told_of_runtime(compressed)}"
+            f"The writer has {sum(p.size for p in parameters):,} parameters, and learnt from "
+            f"{self._settings.stories:,} stories that a grammar of {len(words())} words made up while this "
+            "site was built. It reads letters, its tokens, and had to find out that there are words: "
+            f"{known:.1%} of those that it writes at temperature {TEMPERATURE} exist. A letter of a story "
+            f"that it has not seen takes it {bits:.2f} bits."
         )
-        facts = {"vocabulary": VOCABULARY, "beginnings": BEGINNINGS, "told": told}
-        (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
-        console.print(files_table(report, PACK, runtime))
+        facts = {"vocabulary": VOCABULARY, "beginnings": BEGINNINGS}
+        self._network(parameters, END + unseen[0]).write(site, folder / PACK, facts, told, console)
         console.print(f"{bits:.3f} bits a letter of unseen stories; {known:.1%} of the words written exist.")
-        text = END + unseen[0]
-        feeds: dict[str, np.ndarray[Any, Any]] = {
+        if not bits <= self._most:
+            raise DemoError(f"the writer takes {bits:.2f} bits a character, {self._most} are allowed")
+        self._parameters = parameters
+
+    def _network(self, parameters: Parameters, text: str) -> Network:
+        feeds: Feeds = {
             "characters": numbers(text)[:, None],
             "temperature": np.array(TEMPERATURE, np.float32),
             "read": np.zeros((1, 1, self._settings.units), np.float32),
         }
         expected = {"shares": shares(parameters, text, TEMPERATURE)[-1:]}
-        tell_disagreement(disagreement(model, feeds, expected), console)
-        if not bits <= self._most:
-            raise DemoError(f"the writer takes {bits:.2f} bits a character, {self._most} are allowed")
-        self._parameters = parameters
+        return Network(to_onnx(parameters), feeds, expected, {"state": STATE})
 
     def check(self, browser: Browser, address: str, site: Path, checks: Checks) -> None:
         """Use the page as a visitor would; see `check_page`."""

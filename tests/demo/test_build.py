@@ -44,7 +44,7 @@ class Small:
 
     def build(self, site: Path, console: Console) -> None:
         (site / self.name).mkdir()
-        (site / self.name / "index.html").write_text(f"<!-- nav -->{self.text}")
+        (site / self.name / "index.html").write_text(f"<!-- head --><!-- nav -->{self.text}")
         if self.error:
             raise self.error
 
@@ -60,16 +60,21 @@ def build(tmp_path: Path, runtime: Path, console: Console, *demos: Demo) -> Path
 
 
 def page(site: Path, name: str = "small") -> str:
-    """What stands on a demo's page after the links to all demos."""
-    nav, _, text = (site / name / "index.html").read_text().partition("</nav>")
-    assert f'<a href="../{name}/" aria-current=page>' in nav
+    """What stands on a demo's page after what all pages share, and the links to all demos."""
+    parts, _, text = (site / name / "index.html").read_text().partition("</nav>")
+    assert "<title>A small one · pyruntime</title>" in parts
+    assert f'<a href="../{name}/" aria-current=page>' in parts
     return text
 
 
 def test_site(tmp_path: Path, runtime: Path, console: Console) -> None:
     site = build(tmp_path, runtime, console, Small("one"))
     assert page(site) == "one"
-    assert "Draw a digit" in (site / "index.html").read_text()
+    front = (site / "index.html").read_text()
+    assert "Draw a digit" in front
+    assert "<title>pyruntime</title>" in front
+    for folder, path in ((site, "site.css"), (site / "small", "../site.css")):
+        assert f'href="{path}"' in (folder / "index.html").read_text()
     assert (site / "site.css").is_file()
     assert {file.name for file in (site / "js").iterdir()} == {*NEEDED, "pyruntime.js.map"}
     build(tmp_path, runtime, console, Small("two"))
