@@ -1,4 +1,4 @@
-"""Ways to damage an ONNX model: in its bytes, and in the fields that protobuf makes of them."""
+"""Ways to damage a file in its bytes, and an ONNX model in the fields that protobuf makes of them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def _field(model: ModelProto, draw: random.Random) -> None:
             value.append(item)
         case "from elsewhere" if field.message_type is not None:
             same = [getattr(h, n) for h, n in found if n == name and type(h) is type(holder)]
-            value[place].CopyFrom(draw.choice(draw.choice(same)))
+            other = draw.choice(draw.choice(same))
+            value[place].ParseFromString(other.SerializeToString())  # it may be what holds this place
         case "change" if field.message_type is None:
             try:
                 value[place] = _other(item, draw)
@@ -88,20 +89,23 @@ def _fields(data: bytes, draw: random.Random) -> bytes:
     return model.SerializeToString()
 
 
-def _flip(data: bytes, draw: random.Random) -> bytes:
-    changed = bytearray(data)
+def flip(data: bytes, draw: random.Random) -> bytes:
+    """Other bytes at some places."""
+    changed = bytearray(data or b"\0")
     for _ in range(draw.choice((1, 2, 8, 64))):
         changed[draw.randrange(len(changed))] = draw.choice((0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)))
     return bytes(changed)
 
 
-def _cut(data: bytes, draw: random.Random) -> bytes:
-    return data[: draw.randrange(len(data))]
+def cut(data: bytes, draw: random.Random) -> bytes:
+    """The beginning alone."""
+    return data[: draw.randrange(len(data) or 1)]
 
 
-def _splice(data: bytes, draw: random.Random) -> bytes:
-    a, b = sorted(draw.randrange(len(data)) for _ in range(2))
-    at = draw.randrange(len(data))
+def splice(data: bytes, draw: random.Random) -> bytes:
+    """A part that stands elsewhere once more."""
+    a, b, at = (draw.randrange(len(data) + 1) for _ in range(3))
+    a, b = sorted((a, b))
     return data[:at] + data[a:b] + data[at:]
 
 
@@ -118,17 +122,17 @@ def _external(data: bytes, draw: random.Random) -> bytes:
     return model.SerializeToString()
 
 
-WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    _fields,
-    _fields,
-    _fields,
-    _flip,
-    _cut,
-    _splice,
-    _external,
-)
+WAYS: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "fields": _fields,
+    "bytes": flip,
+    "cut": cut,
+    "spliced": splice,
+    "external data": _external,
+}
+OFTEN = [3, 1, 1, 1, 1]
 
 
-def damaged(data: bytes, draw: random.Random) -> bytes:
-    """A model, damaged in one of the ways."""
-    return draw.choice(WAYS)(data, draw)
+def damaged(data: bytes, draw: random.Random) -> tuple[str, bytes]:
+    """A model, damaged in one of the ways, and in which."""
+    (way,) = draw.choices(list(WAYS), OFTEN)
+    return way, WAYS[way](data, draw)

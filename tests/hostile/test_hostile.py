@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -10,9 +11,14 @@ import pytest
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from tests.hostile.__main__ import inputs
-from tests.hostile.worker import Worker
+from tests.hostile.findings import Findings, Input
+from tests.hostile.manifests import FIELDS
+from tests.hostile.packs import Original, damaged, originals
+from tests.hostile.worker import SECONDS, Task, Worker
 
 SAMPLE = 600
+PACKS = 300
+CHANGED = 2000
 node = helper.make_node
 
 
@@ -199,6 +205,32 @@ def test_names_are_no_paths(worker: Worker) -> None:
     made = model(node("Add", ["x", "../../w"], ["y"], name='/../"*/ #error\n'), weights=(weight,))
     made.graph.name = "../../escaped"
     assert worker.convert(made.SerializeToString(), compile_=True, seconds=60).kind == "converted"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Original]:
+    """Packs to damage."""
+    return originals(tmp_path_factory.mktemp("packs"))
+
+
+def test_every_field_of_the_schema_is_damaged(whole: list[Original]) -> None:
+    assert set().union(*(each.fields for each in whole)) == FIELDS
+    draw = random.Random(0)
+    changed = {name for _ in range(CHANGED) for name in damaged(whole, draw).fields}
+    assert changed == FIELDS
+
+
+@pytest.mark.wasm
+def test_damaged_packs(worker: Worker, whole: list[Original]) -> None:
+    draw = random.Random(0)
+    found = Findings()
+    for _ in range(PACKS):
+        made = damaged(whole, draw)
+        each = Input(made.kind, Task("wasm", made.files), SECONDS, made.fields, made.own)
+        found.add(each, worker.do(each.task))
+    assert not found.faults, found.faults
+    assert len(found.fields) > len(FIELDS) / 2
+    assert all(kind.became.total() > 10 for kind in found.kinds.values())
 
 
 def test_damaged(worker: Worker) -> None:

@@ -1,101 +1,174 @@
-"""A process that converts what it is given, with a limit on memory: its death is one input's alone."""
+"""A process that reads what it is given, with a limit on memory: its death is one input's alone."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from tests.hostile.lines import Line, Traced
 
 SECONDS = 10.0
 HEADROOM = 512 << 20  # what converting takes beside a multiple of the file
 TIMES = 4  # of the file
 PATIENCE = 20  # times the processor time that is allowed
+ROOT = Path(__file__).resolve().parents[2]
+PARSERS = (
+    *(ROOT / "converter" / "pyruntime_converter" / "frontends" / "onnx").rglob("*.py"),
+    *(ROOT / "pyruntime" / "pack").glob("*.py"),
+)  # modules that see a file before anybody has checked it
+Work = Literal["lower", "convert", "wasm", "webgpu"]  # what is done with a model, or the device of a pack
+
+
+class Task(NamedTuple):
+    """Files, by name, and what to do with them; an archive of a pack is one file called ""."""
+
+    work: Work
+    files: Mapping[str, bytes]
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(map(len, self.files.values()))
 
 
 class Outcome(NamedTuple):
-    """What became of an input: "converted", the code of a typed error, or "fault" with its reason."""
+    """What became of an input.
+
+    Attributes:
+        kind: "converted", "ran", the code of a typed error, "slow", or "fault" with its reason.
+        seconds: of processor time.
+        memory: bytes, at most, beyond what the process had before.
+        reached: lines of the parsers that no input before had reached.
+    """
 
     kind: str
     reason: str = ""
+    seconds: float = 0.0
+    memory: int = 0
+    reached: tuple[Line, ...] = ()
 
 
-def _convert(data: bytes, compile_: bool) -> Outcome:
+def _model(inside: Path, work: Work) -> str:
     from pyruntime_converter.frontends.onnx import read
     from pyruntime_converter.lowering.lower import lower
     from pyruntime_converter.passes import optimise
     from pyruntime_shaders.emit import render_programs
 
     import pyruntime
+
+    if work == "convert":
+        pyruntime.convert(inside / "model.onnx", inside / "pack")
+    else:
+        graph = read(inside / "model.onnx", "model")
+        optimise(graph)
+        render_programs([lower(graph)])
+    return "converted"
+
+
+def _pack(inside: Path, work: Literal["wasm", "webgpu"]) -> str:
+    import pyruntime
+    from tests.hostile.packs import zeros
+
+    archive = inside / "archive"
+    with pyruntime.load(archive if archive.exists() else inside, device=work) as session:
+        session.run(zeros(session))
+        if session.state.names:
+            session.state.load(session.state.save())
+            session.run(zeros(session))
+            session.state.reset()
+    return "ran"
+
+
+def _done(task: Task) -> Outcome:
     from pyruntime.errors import PackError, PyRuntimeError
 
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         inside = Path(folder) / "in"
         inside.mkdir()
-        (inside / "model.onnx").write_bytes(data)
+        for name, data in task.files.items():
+            (inside / (name or "archive")).write_bytes(data)
+        given = {f.name for f in inside.iterdir()}
+        converts = task.work in ("lower", "convert")
         try:
-            if compile_:
-                pyruntime.convert(inside / "model.onnx", inside / "pack")
+            if task.work == "wasm" or task.work == "webgpu":
+                found = Outcome(_pack(inside, task.work))
             else:
-                graph = read(inside / "model.onnx", "model")
-                optimise(graph)
-                render_programs([lower(graph)])
-        except PackError as error:  # what a converter makes is a pack, whatever it was given
-            found = Outcome("fault", repr(error))
+                found = Outcome(_model(inside, task.work))
         except PyRuntimeError as error:
             found = Outcome(error.code)
+            if converts and isinstance(error, PackError):  # what it makes is a pack, whatever it was given
+                found = Outcome("fault", repr(error))
         except Exception:  # noqa: BLE001 - just what is looked for
             found = Outcome("fault", traceback.format_exc(limit=-8))
-        else:
-            found = Outcome("converted")
-        kept = {f.name for f in inside.iterdir()} - {"model.onnx"}
+        kept = {f.name for f in inside.iterdir()} - given
         if [f.name for f in Path(folder).iterdir()] != ["in"] or kept - {"pack"}:
             return Outcome("fault", f"left files behind: {kept}")
-        if "pack" in kept and found.kind != "converted":
+        if kept and found.kind != "converted":
             return Outcome("fault", f"left a pack behind a {found.kind} error")
     return found
 
 
-def _serve(connection: Connection) -> None:
-    _convert(b"", compile_=False)  # imports
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+def _memory(what: Literal["VmHWM", "VmRSS"]) -> int:
+    """Bytes that this process has, or had at most since `_forget_most`. Linux tells."""
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(what))
+    return int(line.split()[1]) << 10
+
+
+def _forget_most() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _serve(connection: Connection, traced: bool) -> None:
+    _done(Task("lower", {"model.onnx": b""}))  # imports
+    _done(Task("wasm", {"pack.json": b""}))
+    lines = Traced(PARSERS if traced else ())
     connection.send(None)
     while True:
-        data, compile_ = connection.recv()
-        most = base + HEADROOM + TIMES * len(data)
-        found = _convert(data, compile_)
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-        if used > most:
-            found = Outcome("fault", f"took {used - base:,} bytes for a file of {len(data):,}")
-            base = used
-        connection.send(found)
+        task: Task = connection.recv()
+        _forget_most()
+        before, begun = _memory("VmRSS"), time.process_time()
+        with lines if traced else nullcontext():
+            found = _done(task)
+        seconds, used = time.process_time() - begun, _memory("VmHWM") - before
+        if used > HEADROOM + TIMES * task.bytes:
+            found = Outcome("fault", f"took {used:,} bytes for files of {task.bytes:,}")
+        connection.send(found._replace(seconds=seconds, memory=used, reached=tuple(lines.reached)))
+        lines.reached.clear()
 
 
 class Worker:
-    """Converts inputs one by one; begins anew after one that crashed or hung."""
+    """Reads inputs one by one; begins anew after one that crashed or hung."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, traced: bool = False) -> None:
         self._context = multiprocessing.get_context("spawn")
+        self._traced = traced
         self._start()
 
     def _start(self) -> None:
         self._connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = self._context.Process(target=_serve, args=(theirs, self._traced), daemon=True)
         self._process.start()
         theirs.close()
         self._connection.recv()
 
     def convert(self, data: bytes, *, compile_: bool = False, seconds: float = SECONDS) -> Outcome:
         """Import, optimise and lower a model; `compile_` writes a pack as well."""
+        return self.do(Task("convert" if compile_ else "lower", {"model.onnx": data}), seconds)
+
+    def do(self, task: Task, seconds: float = SECONDS) -> Outcome:
+        """What becomes of a task that may take so much processor time."""
         begun = self._processor()
-        self._connection.send((data, compile_))
+        self._connection.send(task)
         try:
             # its own processor time counts: other work on the machine is no hang, a wait without end is one
             end = time.monotonic() + PATIENCE * seconds
@@ -104,13 +177,13 @@ class Worker:
                     found = self._connection.recv()
                     assert isinstance(found, Outcome)
                     return found
-            why = f"took longer than {seconds:.0f} s"
+            found = Outcome("slow", f"took longer than {seconds:.0f} s", seconds)
         except EOFError:
             self._process.join()
-            why = f"the process ended with {self._process.exitcode}"
+            found = Outcome("fault", f"the process ended with {self._process.exitcode}")
         self.close()
         self._start()
-        return Outcome("fault", why)
+        return found
 
     def _processor(self) -> float:
         """Seconds of processor time that the process has had. Linux tells."""
