@@ -15,6 +15,7 @@ from pyruntime.ir.kernel import (
     KernelCall,
     Map,
     MatMul,
+    Numerals,
     Pool,
     Recurrence,
     Row,
@@ -76,6 +77,8 @@ def _space(call: KernelCall) -> Sizes:
             return (call.n, *call.out_size, call.channels)
         case Sort():
             return (call.rows, call.count * 2)
+        case Numerals():
+            return (call.rows, call.words)
         case Suppression():
             return (call.batch, call.classes, call.most + call.count)
         case Recurrence():
@@ -118,6 +121,8 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
             yield call.x, _extent(call, call.x, (call.n, *_seen(call), call.channels))
         case Sort():
             yield call.x, _extent(call, call.x, (call.rows, call.count, call.width))
+        case Numerals():
+            yield call.x, _extent(call, call.x, (call.rows, call.width))
         case Suppression():
             yield call.boxes, _extent(call, call.boxes, (call.batch, call.count, 4))
             yield call.scores, _extent(call, call.scores, (call.batch, call.classes, call.count))

@@ -99,6 +99,11 @@ def needs_pair(dtype: DType, interval: tuple[int, int] | None) -> bool:
     return interval is None or not low <= interval[0] <= interval[1] <= high
 
 
+def words_of(dtype: DType) -> int:
+    """32-bit words that an element needs."""
+    return -(-dtype.bits // 32)
+
+
 def sums_exactly(a: DType, b: DType) -> bool:
     """Whether products of elements of a and b are summed in int32: 16 bits at most, and 8 bits."""
     return a in (DType.I8, DType.U8, DType.I16) and b in (DType.I8, DType.U8)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pyruntime.ir.dims import Dim, product
-from pyruntime.ir.dtypes import DType, needs_pair, product_dtype, sums_exactly
+from pyruntime.ir.dtypes import DType, needs_pair, product_dtype, sums_exactly, words_of
 from pyruntime.ir.scalar import Scalar
 
 if TYPE_CHECKING:
@@ -446,6 +446,31 @@ class Sort(KernelCall):
 
     def reads(self) -> Iterator[View]:
         """The items."""
+        yield self.x
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerals(KernelCall):
+    """The number that each row of bytes is in decimal, as `ops.numerals.ParseNumber` has it.
+
+    `x` has strides (row, byte). `output`, uint32 over (row, word) and contiguous, gets the words of numbers
+    of the type `to`, the least significant first.
+    """
+
+    template: ClassVar[str] = "numerals"
+    rows: Dim
+    width: Dim
+    to: DType
+    odd: bool = False
+    x: View
+
+    @property
+    def words(self) -> int:
+        """Words of a number."""
+        return words_of(self.to)
+
+    def reads(self) -> Iterator[View]:
+        """The bytes."""
         yield self.x
 
 

@@ -15,6 +15,7 @@ from pyruntime.ir.kernel import (
     KernelCall,
     Map,
     MatMul,
+    Numerals,
     Phase,
     Pool,
     Recurrence,
@@ -28,6 +29,7 @@ from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.evaluate import evaluate
 from pyruntime.ops.iteration import Array, Run, identity, narrow, wide
 from pyruntime.ops.layouts import unpack_levels, unpack_panels, unpack_tap_quads
+from pyruntime.ops.numerals import parse
 from pyruntime.ops.order import argsort
 from pyruntime.ops.windowed import conv, pool
 
@@ -207,6 +209,11 @@ def _sort(run: Run, call: Sort) -> None:
     run.store(call.output, order.shape, order)
 
 
+def _numerals(run: Run, call: Numerals) -> None:
+    words = parse(run.load(call.x, run.dims((call.rows, call.width))), call.to, odd=call.odd)
+    run.store(call.output, words.shape, words)
+
+
 def _suppression(run: Run, call: Suppression) -> None:
     batch, classes, count, most = run.dims((call.batch, call.classes, call.count, call.most))
     boxes, scores = run.load(call.boxes, (batch, count, 4)), run.load(call.scores, (batch, classes, count))
@@ -232,4 +239,5 @@ EXECUTE: Mapping[type[KernelCall], Callable[[Run, Any], None]] = {
     Recurrence: _recurrence,
     Sort: _sort,
     Suppression: _suppression,
+    Numerals: _numerals,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -98,11 +99,77 @@ def test_integers_are_written(device: Device, tmp_path: Any) -> None:
 
 
 def test_casts_that_are_refused() -> None:
-    for array, to in ((strings("1"), TensorProto.FLOAT), (np.zeros(2, np.float32), STRING)):
+    for array, to in ((strings("1"), TensorProto.BOOL), (np.zeros(2, np.float32), STRING)):
         with pytest.raises(UnsupportedError, match="strings"):
             imported(one_node("Cast", {"x": array}, to=to))
     x = drawn(3)
     np.testing.assert_array_equal(run(one_node("Cast", {"x": x}, to=STRING), {"x": x})["out"], x)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_numbers_are_read(device: Device, tmp_path: Any) -> None:
+    """Of strings that are fed, split and constant: as ONNX Runtime reads them, in all of its types."""
+    rng = np.random.default_rng(0)
+    numbers = [
+        *rng.standard_normal(9),
+        *rng.uniform(-1e4, 1e4, 9),
+        0.1,
+        -0.0,
+        65504,
+        2.0**-24,
+        2.0**-149,
+        1e30,
+    ]
+    fed = strings(*map(str, numbers), "inf", "-INF", "+Infinity", "NaN", " 1.5\t", "1e-3", "+.5E1", "7.")
+    whole = strings("0", "-7", " +12 ", "100", "00099")
+    names = {"f": "FLOAT", "d": "DOUBLE", "h": "FLOAT16"}
+    kinds = [f"{sign}INT{bits}" for bits in (8, 16, 32, 64) for sign in ("", "U")]
+    nodes = [
+        node("StringConcat", ["w", "blank"], ["joined"]),
+        node("StringSplit", ["joined"], ["parts", "counts"], delimiter=";"),
+        *(node("Cast", ["x"], [n], to=getattr(TensorProto, kind)) for n, kind in names.items()),
+        *(node("Cast", ["w"], [k], to=getattr(TensorProto, k)) for k in kinds if k.startswith("I")),
+        *(node("Cast", ["positive"], [k], to=getattr(TensorProto, k)) for k in kinds if k.startswith("U")),
+        node("Cast", ["parts"], ["split"], to=TensorProto.INT32),
+        node("Cast", ["constant"], ["folded"], to=TensorProto.FLOAT),
+    ]
+    weights = {"blank": strings(" ; 3"), "constant": strings("3.5", "-1e9")}
+    feeds: dict[str, Array] = {
+        "x": fed,
+        "w": whole,
+        "positive": np.array([w.replace("-", "") for w in whole], object),
+    }
+    shapes = {n: [f"n_{n}"] for n in feeds}
+    outputs = [*names, *kinds, "split", "folded"]
+    proto = model(nodes, feeds, outputs, opset=20, weights=weights, shapes=shapes)
+    made, wanted = on_device(proto, feeds, device, tmp_path), runtime(proto, feeds)
+    for name in outputs:
+        np.testing.assert_array_equal(made[name], wanted[name], err_msg=name)  # the very bits, NaN apart
+
+
+def test_what_is_no_number() -> None:
+    """NaN, or an integer type's least, also where ONNX Runtime reads the beginning."""
+    x = strings("", "abc", "1_0", "1,5", "0x10", "1 2", "--1", "٣")
+    for to, none in ((TensorProto.FLOAT, np.nan), (TensorProto.FLOAT16, np.nan), (TensorProto.INT8, -128)):
+        made = run(one_node("Cast", {"x": x}, to=to), {"x": x})["out"]
+        np.testing.assert_array_equal(made, np.full(len(x), none, made.dtype))
+    y = strings("127", "128", "-129", "1.5", "1e1")
+    assert run(one_node("Cast", {"x": y}, to=TensorProto.INT8), {"x": y})["out"].tolist() == [
+        127,
+        *[-128] * 4,
+    ]
+    z = strings("7", "8", "-9", "-8")
+    like = one_node(
+        "CastLike", {"x": z}, opset=21, weights={"t": np.zeros(1, ml_dtypes.int4)}, inputs=["x", "t"]
+    )
+    assert run(like, {"x": z})["out"].astype(int).tolist() == [7, -8, -8, -8]
+
+
+def test_numbers_of_16_bits_are_rounded_once() -> None:
+    """Just above a midpoint of bfloat16, which float32 does not tell from it."""
+    x = strings("1.00390625", "1.003906250000000000001", "1.00390624999999999999", "-1.003906250000000001")
+    made = run(one_node("Cast", {"x": x}, to=TensorProto.BFLOAT16), {"x": x})["out"]
+    assert made.astype(float).tolist() == [1, 1.0078125, 1, -1.0078125]
 
 
 @pytest.mark.parametrize("device", DEVICES)

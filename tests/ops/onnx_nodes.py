@@ -17,6 +17,7 @@ from pyruntime.ir.dtypes import DType, sums_exactly
 from pyruntime.ops.codes import BYTES, code_of, decoded_to
 from pyruntime.ops.definition import definition
 from pyruntime.ops.recurrent import Recurrent
+from tests.ops.numerals import words_of_rows
 
 Array = NDArray[Any]
 Attrs = Mapping[str, Any]
@@ -53,6 +54,12 @@ def _pad(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     assert inputs[0] is not None
     pads, value = _ints([*attrs["before"], *attrs["after"]]), np.array(attrs["value"], inputs[0].dtype)
     return OnnxNode("Pad", [*inputs, pads, value], {"mode": attrs["mode"]})
+
+
+def _parse_number(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """What casts of strings are to give, from the C library: no ONNX node has words."""
+    assert inputs[0] is not None
+    return OnnxNode("Identity", [words_of_rows(inputs[0], attrs["to"], attrs["odd"])], {})
 
 
 def _permute(inputs: Inputs, attrs: Attrs) -> OnnxNode:
@@ -374,6 +381,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Measure": lambda inputs, _: OnnxNode("Reshape", [*inputs, _ints([])], {}),
     "OneHot": _one_hot,
     "Pad": _pad,
+    "ParseNumber": _parse_number,
     "Permute": _permute,
     "Positions": _positions,
     "Quantize": _quantize,

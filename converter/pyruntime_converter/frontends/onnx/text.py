@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, maximum, product
-from pyruntime.ir.dtypes import DType
+from pyruntime.ir.dtypes import DType, words_of
 from pyruntime.ir.graph import Graph, Origin, Value
 from pyruntime.ir.strings import END, decode, encode
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import OpError
+from pyruntime.ops.numerals import FORMATS, limits
 from pyruntime_converter.frontends.onnx.held import Held, Text
 
 # operators that put elements elsewhere and do not look at them, by domain
@@ -201,6 +202,32 @@ def _hashes(table: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.ui
         if len(np.unique(sums)) == len(table):
             return factors, sums
     raise OpError(f"{len(table)} strings are too many to tell apart")
+
+
+def numbers(builder: Builder, text: Text, dtype: DType) -> Value:
+    """The numbers that strings are in decimal (`pyruntime.ops.numerals`).
+
+    A float of less than 32 bits comes as the float32 that is to be rounded to it, an integer of less than 8
+    as one of 8.
+    """
+    narrow = dtype.is_float and dtype not in FORMATS
+    to = DType.F32 if narrow else dtype.code or dtype
+    words = builder.one("ParseNumber", text.table, to=to, odd=narrow)
+    low, *more = (
+        builder.one("Gather", words, builder.constant(i, DType.I32), axis=1) for i in range(words_of(to))
+    )
+    for high in more:
+        wide = builder.one("Cast", high, to=DType.U64)
+        wide = builder.one("BitShift", wide, builder.constant(32, DType.U64), direction="LEFT")
+        low = builder.one("BitwiseOr", builder.one("Cast", low, to=DType.U64), wide)
+    found = builder.one("BitCast", low, to=to if to.bytes == low.dtype.bytes else DType.I32)
+    if to.is_integer:
+        found = builder.one("Cast", found, to=to)
+        least, most = (builder.constant(limit, to) for limit in limits(dtype))
+        if to is not dtype:
+            kept = builder.one("Min", builder.one("Max", found, least), most)
+            found = builder.one("Where", builder.one("Equal", found, kept), found, least)
+    return builder.one("Gather", found, text.rows, axis=0)
 
 
 def chosen(builder: Builder, index: Value, strings: Sequence[str]) -> Text:

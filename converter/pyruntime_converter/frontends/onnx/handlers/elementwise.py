@@ -196,15 +196,18 @@ def _converted(ctx: NodeContext, dtype: DType) -> Held:
     saturate = bool(ctx.attr("saturate")) and dtype.is_float and dtype.width == 8
     mode = ROUND_MODES[ctx.choice("round_mode", *ROUND_MODES)]
     strings = ctx.text()
-    if strings is not None:
-        if dtype is not DType.STRING:
-            ctx.fail(f"strings to {dtype!r} is not supported", "Feed the numbers themselves.")
+    if strings is not None and dtype is DType.STRING:
         return strings
-    if dtype is DType.STRING:
+    if strings is not None and dtype is DType.BOOL:
+        ctx.fail(
+            "strings to bool is not supported: which are true is not laid down", "Cast to a number first."
+        )
+    if strings is None and dtype is DType.STRING:
         if not ctx.input().dtype.is_integer or ctx.input().dtype.code:
             ctx.fail(f"{ctx.input().dtype!r} to strings is not supported", "Take the numbers as an output.")
         return written(ctx, ctx.input())
-    return converted(ctx.builder, ctx.input(), dtype, saturate=saturate, round_mode=mode)
+    x = ctx.input() if strings is None else text.numbers(ctx.builder, strings, dtype)
+    return converted(ctx.builder, x, dtype, saturate=saturate, round_mode=mode)
 
 
 @handles("BitCast")
