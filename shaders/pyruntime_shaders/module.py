@@ -179,7 +179,8 @@ class Module:
         call: the call.
         axes: the WGSL names of the iteration space's indices (i32), outermost first.
         sizes: the extents of the axes.
-        vectors: tensors whose buffer is bound as vec4 of elements.
+        vectors: tensors whose buffer is bound as vec4 of elements. Trees name what they load of such as
+            `in_N`, and the template reads four at a time.
 
     Raises:
         UnsupportedError: for more tensors than a stage may bind, and for dtypes that WebGPU lacks.
@@ -191,6 +192,7 @@ class Module:
         self.call, self.axes, self.sizes = call, tuple(axes), tuple(sizes)
         self.tensors = tuple(call.tensors())
         self.loads: list[LoadFunction] = []
+        self.fours: dict[int, LoadFunction] = {}  # operands that are vectors, by number
         self._words: dict[str, tuple[Word, Dim]] = {}
         self._acc: dict[int, tuple[DType, Interval | None]] = {}
         if len(self.tensors) > MAX_BUFFERS:
@@ -207,7 +209,7 @@ class Module:
             for i, t in enumerate(self.tensors)
         )
         for number, view in enumerate(call.inputs):
-            self._load(f"load_{number}", view)
+            self._load(number, view, vector=view.tensor in vectors)
 
     def unsupported(self, reason: str) -> UnsupportedError:
         """The error for this call, with the op and node of the user's model."""
@@ -276,23 +278,25 @@ class Module:
             conditions.append(f"{axis} >= {self.word(f'{name}_high', guard.high)}")
         return conditions
 
-    def _load(self, name: str, view: View) -> None:
-        """Adds the function `name`, from a point to the view's element or fill."""
-        dtype = view.tensor.dtype
+    def _load(self, number: int, view: View, *, vector: bool) -> None:
+        """Adds the function from a point to the view's element or fill, or what gives four of them."""
+        dtype, name = view.tensor.dtype, f"load_{number}"
         pair = needs_pair(dtype, loaded_range(view))
         with self.typed():
-            self.loads.append(
-                LoadFunction(
-                    name,
-                    value_type(dtype, pair),
-                    self.address(name, view, self.axes, self.sizes),
-                    literal(view.fill, dtype, pair),
-                    self.buffer(view.tensor),
-                    "{} != 0u"
-                    if dtype is DType.BOOL
-                    else cast_text("{}", dtype, dtype, (view.tensor.pairs, pair)),
-                )
+            load = LoadFunction(
+                f"in_{number}" if vector else name,
+                value_type(dtype, pair),
+                self.address(name, view, self.axes, self.sizes),
+                literal(view.fill, dtype, pair),
+                self.buffer(view.tensor),
+                "{} != 0u"
+                if dtype is DType.BOOL
+                else cast_text("{}", dtype, dtype, (view.tensor.pairs, pair)),
             )
+        if vector:
+            self.fours[number] = load
+        else:
+            self.loads.append(load)
 
     def accumulates(self, index: int, dtype: DType, interval: Interval | None = None) -> None:
         """Says that `acc_{index}` holds a value of dtype, and what is known of an integer's range.
@@ -325,6 +329,8 @@ class Module:
         """The WGSL of a leaf."""
         match node:
             case Load():
+                if node.operand in self.fours:
+                    return self.fours[node.operand].name
                 return f"load_{node.operand}({', '.join(self.axes)})"
             case Index():
                 return cast_text(self.axes[node.axis], DType.I32, node.dtype)
@@ -380,6 +386,9 @@ class Module:
             "axes": self.axes,
             "bindings": self.bindings,
             "loads": tuple(self.loads),
+            "fours_of_body": tuple(self.fours.values()),
+            "vector_result": self.bindings[-1].vector,
+            "word_type": storage_type(self.call.output.tensor.dtype, self.call.output.tensor.pairs),
             "result": result,
             "result_type": value_type(self.call.output.tensor.dtype, self.call.output.tensor.pairs),
             "result_word": self.stored("value"),

@@ -74,7 +74,9 @@ class Binding(NamedTuple):
     def write(self, at: str, value: str) -> str:
         """The WGSL statement that sets the element at an index."""
         assert self.form != "packed", f"{self.name}: what is packed is never written"
-        return f"{self.name}[{at}] = {f'f16(to_f16({value}))' if self.form == 'halves' else value};"
+        if self.form == "halves":
+            value = f"vec4<f16>(to_f16_four({value}))" if self.vector else f"f16(to_f16({value}))"
+        return f"{self.name}[{at}] = {value};"
 
 
 class Memory:

@@ -124,15 +124,15 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Tile:
     # past 128 rows the part of `a` would not fit workgroup memory beside that of `b`
     options = [Tile(across, down, rows) for rows in (4, 2, 1) if rows * down <= 128]
     options += [t for t in _SLICED if t.width <= width and at_least(k, t.depth)]
-    rows, columns = (d if isinstance(d, int) else max(_least(d), LIKELY) for d in (m, n))
+    rows, columns = (d if isinstance(d, int) else max(least(d), LIKELY) for d in (m, n))
     for tile in options:
-        if -(-rows // tile.height) * -(-columns // tile.width) * _least(batches) >= BUSY:
+        if -(-rows // tile.height) * -(-columns // tile.width) * least(batches) >= BUSY:
             return tile
     return options[-1]
 
 
-def _least(dim: Dim) -> int:
-    """The least of a size, of inputs that are not empty."""
+def least(dim: Dim) -> int:
+    """The least of a size, for inputs that are not empty."""
     return bounds(occupied(dim))[0] or 1
 
 

@@ -63,7 +63,7 @@ def _render(*calls: KernelCall) -> Rendered:
 
 def test_dims_do_not_make_shaders() -> None:
     rendered = _render(_map(10), _map(70000), _map(symbol("n")), _matmul(100), _matmul(symbol("n") * 8))
-    assert [s.name for s in rendered.shaders] == ["map_0", "matmul_0"]
+    assert [s.name for s in rendered.shaders] == ["map_0", "direct_0"]
     assert [d.shader for d in rendered.entries[0]] == [0, 0, 0, 1, 1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyruntime.ir.dims import Dim, ceildiv, divides, minimum, product
 from pyruntime.ir.kernel import Conv, View
-from pyruntime_shaders import octets
+from pyruntime_shaders import direct, octets
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
@@ -24,7 +24,7 @@ AXES = ("n", "y", "x", "c")
 
 def prepare(call: Conv) -> list[Kernel]:
     """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
-    return [_depthwise(call) if call.depthwise else _tiled(call)]
+    return [_depthwise(call) if call.depthwise else direct.conv(call) or _tiled(call)]
 
 
 def _sizes(call: Conv) -> tuple[Dim, ...]:

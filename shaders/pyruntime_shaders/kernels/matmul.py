@@ -10,7 +10,7 @@ from pyruntime.ir.dtypes import WORD_RANGES
 from pyruntime.ir.kernel import MatMul, Reduction, Row, View
 from pyruntime.ir.scalar import Load, Scalar, transform
 from pyruntime.ir.scalar import call as of
-from pyruntime_shaders import octets
+from pyruntime_shaders import direct, octets
 from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
@@ -37,12 +37,11 @@ def prepare(call: MatMul) -> list[Kernel]:
     rows = occupied(call.m)
     if at_least(FEW, rows):
         return [_few_rows(call, batches, 1)]
-    tile = _tiled(call, batches, 1)
     if at_least(rows, FEW + 1):
-        return [tile]
+        return [_many_rows(call, batches, 1)]
     # exactly one of the two has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
-    return [_few_rows(call, batches, 1 - many), _tiled(call, batches, many)]
+    return [_few_rows(call, batches, 1 - many), _many_rows(call, batches, many)]
 
 
 def _as_row(call: MatMul) -> Row:
@@ -88,6 +87,10 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
     tiles = ceildiv(call.m, height) * tiles_across
     vector_a = _dotted(call) and quads(call.a, -1, call.k)
     return _kernel(call, "matvec", batches, (tiles, tiles_across), on, vector_a=vector_a, height=height)
+
+
+def _many_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
+    return direct.matmul(call, batches, on) or _tiled(call, batches, on)
 
 
 def _tiled(call: MatMul, batches: Dim, on: Dim) -> Kernel:

@@ -335,6 +335,10 @@ fn to_f16(x: f32) -> f32 {
     return nan_or(x, select(rounded, select(infinity(), -infinity(), x < 0.0f), abs(x) >= 65520.0f));
 }
 
+fn to_f16_four(x: vec4<f32>) -> vec4<f32> {
+    return vec4<f32>(to_f16(x.x), to_f16(x.y), to_f16(x.z), to_f16(x.w));
+}
+
 // floats to integers truncate and saturate, NaN gives 0
 fn to_i32(x: f32, low: i32, high: i32) -> i32 {
     if (is_nan(x)) {
