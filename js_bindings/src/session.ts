@@ -94,37 +94,32 @@ export class Session {
    * @throws InputError, StateError (a state is full), MemoryLimitError, RunError, DeviceLostError,
    *   DisposedError, or the signal's reason.
    */
-  async run<Given extends Results = Record<string, Tensor>>(feeds: Feeds, options: RunOptions = {}): Promise<Given> {
-    const flat = this.#run.bind(this);
-    const made = this.lists.length
-      ? (await import("./lists.ts")).runLists(this.#entry, flat, feeds, options)
-      : flat(feeds as Readonly<Record<string, Feed>>, options);
-    return (await made) as Given;
+  run<Given extends Results = Record<string, Tensor>>(feeds: Feeds, options: RunOptions = {}): Promise<Given> {
+    const made: Promise<Results> = this.lists.length
+      ? import("./lists.ts").then(({ runLists }) => runLists(this.#entry, this.#run.bind(this), feeds, options))
+      : this.#run(feeds as Readonly<Record<string, Feed>>, options);
+    return made as Promise<Given>;
   }
 
-  async #run(
+  #run(
     feeds: Readonly<Record<string, Feed>>,
     { outputs, signal, recycle = {} }: RunOptions = {},
   ): Promise<Record<string, Tensor>> {
-    this.#check();
-    signal?.throwIfAborted();
-    const names = this.#entry.outputs.map(({ name }) => name);
-    const wanted = [...new Set(outputs ?? names)].map((name) => {
-      const at = names.indexOf(name);
-      if (at < 0) throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
-      return at;
-    });
-    const result = this.#enqueue(async () => {
-      signal?.throwIfAborted();
+    return this.#enqueue(async () => {
       const entry = this.#entry;
+      const names = entry.outputs.map(({ name }) => name);
+      const wanted = [...new Set(outputs ?? names)].map((name) => {
+        const at = names.indexOf(name);
+        if (at < 0) throw new InputError(`there is no output ${JSON.stringify(name)}; outputs: ${names.join(", ")}`);
+        return at;
+      });
       const strings = withStrings(entry) ? await import("./strings.ts") : undefined;
       const { inputs, symbols } = this.#kept.bind(entry, strings?.encodeFeeds(entry, feeds) ?? feeds);
       const spares = memoryOf(wanted.map((output) => (recycle[names[output]!] as Tensor | undefined)?.data));
       const made = await this.#execute(inputs, symbols, wanted, spares, signal);
       const tensors = Object.fromEntries(made.map(({ buffer, shape }, i) => this.#tensor(wanted[i]!, buffer, shape)));
       return strings?.decodeTensors(entry, tensors) ?? tensors;
-    });
-    return signal ? orAbort(result, signal) : result;
+    }, signal);
   }
 
   /** @internal Entries and states as pack.json tells them: what Python checks feeds against. */
@@ -144,14 +139,9 @@ export class Session {
   }
 
   /** @internal Runs what Python has checked already: bytes in and bytes out, in the entry's order. */
-  async runBytes(inputs: readonly Uint8Array[], symbols: Symbols, signal?: AbortSignal): Promise<RawOutput[]> {
-    this.#check();
+  runBytes(inputs: readonly Uint8Array[], symbols: Symbols, signal?: AbortSignal): Promise<RawOutput[]> {
     const wanted = [...this.#entry.outputs.keys()];
-    const result = this.#enqueue(async () => {
-      signal?.throwIfAborted();
-      return this.#execute(inputs, symbols, wanted, [], signal);
-    });
-    return signal ? orAbort(result, signal) : result;
+    return this.#enqueue(() => this.#execute(inputs, symbols, wanted, [], signal), signal);
   }
 
   /**
@@ -184,25 +174,26 @@ export class Session {
     void this.#backend.dispose();
   }
 
-  #check(): void {
+  #check(signal?: AbortSignal): void {
     if (this.#disposed) throw new DisposedError("the session was disposed");
+    signal?.throwIfAborted();
   }
 
-  /** Does something when all before it is done. */
-  #enqueue<T>(action: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(async () => {
-      this.#check();
+  /** Does something when all before it is done, unless the signal ends it. */
+  #enqueue<T>(action: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const work = async (before: Promise<unknown>): Promise<T> => {
+      this.#check(signal);
+      await before;
+      this.#check(signal);
       try {
-        const made = await action();
-        this.#check();
-        return made;
-      } catch (error) {
-        this.#check(); // whatever disposing broke
-        throw error;
+        return await action();
+      } finally {
+        this.#check(); // whatever disposing broke, and what came too late
       }
-    });
+    };
+    const result = work(this.#queue);
     this.#queue = result.catch(() => undefined);
-    return result;
+    return signal ? orAbort(result, signal) : result;
   }
 
   /** One run, and what it makes of the states. */

@@ -174,6 +174,7 @@ export interface Bound {
 }
 
 const describe = (shape: readonly (number | string)[]): string => `shape [${shape.join(", ")}]`;
+const expectedShape = (spec: StoredSpec): string => describe(publicSpec(spec).shape);
 const listNames = (specs: readonly StoredSpec[]): string => specs.map((spec) => spec.name).join(", ") || "none";
 
 /**
@@ -213,7 +214,7 @@ export function bindFeeds(
       const expected = evaluate(dim, values);
       if (feed.shape[axis] !== expected) {
         const symbolic = typeof dim === "number" ? "" : ` (${show(dim)} = ${expected})`;
-        throw mismatch(spec, describe(publicSpec(spec).shape) + symbolic, describe(told(spec, feed.shape)));
+        throw mismatch(spec, expectedShape(spec) + symbolic, describe(told(spec, feed.shape)));
       }
     });
     const bytes = bytesOf(spec, feed);
@@ -269,9 +270,8 @@ const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =
   new InputError(`input ${JSON.stringify(spec.name)}: expected ${expected}, got ${got}`);
 
 function checkShape(spec: StoredSpec, shape: readonly number[]): void {
-  const expected = publicSpec(spec).shape;
   if (!Array.isArray(shape) || shape.length !== spec.shape.length) {
-    throw mismatch(spec, describe(expected), Array.isArray(shape) ? describe(shape) : `shape ${shape}`);
+    throw mismatch(spec, expectedShape(spec), Array.isArray(shape) ? describe(shape) : `shape ${shape}`);
   }
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
     throw mismatch(spec, "integer sizes", describe(shape));
@@ -287,7 +287,7 @@ export function checkedFeed(spec: StoredSpec, feed: Feed): Uint8Array {
 function bytesOf(spec: StoredSpec, feed: Feed): Uint8Array {
   const row = rowOf(spec.dtype);
   // the tag, not instanceof: arrays may come from another frame
-  const kind = Array.isArray(feed.data) ? "Array" : Object.prototype.toString.call(feed.data).slice(8, -1);
+  const kind = Array.isArray(feed.data) ? "Array" : String((feed.data as TensorData)?.[Symbol.toStringTag]);
   if (!(row.accepts.includes(kind) || (row.list && kind === "Array"))) {
     throw mismatch(spec, `${row.accepts.join(" or ")} for dtype ${spec.dtype}`, kind);
   }

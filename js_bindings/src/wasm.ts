@@ -150,11 +150,12 @@ export class WasmBackend implements Backend {
     signal?: AbortSignal,
   ): Promise<RawOutput[]> {
     this.committed = false;
-    const exports = await this.ready();
+    const exports = this.#exports ?? (await this.instantiate());
     try {
       this.plan(exports, symbols);
       inputs.forEach((bytes, i) => this.view(exports.input(this.#index, i), bytes.length).set(bytes));
-      await this.execute(exports, 0, this.#steps.length, signal);
+      const rest = this.execute(exports, 0, this.#steps.length, signal);
+      if (rest) await rest; // to await nothing costs a small model dearly
       return outputs.map((output, i) => this.#output(exports, output, spares[i]));
     } catch (error) {
       // a trap leaves the module's stack pointer where it was: the next run takes a new instance
@@ -167,7 +168,7 @@ export class WasmBackend implements Backend {
   }
 
   /** An instance: the present one, or after a failure a new one. */
-  async ready(): Promise<Exports> {
+  ready(): Exports | Promise<Exports> {
     return this.#exports ?? this.instantiate();
   }
 
@@ -196,36 +197,35 @@ export class WasmBackend implements Backend {
     this.#planned = key;
   }
 
-  /** Runs the steps from `first` to `last`. */
-  async execute(exports: Exports, first: number, last: number, signal?: AbortSignal): Promise<void> {
-    let looked = performance.now();
+  /** Runs the steps from `first` to `last`; a promise is of what is not done, or has failed, at once. */
+  execute(exports: Exports, first: number, last: number, signal?: AbortSignal): Promise<void> | undefined {
     const commit = this.#target.entries[this.#index]!.commit ?? last;
-    for (let step = first; step < last; ) {
+    const begun = signal && performance.now();
+    for (let step = first, next; step < last; step = next) {
       this.committed ||= step >= commit;
-      if (this.committed) signal = undefined; // what has begun to change the state goes on to its end
-      if (signal && performance.now() - looked > PATIENCE) {
-        await breathe();
-        looked = performance.now();
+      // what has begun to change the state goes on to its end
+      if (signal && !this.committed) {
+        if (performance.now() - begun! > PATIENCE)
+          return breathe().then(() => this.execute(exports, step, last, signal));
+        signal.throwIfAborted();
       }
-      signal?.throwIfAborted();
-      let status: number;
       try {
-        status = exports.run(this.#index, step, step + 1);
+        next = exports.run(this.#index, step, step + 1);
       } catch (error) {
         if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-        await this.#leave(exports);
-        throw new RunError(`${this.#name(step)} trapped: ${messageOf(error)}`);
+        return this.#fail(exports, step, ` trapped: ${messageOf(error)}`);
       }
-      if (status === STOPPED && this.#team)
-        throw new RunError(`${this.#name(step)} failed, since a helper thread ended: ${await this.#leave(exports)}`);
-      if (status === ENDLESS) throw new RunError(`${this.#name(step)}: a loop does not end`);
-      if (status < 0) throw new RunError(`${this.#name(step)} failed with error ${status}`);
-      step = status;
+      if (next === STOPPED && this.#team) return this.#fail(exports, step, " failed, since a helper thread ended");
+      if (next < 0)
+        return this.#fail(exports, step, next === ENDLESS ? ": a loop does not end" : ` failed with error ${next}`);
     }
+    return undefined;
   }
 
-  #name(step: number): string {
-    return `step ${step} (${this.#steps[step]})`;
+  /** Rejects for a step that failed, once the helpers have ended. */
+  async #fail(exports: Exports, step: number, problem: string): Promise<never> {
+    const why = await this.#leave(exports);
+    throw new RunError(`step ${step} (${this.#steps[step]})${problem}${why && `: ${why}`}`);
   }
 
   #output(exports: Exports, i: number, spare: ArrayBuffer | undefined): RawOutput {

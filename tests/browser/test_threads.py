@@ -74,7 +74,7 @@ def test_one_thread_and_why(
         ("helper_traps", "step 0 (double) failed, since a helper thread ended: unreachable"),
         ("lead_traps", "step 0 (double) trapped: unreachable"),
         ("all_trap", "step 0 (double)"),
-        ("helper_hangs", "step 0 (double) failed, since a helper thread ended: "),
+        ("helper_hangs", "step 0 (double) failed, since a helper thread ended"),
     ],
 )
 def test_failures_end_the_run(isolated: Page, packs: Path, entry: str, message: str) -> None:
