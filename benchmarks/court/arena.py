@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.court.benchmark import BUILD, Benchmark
 from benchmarks.court.engines import ENGINES, HERE, Contestant
-from benchmarks.court.hosts import ContestError, Entered, Job, Native, Node, Page
+from benchmarks.court.hosts import ContestError, Entered, Job, Native, Node, Page, address
 from benchmarks.court.limits import Native as NativeLimits
 from benchmarks.court.limits import Rates
 from benchmarks.court.prepare import BUNDLES, LIMITS, SCRIPT
+from benchmarks.court.visit import POSTED, Visitor
 from tests.browser.server import ISOLATED, Server, serving
 from tests.chromium import FLAGS
 
@@ -45,6 +46,7 @@ class Arena:
         self.server = server
         self._playwright = playwright
         self._browser: Browser | None = None
+        self._visitor: Visitor | None = None
         self._compressed: dict[Path, int] = {}
         server.common = ISOLATED
         # nothing of the court's own is left to fetch when the page is there
@@ -63,7 +65,16 @@ class Arena:
         if self._browser is None or not self._browser.is_connected():
             chromium = shutil.which("chromium")
             self._browser = self._playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
+            self._visitor = None
         return self._browser
+
+    @property
+    def visitor(self) -> Visitor:
+        """What visits pages of the browser."""
+        browser = self.browser
+        if self._visitor is None:
+            self._visitor = Visitor(browser, self.server)
+        return self._visitor
 
     def close(self) -> None:
         """Stop the browser."""
@@ -124,9 +135,8 @@ class Arena:
     def cold(self, benchmark: Benchmark, contestant: Contestant) -> Cold:
         """Visit once, with a fresh profile and so an empty cache. Raises ContestError."""
         before = len(self.server.sent)
-        page = Page(self.browser, self.server.url, self.job(benchmark, contestant), watched=False)
-        milliseconds = page.facts["since_navigation_ms"]
-        page.close()
+        job = {**self.job(benchmark, contestant), "posts": POSTED}
+        milliseconds = self.visitor.visit(address(self.server.url, job))["since_navigation_ms"]
         sent = [(p, n) for p, n in self.server.sent[before:] if not p.startswith(OVERHEAD)]
         code = [(p, n) for p, n in sent if p.endswith(CODE)]
         return Cold(

@@ -33,11 +33,16 @@ class ContestError(Exception):
     """An engine refused, threw, or never answered; the message is the row's error."""
 
 
-def _told(error: BaseException) -> BaseException:
+def told(error: BaseException) -> BaseException:
     """What went wrong in a page, crashes and timeouts too, as a ContestError; anything else as it is."""
     from playwright.sync_api import Error
 
     return ContestError(str(error).splitlines()[0]) if isinstance(error, Error) else error
+
+
+def address(url: str, job: Job) -> str:
+    """The page of a job on the server at `url`."""
+    return f"{url}/page.html#{quote(json.dumps(job))}"
 
 
 class Entered(Protocol):
@@ -63,20 +68,20 @@ class Page:
         try:
             self.context = browser.new_context()
         except Exception as error:
-            raise _told(error) from error
+            raise told(error) from error
         try:
             if watched:
                 self.context.add_init_script(path=HERE / "js" / "memory.js")
             self.page = self.context.new_page()
             # told by the page itself: scripts that ask would take time from the engine
             with self.page.expect_console_message(lambda m: m.text == READY, timeout=PATIENCE * 1000):
-                self.page.goto(f"{url}/page.html#{quote(json.dumps(job))}")
+                self.page.goto(address(url, job))
             found = self.page.evaluate("court.error ? { error: court.error } : court.facts")
             if "error" in found:
                 raise ContestError(found["error"])
         except BaseException as error:
             self.close()
-            raise _told(error) from error
+            raise told(error) from error
         self.outputs = tensors.received(found.pop("outputs", []))
         self.facts = found
 
@@ -86,7 +91,7 @@ class Page:
         try:
             return self.page.evaluate(f"(value) => Promise.race([{script}, {late}])", value)
         except Exception as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     def round(self, runs: int) -> Any:
         """Milliseconds per run; what limits.js gives, there."""
