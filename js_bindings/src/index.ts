@@ -36,7 +36,7 @@ export { messageOf } from "./errors.ts";
 /** @internal */
 export { fail } from "./decode.ts";
 /** @internal */
-export { checkDim, evaluate } from "./dims.ts";
+export { checkDim, evaluate, product } from "./dims.ts";
 /** @internal */
 export { guard, MAP_READ, USAGE } from "./gpu.ts";
 /** @internal */
@@ -44,7 +44,7 @@ export { copyOut } from "./memory.ts";
 /** @internal */
 export { prepareWasm } from "./wasm.ts";
 /** @internal */
-export { DTYPES, rowOf } from "./tensors.ts";
+export { checkedFeed, DTYPES, rowOf } from "./tensors.ts";
 export type { SessionState } from "./state.ts";
 export type { DType, Feed, Tensor, TensorData, TensorSpec } from "./tensors.ts";
 

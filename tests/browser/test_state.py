@@ -106,13 +106,13 @@ def test_states_saved_in_python(page: Page, served: Packs, options: dict[str, An
 
 
 def test_code_on_demand(open_page: Callable[[str], Page], server: Server, served: Packs) -> None:
-    """What writes and reads saved state is fetched when it is needed, by a page with a strict policy, too."""
+    """What writes and reads states is fetched when it is needed, by a page with a strict policy, too."""
     page = open_page("/strict.html")
     server.requests.clear()
     page.evaluate(
         "async () => { globalThis.session = await harness.load('/state/cell/', { worker: false }); }"
     )
-    assert "/js/saved.js" not in server.requests
+    assert "/js/states.js" not in server.requests
     kept = page.evaluate(
         """async () => {
             const saved = await session.state.save();
@@ -123,7 +123,7 @@ def test_code_on_demand(open_page: Callable[[str], Page], server: Server, served
         }"""
     )
     assert kept == [True, True, "state"]
-    assert server.requests.count("/js/saved.js") == 1
+    assert server.requests.count("/js/states.js") == 1
 
 
 @pytest.mark.parametrize("options", DEVICES)
