@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+from scripts.setup import NPM
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_MODELS = ROOT.parent / "shared" / "models"
 
 
 @functools.cache
@@ -65,13 +68,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, lacks in DEVICES.items():
-        reason = lacks() if item.get_closest_marker(marker) else ""
-        if reason and item.config.getoption("--require-devices"):
-            pytest.fail(f"marked {marker}, but {reason}", pytrace=False)
-        elif reason:
-            pytest.skip(reason)
+        if item.get_closest_marker(marker) and (reason := lacks()):
+            without(item.config, reason)
     if item.get_closest_marker("shared") and not SHARED_MODELS.is_dir():
         pytest.skip("the real models in ../shared are not there")
+
+
+def without(config: pytest.Config, reason: str) -> None:
+    """Skip the test for what this machine lacks, or fail it under --require-devices."""
+    if config.getoption("--require-devices"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def npm(request: pytest.FixtureRequest) -> None:
+    """For tests and fixtures that use npm packages: all that set-up installs are there."""
+    missing = [str(folder.relative_to(ROOT)) for folder in NPM if not (folder / "node_modules").is_dir()]
+    if missing:
+        without(request.config, f"npm packages are not installed in {', '.join(missing)}: make setup")
 
 
 @pytest.fixture(scope="session")

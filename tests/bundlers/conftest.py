@@ -58,11 +58,9 @@ def project(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", params=COMMANDS)
-def bundled(request: pytest.FixtureRequest, project: Path) -> Path:
+def bundled(request: pytest.FixtureRequest, npm: None, project: Path) -> Path:
     """The folder that a bundler made of the project, with no plugin and no configuration."""
     program, *options = COMMANDS[request.param]
-    if not (TOOLS / program).exists():
-        pytest.skip(f"{program} is not installed: make setup")
     done = subprocess.run(
         [TOOLS / program, *options], cwd=project, check=False, capture_output=True, text=True
     )

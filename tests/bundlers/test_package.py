@@ -72,10 +72,8 @@ def test_files(unpacked: Path) -> None:
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=["present", "earlier"])
 @pytest.mark.parametrize(("module", "resolution"), [("nodenext", "nodenext"), ("esnext", "bundler")])
-def test_types(project: Path, compiler: Path, module: str, resolution: str) -> None:
+def test_types(project: Path, npm: None, compiler: Path, module: str, resolution: str) -> None:
     """Also for users whose TypeScript knows neither WebGPU nor Float16Array, and who check libraries."""
-    if not compiler.exists():
-        pytest.skip("TypeScript is not installed: make setup")
     (project / "use.ts").write_text(USE)
     options = {
         "strict": True,

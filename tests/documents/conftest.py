@@ -30,11 +30,11 @@ PACKS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # as the documents make 
 
 
 @pytest.fixture(scope="module")
-def server(package: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    package: Path, npm: None, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """Serves what the blocks load, and a page for each."""
     tokenizers = ROOT / "demo_site" / "node_modules" / "@huggingface" / "tokenizers" / "dist"
-    if not (PYODIDE.is_dir() and tokenizers.is_dir()):
-        pytest.skip("npm packages are not installed: make setup")
     folder = tmp_path_factory.mktemp("reader")
     models.write(folder)
     for name, model, options in PACKS:

@@ -36,10 +36,8 @@ npx() {{ '{tools}/.bin/'"$@"; }}
 
 @pytest.mark.wasm
 @pytest.mark.browser
-@pytest.mark.usefixtures("chromium", "package")
+@pytest.mark.usefixtures("chromium", "package", "npm")
 def test_quick_starts(wheel: Path, tmp_path: Path) -> None:
-    if not TOOLS.is_dir():
-        pytest.skip("npm packages are not installed: make setup")
     given = GIVEN.format(wheel=wheel, js=JS, python=sys.executable, tools=TOOLS)
     (tmp_path / "given.sh").write_text(given)
     (tmp_path / "checkout").mkdir()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import pyruntime
+from tests.conftest import without
 from tests.edge.c_api import header, library
 from tests.packs.fixtures import packs
 
@@ -24,10 +25,10 @@ JSON = Path("/usr/include/nlohmann/json.hpp")
 
 
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built program."""
     if not JSON.exists():
-        pytest.skip("nlohmann's json.hpp is not installed: make setup")
+        without(request.config, "nlohmann's json.hpp is not installed: make setup")
     folder = tmp_path_factory.mktemp("host")
     (folder / "wasm.h").write_text(header(HOST.read_text()))
     compiler = ["clang++-22", "-fuse-ld=lld"]

@@ -58,7 +58,7 @@ def packs(seed: int, folder: Path, every: int = 0) -> Iterator[Input]:
         made = damaged_pack(found, draw)
         number += 1
         work: Work = "webgpu" if every and number % every == 0 and made.gpu else "wasm"
-        yield Input(f"pack: {made.kind}", Task(work, made.files), SECONDS, made.fields, made.own)
+        yield Input(f"pack: {made.kind}", Task(work, made.files, made.own), SECONDS, made.fields)
 
 
 def hunt(given: Iterator[Input], seconds: float, progress: Progress) -> Findings:

@@ -27,14 +27,12 @@ class Input(NamedTuple):
         kind: what it is, and how it was damaged.
         seconds: of processor time that it may take.
         fields: of pack.json's schema, those that were changed.
-        own: whether its code may run for ever, as SECURITY.md grants packs.
     """
 
     kind: str
     task: Task
     seconds: float
     fields: Sequence[str] = ()
-    own: bool = False
 
 
 @dataclass
@@ -73,8 +71,6 @@ class Findings:
 
     def add(self, given: Input, outcome: Outcome) -> bool:
         """Count what became of one. Whether it is a fault like none before."""
-        if outcome.kind == "slow" and not given.own:
-            outcome = outcome._replace(kind="fault")
         self.kinds.setdefault(given.kind, Kind()).add(given, outcome)
         self.fields.update(given.fields)
         self.reached.update(outcome.reached)

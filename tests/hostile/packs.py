@@ -55,7 +55,7 @@ class Damaged:
 
     Attributes:
         fields: of the schema, those that were changed.
-        own: whether the code that it runs is its author's alone, as he pleases: it may run for ever.
+        own: whether code and sizes are its author's alone, as he pleases.
     """
 
     kind: str

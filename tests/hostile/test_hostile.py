@@ -226,7 +226,7 @@ def test_damaged_packs(worker: Worker, whole: list[Original]) -> None:
     found = Findings()
     for _ in range(PACKS):
         made = damaged(whole, draw)
-        each = Input(made.kind, Task("wasm", made.files), SECONDS, made.fields, made.own)
+        each = Input(made.kind, Task("wasm", made.files, made.own), SECONDS, made.fields)
         found.add(each, worker.do(each.task))
     assert not found.faults, found.faults
     assert len(found.fields) > len(FIELDS) / 2

@@ -29,22 +29,32 @@ Work = Literal["lower", "convert", "wasm", "webgpu"]  # what is done with a mode
 
 
 class Task(NamedTuple):
-    """Files, by name, and what to do with them; an archive of a pack is one file called ""."""
+    """Files, by name, and what to do with them; an archive of a pack is one file called "".
+
+    Attributes:
+        own: whether they have code or sizes of their own, which may waste time and memory: see SECURITY.md.
+    """
 
     work: Work
     files: Mapping[str, bytes]
+    own: bool = False
 
     @property
     def bytes(self) -> int:
         """Of all files."""
         return sum(map(len, self.files.values()))
 
+    def wasteful(self, reason: str) -> Outcome:
+        """What it is that this took too much."""
+        return Outcome("waste" if self.own else "fault", reason)
+
 
 class Outcome(NamedTuple):
     """What became of an input.
 
     Attributes:
-        kind: "converted", "ran", the code of a typed error, "slow", or "fault" with its reason.
+        kind: "converted", "ran", the code of a typed error, "waste" that is granted, or "fault".
+        reason: of the last two.
         seconds: of processor time.
         memory: bytes, at most, beyond what the process had before.
         reached: lines of the parsers that no input before had reached.
@@ -141,7 +151,7 @@ def _serve(connection: Connection, traced: bool) -> None:
             found = _done(task)
         seconds, used = time.process_time() - begun, _memory("VmHWM") - before
         if used > HEADROOM + TIMES * task.bytes:
-            found = Outcome("fault", f"took {used:,} bytes for files of {task.bytes:,}")
+            found = task.wasteful(f"took {used:,} bytes for files of {task.bytes:,}")
         connection.send(found._replace(seconds=seconds, memory=used, reached=tuple(lines.reached)))
         lines.reached.clear()
 
@@ -177,7 +187,7 @@ class Worker:
                     found = self._connection.recv()
                     assert isinstance(found, Outcome)
                     return found
-            found = Outcome("slow", f"took longer than {seconds:.0f} s", seconds)
+            found = task.wasteful(f"took longer than {seconds:.0f} s")._replace(seconds=seconds)
         except EOFError:
             self._process.join()
             found = Outcome("fault", f"the process ended with {self._process.exitcode}")

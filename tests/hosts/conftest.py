@@ -38,10 +38,8 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(package: Path, packs: Path, wheel: Path) -> Iterator[Server]:
+def server(package: Path, npm: None, packs: Path, wheel: Path) -> Iterator[Server]:
     """Serves packs, both runtimes, Pyodide, and a page for JavaScript and one for Python."""
-    if not PYODIDE.is_dir():
-        pytest.skip("the npm package pyodide is not installed")
     with serving() as running:
         running.folders = {"/packs/": packs, "/js/": package, "/wheel/": wheel.parent, "/pyodide/": PYODIDE}
         running.folders |= {"/harness/": ROOT / "tests" / "browser", "/": PYTHON}

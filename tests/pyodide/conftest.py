@@ -57,11 +57,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(
-    package: Path, packs: Path, sample: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+    package: Path,
+    npm: None,
+    packs: Path,
+    sample: Path,
+    wheel: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """Serves /pyodide/, /wheel/, /js/, packs, /other/ (what tests add) and the page that loads Pyodide."""
-    if not PYODIDE.is_dir():
-        pytest.skip("the npm package pyodide is not installed")
     with serving() as running:
         running.folders = {"/pyodide/": PYODIDE, "/wheel/": wheel.parent, "/js/": package, "/packs/": packs}
         running.folders |= {"/sample/": sample, "/other/": tmp_path_factory.mktemp("other"), "/": HERE}
