@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pyruntime.ir import dims
 from pyruntime.ir.dims import Dim, symbol
+from pyruntime.ir.rpn import from_rpn, to_rpn
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "dims.json"
 
@@ -80,13 +81,13 @@ def test_equal_dims_have_one_form(dim: Dim, same: Dim) -> None:
 @pytest.mark.parametrize("name", ["batch size", "0", "", "min", "größe", "a.b"])
 def test_symbols_have_storable_names(name: str) -> None:
     dim = symbol(name)
-    assert dims.from_rpn(dims.to_rpn(dim)) == dim
+    assert from_rpn(to_rpn(dim)) == dim
 
 
 @pytest.mark.parametrize("rpn", [[], ["+"], [1, 2], [1, "+"], ["a b"], [True], [1.5], ["a", "//"], "é"])
 def test_damaged_stored_forms_are_refused(rpn: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
-        dims.from_rpn(rpn)
+        from_rpn(rpn)
 
 
 def test_zero_divisors_are_refused() -> None:
@@ -133,8 +134,8 @@ def test_bounds_hold(x: Dim, values: dict[str, int]) -> None:
 
 @given(DIMS)
 def test_stored_forms_come_back(x: Dim) -> None:
-    rpn = dims.to_rpn(x)
-    assert dims.from_rpn(json.loads(json.dumps(rpn))) == x
+    rpn = to_rpn(x)
+    assert from_rpn(json.loads(json.dumps(rpn))) == x
 
 
 @given(DIMS, DIMS, VALUES)
@@ -170,7 +171,7 @@ def vectors() -> list[dict[str, Any]]:
         n * 4294967296 + 1,
     ]
     stored: list[Any] = [
-        *(dims.to_rpn(d) for d in written),
+        *(to_rpn(d) for d in written),
         # forms that a writer may choose though canonical dims do not have them
         *[[p, q, op] for op in ("//", "%") for p in (-7, 7) for q in (-2, 2)],
         *[[-(2**40) - 1, q, op] for op in ("//", "%") for q in (3, -3)],
@@ -181,7 +182,7 @@ def vectors() -> list[dict[str, Any]]:
     ]
     settings = [{"a": 1, "b": 1, "n": 1}, {"a": 3, "b": 5, "n": 7}, {"a": 64, "b": 2, "n": 1000}]
     return [
-        {"rpn": rpn, "symbols": values, "value": value(dims.from_rpn(rpn), values)}
+        {"rpn": rpn, "symbols": values, "value": value(from_rpn(rpn), values)}
         for rpn in stored
         for values in (settings if any(isinstance(t, str) and t in "abn" for t in _tokens(rpn)) else [{}])
     ]

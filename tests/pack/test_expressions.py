@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyruntime.ir import dims
+from pyruntime.ir.rpn import to_rpn
 from pyruntime.pack.expressions import Evaluator, ExpressionError, check, infix, symbols
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "dims.json"
@@ -36,7 +37,7 @@ def dim_trees() -> st.SearchStrategy[dims.Dim]:
 @given(dim_trees(), st.tuples(*[st.integers(1, 50)] * 3))
 def test_same_value_as_dims(dim: dims.Dim, sizes: tuple[int, int, int]) -> None:
     values = dict(zip("abn", sizes, strict=True))
-    rpn = dims.to_rpn(dim)
+    rpn = to_rpn(dim)
     check(rpn)
     assert Evaluator(values)(rpn) == dims.evaluate(dim, values)
     assert symbols(rpn) == dims.symbols_of(dim)

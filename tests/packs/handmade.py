@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyruntime_wasm.toolchain import INCLUDE
 
-from pyruntime.ir.dims import Dim, align, ceildiv, symbol, to_rpn
+from pyruntime.ir.dims import Dim, align, ceildiv, symbol
+from pyruntime.ir.rpn import to_rpn
 
 SOURCES = Path(__file__).with_name("sources")
 INFINITY = 0x7F800000

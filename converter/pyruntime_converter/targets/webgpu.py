@@ -12,12 +12,13 @@ from pyruntime_shaders.emit import Rendered, divide_programs, render_divided
 from pyruntime_shaders.storage import FEATURE
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, align, maximum, to_rpn
+from pyruntime.ir.dims import Dim, align, maximum
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Jump as StepJump
 from pyruntime.ir.program import Program, Step
 from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
+from pyruntime.ir.rpn import to_rpn
 from pyruntime.pack.report import HostStep
 from pyruntime.pack.schema import (
     GPU_WORDS,
