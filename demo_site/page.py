@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,11 +108,13 @@ def check_quiet(visit: Visit, where: str, checks: Checks) -> None:
     checks.add(f"no errors or warnings {where}".rstrip(), not visit.trouble, "; ".join(visit.trouble[:3]))
 
 
-def each_device(visit: Page, columns: Sequence[str], checks: Checks) -> Iterator[tuple[str, str]]:
+def each_device(
+    visit: Page, columns: Sequence[str], checks: Checks, kinds: Iterable[str] = tuple(DEVICES)
+) -> Iterator[tuple[str, str]]:
     """Switch to each device that is ready: its kind and its name. After its use it tells its times."""
-    for kind, name in DEVICES.items():
+    for kind in kinds:
         if visit.can_choose(kind, checks):
-            yield kind, name
+            yield kind, DEVICES[kind]
             check_times(visit, kind, columns, checks)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3  # of logarithms of power, in float32, and of shares
 IN_SOFTWARE = 1  # sound that is heard on WebGPU, where a chunk may take longer than it lasts
 
+KINDS = ("wasm", "webgpu")
+
 Played = Mapping[str, NDArray[np.int16]]
 
 
@@ -33,7 +35,7 @@ def check_page(
         played: the samples of each sound that the page has a button for.
     """
     with on_desktop(browser, address, folder, checks, permissions=["microphone"]) as visit:
-        for kind, name in each_device(visit, ["ready", "run"], checks):
+        for kind, name in each_device(visit, ["ready", "run"], checks, KINDS):
             names = list(played)[:IN_SOFTWARE] if kind == "webgpu" else list(played)
             states = {each: heard(visit, each) for each in names}
             apart = max(_apart(state, parameters, played[each]) for each, state in states.items())

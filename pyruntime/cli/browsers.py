@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pyruntime.errors import DeviceError
@@ -63,6 +64,8 @@ _GECKO = {
     "gfx.webgpu.ignore-blocklist": "true",  # on Linux drivers are blocked; what is opened is our own
 }
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 
 def find(name: str) -> tuple[Path, bool]:
     """A browser's program by its name or path, "auto" for the first there is; and whether it is a Firefox.
@@ -104,8 +107,14 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 @contextmanager
-def opened(name: str, url: str) -> Iterator[None]:
-    """A page in a browser, which ends with the context unless it is the user's own. Raises DeviceError."""
+def opened(name: str, url: str, preferences: Mapping[str, str] = _NONE) -> Iterator[None]:
+    """A page in a browser, which ends with the context unless it is the user's own. Raises DeviceError.
+
+    Args:
+        name: of `BROWSERS`, "auto", "default", or a program.
+        url: of the page.
+        preferences: further ones of a Firefox, as they stand in its user.js.
+    """
     if name == DEFAULT:
         if not webbrowser.open(url):
             raise DeviceError("this machine has no default browser; name one: --browser chromium")
@@ -115,7 +124,7 @@ def opened(name: str, url: str) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="pyruntime-browser-", ignore_cleanup_errors=True) as profile:
         try:
             process = subprocess.Popen(
-                _command(program, gecko, Path(profile), url),
+                _command(program, gecko, Path(profile), url, preferences),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -133,10 +142,12 @@ def opened(name: str, url: str) -> Iterator[None]:
                 process.wait()
 
 
-def _command(program: Path, gecko: bool, profile: Path, url: str) -> list[str]:
+def _command(
+    program: Path, gecko: bool, profile: Path, url: str, more: Mapping[str, str] = _NONE
+) -> list[str]:
     """How it is started without a window, in a profile of its own."""
     if gecko:
-        preferences = (f'user_pref("{name}", {value});\n' for name, value in _GECKO.items())
+        preferences = (f'user_pref("{name}", {value});\n' for name, value in {**_GECKO, **more}.items())
         (profile / "user.js").write_text("".join(preferences))
         return [str(program), "--headless", "--no-remote", "--profile", str(profile), url]
     # the administrator of a container cannot have Chromium's sandbox; the page is our own

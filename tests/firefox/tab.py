@@ -15,6 +15,11 @@ PATH = "/firefox.html"
 TURN = "/turn"
 FIRST_LIMIT = 90.0  # seconds for the browser to start
 LIMIT = 120.0  # seconds for one evaluation
+MICROPHONE = {  # one that hums, and that pages may hear without being asked for
+    "media.navigator.streams.fake": "true",
+    "media.navigator.permission.disabled": "true",
+    "media.autoplay.default": "0",
+}
 POLL = 10.0  # seconds after which a request that waits for work is answered anyway
 
 PAGE = """<!doctype html><title>test</title><script type="module">
@@ -76,5 +81,5 @@ class Tab:
 def firefox(server: Server) -> Iterator[Tab]:
     """A page in the Firefox of this machine, with the harness. Raises DeviceError where there is none."""
     tab = Tab(server)
-    with opened("firefox", server.url + PATH):
+    with opened("firefox", server.url + PATH, MICROPHONE):
         yield tab

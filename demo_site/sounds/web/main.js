@@ -11,6 +11,7 @@ import { Picture } from "./picture.js";
 
 const PACK = "sounds.pack/";
 const FETCHED = [["Sounds that the buttons play", /\.i16$/]];
+const { threads: _, ...KINDS } = DEVICES; // a chunk is too little work to share: the pack has no module for threads
 const LAST = 12; // names that stay to be read
 const facts = await (await fetch("facts.json")).json();
 const { classes, chunk, rate, bands } = facts;
@@ -26,10 +27,10 @@ let bytes = [];
 let newest = null; // shares of the newest frame, to be shown with the next picture
 
 const devices = new DeviceSwitch(document.querySelector(".runs"), {
-  kinds: DEVICES,
+  kinds: KINDS,
   columns: { ready: "ready in", run: `per ${Math.round((1000 * chunk) / rate)} ms` },
   async open(kind, onProgress, signal) {
-    const session = await open(PACK, { ...DEVICES[kind].options, onProgress, signal });
+    const session = await open(PACK, { ...KINDS[kind].options, onProgress, signal });
     return { session, told: await describe(session), report: session.report, dispose: () => session.dispose() };
   },
   async warm({ session }) {
@@ -128,7 +129,7 @@ find("facts").textContent = facts.told;
 viewSource(find("source"), () => "model.js");
 // so small a model is quickest on one thread
 const wanted = new URLSearchParams(location.search).get("on");
-await devices.choose(Object.hasOwn(DEVICES, wanted ?? "") ? wanted : "wasm");
+await devices.choose(Object.hasOwn(KINDS, wanted ?? "") ? wanted : "wasm");
 
 /** For the checks: hears a button's sound at once, if one is named; then tells what is shown. */
 globalThis.demo = async (name) => {
