@@ -136,6 +136,13 @@ def huge_tile() -> bytes:
     return model(*nodes, weights=weights).SerializeToString()
 
 
+def huge_pad() -> bytes:
+    """An edge without end: an index for each of 2^40 places."""
+    return model(
+        node("Pad", ["x", "n"], ["y"], mode="edge"), weights=(integers("n", 2**40, 0),)
+    ).SerializeToString()
+
+
 def endless_loop() -> bytes:
     """A Loop of 2^62 iterations over nothing but constants."""
     body = helper.make_graph(
@@ -192,7 +199,7 @@ def test_refused(worker: Worker, name: str) -> None:
     assert outcome.kind in codes, outcome.reason
 
 
-@pytest.mark.parametrize("make", [branches, huge_constant, huge_tile, endless_loop])
+@pytest.mark.parametrize("make", [branches, huge_constant, huge_tile, huge_pad, endless_loop])
 def test_in_time(worker: Worker, make: Callable[[], bytes]) -> None:
     """What is valid, and larger than it looks, converts or is refused, at once and in little memory."""
     outcome = worker.convert(make())

@@ -13,7 +13,7 @@ from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime_converter.lowering.rows import spread_over
 from pyruntime_converter.lowering.states import parts
 
-from pyruntime.ir.dims import Dim, maximum, product
+from pyruntime.ir.dims import Dim, at_least, maximum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape
 from pyruntime.ir.program import Boundary
@@ -22,6 +22,7 @@ from pyruntime.ops.definition import Elementwise, definition
 from pyruntime.ops.evaluate import evaluate
 
 SMALL = 4096  # elements of a concatenation that a kernel of its own per operand is not worth
+LISTED = 1 << 16  # indices of an axis that a pack holds; more are computed in each run
 
 
 @lowers("Identity")
@@ -163,7 +164,7 @@ def _outside(low: Lowering, mode: str, size: Dim, before: Dim, after: Dim, count
             place = call("min", forth, call("sub", period, forth))
             place = call("min", place, reach)  # an axis of one element has no period
     tree = call("add", place, first)
-    if all(isinstance(d, int) for d in (*sizes, count)):
+    if all(isinstance(d, int) for d in (*sizes, count)) and at_least(LISTED, count):
         positions = np.arange(int(str(count)))
         return low.index_tensor(evaluate(tree, [], index=[positions], sizes=[int(str(d)) for d in sizes]))
     return low.store(Lazy((count,), tree, (), sizes))
