@@ -15,6 +15,9 @@ from pyruntime_shaders.printer import apply, bare, literal, value_type
 # combination -> the scalar function that combines
 _FUNCTION = {"sum": "add", "prod": "mul", "min": "min", "max": "max", "and": "and", "or": "or"}
 
+# scalar function -> the built-in function over a subgroup
+_SUBGROUP = {"add": "subgroupAdd", "mul": "subgroupMul", "and": "subgroupAll", "or": "subgroupAny"}
+
 _WHOLE = re.compile(r"[\w.]+(\([^()]*\))?")  # a name, a number or a plain call: binds as one
 
 
@@ -56,6 +59,18 @@ class Running:
         """The WGSL that takes a value into a running one."""
         operand = value if _WHOLE.fullmatch(value) else f"({value})"  # blocks give values without parentheses
         return f"{running} = {bare(apply(self.function, self.dtype, (running, operand), self.pair))}"
+
+    def over_subgroup(self, value: str) -> str | None:
+        """The WGSL that combines the values of a subgroup's threads; None for pairs, which have none."""
+        if self.pair:
+            return None
+        if self.function in ("min", "max"):
+            name = (
+                f"subgroup_{self.function}_f32" if self.dtype.is_float else f"subgroup{self.function.title()}"
+            )
+        else:
+            name = _SUBGROUP[self.function]
+        return f"{name}({value})"
 
 
 def running(module: Module, number: int, reduction: Reduction, length: Dim) -> Running:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+from pyruntime_shaders.storage import FEATURE
 
 import pyruntime
+from pyruntime.pack.reader import Pack
+from pyruntime.pack.schema import Dispatch
+from pyruntime.pack.sections import features_of
+from pyruntime.runtime.gpu_device import device
 from tests.browser.golden import decode_all
 from tests.converter.compare import assert_close
 from tests.golden.build import GAPS, format_gaps, webgpu_gaps
@@ -17,6 +22,7 @@ DEVICES = [
     pytest.param("wasm", marks=pytest.mark.wasm),
     pytest.param("webgpu", marks=pytest.mark.webgpu),
 ]
+SAMPLE = 10  # cases for each of the device's features, and without any
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -40,6 +46,53 @@ def test_golden_packs(golden_packs: Path, device: Literal["webgpu", "wasm"]) -> 
                         failures.append(f"{case['case']} run {number}: {type(error).__name__}: {error}")
     assert count > 500
     assert not failures, f"{len(failures)} of {count}:\n" + "\n".join(failures)
+
+
+def _variants(pack: Path, has: frozenset[str]) -> dict[str, set[frozenset[str]]]:
+    """By entry, the sets of features that choose its code: none of what the device `has`, and each alone."""
+    found: dict[str, set[frozenset[str]]] = {}
+    with Pack(pack) as opened:
+        target = opened.manifest.targets.webgpu
+        assert target is not None
+        for variant in target.variants:
+            text = opened.read(variant)
+            codes = [text[s.offset : s.offset + s.bytes].decode() for s in variant.shaders]
+            for entry, program in zip(opened.manifest.entries, variant.entries, strict=True):
+                used = "".join({codes[c.shader] for c in program.commands if isinstance(c, Dispatch)})
+                features = has & {*features_of(used), *([FEATURE] if "enable f16;" in used else [])}
+                sets = found.setdefault(entry.name, set())
+                sets |= {frozenset[str](), *(frozenset({f}) for f in features)} if features else set()
+    return found
+
+
+@pytest.mark.webgpu
+def test_variants_agree(golden_packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs on the device's features: without any, and with each alone, for cases spread over all."""
+    gpu = device()
+    has = gpu.features
+    forced: dict[frozenset[str], list[tuple[Path, dict[str, Any]]]] = {}
+    for listing in sorted(golden_packs.glob("*.cases.json")):
+        pack = listing.with_name(listing.name.removesuffix(".cases.json"))
+        if not pack.name.endswith("-wasm"):
+            variants = _variants(pack, has)
+            for case in json.loads(listing.read_text()):
+                for features in variants[case["entry"]]:
+                    forced.setdefault(features, []).append((pack, case))
+    assert set(forced) == {frozenset(), *(frozenset({f}) for f in has)}
+    failures: list[str] = []
+    for features, cases in forced.items():
+        monkeypatch.setattr(gpu, "features", features)
+        for pack, case in cases[:: -(-len(cases) // SAMPLE)]:
+            run = case["runs"][0]
+            with pyruntime.load(pack, device="webgpu", entry=case["entry"]) as session:
+                assert set(session.report.variant) <= features
+                results = session.run(decode_all(run["feeds"]))
+            try:
+                for name, expected in decode_all(run["outputs"]).items():
+                    assert_close(results[name], expected, case["tolerance"])
+            except AssertionError as error:
+                failures.append(f"{case['case']} with {sorted(features)}: {error}")
+    assert not failures, "\n".join(failures)
 
 
 def test_list_of_gaps_is_current() -> None:

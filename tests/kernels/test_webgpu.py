@@ -11,6 +11,7 @@ import pytest
 from pyruntime_shaders.emit import kernels_for
 
 from pyruntime.errors import UnsupportedError
+from pyruntime.ir.kernel import Row
 from tests.kernels import webgpu_harness
 from tests.kernels.case import Case
 
@@ -34,3 +35,5 @@ def test_case(case: Case) -> None:
     if case.wasm_only:
         pytest.skip(case.wasm_only)
     webgpu_harness.check([case.call], case.inputs, case.symbols)
+    if isinstance(case.call, Row) and webgpu_harness.gpu().features:
+        webgpu_harness.check([case.call], case.inputs, case.symbols, features=())

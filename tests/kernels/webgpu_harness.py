@@ -171,6 +171,7 @@ def check(
     inputs: Mapping[Tensor, Array],
     symbols: Mapping[str, int] | None = None,
     tolerance: float | None = None,
+    features: Container[str] | None = None,
 ) -> None:
     """Run the calls as `results` does and compare everything that they write.
 
@@ -179,7 +180,9 @@ def check(
     Raises:
         AssertionError: naming the call whose result differs.
     """
-    for call, (actual, expected) in zip(calls, results(calls, inputs, symbols), strict=True):
+    for call, (actual, expected) in zip(
+        calls, results(calls, inputs, symbols, features=features), strict=True
+    ):
         compare(call, actual, expected, tolerance)
 
 

@@ -1,4 +1,8 @@
-"""Reductions: lanes share a row and combine their partial results in workgroup memory, then the body."""
+"""Reductions: lanes share a row and combine their partial results in workgroup memory, then the body.
+
+With subgroups, these combine what their threads have first. WGSL does not say which threads a subgroup has,
+nor that it is full: a thread counts those of its own, and its place among them.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,8 @@ class Accumulator(NamedTuple):
     type: str
     identity: str
     combine: str  # takes the partial result at `other` into that at `local`
+    gather: str  # takes it into this thread's own
+    over_subgroup: str | None  # what the threads of a subgroup have, combined, where there is such a function
 
 
 class Pass(NamedTuple):
@@ -56,7 +62,10 @@ def prepare(call: Row) -> list[Kernel]:
         module.finish(
             "row",
             (*fold(ceildiv(rows, shape.rows)), 1),
-            passes=tuple(_passes(module, call.reductions, values)),
+            passes=(passes := tuple(_passes(module, call.reductions, values))),
+            subgroups=shape.lanes > 1
+            and not shape.across
+            and all(acc.over_subgroup for each in passes for acc in each.accumulators),
             body=module.block([call.body]),
             elementwise=call.elementwise,
             shape=shape,
@@ -96,6 +105,8 @@ def _passes(module: Module, reductions: Sequence[Reduction], values: Sequence[Ru
                 values[i].type,
                 values[i].identity,
                 values[i].update(f"partial_{i}[local]", f"partial_{i}[other]"),
+                values[i].update(f"acc_{i}", f"partial_{i}[other]"),
+                values[i].over_subgroup(f"acc_{i}"),
             )
             for i in members
         )

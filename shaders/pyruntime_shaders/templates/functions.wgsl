@@ -18,6 +18,33 @@ fn is_inf(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u;
 }
 
+// min and max over a subgroup, NaN where one is: built-in ones promise that of integers alone, as which floats
+// keep their order once the bits of negative ones are turned over, and NaN comes before or after all
+fn subgroup_min_f32(x: f32) -> f32 {
+//# if subgroups
+    return of_order(subgroupMin(select(to_order(x), -0x7fffffff, is_nan(x))));
+//# else
+    return x;
+//# end
+}
+
+fn subgroup_max_f32(x: f32) -> f32 {
+//# if subgroups
+    return of_order(subgroupMax(select(to_order(x), 0x7fffffff, is_nan(x))));
+//# else
+    return x;
+//# end
+}
+
+fn to_order(x: f32) -> i32 {
+    let bits = bitcast<i32>(x);
+    return bits ^ ((bits >> 31u) & 0x7fffffff);
+}
+
+fn of_order(x: i32) -> f32 {
+    return bitcast<f32>(x ^ ((x >> 31u) & 0x7fffffff));
+}
+
 // test where it is NaN, else value
 fn nan_or(test: f32, value: f32) -> f32 {
     return select(value, test, is_nan(test));
