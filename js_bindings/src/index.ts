@@ -26,6 +26,7 @@ export {
 export type { Device, Present, Report } from "./backend.ts";
 export type { Progress } from "./fetch.ts";
 export type { Listed } from "./manifest.ts";
+export type { Profile, ProfileOptions, StepTime } from "./profile.ts";
 export type { Feeds, LongIntegers, Results, RunOptions, Session } from "./session.ts";
 /** @internal for worker.js */
 export { serve } from "./serve.ts";
@@ -42,7 +43,7 @@ export { guard, MAP_READ, USAGE } from "./gpu.ts";
 /** @internal */
 export { copyOut } from "./memory.ts";
 /** @internal */
-export { prepareWasm } from "./wasm.ts";
+export { openWasm, prepareWasm } from "./wasm.ts";
 /** @internal */
 export { checkedFeed, DTYPES, rowOf } from "./tensors.ts";
 export type { SessionState } from "./state.ts";

@@ -139,7 +139,7 @@ export function makePlan(
     });
     const resource = { buffer: uniforms!, offset, size: align(command.words.length * 4, 16) };
     const group = device.createBindGroup({
-      label: command.step,
+      label: command.step, // by which profile.ts knows it
       layout,
       entries: [...entries, { binding: entries.length, resource }],
     });

@@ -7,6 +7,7 @@ import { download } from "./fetch.ts";
 import { KeptState } from "./kept.ts";
 import type { Entry, Listed } from "./manifest.ts";
 import { memoryOf } from "./memory.ts";
+import type { Profile, ProfileOptions } from "./profile.ts";
 import { SessionState } from "./state.ts";
 import { checkedNumbers, type Feed, publicSpec, rowOf, type Tensor, type TensorSpec, withStrings } from "./tensors.ts";
 
@@ -165,6 +166,21 @@ export class Session {
     const accept = (bytes: Uint8Array, position: number): void => content.set(bytes, position);
     await download(folder, [{ stored, accept }], undefined, options.signal, cache);
     return content;
+  }
+
+  /**
+   * Measures what each step takes, on a copy of the model that this loads and gives back: on a GPU by its timestamps,
+   * on Wasm on one thread, the calling one. States begin as they do at first, in each run.
+   *
+   * @param feeds as `run` takes them.
+   * @param options how long to measure.
+   * @throws DeviceError where the GPU tells no times, and whatever {@link load} and `run` throw.
+   * @example
+   * const { steps } = await session.profile({ x });
+   * console.table(steps.toSorted((a, b) => b.milliseconds - a.milliseconds));
+   */
+  async profile(feeds: Feeds, options?: ProfileOptions): Promise<Profile> {
+    return (await import("./profile.ts")).profile(Session, this.#pack, this.#entry, this.device, feeds, options);
   }
 
   /** Frees all memory, on the device too, and ends the worker. Pending and later runs reject with DisposedError. */

@@ -43,6 +43,17 @@ describe("sessions", { skip: unavailable && `${unavailable} is not there` }, () 
     assert.equal(session.report.threadsReason, "the pack has no steps that are worth sharing");
   });
 
+  test("what each step takes", async () => {
+    const session = await load(affine);
+    const { steps, runs, clock } = await session.profile({ x }, { seconds: 0.01 });
+    assert.deepEqual(steps.map(({ step }) => step), session.report.steps);
+    assert.ok(steps.every(({ calls, milliseconds }) => calls === 1 && milliseconds >= 0 && milliseconds < 1000));
+    assert.ok(runs >= 3);
+    assert.equal(clock, "performance.now");
+    await assert.rejects(session.profile({}), { code: "input", message: /"x" is missing/ });
+    await assert.rejects(session.profile({ x }, { signal: AbortSignal.abort(new Error("enough")) }), /enough/);
+  });
+
   test("one thread in Node", async () => {
     const { report } = await load(join(packs, "team"), { threads: 4 });
     assert.equal(report.threads, 1);
