@@ -107,6 +107,20 @@ def expanding(levels: int = 60) -> bytes:
     return made.SerializeToString()
 
 
+def opset(version: int, of_function: bool = False) -> Callable[[], bytes]:
+    """A version of an operator set that is none: past what any number of a version can be, or below."""
+
+    def make() -> bytes:
+        made = model(node("A", ["x"], ["y"], domain="f"))
+        used = [helper.make_opsetid("", version if of_function else 21), helper.make_opsetid("f", 1)]
+        body = [node("Neg", ["i"], ["o"])]
+        made.functions.append(helper.make_function("f", "A", ["i"], ["o"], body, used))
+        made.opset_import.append(helper.make_opsetid("f", 1 if of_function else version))
+        return made.SerializeToString()
+
+    return make
+
+
 def lying_weight() -> bytes:
     """Four bytes that claim to be 2^60 floats."""
     weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**30, 2**30], raw_data=bytes(4))
@@ -182,6 +196,9 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[str, ...]]] = {
     "deep messages": (depth, ("model-invalid",)),
     "functions that call each other": (functions, ("model-invalid",)),
     "functions that expand": (expanding, ("model-invalid",)),
+    "opset past 32 bits": (opset(2**40), ("model-invalid",)),
+    "function's opset past 32 bits": (opset(2**40, True), ("unsupported",)),
+    "function's opset below all": (opset(-(2**40), True), ("model-invalid",)),
     "weight that lies": (lying_weight, ("model-invalid",)),
     "weight that wraps": (wrapping_weight, ("model-invalid",)),
     "data at a path upwards": (external("../secret"), ("model-invalid",)),

@@ -442,7 +442,7 @@ class _Importer:
         for index, parameter in enumerate(function.input):
             value = inputs[index] if index < len(inputs) else None
             scope.define(parameter, Gap.ABSENT if value is None else value)
-        imported = {source.domain(o.domain): int(o.version) for o in function.opset_import}
+        imported = source.imported(function.opset_import, f"function {function.name!r}")
         inner = replace(
             frame, scope=scope, opsets={**frame.opsets, **imported}, bound=bound, depth=frame.depth + 1
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,20 +103,24 @@ def _fields(message: Message) -> list[tuple[Any, Any]]:
 
 def opsets(proto: onnx.ModelProto, where: str) -> dict[str, int]:
     """Version of each operator set that the model imports, by domain; the default domain is ""."""
-    found = {domain(entry.domain): int(entry.version) for entry in proto.opset_import}
-    if "" not in found and proto.ir_version < 3:
-        found[""] = 1
+    first = {"": 1} if proto.ir_version < 3 else {}
+    return first | imported(proto.opset_import, where)
+
+
+def imported(entries: Iterable[onnx.OperatorSetIdProto], where: str) -> dict[str, int]:
+    """Version of each operator set, by domain. Raises UnsupportedError, and ModelError for what is none."""
+    found = {domain(entry.domain): int(entry.version) for entry in entries}
     newest = onnx.defs.onnx_opset_version()
-    version = found.get("", newest)
-    if version > newest:
+    if found.get("", newest) > newest:
         raise UnsupportedError(
             "model",
             where,
-            f"opset {version} is newer than {newest}, the newest that is known",
+            f"opset {found['']} is newer than {newest}, the newest that is known",
             "Upgrade the onnx package, or export with an older opset.",
         )
-    if version < 1:
-        raise ModelError(f"{where}: opset version {version}")
+    for version in found.values():
+        if not 1 <= version < 1 << 31:
+            raise ModelError(f"{where}: opset version {version}")
     return found
 
 
