@@ -1,18 +1,19 @@
-// Compiles the shaders that a WebGPU program uses, in parallel, once for equal ones.
+// Compiles the shaders that a WebGPU program needs, in parallel.
 
 import { messageOf, RunError } from "./errors.ts";
 import { COMPUTE, guard, offers } from "./gpu.ts";
-import type { GpuEntry, GpuVariant, Shader } from "./manifest.ts";
+import type { GpuVariant, Shader } from "./manifest.ts";
 
 /** A shader's pipeline; its bind group layout has the bindings, then the uniform words. */
 export interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
+  /** Rejects with RunError for a shader that does not compile. */
+  readonly made: Promise<GPUComputePipeline>;
   readonly layout: GPUBindGroupLayout;
   readonly access: Shader["bindings"];
 }
 
-/** Pipelines by the shader's number; nothing for a shader that the entry does not use. */
-export type Pipelines = readonly (Pipeline | undefined)[];
+/** The pipeline of a shader by its number, which begins to be made when it is first asked for. */
+export type Pipelines = (shader: number) => Pipeline;
 
 /** Parts of a shader that hang on a feature: what is compiled with it, and what without. */
 const SECTION = /\/\/# if (.+)\n([^]*?)\/\/# else\n([^]*?)\/\/# end\n/g;
@@ -27,10 +28,10 @@ function layoutOf(device: GPUDevice, { bindings }: Shader): GPUBindGroupLayout {
 
 async function compile(
   device: GPUDevice,
-  { name, bindings }: Shader,
+  { name }: Shader,
   code: string,
   layout: GPUBindGroupLayout,
-): Promise<Pipeline> {
+): Promise<GPUComputePipeline> {
   const [[module, making], checked] = guard(device, `shader ${name}`, RunError, () => {
     const module = device.createShaderModule({ label: name, code });
     const made = device.createComputePipelineAsync({
@@ -43,7 +44,7 @@ async function compile(
   try {
     const pipeline = await making;
     await checked;
-    return { pipeline, layout, access: bindings };
+    return pipeline;
   } catch (error) {
     const { messages } = await module.getCompilationInfo();
     const lines = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`);
@@ -51,30 +52,19 @@ async function compile(
   }
 }
 
-/** Pipelines for a program, from the bytes of the variant's file. */
-export async function makePipelines(
-  device: GPUDevice,
-  variant: GpuVariant,
-  program: GpuEntry,
-  bytes: Uint8Array<ArrayBuffer>,
-): Promise<Pipelines> {
-  const used = new Set(program.commands.map((command) => (command.op === "dispatch" ? command.shader : -1)));
-  const layouts = new Map<string, GPUBindGroupLayout>();
-  const made = new Map<string, Promise<Pipeline>>();
+/** Pipelines from the bytes of the variant's file. */
+export function makePipelines(device: GPUDevice, { shaders }: GpuVariant, bytes: Uint8Array<ArrayBuffer>): Pipelines {
+  const known: Pipeline[] = [];
   const decoder = new TextDecoder();
-  return Promise.all(
-    variant.shaders.map((shader, i) => {
-      if (!used.has(i)) return undefined;
-      const code = decoder
-        .decode(bytes.subarray(shader.offset, shader.offset + shader.bytes))
-        .replace(SECTION, (_, name: string, part: string, other: string) => (offers(device, name) ? part : other));
-      const how = shader.bindings.join();
-      const layout = layouts.get(how) ?? layoutOf(device, shader);
-      layouts.set(how, layout);
-      // the code declares its bindings, too
-      const pipeline = made.get(code) ?? compile(device, shader, code, layout);
-      made.set(code, pipeline);
-      return pipeline;
-    }),
-  );
+  return (number) => {
+    if (known[number]) return known[number];
+    const shader = shaders[number]!;
+    const code = decoder
+      .decode(bytes.subarray(shader.offset, shader.offset + shader.bytes))
+      .replace(SECTION, (_, name: string, part: string, other: string) => (offers(device, name) ? part : other));
+    const layout = layoutOf(device, shader);
+    const made = compile(device, shader, code, layout);
+    made.catch(() => undefined); // who waits for it is told
+    return (known[number] = { made, layout, access: shader.bindings });
+  };
 }

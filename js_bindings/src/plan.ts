@@ -37,7 +37,8 @@ export type Pause = NonNullable<Walk["pause"]> & {
 /** What a run with these dims submits and reads. */
 export interface Plan {
   readonly uniforms: GPUBuffer | undefined;
-  readonly commands: readonly Planned[];
+  /** There when all pipelines are. Rejects with RunError for a shader that does not compile. */
+  readonly commands: Promise<readonly Planned[]>;
   readonly pause: Pause | undefined;
   /** Commands of the program that the run has walked when this ends. */
   readonly walked: number;
@@ -101,7 +102,7 @@ export function makePlan(
   const words = uniforms ? new Int32Array(uniforms.getMappedRange()) : new Int32Array();
   let next = 0; // where in the uniforms the words of the next dispatch begin
 
-  const dispatch = (command: Extract<Command, { op: "dispatch" }>): Planned[] => {
+  const dispatch = (command: Extract<Command, { op: "dispatch" }>): Promise<Planned>[] => {
     const offset = next;
     next += pitch(command.words);
     const [x, y, z] = command.workgroups.map(value) as [number, number, number];
@@ -118,7 +119,7 @@ export function makePlan(
         throw new MemoryLimitError(`${command.step} needs the size ${word} for ${shapes}, GPUs count to 2^31`);
       words[offset / 4 + i] = word;
     });
-    const { pipeline, layout, access } = pipelines[command.shader]!;
+    const { made, layout, access } = pipelines(command.shader);
     const written: Range[] = [];
     const entries = command.bindings.map((binding, i) => {
       const bytes = value(binding[3]);
@@ -143,10 +144,10 @@ export function makePlan(
       layout,
       entries: [...entries, { binding: entries.length, resource }],
     });
-    return [{ op: "dispatch", pipeline, group, workgroups: [x, y, z] }];
+    return [made.then((pipeline) => ({ op: "dispatch", pipeline, group, workgroups: [x, y, z] }))];
   };
 
-  const planned = ({ command, symbols: present }: Walk["commands"][number]): Planned[] => {
+  const planned = ({ command, symbols: present }: Walk["commands"][number]): (Planned | Promise<Planned>)[] => {
     symbols = present;
     if (command.op === "dispatch") return dispatch(command);
     const bytes = value(command.bytes);
@@ -158,7 +159,8 @@ export function makePlan(
   };
 
   try {
-    const commands = steps.flatMap(planned);
+    const commands = Promise.all(steps.flatMap(planned));
+    commands.catch(() => undefined); // a run waits for it, before it submits
     symbols = last;
     const element = pause?.command.op === "read" ? range(pause.command.from, rowOf(pause.command.dtype).bytes) : undefined;
     const stop = pause && { ...pause, element, symbols };

@@ -11,7 +11,7 @@ import type { HostSteps } from "./host.ts";
 import { atCapacity } from "./kept.ts";
 import { copyOut } from "./memory.ts";
 import { makePipelines, type Pipelines } from "./pipelines.ts";
-import { type Buffers, makePlan, type Plan, type Range } from "./plan.ts";
+import { type Buffers, makePlan, type Plan, type Planned, type Range } from "./plan.ts";
 import type { Entry, GpuEntry, GpuTarget, State } from "./manifest.ts";
 import { walk } from "./walk.ts";
 import { rowOf } from "./tensors.ts";
@@ -210,9 +210,10 @@ class WebgpuBackend implements Backend {
       return start;
     });
     this.#stage(end);
+    const commands = await plan.commands;
     this.committed ||= commits;
     await this.#finish(planned, () => {
-      const encoder = this.#encoder(plan);
+      const encoder = this.#encoder(commands);
       places.forEach(({ buffer, at, end }, i) => {
         if (end > at) encoder.copyBufferToBuffer(buffer, at, this.#staging!, starts[i]!, end - at);
       });
@@ -247,10 +248,10 @@ class WebgpuBackend implements Backend {
   }
 
   /** What a plan does. */
-  #encoder(plan: Plan): GPUCommandEncoder {
+  #encoder(commands: readonly Planned[]): GPUCommandEncoder {
     const encoder = this.#gpu.device.createCommandEncoder();
     let pass: GPUComputePassEncoder | undefined;
-    for (const command of plan.commands) {
+    for (const command of commands) {
       if (command.op === "dispatch") {
         pass ??= encoder.beginComputePass();
         pass.setPipeline(command.pipeline);
@@ -356,10 +357,15 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       states = kept && new kept.GpuStates(device, pack.manifest.state, target, buffers);
     });
     await allocated;
-    let pipelines: Promise<Pipelines> | undefined;
+    let pipelines: Pipelines | undefined;
+    let compiled: Promise<unknown> | undefined;
     const startCompiling = (bytes: Uint8Array<ArrayBuffer>): void => {
-      pipelines = makePipelines(device, variant, program, bytes);
-      pipelines.catch(() => undefined); // awaited below, unless a download fails first
+      const get = (pipelines = makePipelines(device, variant, bytes));
+      // every run needs the shaders of steps with a single form; of several the sizes leave one
+      const single: Record<string, number> = {};
+      for (const c of program.commands) if (c.op === "dispatch") single[c.step] = c.step in single ? -1 : c.shader;
+      compiled = Promise.all(Object.values(single).map((shader) => shader < 0 || get(shader).made));
+      compiled.catch(() => undefined); // awaited below, unless a download fails first
     };
     let pending = 0;
     const upload = (
@@ -381,16 +387,17 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
     ];
     const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
-    // several dispatches of one step are forms of a kernel, of which the sizes leave one
-    const dispatches = new Set(program.commands.flatMap((c) => (c.op === "dispatch" ? [c.step] : [])));
     const hosted = target.host?.entries[index]!.steps ?? [];
-    const steps = program.commands.flatMap((c) =>
-      c.op === "dispatch" ? [c.step] : c.op === "host" ? hosted.slice(c.first, c.last) : [],
+    // several dispatches of one step are forms of a kernel, of which the sizes leave one
+    const steps = new Set(
+      program.commands.flatMap((c) =>
+        c.op === "dispatch" ? c.step : c.op === "host" ? hosted.slice(c.first, c.last) : [],
+      ),
     );
     const report = {
       variant: [...variant.requires, ...variant.uses].filter((name) => offers(device, name)),
-      steps: [...new Set(steps)],
-      dispatches: dispatches.size,
+      steps: [...steps],
+      dispatches: steps.size - hosted.length,
       hostSteps: hosted.length,
       threads: 1,
       threadsReason: "the GPU computes",
@@ -400,12 +407,13 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       engine: gpu.name,
       weightsBytes: target.buffers.reduce((sum, size) => sum + size, 0),
     };
+    await compiled;
     const backend = new WebgpuBackend(
       report,
       gpu,
       entry,
       program,
-      (await pipelines) ?? [],
+      pipelines!, // accepted with the download
       buffers,
       states,
       pack.manifest.state,

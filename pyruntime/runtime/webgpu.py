@@ -132,7 +132,7 @@ class WebGpuSession(Session):
                 self._upload_weights(pack)
                 self._states += (self._buffer(size, "a state") for size in self._target.state)
                 self._initial_states()
-                for shader in self._shaders_of(self._entry):
+                for shader in self._certain(self._entry):
                     self._pipeline(shader)
         except BaseException:
             self._destroy()
@@ -193,12 +193,16 @@ class WebGpuSession(Session):
                 pending = 0
         self._device.queue.submit([])
 
-    def _shaders_of(self, number: int) -> list[int]:
-        commands = self._variant.entries[number].commands
-        return sorted({c.shader for c in commands if isinstance(c, Dispatch)})
+    def _certain(self, number: int) -> list[int]:
+        """The shaders that every run needs: of steps with a single form, where sizes choose none."""
+        forms: dict[str, list[int]] = {}
+        for command in self._variant.entries[number].commands:
+            if isinstance(command, Dispatch):
+                forms.setdefault(command.step, []).append(command.shader)
+        return sorted({shaders[0] for shaders in forms.values() if len(shaders) == 1})
 
     def _pipeline(self, number: int) -> tuple[Any, Any]:
-        """The pipeline of a shader and the layout of its bindings."""
+        """The pipeline of a shader and the layout of its bindings, made when a run first needs it."""
         if number not in self._pipelines:
             shader = self._variant.shaders[number]
             with self._gpu.guarded(f"shader {shader.name!r}"):
