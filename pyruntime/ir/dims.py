@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 OPERATORS = ("+", "-", "*", "//", "%", "min", "max")
 _INT64 = 2**63
+_RELAXED = 4  # operations that a proof of at_least looks into
 
 
 @dataclass(frozen=True, order=True)
@@ -278,8 +279,34 @@ def divides(divisor: Dim, dim: Dim) -> bool:
 
 def at_least(a: Dim, b: Dim) -> bool:
     """Whether a >= b is certain, given the symbols' bounds. False where it is not known."""
-    low, _ = bounds(a - b)
-    return low is not None and low >= 0
+    return _above(a - b, 1, _RELAXED)
+
+
+def _above(dim: Dim, scale: int, most: int) -> bool:
+    """Whether dim > -scale is certain; up to `most` operations are replaced by what they are no less than.
+
+    An integer that is more than -1 is at least 0, so that floors, which take away less than 1, may become
+    quotients: 2*((n + 3)//4) - (n + 1)//2, four times, is at least 2*n - 2*(n + 1).
+    """
+    low, _ = bounds(dim)
+    if low is not None and low > -scale:
+        return True
+    for monomial, coefficient in _terms(dim) if most else ():
+        factor, least = _least(monomial[0], coefficient) if len(monomial) == 1 else (1, [])
+        if least:
+            rest = (dim - of_atom(monomial[0]) * coefficient) * factor
+            return any(_above(rest + other, scale * factor, most - 1) for other in least)
+    return False
+
+
+def _least(atom: Atom, coefficient: int) -> tuple[int, list[Dim]]:
+    """A factor, and what the factor times the coefficient times an operation is no less than."""
+    a, b = atom.args if atom.op else (0, 0)
+    if atom.op == "//" and isinstance(b, int) and b > 0:
+        return b, [(a - (b - 1 if coefficient > 0 else 0)) * coefficient]
+    if atom.op == ("max" if coefficient > 0 else "min"):
+        return 1, [a * coefficient, b * coefficient]
+    return 1, []
 
 
 Bounds = tuple[int | None, int | None]

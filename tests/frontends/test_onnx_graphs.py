@@ -12,6 +12,7 @@ from onnx import ModelProto, helper, numpy_helper
 from pyruntime.errors import InputError, UnsupportedError
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.onnx_models import (
+    Array,
     agrees,
     imported,
     model,
@@ -220,6 +221,30 @@ def test_resizing_symbolic_axes_by_whole_factors() -> None:
         "Resize", feeds, opset=18, weights=weights, shapes={"x": [1, 2, "h", "w"]}, mode="linear", antialias=1
     )
     agrees(smooth, feeds)
+
+
+@pytest.mark.parametrize("size", [1, 6, 7, 13])
+def test_what_was_halved_and_doubled_is_cut_to_its_size(size: int) -> None:
+    """As pyramids of features are: the cut is known to leave as many as there were."""
+    resize: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
+    nodes = [
+        node("AveragePool", ["x"], ["small"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+        node("Resize", ["small", "", "twice"], ["large"], nearest_mode="floor", **resize),
+        node("Shape", ["x"], ["shape"]),
+        node("Slice", ["shape", "two", "four"], ["sizes"]),
+        node("Slice", ["large", "zeros", "sizes", "axes"], ["cut"]),
+        node("Add", ["x", "cut"], ["out"]),
+    ]
+    weights: dict[str, Array] = {
+        "twice": np.array([1, 1, 2, 2], np.float32),
+        "zeros": ints(0, 0),
+        "axes": ints(2, 3),
+        "two": ints(2),
+        "four": ints(4),
+    }
+    shapes: dict[str, list[int | str | None]] = {"x": [1, 2, "height", 5]}
+    feeds = {"x": random(1, 2, size, 5)}
+    agrees(model(nodes, feeds, ["out"], weights=weights, shapes=shapes), feeds)
 
 
 def test_range_of_constants() -> None:

@@ -50,6 +50,21 @@ def test_compress(axis: int | None, share: float) -> None:
     agrees(model([node("Compress", ["x", "c"], ["out"], **attrs)], feeds, ["out"]), feeds)
 
 
+def test_the_best_of_what_was_selected() -> None:
+    """At most three, as detectors keep them: never more than there are, which needs no check."""
+    nodes = [
+        node("Compress", ["x", "c"], ["found"], axis=0),
+        node("Shape", ["found"], ["size"]),
+        node("Min", ["size", "three"], ["k"]),
+        node("TopK", ["found", "k"], ["out", "at"], axis=0),
+    ]
+    rng = np.random.default_rng(0)
+    for count in (0, 2, 3, 9):
+        kept = np.isin(np.arange(20), rng.permutation(20)[:count])
+        feeds: dict[str, Array] = {"x": rng.standard_normal(20, np.float32), "c": kept}
+        agrees(model(nodes, feeds, ["out", "at"], weights={"three": np.array([3])}), feeds)
+
+
 def test_sizes_that_only_a_run_tells_decide_no_shape_of_a_branch() -> None:
     x = sparse(4)
     then, otherwise = (

@@ -69,6 +69,9 @@ def value(dim: Dim, values: Mapping[str, int]) -> int:
         (dims.maximum(n // 2, 0), n // 2),
         (dims.maximum(n, 1), n),
         (dims.minimum(dims.minimum(n, 3), 5), dims.minimum(n, 3)),
+        (dims.minimum((n + 1) // 2, (n + 3) // 4 * 2), (n + 1) // 2),  # halved once more, doubled, and cut
+        (dims.maximum(dims.align(n, 16), n), dims.align(n, 16)),
+        (dims.maximum(n, dims.minimum(n, 7)), n),
         (dims.ceildiv(n * 8, 8), n),
         (dims.align(n * 16, 8), n * 16),
     ],
@@ -130,6 +133,11 @@ def test_bounds_hold(x: Dim, values: dict[str, int]) -> None:
     found = value(x, values)
     assert low is None or low <= found
     assert high is None or found <= high
+
+
+@given(DIMS, DIMS, VALUES)
+def test_what_is_certain_holds(x: Dim, y: Dim, values: dict[str, int]) -> None:
+    assert dims.at_least(x, y) <= (value(x, values) >= value(y, values))
 
 
 @given(DIMS)
