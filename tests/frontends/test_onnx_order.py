@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from tests.frontends.onnx_models import Array, agrees, model, random, run
+from tests.frontends.onnx_models import Array, agrees, imported, model, one_node, random, run
 
 node = helper.make_node
 
@@ -60,6 +60,14 @@ def test_unique(by_value: int, axis: int | None) -> None:
     for seed in range(3):
         x = np.random.default_rng(seed).integers(0, 2, (4, 3, 2)).astype(np.float32)
         agrees(model([node("Unique", ["x"], outputs, **attrs)], {"x": x}, outputs), {"x": x})
+
+
+def test_few_large_numbers_are_data() -> None:
+    """Symbols would come no further than what sorts them, and would be sizes that no tensor can have."""
+    x = np.array([2**62 + 1, -(2**63), 7, 2**62 + 1, -1])
+    proto = one_node("Unique", {"x": x})
+    assert not imported(proto).symbols()
+    agrees(proto, {"x": x})
 
 
 def test_nan_is_like_another() -> None:

@@ -16,6 +16,7 @@ from pyruntime.ir.conditions import Facts, assume, pins
 from pyruntime.ir.dims import Atom, Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Value
+from pyruntime.ops.definition import definition
 
 # conversions of one model: outcomes double
 MAX_ATTEMPTS = 24
@@ -88,6 +89,8 @@ def openable(
             continue
         seen.add(present)
         if present.producer is not None and not present.producer.subgraphs:
+            if not (floats or definition(present.producer.op).contents):
+                return frozenset()  # symbols would come no further
             pending += [v for v in present.producer.inputs if v is not None]
         elif present in sources:
             pending.append(sources[present])
