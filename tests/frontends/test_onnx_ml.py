@@ -276,6 +276,33 @@ def test_label_encoder_finds_nan() -> None:
     same(run(node("LabelEncoder", x, version=4, **keys), {"x": x}), {"out": np.array([-1, 5, 6], np.float32)})
 
 
-def test_maps_are_refused_with_a_remedy() -> None:
-    with pytest.raises(UnsupportedError, match="zipmap"):
-        imported(node("ZipMap", rows(), classlabels_int64s=[0, 1, 2, 3, 4], version=1))
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["int64s", "strings"])
+def test_maps_are_rows_and_their_keys(kind: str, device: Device, tmp_path: Path) -> None:
+    """What skl2onnx puts at the end of a classifier: ONNX Runtime gives a list of dicts."""
+    x, labels = rows(), {"int64s": [7, -3], "strings": ["no", "ja \u2713"]}[kind]
+    attrs = {f"classlabels_{kind}": labels}
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["scores"]),
+        helper.make_node("ZipMap", ["scores"], ["made"], domain="ai.onnx.ml", **attrs),
+    ]
+    proto = model(nodes, {"x": x[:, :2]}, ["made"], shapes={"x": ["rows", 2]}, domains={"ai.onnx.ml": 1})
+    made = on_device(proto, {"x": x[:, :2]}, device, tmp_path)
+    assert list(made) == ["made", "made_keys"]
+    found = [dict(zip(made["made_keys"].tolist(), row, strict=True)) for row in made["made"].tolist()]
+    wanted = runtime(proto, {"x": x[:, :2]})["made"]
+    assert [row.keys() for row in found] == [row.keys() for row in wanted]
+    for row, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose([*row.values()], [other[k] for k in row], rtol=1e-5)
+
+
+def test_maps_that_are_refused() -> None:
+    with pytest.raises(ModelError, match="4 labels for scores"):
+        imported(node("ZipMap", rows(), classlabels_int64s=[0, 1, 2, 3], version=1))
+    nodes = [
+        helper.make_node("ZipMap", ["x"], ["maps"], domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2, 3, 4]),
+        helper.make_node("SequenceAt", ["maps", "first"], ["out"]),
+    ]
+    weights = {"first": np.array(0)}
+    with pytest.raises(ModelError, match="no sequence"):
+        imported(model(nodes, {"x": rows()}, ["out"], weights=weights, domains={"ai.onnx.ml": 1}))

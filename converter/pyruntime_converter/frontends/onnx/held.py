@@ -39,19 +39,38 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Maps:
+    """A sequence of maps that all have the same keys, as ZipMap makes them for a model's outputs.
+
+    Attributes:
+        keys: a vector of integers or strings.
+        values: [maps, keys].
+    """
+
+    keys: Value | Text
+    values: Value
+
+    def each(self, change: Callable[[Value], Value]) -> Maps:
+        """The same of changed tensors."""
+        keys = self.keys.each(change) if isinstance(self.keys, Text) else change(self.keys)
+        return Maps(keys, change(self.values))
+
+
+@dataclass(frozen=True)
 class Empty:
     """An optional without an element; one that has an element is that element."""
 
 
-Held = Value | TensorSequence | Text | Empty
+Held = Value | TensorSequence | Text | Maps | Empty
 _KINDS: dict[type, str] = {
     TensorSequence: "a sequence",
     Text: "a tensor of strings",
+    Maps: "a sequence of maps",
     Empty: "an empty optional",
 }
 
 
-def kind_of(held: TensorSequence | Text | Empty) -> str:
+def kind_of(held: TensorSequence | Text | Maps | Empty) -> str:
     """What messages call it."""
     return _KINDS[type(held)]
 
@@ -67,6 +86,8 @@ def flat(held: Iterable[Held]) -> list[Value]:
                 found += items
             case Text(rows, table):
                 found += (rows, table)
+            case Maps(keys, values):
+                found += flat([keys, values])
     return found
 
 
@@ -84,7 +105,7 @@ def refilled(held: Iterable[Held], values: Sequence[Value]) -> list[Held]:
     rest = iter(values)
     return [
         h.each(lambda _: next(rest))
-        if isinstance(h, (TensorSequence, Text))
+        if isinstance(h, (TensorSequence, Text, Maps))
         else next(rest)
         if isinstance(h, Value)
         else h

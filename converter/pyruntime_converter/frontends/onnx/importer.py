@@ -30,7 +30,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
 from pyruntime_converter.frontends.onnx.emptiness import admit_empty
-from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, flat
+from pyruntime_converter.frontends.onnx.held import Held, Maps, TensorSequence, Text, flat
 from pyruntime_converter.frontends.onnx.interface import Inputs
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
@@ -159,6 +159,10 @@ class _Importer:
     def _output(self, name: str, held: Held) -> None:
         """Let a result be the output of this name, or those of its elements."""
         graph = self._graph
+        if isinstance(held, Maps):  # their values, and behind them the keys, which all share
+            self._output(name, held.values)
+            self._output(f"{name}_keys", held.keys)
+            return
         self._builder.origin = Origin("Output", name)
         if isinstance(held, Text):
             held = text.bytes_of(self._builder, held)

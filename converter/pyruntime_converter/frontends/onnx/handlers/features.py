@@ -14,7 +14,7 @@ from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
-from pyruntime_converter.frontends.onnx.held import Held
+from pyruntime_converter.frontends.onnx.held import Held, Maps
 
 
 @handles("Scaler", domain="ai.onnx.ml")
@@ -187,6 +187,12 @@ def _among(ctx: NodeContext, x: Value, keys: Sequence[Any] | NDArray[Any]) -> Va
 
 
 @handles("ZipMap", domain="ai.onnx.ml")
-def zip_map(ctx: NodeContext) -> Value:
-    """Refused: maps are no tensors."""
-    ctx.fail("maps from labels to scores are not supported", 'Export with options={"zipmap": False}.')
+def zip_map(ctx: NodeContext) -> Maps:
+    """Rows of scores as maps from the labels of their columns."""
+    x, words, numbers = ctx.input(), ctx.attr("classlabels_strings"), ctx.attr("classlabels_int64s")
+    x = ctx.reshape(x, (1, *x.shape)) if x.rank == 1 else x
+    labels = np.array(words or numbers or (), object if words else np.int64)
+    if bool(words) == bool(numbers) or x.rank != 2 or x.shape[1] != len(labels):
+        ctx.invalid(f"{len(labels)} labels for scores of shape {x.shape}")
+    keys = text.constant(ctx.builder, labels) if words else ctx.builder.constant(labels)
+    return Maps(keys, x)
