@@ -281,7 +281,7 @@ def test_label_encoder_finds_nan() -> None:
 def test_maps_are_rows_and_their_keys(kind: str, device: Device, tmp_path: Path) -> None:
     """What skl2onnx puts at the end of a classifier: ONNX Runtime gives a list of dicts."""
     x, labels = rows(), {"int64s": [7, -3], "strings": ["no", "ja \u2713"]}[kind]
-    attrs = {f"classlabels_{kind}": labels}
+    attrs: dict[str, Any] = {f"classlabels_{kind}": labels}
     nodes = [
         helper.make_node("Softmax", ["x"], ["scores"]),
         helper.make_node("ZipMap", ["scores"], ["made"], domain="ai.onnx.ml", **attrs),
@@ -306,3 +306,12 @@ def test_maps_that_are_refused() -> None:
     weights = {"first": np.array(0)}
     with pytest.raises(ModelError, match="no sequence"):
         imported(model(nodes, {"x": rows()}, ["out"], weights=weights, domains={"ai.onnx.ml": 1}))
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.5, 1.5, 1e30, -1e30, float("inf"), float("nan")])
+def test_binarizer_of_integers(threshold: float) -> None:
+    """Which ONNX Runtime does not take."""
+    for x in (np.array([-2, -1, 0, 1, 2, 2**31 - 1], np.int32), np.array([[-(2**63), 0, 2, 2**63 - 1]])):
+        made = run(node("Binarizer", x, threshold=threshold, version=1), {"x": x})["out"]
+        np.testing.assert_array_equal(made, (x > threshold).astype(x.dtype))
+        assert made.dtype == x.dtype

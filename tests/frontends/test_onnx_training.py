@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from tests.frontends.on_devices import DEVICES, Device, on_device
 from tests.frontends.onnx_models import Array, model, random, reference, run, same
@@ -37,6 +37,15 @@ def optimiser(op: str, beside: int, attrs: dict[str, Any], count: int) -> tuple[
 def test_optimisers(op: str, beside: int, attrs: dict[str, Any], count: int) -> None:
     proto, feeds = optimiser(op, beside, attrs, count)
     same(run(proto, feeds), reference(proto, feeds))
+
+
+@pytest.mark.parametrize(("op", "beside", "attrs"), STEPS)
+def test_rates_of_another_type(op: str, beside: int, attrs: dict[str, Any]) -> None:
+    """A rate of float64 steps tensors of float32, which keep their type."""
+    proto, feeds = optimiser(op, beside, attrs, 3)
+    wanted = run(proto, feeds)
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    same(run(proto, {**feeds, "rate": feeds["rate"].astype(np.float64)}), wanted)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.codes import RoundMode
 from pyruntime.ops.definition import definition
+from pyruntime.ops.numerals import limits
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
@@ -75,7 +77,14 @@ def gelu(ctx: NodeContext) -> Value:
 @handles("Binarizer", domain="ai.onnx.ml")
 def binarizer(ctx: NodeContext) -> Value:
     """1 above a threshold, else 0."""
-    return ctx.one("Binarizer", ctx.input(), threshold=float(ctx.attr("threshold")))
+    x, threshold = ctx.input(), float(ctx.attr("threshold"))
+    if x.dtype.is_float:
+        return ctx.one("Binarizer", x, threshold=threshold)
+    # an integer is above it if it is above its floor
+    low, high = limits(x.dtype)
+    if not low <= threshold < high:
+        return ctx.one("Expand", ctx.like(int(threshold < low), x), shape=x.shape)
+    return ctx.cast(ctx.one("Greater", x, ctx.like(math.floor(threshold), x)), x.dtype)
 
 
 @handles("BitShift")

@@ -13,7 +13,7 @@ _DOMAIN = "ai.onnx.preview.training"
 @handles("Momentum", domain=_DOMAIN)
 def momentum(ctx: NodeContext) -> list[Value]:
     """Running sums of gradients, ahead by one step with Nesterov's mode."""
-    rate, count = ctx.input(0), ctx.input(1)
+    rate, count = _rate(ctx), ctx.input(1)
     alpha, beta, norm = ctx.required("alpha"), ctx.required("beta"), ctx.required("norm_coefficient")
     nesterov = ctx.required("mode") == "nesterov"
 
@@ -31,7 +31,7 @@ def momentum(ctx: NodeContext) -> list[Value]:
 @handles("Adagrad", domain=_DOMAIN)
 def adagrad(ctx: NodeContext) -> list[Value]:
     """Gradients over the roots of their summed squares."""
-    rate, count = ctx.input(0), ctx.input(1)
+    rate, count = _rate(ctx), ctx.input(1)
     norm, epsilon, decay = ctx.attr("norm_coefficient"), ctx.attr("epsilon"), ctx.attr("decay_factor")
     steps = ctx.one("Mul", ctx.cast(count, rate.dtype), ctx.like(decay, rate))
     rate = ctx.one("Div", rate, ctx.one("Add", steps, ctx.like(1, rate)))
@@ -48,7 +48,7 @@ def adagrad(ctx: NodeContext) -> list[Value]:
 @handles("Adam", domain=_DOMAIN)
 def adam(ctx: NodeContext) -> list[Value]:
     """Running means of gradients over the roots of those of their squares, with the first steps corrected."""
-    rate, count = ctx.input(0), ctx.input(1)
+    rate, count = _rate(ctx), ctx.input(1)
     alpha, beta, epsilon = ctx.attr("alpha"), ctx.attr("beta"), ctx.attr("epsilon")
     norm, after = ctx.attr("norm_coefficient"), ctx.attr("norm_coefficient_post")
     steps = ctx.cast(count, rate.dtype)
@@ -69,6 +69,11 @@ def adam(ctx: NodeContext) -> list[Value]:
         return ctx.one("Mul", moved, ctx.like(1 - after, x)), mean, squares
 
     return _each(ctx, 4, step)
+
+
+def _rate(ctx: NodeContext) -> Value:
+    """The learning rate, which may be of another type than the tensors, in theirs."""
+    return ctx.cast(ctx.input(0), ctx.input(2).dtype)
 
 
 def _plus(ctx: NodeContext, a: Value, factor: float, b: Value) -> Value:
