@@ -8,10 +8,12 @@ from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum, occupied
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
-from pyruntime_shaders.tiling import Source, quads, source
+from pyruntime_shaders.tiling import BUSY, LIKELY, Source, least, quads, source
 
 FEW = 4  # queries that are not worth a block of many
 _MOST_ACROSS = 64
+_SMALL, _LARGE = 16, 32  # queries of a workgroup
+_SHAPES = {_SMALL: (64, 32, 16), _LARGE: (256, 64, 16)}  # threads, keys, and threads over keys
 
 
 class Block(NamedTuple):
@@ -45,15 +47,24 @@ def prepare(call: Attention) -> list[Kernel]:
     rows = occupied(call.m)
     if at_least(FEW, rows):
         return [_kernel(call, 1 if call.m == 1 else 2 if call.m == 2 else FEW, 1)]
+    height = _height(call)
     if at_least(rows, FEW + 1):
-        return [_kernel(call, 32, 1)]
+        return [_kernel(call, height, 1)]
     # exactly one of the two has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
-    return [_kernel(call, FEW, 1 - many), _kernel(call, 32, many)]
+    return [_kernel(call, FEW, 1 - many), _kernel(call, height, many)]
+
+
+def _height(call: Attention) -> int:
+    """Queries of a workgroup: many share keys and values, where there are enough to keep a GPU busy."""
+    rows = call.m if isinstance(call.m, int) else max(least(call.m), LIKELY)
+    groups = -(-rows // _LARGE) * least(product(call.batch))
+    # a thread holds the sums of more queries where workgroups are small: of narrow values alone
+    return _SMALL if groups < BUSY and call.value_width <= 4 * _SMALL else _LARGE
 
 
 def _block(rows: int, value_width: int) -> Block:
-    threads, keys, key_lanes = (256, 64, 16) if rows == 32 else (128, 128, 128)
+    threads, keys, key_lanes = _SHAPES.get(rows, (128, 128, 128))
     needed = -(-value_width // 4)
     across = min(1 << (needed - 1).bit_length(), _MOST_ACROSS)
     return Block(threads, rows, keys, key_lanes, across, min(rows, threads // across), -(-needed // across))
