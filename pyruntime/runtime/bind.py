@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pyruntime.errors import InputError
+from pyruntime.errors import InputError, MemoryLimitError
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.ratio import of_bfloat16, part_of
 from pyruntime.pack.expressions import Evaluator, infix
@@ -159,7 +159,11 @@ def _because(spec: Spec, axis: int, symbols: Mapping[str, int]) -> str:
 def _filled(spec: Spec, shape: tuple[int, ...]) -> Tensor:
     """An input that was not fed."""
     element = struct.pack(f"<{FORMATS[spec.dtype]}", spec.default)
-    return Tensor(memoryview(element * math.prod(shape)), shape, spec.dtype.value)
+    try:
+        data = element * math.prod(shape)
+    except (MemoryError, OverflowError):
+        raise MemoryLimitError(f"input {spec.name!r} of shape {shape} does not fit into memory") from None
+    return Tensor(memoryview(data), shape, spec.dtype.value)
 
 
 def _check_names(entry: Entry, feeds: Mapping[str, Any]) -> None:

@@ -157,6 +157,14 @@ def huge_pad() -> bytes:
     ).SerializeToString()
 
 
+def huge_transform() -> bytes:
+    """Half a spectrum of 2^31 elements, which are to be counted one by one."""
+    made = model(node("DFT", ["x"], ["y"], axis=1, inverse=1, onesided=1))
+    made.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2**31, 10, 2]))
+    made.opset_import[0].version = 19
+    return made.SerializeToString()
+
+
 def endless_loop() -> bytes:
     """A Loop of 2^62 iterations over nothing but constants."""
     body = helper.make_graph(
@@ -216,7 +224,7 @@ def test_refused(worker: Worker, name: str) -> None:
     assert outcome.kind in codes, outcome.reason
 
 
-@pytest.mark.parametrize("make", [branches, huge_constant, huge_tile, huge_pad, endless_loop])
+@pytest.mark.parametrize("make", [branches, huge_constant, huge_tile, huge_pad, huge_transform, endless_loop])
 def test_in_time(worker: Worker, make: Callable[[], bytes]) -> None:
     """What is valid, and larger than it looks, converts or is refused, at once and in little memory."""
     outcome = worker.convert(make())

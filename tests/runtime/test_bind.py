@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyruntime.errors import InputError
+from pyruntime.errors import InputError, MemoryLimitError
 from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.pack.schema import Constraint, Entry, Spec, Symbol
 from pyruntime.runtime.bind import bind, make_output, spec_of
@@ -70,6 +70,13 @@ def test_integers_past_what_an_input_takes(dtype: str) -> None:
     for bad in (within[0] - 1, within[1] + 1):
         with pytest.raises(InputError, match=rf"'ids' takes integers from {within[0]} to 100, got {bad}"):
             bind(entry, {"x": x, "ids": np.array([5, bad, 5], dtype)})
+
+
+def test_an_input_that_is_not_fed_and_fits_no_memory() -> None:
+    """Larger than any address space, so that nothing is taken to find that out."""
+    spec = Spec("s", DType.F32, (2**40, 2**15), default=1)
+    with pytest.raises(MemoryLimitError, match="input 's' of shape"):
+        bind(Entry("main", (), (spec,), ()), {})
 
 
 def test_good_feeds() -> None:

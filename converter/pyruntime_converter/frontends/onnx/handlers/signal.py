@@ -129,6 +129,7 @@ def _fixed(ctx: NodeContext, x: Value, t: Transform, scale: float) -> Value:
     """[rows, taken, parts] to [rows, results, given], all sizes but the rows known."""
     length, taken, given = (int(str(d)) for d in (t.length, t.taken, t.given))
     rows = x.shape[0]
+    ctx.limited(max(length, taken, given), f"a transform of length {length}")
     factors = split(length, given)
     if factors is None:
         ctx.limited(taken * t.parts * given * t.results, f"the matrix of a transform of length {length}")
