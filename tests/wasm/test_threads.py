@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+import wasmtime
 from pyruntime_wasm.kernels import Share, kernel_for
 from pyruntime_wasm.kernels._share import best_cut
+from pyruntime_wasm.toolchain import build
 
 from pyruntime.ir.dims import Dim, ceildiv, evaluate, symbol
 from tests.kernels import wasm_harness
@@ -55,3 +59,62 @@ def test_an_axis_that_turns_out_short_is_not_cut(units: list[Dim], cut: dict[tup
         values = {"batch": batch, "length": length}
         assert evaluate(share.axis, values) == axis
         assert evaluate(share.units, values) == evaluate(units[axis], values)
+
+
+SHARE = """
+#include "team.h"
+static void team_part(int32_t entry, int32_t step, int32_t part, int32_t parts, int32_t scratch) {}
+static int32_t team_memory(int32_t entry, int32_t thread) { return 0; }
+__attribute__((export_name("threads"))) void threads(int32_t count) { team_reset(count); }
+__attribute__((export_name("run"))) int32_t run(int32_t step) { return team_run(0, step, 0); }
+__attribute__((export_name("worker"))) void worker(int32_t thread) { team_help(thread, 0); }
+__attribute__((export_name("parts"))) int32_t parts(int32_t most) { return team_parts(most); }
+__attribute__((export_name("share"))) int32_t share(int32_t units, int32_t part, int32_t parts) {
+  return team_share(units, part, parts);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def cut() -> Callable[[int, int], list[int]]:
+    """The units of each part of a step of so many, by so many threads, as include/team.h has them."""
+    store = wasmtime.Store()
+    module = wasmtime.Module(store.engine, build({"share": SHARE}, ["simd"])["simd"])
+    kind = module.imports[0].type
+    assert isinstance(kind, wasmtime.MemoryType)
+    exports = wasmtime.Instance(store, module, [wasmtime.Memory(store, kind)]).exports(store)
+
+    def call(name: str, *arguments: int) -> int:
+        function = exports[name]
+        assert isinstance(function, wasmtime.Func)
+        result: int = function(store, *arguments)
+        return result
+
+    def cut(units: int, threads: int) -> list[int]:
+        call("threads", threads)
+        parts = call("parts", units)
+        ends = [call("share", units, part, parts) for part in range(parts + 1)]
+        assert (ends[0], ends[-1]) == (0, units)
+        return [end - begin for begin, end in itertools.pairwise(ends)]
+
+    return cut
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 64])
+def test_no_part_is_empty(cut: Callable[[int, int], list[int]], threads: int) -> None:
+    for units in [*range(1, 20), *range(20, 300, 13), 1 << 20, (1 << 31) - 1]:
+        sizes = cut(units, threads)
+        assert 0 < len(sizes) <= min(units, 4 * threads)
+        assert min(sizes) > 0
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_threads_end_together(cut: Callable[[int, int], list[int]], threads: int) -> None:
+    """Also where one comes late, as long as it could still have done its part of the rest."""
+    for units in range(1, 120):
+        sizes = cut(units, threads)
+        for late in range(0, units // threads, 3):
+            free = [late] + [0] * (threads - 1)
+            for size in sizes:
+                heapq.heapreplace(free, min(free) + size)
+            assert max(free) <= -(-(units + late) // threads) + 1 + units // 50

@@ -9,9 +9,11 @@
 #include <stdint.h>
 
 #define TEAM_LARGEST 64  // threads
-#define TEAM_PARTS 4     // of a step for each thread: none waits long for the last ones
-// looks at a word before a thread sleeps: a few microseconds, about what waking it takes
-#define TEAM_PATIENCE 4000
+#define TEAM_PARTS 4     // of a step for each thread, at most
+// looks at a word before a thread sleeps: 20 to 100 microseconds, in which the next part ends and the next step begins.
+// Waking takes as long, and who wakes while its processor does something else for a moment is put on that of another of
+// the team, where both take turns of milliseconds
+#define TEAM_PATIENCE 40000
 #ifndef TEAM_LIMIT
 #define TEAM_LIMIT 60000000000ll  // nanoseconds in which no part ends before the lead gives its helpers up
 #endif
@@ -36,16 +38,18 @@ static void team_part(int32_t entry, int32_t step, int32_t part, int32_t parts, 
 // Where a helper's memory begins: its stack, then its scratch.
 static int32_t team_memory(int32_t entry, int32_t thread);
 
-// Units before part `part` of `parts`.
+// Units before part `part` of `parts`. The first parts are large and the last ones small, at least one unit where there
+// are so many: whichever thread is held up, all end within about a unit.
 static __attribute__((noinline, const, unused)) int32_t team_share(int32_t units, int32_t part, int32_t parts) {
-  return (int32_t)((int64_t)units * part / parts);
+  const int64_t after = parts - part, spare = units > parts ? units - parts : 0;
+  const int64_t before = units - after - spare * after * after / ((int64_t)parts * parts);
+  return before < 0 ? 0 : (int32_t)before;
 }
 
-// Parts to run a step in that is worth running in `most`. A few more are not joined: parts of one unit and parts of two
-// would end far apart.
+// Parts to run a step in that is worth running in `most`.
 static inline int32_t team_parts(int32_t most) {
   const int32_t enough = TEAM_PARTS * (team.helpers + 1);
-  return most <= 2 * enough ? most : enough;
+  return most < enough ? most : enough;
 }
 
 static inline int32_t team_left(int64_t job) { return (int32_t)job; }
