@@ -12,7 +12,7 @@ import { element, size } from "./format.js";
  */
 export async function loadedBytes(report, pack, others = []) {
   const { targets, assets = [] } = await (await fetch(`${pack}pack.json`)).json();
-  const variant = targets[report.device].variants.find(({ requires }) => requires.join() === report.variant.join());
+  const variant = targets[report.device].variants.find(({ requires }) => requires.every((name) => report.variant.includes(name)));
   const vocabulary = assets.find(({ name }) => name === "tokenizer.json");
   const weights = report.bytesLoaded - variant.bytes;
   const kept = Math.max(report.bytesCached - weights, 0); // of the code: weights are the same on all devices

@@ -126,7 +126,7 @@ export class Panel {
 /** Bytes of the code that the device runs, in the variant that it took, and of the weights. */
 async function bytesOf(url, device, { variant }) {
   const { targets, weights } = await (await fetch(`${url}pack.json`)).json();
-  const taken = targets[device].variants.find(({ requires }) => requires.join() === variant.join());
+  const taken = targets[device].variants.find(({ requires }) => requires.every((name) => variant.includes(name)));
   return { code: taken.bytes, weights: weights.shards.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
