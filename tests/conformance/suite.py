@@ -89,7 +89,8 @@ class Case:
     @property
     def values(self) -> dict[str, Any]:
         """`convert`'s option of this name: single integers and bools, where sequences may hang on them."""
-        if all(v.type.HasField("tensor_type") for v in (*self.fed, *self.proto.graph.output)):
+        kinds = {v.type.WhichOneof("value") for v in (*self.fed, *self.proto.graph.output)}
+        if kinds <= {"tensor_type", None}:  # models may leave an output's type to inference
             return {}
         fed = self.feeds(self.data_sets[0][0])
         return {

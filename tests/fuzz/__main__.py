@@ -21,11 +21,10 @@ from rich.table import Table
 
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome
-from tests.conformance.suite import op_name
 from tests.conformance.workers import Job, Making, judge
 from tests.fuzz import shrink
 from tests.fuzz.engine import NUMPY, UNDECIDED, Fuzzed, Planned, case_of
-from tests.fuzz.models import Made, model, named
+from tests.fuzz.models import Made, model, named, operators
 
 BATCH = 40  # models to a pack
 TARGETS = (NUMPY, "wasm", "webgpu")
@@ -124,7 +123,7 @@ def _tell(names: Sequence[str], verdicts: Sequence[Verdict], console: Console) -
         if state == "refused":
             reasons[verdict.target, _general(verdict.outcome.reason)] += 1
         if state == "agree":
-            for op in {op_name(n) for n in model(verdict.test).proto.graph.node}:
+            for op in operators(model(verdict.test).proto.graph):
                 ops[op][verdict.target] += 1
     table = Table(box=None)
     for heading in ("target", *STATES, "operators"):

@@ -2,82 +2,33 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import random
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 from pyruntime_converter.frontends.onnx.order import reads
 
-Array = NDArray[Any]
-Dim = tuple[int, ...]  # a size for each run; all alike unless it hangs on a symbol
+from tests.fuzz.known import FLOATS, Array, Dim, Known, UnfitError, build, run
 
-OPSET, IR_VERSION = 23, 10
 ELEMENTS = 4000  # of a tensor, at most
 LARGEST = {"float16": 200.0, "float32": 1e4, "float64": 1e4}  # what values may grow to, but for special ones
+LARGEST_OF_WHOLE = {
+    "float16": 6e4,
+    "float32": 1e20,
+    "float64": 1e20,
+}  # where integers have their whole ranges
 SIZES = (1, 1, 2, 2, 3, 3, 4, 5, 5, 7, 8, 11, 13, 16, 17)
 RUNS = 3
-FLOATS = ("float16", "float32", "float64")
 SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, 3e4, -1e-5)
-
-
-_OPTIONS = onnxruntime.SessionOptions()
-_OPTIONS.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-_OPTIONS.log_severity_level = 4
-_OPTIONS.intra_op_num_threads = 1
-
-
-class UnfitError(Exception):
-    """A node that was drawn does not fit what is there; another is drawn."""
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """A value of the model: its name, and its elements in each run."""
-
-    name: str
-    arrays: tuple[Array, ...]
-    weight: bool = False
-
-    @property
-    def dtype(self) -> str:
-        """NumPy's name of the dtype."""
-        return str(self.arrays[0].dtype.name)
-
-    @property
-    def floating(self) -> bool:
-        """Whether elements are floats."""
-        return self.dtype in FLOATS
-
-    @property
-    def rank(self) -> int:
-        """Number of axes."""
-        return self.arrays[0].ndim
-
-    @property
-    def dims(self) -> tuple[Dim, ...]:
-        """The size of each axis in each run."""
-        return tuple(zip(*(a.shape for a in self.arrays), strict=True))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape in the first run."""
-        return self.arrays[0].shape
-
-    def fixed(self, axis: int) -> bool:
-        """Whether an axis has one size in all runs."""
-        return len(set(self.dims[axis])) == 1
-
-    @property
-    def static(self) -> bool:
-        """Whether the shape is the same in all runs."""
-        return all(map(self.fixed, range(self.rank)))
+CORNERS = (0, 1, -1, 255, -256, 2**15, 2**16, 2**24 + 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53 + 1)
+DEPTH = 2  # of bodies in bodies
+Rule = Callable[["Maker"], object]
+Step = tuple[str, Sequence[Known], dict[str, Any]]  # an operator, its further inputs, its attributes
 
 
 @dataclass
@@ -89,26 +40,52 @@ class Maker:
         dtype: of most floats.
         special: whether inputs hold NaN, infinities and such.
         wide: whether there is arithmetic of 64-bit integers.
+        whole: whether integers have their whole ranges, and wrap around.
+        values: what nodes may read.
+        made: what nodes gave.
+        depth: in how many bodies this is.
     """
 
     pick: random.Random
+    rules: Sequence[tuple[Rule, float]] = ()
     nodes: list[NodeProto] = field(default_factory=list)
     weights: dict[str, Array] = field(default_factory=dict)
     inputs: dict[str, Known] = field(default_factory=dict)
     values: list[Known] = field(default_factory=list)
+    made: list[Known] = field(default_factory=list)
+    depth: int = 0
 
     def __post_init__(self) -> None:
         roll = self.pick.random()
         self.dtype = "float32" if roll < 0.8 else "float16" if roll < 0.9 else "float64"
         self.special = self.chance(0.1)
-        self.wide = self.chance(0.2)
+        self.whole = self.chance(0.2)
+        self.wide = self.whole or self.chance(0.2)
         self.runs = RUNS if self.chance(0.4) else 1
         self._symbols: dict[Dim, str] = {}
-        self._count = 0
+        self._count = itertools.count(1)
+        self._named: dict[str, Known] = {}
         self._data = np.random.default_rng(self.pick.randrange(2**32))
         self.empty = self.chance(0.05)
-        choices = [self._symbol() for _ in range(2)] if self.runs > 1 else []
-        self._bases = choices
+        self._bases = [self._symbol() for _ in range(2)] if self.runs > 1 else []
+
+    def draw(self) -> None:
+        """Try to add an operator, or some that belong together."""
+        functions, weights = zip(*self.rules, strict=True)
+        try:
+            self.pick.choices(functions, weights)[0](self)
+        except UnfitError:
+            return
+
+    def within(self, values: Sequence[Known]) -> Maker:
+        """A maker of a body's nodes, which read these values; what is fed is fed to the model."""
+        if self.depth == DEPTH:
+            raise UnfitError
+        inner = copy.copy(self)
+        inner.nodes, inner.values, inner.made, inner.depth = [], [*values], [], self.depth + 1
+        for value in values:
+            self._named[value.name] = value
+        return inner
 
     # ---- choices
 
@@ -129,11 +106,11 @@ class Maker:
     def _symbol(self) -> Dim:
         return tuple(self.pick.sample((1, 2, 3, 5, 6, 9, 12), self.runs))
 
-    def dim(self) -> Dim:
+    def dim(self, most: int = SIZES[-1]) -> Dim:
         """A size, or a symbol."""
         if self._bases and self.chance(0.35):
             return self.pick.choice(self._bases)
-        return (self.size(),) * self.runs
+        return (min(self.size(), most),) * self.runs
 
     def dims(self, rank: int) -> tuple[Dim, ...]:
         """Sizes of a new tensor; the more axes, the smaller."""
@@ -158,8 +135,7 @@ class Maker:
         if dtype == "bool":
             return np.asarray(draw.random(shape) < 0.6)
         if dtype not in FLOATS:
-            low = 0 if dtype.startswith("u") else -6
-            return np.asarray(draw.integers(low, 7, shape), dtype)
+            return self._integers(shape, np.dtype(dtype))
         match kind or self.pick.choice(("grid", "any", "any", "positive")):
             case "grid":
                 made = draw.integers(-16, 17, shape) / 8
@@ -173,6 +149,18 @@ class Maker:
             array = np.asarray(np.where(at, draw.choice(np.array(SPECIAL, dtype), shape), array))
         return array
 
+    def _integers(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+        draw, (low, high) = self._data, (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        small = np.asarray(draw.integers(max(low, -6), 7, shape), dtype)
+        if not self.whole or self.chance(0.2):
+            return small
+        corners = np.array([low, high, low + 1, high - 1, *(c for c in CORNERS if low <= c <= high)], dtype)
+        spread = draw.integers(low, high, shape, dtype, endpoint=True)
+        kinds = draw.random(shape)
+        return np.asarray(
+            np.where(kinds < 0.3, draw.choice(corners, shape), np.where(kinds < 0.7, spread, small))
+        )
+
     def fresh(self, dims: Sequence[Dim], dtype: str = "", kind: str = "", weight: float = 0.4) -> Known:
         """A new input, or, where the shape is the same in all runs and chance has it, a weight."""
         dtype = dtype or self.dtype
@@ -183,8 +171,13 @@ class Maker:
         return self._input(known)
 
     def _input(self, known: Known) -> Known:
-        self.inputs[known.name] = known
+        self.fed(known)
         self.values.append(known)
+        return known
+
+    def fed(self, known: Known) -> Known:
+        """An input that other nodes do not read."""
+        self.inputs[known.name] = self._named[known.name] = known
         return known
 
     def constant(self, array: Any, dtype: str | None = None) -> Known:
@@ -192,16 +185,28 @@ class Maker:
         made = np.asarray(array, dtype)
         known = Known(self.name("w"), (made,) * self.runs, weight=True)
         self.weights[known.name] = made
+        self._named[known.name] = known
         return known
+
+    def short(self, values: Any, kind: int) -> Known:
+        """A weight of an element type that NumPy may lack."""
+        return self.constant(np.asarray(values).astype(helper.tensor_dtype_to_np_dtype(kind)))
 
     def ints(self, values: Any) -> Known:
         """A weight of int64."""
         return self.constant(np.asarray(values, np.int64))
 
+    def below(self, dims: Sequence[Dim], dtype: str, low: int, high: int) -> Known:
+        """Integers from a range, constant or fed."""
+        shapes = list(zip(*dims, strict=True)) if dims else [()] * self.runs
+        drawn = tuple(np.asarray(self._data.integers(low, high, s), dtype) for s in shapes)
+        if len(set(shapes)) == 1 and self.chance(0.5):
+            return self.constant(drawn[0])
+        return self.fed(Known(self.name("i"), drawn))
+
     def name(self, stem: str) -> str:
         """A new name."""
-        self._count += 1
-        return f"{stem}{self._count}"
+        return f"{stem}{next(self._count)}"
 
     def one(
         self,
@@ -213,14 +218,9 @@ class Maker:
         """A value that is there, the newest most likely, or a new one."""
         dtypes = dtypes or (self.dtype,)
         low, high = rank
-        fitting = [
-            v
-            for v in self.values
-            if v.dtype in dtypes and low <= v.rank <= high and (where is None or where(v))
-        ]
-        if fitting and not self.chance(new):
-            recent = fitting[-3:]
-            return self.pick.choice(recent if self.chance(0.6) else fitting)
+        found = None if self.chance(new) else self.found(dtypes, rank, where)
+        if found:
+            return found
         made = self.fresh(
             self.dims(self.pick.randint(low, min(high, max(low, 3)))), self.pick.choice(dtypes), weight=0.1
         )
@@ -228,10 +228,23 @@ class Maker:
             raise UnfitError
         return made
 
+    def found(
+        self, dtypes: Sequence[str], rank: tuple[int, int], where: Callable[[Known], bool] | None = None
+    ) -> Known | None:
+        """A value that is there, the newest most likely."""
+        fitting = [
+            v
+            for v in self.values
+            if v.dtype in dtypes and rank[0] <= v.rank <= rank[1] and (where is None or where(v))
+        ]
+        if not fitting:
+            return None
+        return self.pick.choice(fitting[-3:] if self.chance(0.6) else fitting)
+
     def broadcast(self, value: Known, dtype: str = "") -> Known:
         """A value that can be broadcast to another: one that is there, or a new one."""
         dtype = dtype or value.dtype
-        fitting = [v for v in self.values if v.dtype == dtype and v is not value and _joins(v, value)]
+        fitting = [v for v in self.values if v.dtype == dtype and v is not value and v.joins(value)]
         if fitting and self.chance(0.6):
             return self.pick.choice(fitting)
         dims = list(value.dims)
@@ -247,15 +260,12 @@ class Maker:
 
     def ints_of(self) -> tuple[str, ...]:
         """Dtypes of integers for arithmetic."""
-        return (
-            "int32",
-            "int32",
-            "int8",
-            "uint8",
-            "int16",
-            "uint32",
-            *(("int64", "uint64") if self.wide else ()),
-        )
+        short = ("int32", "int32", "int8", "uint8", "int16", "uint16", "uint32")
+        return (*short, *(("int64", "int64", "uint64") if self.wide else ()))
+
+    def any_of(self) -> tuple[str, ...]:
+        """Dtypes of what is moved; that of most floats most often."""
+        return (*[self.dtype] * 6, "int32", "bool", *self.pick.sample((*FLOATS, *self.ints_of()), 2))
 
     def defined(self, value: Known) -> None:
         """Raises UnfitError unless all elements are finite: ONNX leaves it open what becomes of others."""
@@ -264,41 +274,56 @@ class Maker:
 
     # ---- nodes
 
-    def emit(
-        self,
-        op: str,
-        inputs: Sequence[Known | None],
-        outputs: int = 1,
-        captured: Sequence[Known] = (),
-        **attrs: Any,
-    ) -> list[Known]:
+    def emit(self, op: str, inputs: Sequence[Known | None], outputs: int = 1, **attrs: Any) -> list[Known]:
         """Add a node and run it.
 
         Args:
             op: the operator.
             inputs: None for what is left out.
             outputs: how many it has.
-            captured: what its bodies take from around it.
             attrs: as ONNX has them; None for what is left out.
 
         Raises:
             UnfitError: ONNX's reference does not run it, or the results are too large.
         """
-        names = [self.name("v") for _ in range(outputs)]
-        stated = {k: v for k, v in attrs.items() if v is not None}
-        read = ["" if i is None else i.name for i in inputs]
-        node = helper.make_node(op, read, names, name=f"n{self._count}", **stated)
-        results = _run(node, [*(i for i in inputs if i), *captured], self.runs)
-        known = [Known(n, tuple(r[i] for r in results)) for i, n in enumerate(names)]
-        for value in known:
-            self._check(value)
-        self.nodes.append(node)
-        self.values += known
-        return known
+        return self._add([self._node(op, [i.name if i else "" for i in inputs], outputs, attrs)])
 
     def apply(self, op: str, *inputs: Known | None, **attrs: Any) -> Known:
         """As `emit`, for one output."""
         return self.emit(op, inputs, **attrs)[0]
+
+    def chain(self, start: Known, *steps: Step) -> Known:
+        """Add nodes one after the other, of which nothing but the last is read by others, or an output."""
+        nodes: list[NodeProto] = []
+        last = start.name
+        for op, more, attrs in steps:
+            nodes.append(self._node(op, [last, *(m.name for m in more)], 1, attrs))
+            last = nodes[-1].output[0]
+        return self._add(nodes)[0]
+
+    def hide(self, *values: Known) -> None:
+        """Leave values to outputs: no node reads them, since their sizes hang on data."""
+        self.values = [v for v in self.values if v not in values]
+
+    def _node(self, op: str, inputs: Sequence[str], outputs: int, attrs: dict[str, Any]) -> NodeProto:
+        names = [self.name("v") for _ in range(outputs)]
+        while inputs and not inputs[-1]:
+            inputs = inputs[:-1]
+        stated = {k: v for k, v in attrs.items() if v is not None}
+        return helper.make_node(op, inputs, names, name=self.name("n"), **stated)
+
+    def _add(self, nodes: Sequence[NodeProto]) -> list[Known]:
+        inner = {name for node in nodes for name in node.output}
+        read = dict.fromkeys(name for node in nodes for name in reads(node) if name not in inner)
+        results = run(nodes, [self._named[name] for name in read], self.runs)
+        known = [Known(n, tuple(r[i] for r in results)) for i, n in enumerate(nodes[-1].output)]
+        for value in known:
+            self._check(value)
+        self.nodes += nodes
+        self.values += known
+        self.made += known
+        self._named |= {v.name: v for v in known}
+        return known
 
     def _check(self, value: Known) -> None:
         for array in value.arrays:
@@ -307,9 +332,11 @@ class Maker:
             if array.size == 0 and not self.empty:
                 raise UnfitError
             if array.dtype.kind == "f" and not self.special:
-                largest = LARGEST[array.dtype.name]
+                largest = (LARGEST_OF_WHOLE if self.whole else LARGEST)[array.dtype.name]
                 if not (np.abs(array) <= largest).all():
                     raise UnfitError
+            elif self.whole:
+                continue
             elif array.dtype.kind in "iu" and array.size and np.abs(array.astype(np.float64)).max() > 2**30:
                 raise UnfitError
         if len({(a.dtype, a.ndim) for a in value.arrays}) > 1:
@@ -320,10 +347,7 @@ class Maker:
     def model(self) -> tuple[ModelProto, list[dict[str, Array]], dict[str, Known]]:
         """The model, what is fed in each run, and its outputs' values."""
         read = {name for node in self.nodes for name in reads(node)}
-        made = {name for node in self.nodes for name in node.output}
-        shown = [
-            v for v in self.values if v.name in made and (v.name not in read or self.chance(0.15)) and v.name
-        ]
+        shown = [v for v in self.made if v.name not in read or self.chance(0.15)]
         inputs = {n: v for n, v in self.inputs.items() if n in read}
         weights = {n: a for n, a in self.weights.items() if n in read}
         proto = build(
@@ -342,50 +366,3 @@ class Maker:
         return helper.make_tensor_value_info(
             value.name, helper.np_dtype_to_tensor_dtype(value.arrays[0].dtype), dims
         )
-
-
-def build(
-    nodes: Sequence[NodeProto],
-    inputs: Mapping[str, ValueInfoProto],
-    weights: Mapping[str, Array],
-    outputs: Sequence[str],
-) -> ModelProto:
-    """A model whose outputs are declared without type, as ONNX allows."""
-    graph = GraphProto(name="fuzz")
-    graph.node.extend(nodes)
-    graph.input.extend(inputs.values())
-    graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in weights.items())
-    graph.output.extend(ValueInfoProto(name=n) for n in outputs)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-
-
-def _joins(value: Known, other: Known) -> bool:
-    """Whether two values can be broadcast, in all runs alike."""
-    pairs = zip(reversed(value.dims), reversed(other.dims), strict=False)
-    return all(a == b or set(a) == {1} or set(b) == {1} for a, b in pairs)
-
-
-def _run(node: NodeProto, inputs: Sequence[Known], runs: int) -> list[list[Array]]:
-    """What ONNX's reference gives for a node, for each run."""
-    known = {i.name: i for i in inputs}
-    infos = {
-        n: helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.arrays[0].dtype), None)
-        for n, v in known.items()
-    }
-    results = []
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        try:
-            proto = build([node], infos, {}, node.output)
-            session = onnxruntime.InferenceSession(proto.SerializeToString(), _OPTIONS)
-            evaluator = ReferenceEvaluator(proto)
-            for run in range(runs):
-                feeds = {n: v.arrays[run] for n, v in known.items()}
-                found = [np.asarray(a) for a in evaluator.run(None, feeds)]
-                others = session.run(None, feeds)
-                if [(a.dtype, a.shape) for a in found] != [(a.dtype, a.shape) for a in others]:
-                    raise UnfitError(f"{node.op_type}: the references differ")
-                results.append(found)
-        except Exception as error:
-            raise UnfitError(f"{node.op_type}: {error}") from error
-    return results

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto
+from pyruntime_converter.frontends.onnx.order import subgraphs
 
-from tests.fuzz.maker import Maker, UnfitError
+from tests.fuzz.maker import Maker
 from tests.fuzz.operators import rules
 
 NODES = 12
@@ -28,16 +29,12 @@ class Made:
 
 def make(pick: random.Random, most: int = NODES) -> Made:
     """A model of 2 nodes at least; all choices come from `pick`."""
-    maker = Maker(pick)
-    functions, weights = zip(*_rules(), strict=True)
+    maker = Maker(pick, _rules())
     wanted = pick.randint(2, most)
     for _ in range(ATTEMPTS):
         if len(maker.nodes) >= wanted:
             break
-        try:
-            pick.choices(functions, weights)[0](maker)
-        except UnfitError:
-            continue
+        maker.draw()
     if not maker.nodes:
         maker.apply("Neg", maker.fresh([(2,) * maker.runs], weight=0))
     proto, feeds, _ = maker.model()
@@ -57,6 +54,12 @@ def model(name: str) -> Made:
     """The model of a name."""
     _, seed, number = name.split("_")
     return make(random.Random(f"{seed}/{number}"))
+
+
+def operators(graph: GraphProto) -> set[str]:
+    """All that a graph and its bodies use."""
+    found = {n.op_type for n in graph.node}
+    return found.union(*(operators(inner) for n in graph.node for inner in subgraphs(n)))
 
 
 def models(most: int = NODES) -> st.SearchStrategy[Made]:

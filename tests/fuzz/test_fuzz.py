@@ -25,11 +25,11 @@ from tests.conformance.judge import Outcome
 from tests.fuzz import engine, shrink
 from tests.fuzz.__main__ import TARGETS, verdicts_of
 from tests.fuzz.engine import UNDECIDED, case_of, planned
-from tests.fuzz.maker import build
+from tests.fuzz.known import build
 from tests.fuzz.models import Made, model, models, named
 from tests.fuzz.truth import Expected, judge
 
-SAMPLE = [named(0, i) for i in range(120)]
+SAMPLE = [named(0, i) for i in range(80)]
 
 
 def told(outcomes: Sequence[Outcome]) -> Counter[str]:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
-from onnx.reference import ReferenceEvaluator
+
+from tests.fuzz.mended import evaluator
 
 Array = NDArray[np.generic]
 Values = dict[str, Array]
 # changes what a node reads, and what it gives
 Alter = Callable[[NodeProto, Array, bool], Array]
-_NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16}
+_NARROW = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
 
 def widened(proto: ModelProto) -> ModelProto:
@@ -62,7 +63,7 @@ class Walk:
 
     def __init__(self, proto: ModelProto) -> None:
         self._proto = proto
-        self._evaluator = ReferenceEvaluator(proto)
+        self._evaluator = evaluator(proto)
 
     def run(self, feeds: Mapping[str, Array], alter: Alter | None = None) -> Values:
         """All values by name.

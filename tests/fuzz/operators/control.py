@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 from onnx import GraphProto, NodeProto, ValueInfoProto, helper
 
-from tests.fuzz.maker import Known, Maker
+from tests.fuzz.known import Known
+from tests.fuzz.maker import Maker
 
 WEIGHTS = {"branches": 1.0, "loop": 0.8, "scan": 0.4}
 _node = helper.make_node
 
 
-def _chain(make: Maker, start: str, others: list[Known]) -> tuple[list[NodeProto], str]:
-    """Elementwise nodes that keep the shape; tanh keeps values small."""
+def _chain(make: Maker, start: Known, others: list[Known]) -> tuple[list[NodeProto], str]:
+    """Nodes that keep the shape; tanh keeps values small."""
+    if make.chance(0.5):
+        return _drawn(make, start, others)
     nodes: list[NodeProto] = []
-    last = start
+    last = start.name
     for _ in range(make.pick.randint(1, 3)):
         out = make.name("b")
         if others and make.chance(0.5):
@@ -26,6 +29,17 @@ def _chain(make: Maker, start: str, others: list[Known]) -> tuple[list[NodeProto
     out = make.name("b")
     nodes.append(_node("Tanh", [last], [out]))
     return nodes, out
+
+
+def _drawn(make: Maker, start: Known, others: list[Known]) -> tuple[list[NodeProto], str]:
+    """Any nodes, branches and loops among them; what has another shape than the start becomes its mean."""
+    inner = make.within([*others, start])
+    for _ in range(make.pick.randint(1, 4)):
+        inner.draw()
+    last = next((v for v in reversed(inner.values) if v.dtype == start.dtype), start)
+    if last.dims != start.dims:
+        last = inner.apply("Add", start, inner.apply("ReduceMean", last, keepdims=0))
+    return inner.nodes, inner.apply("Tanh", last).name
 
 
 def _alike(make: Maker, x: Known) -> list[Known]:
@@ -46,14 +60,13 @@ def branches(make: Maker) -> None:
     others = _alike(make, x)
     if make.chance(0.5):
         flags = tuple(np.array(make.chance(0.5)) for _ in range(make.runs))
-        condition = Known(make.name("c"), flags)
-        make.inputs[condition.name] = condition
+        condition = make.fed(Known(make.name("c"), flags))
     else:
         total = make.apply("ReduceSum", x, keepdims=0)
         condition = make.apply("Greater", total, make.constant(0.37, x.dtype))
-    made = [_chain(make, x.name, others) for _ in range(2)]
+    made = [_chain(make, x, others) for _ in range(2)]
     then, otherwise = (_body(nodes, [], [out]) for nodes, out in made)
-    make.emit("If", [condition], 1, [x, *others], then_branch=then, else_branch=otherwise)
+    make.emit("If", [condition], then_branch=then, else_branch=otherwise)
 
 
 def loop(make: Maker) -> None:
@@ -61,7 +74,8 @@ def loop(make: Maker) -> None:
     x = make.one(rank=(0, 3))
     others = _alike(make, x)
     names = [make.name("a") for _ in range(make.pick.randint(1, 2))]
-    made = [_chain(make, n, [*others, Known(names[0], x.arrays)]) for n in names]
+    carried = [Known(n, x.arrays) for n in names]
+    made = [_chain(make, v, [*others, carried[0]]) for v in carried]
     index, on, go = make.name("i"), make.name("on"), make.name("go")
     nodes = [*(n for chain, _ in made for n in chain), _node("Identity", [on], [go])]
     outs = [o for _, o in made]
@@ -79,11 +93,11 @@ def loop(make: Maker) -> None:
     trip: Known
     if make.chance(0.4) and not stacked:
         counts = tuple(np.array(make.pick.randint(0, 3)) for _ in range(make.runs))
-        trip = Known(make.name("k"), counts)
-        make.inputs[trip.name] = trip
+        trip = make.fed(Known(make.name("k"), counts))
     else:
         trip = make.constant(make.pick.randint(1, 3), "int64")
-    make.emit("Loop", [trip, None, *[make.choice((x, *others)) for _ in names]], len(outs), others, body=body)
+    going = make.constant(True)  # ONNX's reference takes what is left out for false
+    make.emit("Loop", [trip, going, *[make.choice((x, *others)) for _ in names]], len(outs), body=body)
 
 
 def scan(make: Maker) -> None:

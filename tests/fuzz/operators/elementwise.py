@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
-from tests.fuzz.maker import FLOATS, Maker, UnfitError
+from tests.fuzz.known import FLOATS, UnfitError
+from tests.fuzz.maker import Maker, Step
 
 WEIGHTS = {"unary": 3.0, "binary": 5.0, "activation": 2.0, "integers": 1.5, "compared": 1.5, "cast": 2.0}
 UNARY = (
@@ -94,9 +95,10 @@ def several(make: Maker) -> None:
 
 def clip(make: Maker) -> None:
     """With either bound left out."""
-    x = make.one((make.dtype, *make.ints_of()[:1]))
-    low = make.constant(make.choice((-1, 0)), x.dtype) if make.chance(0.8) else None
-    high = make.constant(make.choice((1, 2)), x.dtype) if make.chance(0.8) else None
+    x = make.one((make.dtype, make.dtype, *make.ints_of()))
+    signed = not x.dtype.startswith("u")
+    low = make.constant(make.choice((-1 * signed, 0)), x.dtype) if make.chance(0.8) else None
+    high = make.constant(make.choice((1, 2, 100)), x.dtype) if make.chance(0.8) else None
     make.apply("Clip", x, low, high)
 
 
@@ -108,7 +110,7 @@ def prelu(make: Maker) -> None:
 
 
 def integers(make: Maker) -> None:
-    """Arithmetic of integers; no divisor is zero."""
+    """Arithmetic of integers; no divisor is 0, nor -1, whose quotient may have no room."""
     dtype = make.choice(make.ints_of())
     x = make.one((dtype,))
     op = make.choice(
@@ -117,13 +119,21 @@ def integers(make: Maker) -> None:
     y = make.broadcast(x)
     if op in ("Div", "Mod"):
         numbers = make.array(y.shape if y.static else (), dtype)
-        y = make.constant(np.where(numbers == 0, 3, numbers), dtype)
+        y = make.constant(
+            np.where((numbers == 0) | (numbers == np.array(-1).astype(dtype)), 3, numbers), dtype
+        )
         if op == "Mod" and make.chance(0.3):
             make.apply(op, x, y, fmod=1)
             return
-    if op in ("Max", "Min") and dtype in ("int16", "uint16"):
-        op = "Add"
     make.apply(op, x, y)
+
+
+def powers(make: Maker) -> None:
+    """Of small integers, by small ones."""
+    if make.whole:
+        raise UnfitError
+    x = make.one(("int32", "int64"))
+    make.apply("Pow", x, make.constant(make.pick.randint(0, 3), make.choice((x.dtype, "float32", "int32"))))
 
 
 def of_integers(make: Maker) -> None:
@@ -134,14 +144,18 @@ def of_integers(make: Maker) -> None:
 
 def shifts(make: Maker) -> None:
     """Of unsigned integers by less than their width."""
-    x = make.one((make.choice(("uint8", "uint32")),))
-    by = make.constant(make.pick.randint(0, 4), x.dtype)
+    x = make.one((make.choice([d for d in make.ints_of() if d.startswith("u")]),))
+    bits = x.arrays[0].dtype.itemsize * 8
+    shape = x.shape if x.static and make.chance(0.4) else ()
+    by = make.constant(
+        np.reshape([make.pick.randrange(bits) for _ in range(int(np.prod(shape)))], shape), x.dtype
+    )
     make.apply("BitShift", x, by, direction=make.choice(("LEFT", "RIGHT")))
 
 
 def compared(make: Maker) -> None:
     """Comparisons, which give bools."""
-    x = make.one((make.dtype, "int32", "int64"))
+    x = make.one((make.dtype, make.dtype, *make.ints_of(), "int64"))
     make.apply(make.choice(COMPARISONS), x, make.broadcast(x))
 
 
@@ -161,7 +175,7 @@ def classified(make: Maker) -> None:
 
 def where(make: Maker) -> None:
     """Selection; condition and both sides are broadcast."""
-    x = make.one((make.dtype, make.dtype, "int32"))
+    x = make.one(make.any_of())
     condition = make.broadcast(x, "bool")
     sides = [x, make.broadcast(x)]
     make.pick.shuffle(sides)
@@ -170,13 +184,36 @@ def where(make: Maker) -> None:
 
 def cast(make: Maker) -> None:
     """Between floats, integers and bools; what is out of range is undefined, and so left out."""
-    x = make.one((make.dtype, make.dtype, "bool", "int32", "int64", "uint8", "int8"))
-    to = make.choice(
-        (make.dtype, make.dtype, "float32", "float16", "int32", "int64", "uint8", "int8", "bool")
-    )
+    x = make.one((*make.any_of(), "int64"))
+    to = make.choice((make.dtype, make.dtype, *FLOATS, *make.ints_of(), "int64", "bool"))
     if x.floating and to not in (*FLOATS, "bool"):
-        low, high = (0, 100) if to.startswith("u") else (-100, 100)
+        bounds = np.iinfo(to)
+        low, high = (max(bounds.min, -100), 100)
+        if make.whole and x.dtype != "float16":  # the next float below what is one too many
+            low = bounds.min
+            high = np.nextafter(np.array(float(bounds.max + 1), x.dtype), np.array(0, x.dtype))
         x = make.apply("Clip", x, make.constant(low, x.dtype), make.constant(high, x.dtype))
         if make.special:
             to = make.dtype
     make.apply("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(to)))
+
+
+def short_floats(make: Maker) -> None:
+    """Rounded to bfloat16 or 8 bits, moved or reckoned with, and cast back."""
+    x = make.one(("float32",), rank=(1, 4))
+    to = make.choice(
+        ("BFLOAT16", "BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E5M2", "FLOAT8E4M3FNUZ", "FLOAT8E5M2FNUZ")
+    )
+    steps: list[Step] = [("Cast", [], {"to": TensorProto.DataType.Value(to)})]
+    moves: list[Step] = [
+        ("Transpose", [], {"perm": make.pick.sample(range(x.rank), x.rank)}),
+        ("Unsqueeze", [make.ints([0])], {}),
+        ("Flatten", [], {"axis": 1}),
+        ("Identity", [], {}),
+    ]
+    sums: list[Step] = [(op, [], {}) for op in ("Neg", "Abs", "Relu", "Tanh", "Exp", "Sqrt", "Softmax")]
+    allowed = [*moves[1:], *(sums if to == "BFLOAT16" else [])]
+    steps += make.pick.choices(allowed, k=make.pick.randint(0, 2))
+    if make.chance(0.5):
+        steps.insert(1, moves[0])
+    make.chain(x, *steps, ("Cast", [], {"to": TensorProto.FLOAT}))

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from tests.fuzz.maker import Known, Maker, UnfitError
+from tests.fuzz.known import Array, Known, UnfitError
+from tests.fuzz.maker import Maker
 
-WEIGHTS = {"gather": 2.5, "scatter": 1.5}
+WEIGHTS = {"gather": 2.5, "scatter": 1.5, "scatter_nd": 1.5, "resize": 2.0}
+COORDINATES = (
+    *("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel"),
+    *("half_pixel_symmetric", "tf_crop_and_resize"),
+)
 
 
 def _indices(make: Maker, size: int, shape: tuple[int, ...], dtype: str = "int64") -> Known:
@@ -17,9 +25,7 @@ def _indices(make: Maker, size: int, shape: tuple[int, ...], dtype: str = "int64
     drawn = np.array([make.pick.randrange(-size, size) for _ in range(count)], dtype).reshape(shape)
     if make.chance(0.5):
         return make.constant(drawn)
-    known = Known(make.name("i"), (drawn,) * make.runs)
-    make.inputs[known.name] = known
-    return known
+    return make.fed(Known(make.name("i"), (drawn,) * make.runs))
 
 
 def _shape(make: Maker, low: int = 0, high: int = 2) -> tuple[int, ...]:
@@ -28,7 +34,7 @@ def _shape(make: Maker, low: int = 0, high: int = 2) -> tuple[int, ...]:
 
 def gather(make: Maker) -> None:
     """Along an axis."""
-    x = make.one((make.dtype, make.dtype, "int32", "int64"), rank=(1, 4))
+    x = make.one(make.any_of(), rank=(1, 4))
     axis = make.axis(x)
     make.apply(
         "Gather",
@@ -40,30 +46,27 @@ def gather(make: Maker) -> None:
 
 def gather_elements(make: Maker) -> None:
     """An index for each element."""
-    x = make.one(rank=(1, 3), where=lambda v: v.static and v.shape != () and 0 not in v.shape)
+    x = make.one(make.any_of(), rank=(1, 3), where=lambda v: v.static and 0 not in v.shape)
     axis = make.axis(x)
     shape = tuple(make.pick.randint(1, 6) if i == axis % x.rank else n for i, n in enumerate(x.shape))
     make.apply("GatherElements", x, _indices(make, x.shape[axis], shape), axis=axis)
 
 
 def gather_nd(make: Maker) -> None:
-    """Tuples of indices."""
-    x = make.one(rank=(1, 4))
-    depth = make.pick.randint(1, x.rank)
-    rows = _shape(make, 1, 2)
-    sizes = [min(d) for d in x.dims[:depth]]
-    if 0 in sizes:
-        raise UnfitError
-    count = int(np.prod(rows))
-    drawn = [[make.pick.randrange(-n, n) for n in sizes] for _ in range(count)]
-    make.apply("GatherND", x, make.ints(np.reshape(drawn, (*rows, depth))))
+    """Tuples of indices, for all or for each of a batch."""
+    x = make.one(make.any_of(), rank=(1, 4))
+    batch = make.pick.randint(0, x.rank - 1) if x.static and make.chance(0.3) else 0
+    depth = make.pick.randint(1, x.rank - batch)
+    rows = (*x.shape[:batch], *_shape(make, 1, 2))
+    sizes = [min(d) for d in x.dims[batch : batch + depth]]
+    make.apply("GatherND", x, make.ints(_tuples(make, sizes, rows)), batch_dims=batch)
 
 
 def scatter(make: Maker) -> None:
     """Single elements; without a reduction indices are distinct, as ONNX wants."""
-    x = make.one(rank=(1, 3), where=lambda v: v.static and 0 not in v.shape)
-    axis = make.axis(x) % x.rank
     how = make.choice(("none", "add", "mul", "max", "min"))
+    x = make.one(_scattered(make, how), rank=(1, 3), where=lambda v: v.static and 0 not in v.shape)
+    axis = make.axis(x) % x.rank
     shape = tuple(make.pick.randint(1, n) for n in x.shape)
     if how == "none":
         along = np.array(make.pick.sample(range(x.shape[axis]), shape[axis]))
@@ -76,12 +79,30 @@ def scatter(make: Maker) -> None:
 
 
 def scatter_nd(make: Maker) -> None:
-    """Whole slices."""
-    x = make.one(rank=(1, 3), where=lambda v: v.static and 0 not in v.shape)
-    how = make.choice(("none", "add", "mul", "max"))
-    rows = make.pick.sample(range(x.shape[0]), make.pick.randint(1, x.shape[0]))
-    updates = make.fresh([(n,) * make.runs for n in (len(rows), *x.shape[1:])], x.dtype)
-    make.apply("ScatterND", x, make.ints(np.reshape(rows, (-1, 1))), updates, reduction=how)
+    """Slices or elements; with a reduction several may go to one place."""
+    how = make.choice(("none", "add", "mul", "max", "min"))
+    x = make.one(_scattered(make, how), rank=(1, 3), where=lambda v: v.static and 0 not in v.shape)
+    if how == "none":
+        depth = 1
+        places = np.reshape(make.pick.sample(range(x.shape[0]), make.pick.randint(1, x.shape[0])), (-1, 1))
+    else:
+        depth = make.pick.randint(1, x.rank)
+        places = _tuples(make, x.shape[:depth], _shape(make, 1, 2))
+    updates = make.fresh([(n,) * make.runs for n in (*places.shape[:-1], *x.shape[depth:])], x.dtype)
+    make.apply("ScatterND", x, make.ints(places), updates, reduction=how)
+
+
+def _scattered(make: Maker, how: str) -> tuple[str, ...]:
+    """Dtypes of what is scattered; bools have no sum."""
+    return make.any_of() if how == "none" else (make.dtype, *make.ints_of())
+
+
+def _tuples(make: Maker, sizes: Sequence[int], rows: tuple[int, ...]) -> Array:
+    """Indices of several axes at once."""
+    if 0 in sizes:
+        raise UnfitError
+    drawn = [[make.pick.randrange(-n, n) for n in sizes] for _ in range(int(np.prod(rows)))]
+    return np.reshape(np.array(drawn, np.int64), (*rows, len(sizes)))
 
 
 def one_hot(make: Maker) -> None:
@@ -101,34 +122,32 @@ def embedding(make: Maker) -> None:
 
 def resize(make: Maker) -> None:
     """By factors or to sizes, of the last axes."""
-    x = make.one(rank=(3, 4), where=lambda v: all(v.fixed(i) for i in range(2, v.rank)) and 0 not in v.shape)
+    x = make.one(rank=(3, 5), where=lambda v: all(v.fixed(i) for i in range(2, v.rank)) and 0 not in v.shape)
     mode = make.choice(("nearest", "linear", "linear", "cubic"))
     if mode != "nearest":
         make.defined(x)  # neighbours of weight 0 times infinity
     if mode == "cubic" and x.rank != 4:
         raise UnfitError
     moved = x.rank - 2
-    how = make.choice(("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel"))
-    nearest = make.choice(("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"))
-    given = {"mode": mode, "coordinate_transformation_mode": how}
+    given: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": make.choice(COORDINATES)}
+    region = None
     if mode == "nearest":
-        given["nearest_mode"] = nearest
+        given["nearest_mode"] = make.choice(("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"))
+    else:
+        given["antialias"] = make.choice((None, None, 1))
+    if mode == "cubic":
+        given |= {"exclude_outside": make.choice((None, 1)), "cubic_coeff_a": make.choice((None, -0.5))}
+    if given["coordinate_transformation_mode"] == "tf_crop_and_resize":
+        ends = [(0.0, 0.0, *[0.1] * moved), (1.0, 1.0, *[make.choice((0.8, 1.2))] * moved)]
+        region = make.constant(np.concatenate(ends), "float32")
+        given["extrapolation_value"] = 0.75
     if make.chance(0.5):
-        scales = make.constant(
-            [1.0, 1.0, *(make.choice((0.5, 1.0, 2.0, 1.5)) for _ in range(moved))], "float32"
-        )
-        make.apply("Resize", x, None, scales, **given)
+        factors = [1.0, 1.0, *(make.choice((0.5, 1.0, 2.0, 1.5, 0.3, 2.6)) for _ in range(moved))]
+        make.apply("Resize", x, region, make.constant(factors, "float32"), **given)
     elif x.static:
-        sizes = make.ints([*x.shape[:2], *(make.pick.randint(1, 9) for _ in range(moved))])
-        make.apply("Resize", x, None, None, sizes, **given)
-
-
-def grid_sample(make: Maker) -> None:
-    """Pixels at fed places."""
-    x = make.one(rank=(4, 4), where=lambda v: v.fixed(0) and 0 not in v.shape)
-    grid = make.fresh([(n,) * make.runs for n in (x.shape[0], 3, 2, 2)], kind="any")
-    given = {
-        "mode": make.choice(("linear", "nearest")),
-        "padding_mode": make.choice(("zeros", "border", "reflection")),
-    }
-    make.apply("GridSample", x, grid, align_corners=make.pick.randint(0, 1), **given)
+        sizes = [*x.shape[:2], *(make.pick.randint(1, 9) for _ in range(moved))]
+        if region is None and make.chance(0.4):  # the last axes alone, perhaps with one factor for both
+            given["axes"] = list(range(2, x.rank))
+            given["keep_aspect_ratio_policy"] = make.choice(("stretch", "not_larger", "not_smaller"))
+            sizes = sizes[2:]
+        make.apply("Resize", x, region, None, make.ints(sizes), **given)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import TensorProto
 
-from tests.fuzz.maker import Known, Maker, UnfitError
+from tests.fuzz.known import Known, UnfitError
+from tests.fuzz.maker import Maker, Step
 
+ACTIVATIONS = ("Tanh", "Sigmoid", "Relu", "Softsign", "HardSigmoid")
 WEIGHTS = {"matmul": 4.0, "gemm": 2.0, "recurrent": 1.2, "quantised": 1.5}
 
 
@@ -49,23 +52,30 @@ def gemm(make: Maker) -> None:
 
 
 def einsum(make: Maker) -> None:
-    """Some equations over two values."""
-    x = make.one(rank=(2, 3))
-    if not all(map(make.nameable, x.dims)):
+    """Any equation of one to three operands: sums, diagonals, outer products, batches behind dots."""
+    sizes = {letter: (make.pick.choice((1, 2, 3, 5)),) * make.runs for letter in "ijkl"}
+    dots = make.chance(0.2)
+    words: list[str] = []
+    operands: list[Known] = []
+    for _ in range(make.pick.choice((1, 2, 2, 2, 3))):
+        word = "".join(make.pick.choices("ijkl", k=make.pick.randint(1, 3)))
+        batch = make.dim()
+        if len(words) == 0:
+            found = make.one(rank=(1, 3), where=lambda v: v.static and 0 not in v.shape and max(v.shape) < 8)
+            word = word[:1] * 0 + "ijk"[: found.rank]
+            sizes.update(zip(word, found.dims, strict=True))
+            operands.append(found)
+        else:
+            operands.append(make.fresh([*([batch] if dots else []), *(sizes[n] for n in word)]))
+            word = "..." + word if dots else word
+        words.append(word)
+    letters = sorted(set("".join(words)) - {"."})
+    out = "".join(make.pick.sample(letters, make.pick.randint(0, min(3, len(letters)))))
+    dots = any("..." in w for w in words)
+    equation = ",".join(words) + ("->" + "..." * dots + out if make.chance(0.85) else "")
+    if any(0 in v.shape for v in operands):  # ONNX Runtime divides by that, and ends the process
         raise UnfitError
-    d = make.dim()
-    if x.rank == 2:
-        equation, dims = make.choice(
-            (("ij,jk->ik", [x.dims[1], d]), ("ij,ij->i", [*x.dims]), ("ij,kj->ki", [d, x.dims[1]]))
-        )
-    else:
-        equation, dims = make.choice(
-            (("bij,bjk->bik", [x.dims[0], x.dims[2], d]), ("bij,jk->bki", [x.dims[2], d]))
-        )
-    y = make.fresh(dims)
-    if 0 in (*x.shape, *y.shape):  # ONNX Runtime divides by that, and ends the process
-        raise UnfitError
-    make.apply("Einsum", x, y, equation=equation)
+    make.apply("Einsum", *operands, equation=equation)
 
 
 def recurrent(make: Maker) -> None:
@@ -88,36 +98,61 @@ def recurrent(make: Maker) -> None:
     if x.static and make.chance(0.3):
         counts = [make.pick.randint(1, x.shape[0]) for _ in range(x.shape[1])]
         lengths = make.constant(counts, "int32")
-    state = None
-    if x.fixed(1) and make.chance(0.4):
-        state = make.fresh([(n,) * make.runs for n in (both, x.shape[1], units)])
-    given = {"hidden_size": units, "direction": direction}
+    states = (make.chance(0.4), op == "LSTM" and make.chance(0.3)) if x.fixed(1) else (False, False)
+    initial = [
+        make.fresh([(n,) * make.runs for n in (both, x.shape[1], units)]) if s else None for s in states
+    ]
+    peep = (
+        make.constant(make.array((both, 3 * units), make.dtype, "any"))
+        if op == "LSTM" and make.chance(0.3)
+        else None
+    )
+    given: dict[str, object] = {"hidden_size": units, "direction": direction}
     if op == "GRU":
         given["linear_before_reset"] = make.pick.randint(0, 1)
-    inputs = [x, *weights, bias, lengths, state]
-    while inputs[-1] is None:
-        inputs.pop()
-    make.emit(op, inputs, make.pick.randint(1, 3 if op == "LSTM" else 2), **given)
+    if make.chance(0.2):
+        given["clip"] = 0.7
+    if make.chance(0.3):
+        gates_of = {"LSTM": 3, "GRU": 2, "RNN": 1}[op]
+        given["activations"] = [make.choice(ACTIVATIONS) for _ in range(gates_of * both)]
+    make.emit(
+        op,
+        [x, *weights, bias, lengths, *initial, peep],
+        make.pick.randint(1, 3 if op == "LSTM" else 2),
+        **given,
+    )
 
 
 def quantised(make: Maker) -> None:
-    """To 8 bits and back, for all or for each channel; something that only moves between."""
+    """To short integers or floats and back, for all, each channel or blocks; what moves may be between."""
     x = make.one(("float32",), rank=(1, 4))
     make.defined(x)
-    dtype = make.choice(("uint8", "int8"))
-    axis = make.axis(x)
-    if make.chance(0.3) and x.fixed(axis):
-        scales = make.constant(
-            [make.choice((0.0625, 0.125, 0.11, 0.07)) for _ in range(x.shape[axis])], "float32"
-        )
-        zeros = make.constant(make.array((x.shape[axis],), dtype))
+    dtype = make.choice(
+        ("uint8", "int8", "uint8", "int8", "uint16", "int16", "UINT4", "INT4", "FLOAT8E4M3FN")
+    )
+    kind = TensorProto.DataType.Value(dtype.upper())
+    axis, block = make.axis(x), None
+    shape: tuple[int, ...] = ()
+    if make.chance(0.4) and x.fixed(axis) and x.shape[axis]:
+        shape = (x.shape[axis],)
+        if make.chance(0.3) and x.static and x.shape[axis] % 2 == 0:
+            block, shape = 2, tuple(n // 2 if i == axis % x.rank else n for i, n in enumerate(x.shape))
+    drawn = [make.choice((0.0625, 0.125, 0.11, 0.07)) for _ in range(int(np.prod(shape)))]
+    scales = make.constant(np.reshape(drawn, shape), "float32")
+    given = {"axis": axis, "block_size": block}
+    low = 0 if dtype.lower().startswith("uint") else -5
+    if "8E" in dtype or make.chance(0.2):
+        zeros: list[Known] = []
     else:
-        scales = make.constant(make.choice((0.0625, 0.125, 0.11)), "float32")
-        zeros = make.constant(make.choice((0, 3, 100)), dtype)
-    q = make.apply("QuantizeLinear", x, scales, zeros, axis=axis)
-    if make.chance(0.3) and not scales.rank and q.rank > 1:
-        q = make.apply("Transpose", q, perm=make.pick.sample(range(q.rank), q.rank))
-    make.apply("DequantizeLinear", q, scales, zeros, axis=axis)
+        zeros = [make.short(np.reshape(make.pick.choices(range(low, 7), k=len(drawn)), shape), kind)]
+    steps: list[Step] = [
+        ("QuantizeLinear", [scales, *zeros], {**given, **({} if zeros else {"output_dtype": kind})}),
+        ("DequantizeLinear", [scales, *zeros], given),
+    ]
+    if make.chance(0.3) and not shape:
+        moved: Step = ("Transpose", [], {"perm": make.pick.sample(range(x.rank), x.rank)})
+        steps.insert(1, make.choice((moved, ("Flatten", [], {}), ("Unsqueeze", [make.ints([0])], {}))))
+    make.chain(x, *steps)
 
 
 def quantised_product(make: Maker) -> None:

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from tests.fuzz.maker import Known, Maker, UnfitError
+from tests.fuzz.known import Known, UnfitError
+from tests.fuzz.maker import Maker
 
 
 def _disturb(make: Maker, value: Known) -> Known:

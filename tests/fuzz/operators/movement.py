@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.fuzz.maker import Known, Maker, UnfitError
+from tests.fuzz.known import Known, UnfitError
+from tests.fuzz.maker import Maker
 
 WEIGHTS = {"transpose": 3.0, "reshape": 2.5, "sliced": 3.0, "concat": 2.5, "split": 2.0, "pad": 1.5}
 
 
 def _any(make: Maker, low: int = 1, high: int = 5) -> Known:
-    return make.one((make.dtype, make.dtype, make.dtype, "int32", "bool"), rank=(low, high))
+    return make.one(make.any_of(), rank=(low, high))
 
 
 def transpose(make: Maker) -> None:
@@ -124,19 +125,20 @@ def split(make: Maker) -> None:
 
 
 def pad(make: Maker) -> None:
-    """By a constant, mirrored, by the edge or around; negative ones cut."""
-    x = make.one(rank=(1, 4))
+    """By a constant, mirrored, by the edge or around, perhaps of some axes alone; negative ones cut."""
+    x = _any(make, 1, 4)
     mode = make.choice(("constant", "constant", "reflect", "edge", "wrap"))
+    axes = make.pick.sample(range(x.rank), make.pick.randint(1, x.rank)) if make.chance(0.3) else None
     pads = []
     for _ in range(2):
-        for dim in x.dims:
+        for dim in [x.dims[a] for a in axes or range(x.rank)]:
             most = 2 if mode in ("constant", "edge") else min(2, min(dim) - 1)
             least = -1 if mode == "constant" and min(dim) > 2 else 0
             pads.append(make.pick.randint(least, most) if make.chance(0.6) and most > 0 else 0)
-    number = make.constant(make.choice((0, 1.5, -1)), x.dtype)
-    make.apply(
-        "Pad", x, make.ints(pads), *([number] if mode == "constant" and make.chance(0.7) else []), mode=mode
-    )
+    number = make.constant(make.choice((0, 1.5, -1) if x.floating else (0, 1)), x.dtype)
+    filled = number if mode == "constant" and make.chance(0.7) else None
+    listed = make.ints([a - x.rank if make.chance(0.5) else a for a in axes]) if axes else None
+    make.apply("Pad", x, make.ints(pads), filled, listed, mode=mode)
 
 
 def expand(make: Maker) -> None:
@@ -171,13 +173,13 @@ def depths(make: Maker) -> None:
 
 def triangle(make: Maker) -> None:
     """One side of a diagonal."""
-    x = make.one(rank=(2, 4))
+    x = _any(make, 2, 4)
     make.apply("Trilu", x, make.constant(make.pick.randint(-2, 2), "int64"), upper=make.pick.randint(0, 1))
 
 
 def reversed_(make: Maker) -> None:
     """The first elements of each row turned around."""
-    x = make.one(rank=(2, 4), where=lambda v: v.fixed(0) and v.fixed(1) and 0 not in v.shape)
+    x = make.one(make.any_of(), rank=(2, 4), where=lambda v: v.static and 0 not in v.shape)
     batch = make.pick.randint(0, 1)
     lengths = [make.pick.randint(1, x.shape[1 - batch]) for _ in range(x.shape[batch])]
     make.apply("ReverseSequence", x, make.ints(lengths), batch_axis=batch, time_axis=1 - batch)

@@ -5,20 +5,29 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto
 
-from tests.fuzz.maker import Known, Maker, UnfitError
+from tests.fuzz.known import Known, UnfitError
+from tests.fuzz.maker import Maker
 
 WEIGHTS = {"reduced": 4.0, "softmax": 2.0}
 REDUCTIONS = (
     *("ReduceSum", "ReduceSum", "ReduceMean", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"),
-    *("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp"),
+    *("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "ReduceLogSum"),
 )
+WHOLE = (
+    "ReduceSum",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSumSquare",
+    "ReduceL1",
+)  # of integers, too
 
 
 def reduced(make: Maker) -> None:
     """Over some axes, all or none."""
     op = make.choice(REDUCTIONS)
     x = make.one(
-        (make.dtype, make.dtype, "int32") if op in REDUCTIONS[:6] else (),
+        (make.dtype, make.dtype, *make.ints_of()[1:]) if op in WHOLE else (),
         rank=(0 if make.chance(0.1) else 1, 5),
     )
     axes = make.pick.sample(range(x.rank), make.pick.randint(0, x.rank))
@@ -31,7 +40,7 @@ def reduced(make: Maker) -> None:
 
 def indexed(make: Maker) -> None:
     """Positions of the largest or least."""
-    x = make.one((make.dtype, "int32"), rank=(1, 4))
+    x = make.one((make.dtype, make.dtype, *make.ints_of()[1:]), rank=(1, 4))
     last = int(make.chance(0.3))
     op = make.choice(("ArgMax", "ArgMin"))
     make.apply(op, x, axis=make.axis(x), keepdims=make.pick.randint(0, 1), select_last_index=last)
@@ -45,14 +54,14 @@ def softmax(make: Maker) -> None:
 
 def running(make: Maker) -> None:
     """Running sums."""
-    x = make.one((make.dtype if make.dtype != "float16" else "float32", "int32"), rank=(1, 4))
+    x = make.one((make.dtype, "int32", *(["int64", "uint64"] if make.wide else [])), rank=(1, 4))
     flags = {n: make.pick.randint(0, 1) for n in ("exclusive", "reverse")}
     make.apply("CumSum", x, make.constant(make.axis(x), "int64"), **flags)
 
 
 def largest(make: Maker) -> None:
     """The first of an order; of equal elements the one with the lower index."""
-    x = make.one((make.dtype, "int32"), rank=(1, 3))
+    x = make.one((make.dtype, make.dtype, *make.ints_of()[1:]), rank=(1, 3))
     axis = make.axis(x)
     count = make.pick.randint(1, max(1, min(x.dims[axis])))
     make.emit("TopK", [x, make.ints([count])], 2, axis=axis, largest=make.pick.randint(0, 1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.fuzz.maker import Known, Maker, UnfitError
+from tests.fuzz.known import Known, UnfitError
+from tests.fuzz.maker import Maker
 
 WEIGHTS = {"conv": 3.0, "pool": 2.0}
 
@@ -57,28 +58,6 @@ def conv(make: Maker) -> None:
     made = make.apply("Conv", x, weights, *([bias] if bias else []), group=groups, **given)
     if make.chance(0.4):
         make.apply(make.choice(("Relu", "Sigmoid", "HardSwish", "Neg")), made)
-
-
-def transposed(make: Maker) -> None:
-    """ConvTranspose."""
-    if make.dtype != "float32":
-        raise UnfitError
-    x = _image(make)
-    channels = x.shape[1]
-    groups = make.choice([1, 1, *(g for g in (2, 3) if channels % g == 0)])
-    sides = _sides(make, x)
-    each = make.pick.choice((1, 2, 3))
-    weights = make.fresh([(n,) * make.runs for n in (channels, each, *sides)], weight=0.9)
-    make.defined(weights)  # zeros between pixels times infinity
-    bias = make.fresh([(each * groups,) * make.runs], weight=1.0) if make.chance(0.5) else None
-    given: dict[str, object] = {}
-    if make.chance(0.6):
-        given["strides"] = [make.pick.randint(1, 3) for _ in sides]
-    if make.chance(0.2):
-        given["dilations"] = [make.pick.randint(1, 2) for _ in sides]
-    if make.chance(0.4):
-        given["pads"] = [make.pick.randint(0, (s - 1) // 2) for s in sides] * 2
-    make.apply("ConvTranspose", x, weights, *([bias] if bias else []), group=groups, **given)
 
 
 def pool(make: Maker) -> None:
