@@ -254,7 +254,9 @@ def _weight(module: Module, view: View, panel: str, k: Dim, outer: tuple[str, ..
 def _pixels(module: Module, call: Conv, depth: int, outer: tuple[str, ...], vector: bool) -> Walk:
     """x over pixels, taps i and j of the window, and channels."""
     window = call.window
-    pointwise = window.kernel == (1, 1) and window.pads == (0, 0)
+    ends = zip(call.in_size, call.out_size, window.strides, strict=True)
+    within = all(at_least(size, (out - 1) * stride + 1) for size, out, stride in ends)
+    pointwise = window.kernel == (1, 1) and window.pads == (0, 0) and within
     tap = ("0", "0") if window.kernel == (1, 1) else ("i", "j")
     first = f"group * {module.word('group_depth', depth)}" if outer else "0"
     *_, last = call.x.strides

@@ -138,6 +138,8 @@ GENERAL = (
     Shape((8, 8), 4, 4, (3, 3), before=(-1, -2), after=(-1, 0)),
     Shape((4, 4), 300, 10, (2, 2), before=(1, 1)),
     Shape((5, 4), 40, 140, (3, 3), before=(1, 1), after=(1, 1)),
+    Shape((2, 3), 8, 12, (1, 1), after=(1, 2)),  # pixels past the end
+    Shape((5, 4), 8, 12, (1, 1), (2, 2), after=(2, 1), groups=2),
     Shape((2, 2), 3, 4, (3, 3)),  # nothing fits: no output
 )
 
