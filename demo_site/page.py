@@ -75,6 +75,34 @@ def check_source(visit: Visit, folder: Path, checks: Checks) -> None:
     visit.page.locator("#source summary").press("Enter")
 
 
+def check_profile(visit: Visit, pack: Path, kind: str, checks: Checks, within: str = "") -> None:
+    """By keyboard alone "profile" opens, and tells what each step of the pack takes, the longest first."""
+    panel = f"{within} .profile".strip()
+    visit.page.locator(f"{panel} summary").press("Enter")
+    visit.wait(f"{panel}[data-measured]", "nothing is measured")
+    rows = visit.page.locator(f"{panel} tbody tr")
+    found = rows.evaluate_all("(rows) => rows.map(({ cells }) => [...cells].map((cell) => cell.textContent))")
+    shares = [float(share.removesuffix(" %")) for *_, share in found]
+    right = (
+        len(found) == len(_steps(pack, kind))
+        and all(re.fullmatch(r"[\d.]+ (µs|ms|s)", time) for *_, time, _ in found)
+        and shares == sorted(shares, reverse=True)
+        and (abs(sum(shares) - 100) < len(shares) or not any(shares))
+    )
+    told = visit.page.locator(f"{panel} [role=status]").inner_text()
+    checks.add(f"{DEVICES[kind]} tells what steps take", right, told)
+    visit.page.locator(f"{panel} summary").press("Enter")
+
+
+def _steps(pack: Path, kind: str) -> set[str]:
+    """Names of the steps of a pack's program on a device."""
+    targets = json.loads((pack / "pack.json").read_text(encoding="utf-8"))["targets"]
+    if kind != "webgpu":
+        return {*targets["wasm"]["entries"][0]["steps"]}
+    commands = targets["webgpu"]["variants"][0]["entries"][0]["commands"]
+    return {c["step"] for c in commands if c["op"] == "dispatch"}
+
+
 def check_bytes(state: State, pack: Path, checks: Checks) -> None:
     """The table tells the sizes of the files that the page loaded, on Wasm."""
     told = {row["what"]: row["bytes"] for row in state["bytes"]}
@@ -133,6 +161,7 @@ def on_desktop(
     yield visit
     (pack,) = folder.glob("*.pack")
     check_bytes(visit.choose("wasm"), pack, checks)
+    check_profile(visit, pack, "wasm", checks)
     check_policy(visit, checks)
     check_quiet(visit, "", checks)
     visit.close()

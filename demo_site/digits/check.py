@@ -14,7 +14,7 @@ from demo_site.checks import Checks
 from demo_site.demo import RUNTIME, DemoError
 from demo_site.digits.drawing import Stroke, to_image
 from demo_site.digits.network import CLASSES, SIDE, Array, Parameters, probabilities
-from demo_site.page import check_policy, check_quiet, check_source
+from demo_site.page import check_policy, check_profile, check_quiet, check_source
 from demo_site.visit import DESKTOP, HANDHELD, PHONE, Visit
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def check_page(
     check_examples(visit, expected, checks)
     check_pointer(visit, expected, checks)
     check_figures(visit, folder, checks)
+    for device in DEVICES:
+        check_profile(visit, folder / "digits.pack", device, checks, f".device.{device}")
     check_policy(visit, checks)
     check_quiet(visit, "", checks)
     visit.close()

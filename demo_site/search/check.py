@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from demo_site.checks import Checks
-from demo_site.page import DEVICES, Page, State, check_policy, check_quiet, check_source
+from demo_site.page import DEVICES, Page, State, check_policy, check_profile, check_quiet, check_source
 from demo_site.page import check_bytes as check_model_bytes
 from demo_site.search.corpus import Corpus
 from demo_site.search.embed import Vectors
@@ -65,6 +65,7 @@ def check_page(browser: Browser, address: str, folder: Path, expected: Expected,
     for kind, name in KINDS.items():
         check_device(visit, kind, name, expected, checks)
     visit.choose("wasm")
+    check_profile(visit, folder / "minilm.pack", "wasm", checks)
     check_typing(visit, expected, checks)
     check_bytes(visit, folder, checks)
     visit.search(next(iter(EXAMPLES)))

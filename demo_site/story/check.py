@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from demo_site.checks import Checks
-from demo_site.page import Page, State, each_device, on_desktop, on_phone
+from demo_site.page import Page, State, check_profile, each_device, on_desktop, on_phone
 from demo_site.recurrent import Parameters
 from demo_site.story.grammar import END
 from demo_site.story.training import numbers, shares
@@ -33,6 +33,8 @@ def check_page(browser: Browser, address: str, folder: Path, parameters: Paramet
             check_story(visit.state(), parameters, f"{name} writes as the trained network", checks)
             rate = visit.page.locator(f"tr.{kind} td.rate").inner_text()
             checks.add(f"{name} tells tokens per second", bool(re.fullmatch(r"[\d,]+", rate)), rate)
+        if visit.state()["kind"] == "webgpu":
+            check_profile(visit, folder / "story.pack", "webgpu", checks)
         visit.choose("wasm")
         check_controls(visit, parameters, checks)
         check_stop(visit, checks)

@@ -1,7 +1,8 @@
 // One device's card: loads the pack there, runs the newest image, and shows what it says and how long it took.
 import { describe } from "../shared/devices.js";
 import { milliseconds } from "../shared/format.js";
-import { open, read } from "./model.js";
+import { showProfile } from "../shared/profile.js";
+import { open, profile, read } from "./model.js";
 
 const NAMES = { webgpu: "WebGPU", wasm: "Wasm" };
 const CODE = { webgpu: "shaders", wasm: "Wasm module" };
@@ -30,6 +31,7 @@ export class Panel {
     this.#say(".kind", CODE[device]);
     this.#say(".status", "waiting");
     this.#bars = Array.from({ length: 10 }, (_, digit) => this.#bar(digit));
+    showProfile(this.#root.querySelector(".profile"), () => this.#session && profile(this.#session));
     parent.append(this.#root);
   }
 

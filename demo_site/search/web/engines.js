@@ -4,8 +4,9 @@ import { open } from "./model.js";
 
 export const PACK = "minilm.pack/";
 
-/** @typedef {import("../shared/switch.js").Engine & {embed: (texts: string[]) => Promise<Float32Array>}} Engine `embed`
- *   gives one vector after the other. */
+/** @typedef {import("../shared/switch.js").Engine & {embed: (texts: string[]) => Promise<Float32Array>,
+ *   profile?: (text: string) => Promise<import("../shared/profile.js").Profile>}} Engine `embed` gives one vector after the
+ *   other; `profile` tells what each step takes, where JavaScript runs the model. */
 
 /** @type {Record<string, import("../shared/devices.js").Kind>} */
 export const KINDS = {
@@ -16,6 +17,6 @@ export const KINDS = {
 /** @type {(kind: string, progress: import("../shared/switch.js").Progress, signal: AbortSignal) => Promise<Engine>} */
 export async function openEngine(kind, progress, signal) {
   if (kind === "python") return (await import("./python.js")).openPython(progress, signal);
-  const { session, embed } = await open(PACK, { ...DEVICES[kind].options, onProgress: progress, signal });
-  return { embed, told: await describe(session), report: session.report, dispose: () => session.dispose() };
+  const { session, embed, profile } = await open(PACK, { ...DEVICES[kind].options, onProgress: progress, signal });
+  return { embed, profile, told: await describe(session), report: session.report, dispose: () => session.dispose() };
 }

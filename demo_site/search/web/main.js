@@ -2,6 +2,7 @@
 import { loadedBytes, showBytes } from "../shared/bytes.js";
 import { preferred } from "../shared/devices.js";
 import { element, find, milliseconds, showShare } from "../shared/format.js";
+import { showProfile } from "../shared/profile.js";
 import { viewSource } from "../shared/source.js";
 import { DeviceSwitch } from "../shared/switch.js";
 import { Again } from "./again.js";
@@ -31,6 +32,9 @@ const devices = new DeviceSwitch(document.querySelector(".runs"), {
 });
 const again = new Again(find("again"), find("outcome"), devices, corpus);
 const showSource = viewSource(find("source"), () => (devices.kind === "python" ? "search.py" : "model.js"));
+const showSteps = showProfile(document.querySelector(".profile"), () =>
+  devices.engine?.profile?.(query.value || corpus.sentences[0].text),
+);
 const query = find("query");
 let shown = { query: "", results: [] }; // what is to be seen
 let pause = 0;
@@ -59,6 +63,7 @@ async function changed(engine) {
   ask();
   again.changed(engine);
   if (find("source").open) showSource();
+  if (engine) showSteps();
   bytes = [];
   find("loading").hidden = true;
   if (!engine) return hint(devices.error ? "This device cannot be used: choose another one." : "");

@@ -13,5 +13,7 @@ export async function open(pack, options) {
     const { sentence_embedding } = await session.run(feeds, { outputs: ["sentence_embedding"] });
     return sentence_embedding.data;
   };
-  return { session, embed };
+  /** What each step takes for a sentence. */
+  const profile = (text) => session.profile(feedsOf(tokenize([text])));
+  return { session, embed, profile };
 }

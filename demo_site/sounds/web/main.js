@@ -2,11 +2,12 @@
 import { loadedBytes, showBytes } from "../shared/bytes.js";
 import { describe, DEVICES } from "../shared/devices.js";
 import { element, find } from "../shared/format.js";
+import { showProfile } from "../shared/profile.js";
 import { viewSource } from "../shared/source.js";
 import { DeviceSwitch } from "../shared/switch.js";
 import { Audio } from "./audio.js";
 import { Ear } from "./ear.js";
-import { forget, hear, open } from "./model.js";
+import { forget, hear, open, profile } from "./model.js";
 import { Picture } from "./picture.js";
 
 const PACK = "sounds.pack/";
@@ -39,12 +40,17 @@ const devices = new DeviceSwitch(document.querySelector(".runs"), {
   },
   changed,
 });
+const showSteps = showProfile(
+  document.querySelector(".profile"),
+  () => devices.engine && profile(devices.engine.session, chunk),
+);
 const ear = new Ear(listen, show, facts);
 const audio = new Audio({ rate, chunk, samples: (samples) => void ear.push(samples), ended });
 
 async function changed(engine) {
   bytes = [];
   if (!engine) return;
+  showSteps();
   const found = await loadedBytes(engine.report, PACK, FETCHED);
   if (engine === devices.engine) showBytes(find("bytes").tBodies[0], (bytes = found));
 }

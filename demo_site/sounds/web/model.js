@@ -12,3 +12,7 @@ export async function hear(session, samples) {
 
 /** Begins anew, as if nothing had been heard. */
 export const forget = (session) => session.state.reset();
+
+/** What each step takes for so many samples. */
+export const profile = (session, samples) =>
+  session.profile({ samples: { data: new Float32Array(samples), shape: [1, samples] } });

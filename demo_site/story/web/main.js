@@ -2,9 +2,10 @@
 import { loadedBytes, showBytes } from "../shared/bytes.js";
 import { describe, DEVICES } from "../shared/devices.js";
 import { element, find } from "../shared/format.js";
+import { showProfile } from "../shared/profile.js";
 import { viewSource } from "../shared/source.js";
 import { DeviceSwitch } from "../shared/switch.js";
-import { open, write } from "./model.js";
+import { open, profile, write } from "./model.js";
 import { Paper } from "./paper.js";
 
 const PACK = "story.pack/";
@@ -29,12 +30,18 @@ const devices = new DeviceSwitch(document.querySelector(".runs"), {
   changed,
 });
 
+const showSteps = showProfile(
+  document.querySelector(".profile"),
+  () => devices.engine && profile(devices.engine.session),
+);
+
 async function changed(engine) {
   writing?.abort();
   bytes = [];
   find("write").disabled = !engine;
   if (!engine) return;
   start();
+  showSteps();
   const rows = await loadedBytes(engine.report, PACK);
   if (engine === devices.engine) showBytes(find("bytes").tBodies[0], (bytes = rows));
 }

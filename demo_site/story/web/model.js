@@ -26,3 +26,10 @@ function draw(shares) {
   let left = Math.random();
   return Math.max(shares.findIndex((share) => (left -= share) < 0), END); // shares may add up to a little less than 1
 }
+
+/** What each step takes for a character. */
+export const profile = (session) =>
+  session.profile({
+    characters: { data: Int32Array.of(END), shape: [1, 1] },
+    temperature: { data: Float32Array.of(1), shape: [] },
+  });
