@@ -6,6 +6,7 @@ each dtype that ONNX allows in the place of theirs, are lowered and rendered for
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 from collections import Counter
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 from onnx.defs import OpSchema
 from pyruntime_converter.frontends.onnx import read
 from pyruntime_converter.lowering.lower import lower
@@ -24,7 +25,7 @@ from pyruntime_wasm.kernels import kernel_for
 from rich.progress import track
 
 from pyruntime.cli import operators
-from tests.conformance import results
+from tests.conformance import probes, results
 from tests.conformance.results import OURS, STATUSES, Found
 from tests.conformance.suite import Case, cases
 
@@ -32,6 +33,7 @@ DATA = Path(operators.__file__).with_name("operators.json")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
 DOMAINS = ("", "ai.onnx.ml", "ai.onnx.preview.training")
 CANDIDATES = 4  # models that are tried with a dtype
+_NAMING = ("to", "dtype", "output_dtype")  # attributes that tell the type of what comes out
 
 
 def schemas() -> dict[str, OpSchema]:
@@ -56,7 +58,7 @@ def collected(found: Found) -> dict[str, Any]:
         made[name] = {
             "opset": known[name].since_version,
             "tests": {t: _counts(found, t, own) for t in OURS[:2]},
-            **_dtypes(known[name], [c for c in own if c.ops == (name,)], found),
+            **_dtypes(name, known[name], found),
             "reasons": _reasons(found, own),
         }
     return {"suite": f"onnx {onnx.__version__}", "opset": onnx.defs.onnx_opset_version(), "operators": made}
@@ -90,29 +92,57 @@ def _general(reason: str) -> str:
 # ---- dtypes
 
 
-def _dtypes(schema: OpSchema, own: Sequence[Case], found: Found) -> dict[str, dict[str, list[str]]]:
+def parameters(schema: OpSchema) -> dict[str, list[str]]:
+    """The element types that ONNX allows each type parameter of an operator, the main tensors' first.
+
+    A type that is written out, as `tensor(float)` for NonMaxSuppression's boxes, counts as a parameter where
+    it is that of the main tensors. What takes sequences alone has the types of their elements.
+    """
+    allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+    ends = [*schema.inputs, *schema.outputs]
+    main = [ends[0].type_str] if ends else []
+    found = {}
+    for parameter in dict.fromkeys((*main, *allowed)):
+        kinds = allowed.get(parameter, [parameter])
+        tensors = [k for k in kinds if k.startswith("tensor(")] or kinds
+        types = {t for k in tensors if (t := probes.plain(k)) is not None}
+        if types:
+            found[parameter] = sorted(types)
+    return found
+
+
+def _dtypes(name: str, schema: OpSchema, found: Found) -> dict[str, Any]:
     """For each dtype that ONNX allows the operator's main tensors, the targets that take it.
 
-    `dtypes` has those that models are compiled for, `run` those on which a test has it and passes.
-    Both are empty for an operator without a test of its own.
+    `dtypes` has those that models are compiled for, `run` those on which a test has it and passes;
+    `others` is as `dtypes`, for each further type parameter.
     """
-    ends = [*schema.inputs, *schema.outputs]
-    constraint = next(
-        (c for c in schema.type_constraints if ends and c.type_param_str == ends[0].type_str), None
-    )
-    own = [c for c in own if len(c.proto.graph.node) == 1 and not c.proto.graph.initializer]
-    if constraint is None or not own:
-        return {"dtypes": {}, "run": {}}
-    types = [t.removeprefix("tensor(").removesuffix(")") for t in constraint.allowed_type_strs]
-    plain = sorted(
-        t for t, a in zip(types, constraint.allowed_type_strs, strict=True) if a.startswith("tensor(")
-    )
-    parameter = constraint.type_param_str
-    ran = {t: _running(t, parameter, schema, own, found) for t in plain}
-    return {
-        "dtypes": {t: _taking(t, parameter, schema, own) for t in plain},
-        "run": {t: targets for t, targets in ran.items() if targets},
-    }
+    own = alone(name)
+    told: dict[str, Any] = {"dtypes": {}, "run": {}, "others": {}}
+    for parameter, types in parameters(schema).items():
+        taken = {
+            dtype: targets
+            for dtype in types
+            if (targets := taking(name, schema, parameter, dtype)) is not None
+        }
+        if not taken:
+            continue
+        if parameter == (*schema.inputs, *schema.outputs)[0].type_str:
+            ran = {t: _running(t, parameter, schema, own, found) for t in types}
+            told |= {"dtypes": taken, "run": {t: targets for t, targets in ran.items() if targets}}
+        else:
+            told["others"][parameter] = taken
+    return told
+
+
+@functools.cache
+def alone(name: str) -> list[Case]:
+    """The suite's models of one node, of this operator, and no weights."""
+    return [
+        c
+        for c in cases()
+        if c.ops == (name,) and len(c.proto.graph.node) == 1 and not c.proto.graph.initializer
+    ]
 
 
 def _running(dtype: str, parameter: str, schema: OpSchema, own: Sequence[Case], found: Found) -> list[str]:
@@ -123,7 +153,7 @@ def _running(dtype: str, parameter: str, schema: OpSchema, own: Sequence[Case], 
 
 def _has(model: ModelProto, dtype: str, parameter: str, schema: OpSchema) -> bool:
     tensors = _tensors(model, parameter, schema)
-    return bool(tensors) and all(t.elem_type == _ELEMENT_TYPES[dtype] for t in tensors)
+    return bool(tensors) and all(t.elem_type == probes.number(dtype) for t in tensors)
 
 
 def _tensors(model: ModelProto, parameter: str, schema: OpSchema) -> list[Any]:
@@ -137,29 +167,43 @@ def _tensors(model: ModelProto, parameter: str, schema: OpSchema) -> list[Any]:
     return [v.type.tensor_type for v in values if v.type.WhichOneof("value") == "tensor_type"]
 
 
-def _taking(dtype: str, parameter: str, schema: OpSchema, own: Sequence[Case]) -> list[str]:
-    """The targets for which one of the suite's models is lowered with this dtype, as `_accepting` tells."""
-    found: set[str] = set()
-    for model in list(_retyped(dtype, parameter, schema, own))[:CANDIDATES]:
-        found.update(_accepting(model))
+def taking(name: str, schema: OpSchema, parameter: str, dtype: str) -> list[str] | None:
+    """The targets for which a model is lowered that has this dtype for `parameter`, as `_accepting` tells.
+
+    The model is the one that is written for the operator, or one of the suite's of one node, retyped.
+    None where there is none whose tensors have the parameter's type.
+    """
+    if name in probes.MODELS:
+        model = probes.written(name, schema, parameter, dtype)
+        return None if model is None else sorted(_accepting(model))
+    found: set[str] | None = None
+    for model in list(_retyped(dtype, parameter, schema, alone(name)))[:CANDIDATES]:
+        found = {*(found or ()), *_accepting(model)}
         if "webgpu" in found:
             return ["wasm", "webgpu"]
-    return sorted(found)
+    return None if found is None else sorted(found)
 
 
 def _retyped(dtype: str, parameter: str, schema: OpSchema, own: Sequence[Case]) -> Iterator[ModelProto]:
     """Models of one node with this dtype for `parameter`; those first that have it already."""
-    wanted = _ELEMENT_TYPES[dtype]
+    wanted = probes.number(dtype)
     changed = []
     for case in own:
         model = ModelProto()
         model.CopyFrom(case.proto)
         tensors = _tensors(model, parameter, schema)
+        if not tensors:
+            continue
         if all(t.elem_type == wanted for t in tensors):
             yield model
             continue
         for tensor in tensors:
             tensor.elem_type = wanted
+        for attribute in model.graph.node[0].attribute:
+            if attribute.name in _NAMING and not set(model.graph.node[0].input).intersection(
+                _typed(model.graph.node[0].input, schema.inputs, parameter)
+            ):
+                attribute.i = wanted
         changed.append(model)
     yield from changed
 
@@ -192,10 +236,6 @@ def _accepting(model: ModelProto) -> Iterator[str]:
         return
 
 
-_SPECIAL = {"float": TensorProto.FLOAT, "double": TensorProto.DOUBLE}
-_ELEMENT_TYPES = {name.lower(): number for name, number in TensorProto.DataType.items()} | _SPECIAL
-
-
 # ---- the page
 
 
@@ -209,8 +249,8 @@ def page(data: dict[str, Any]) -> str:
         "`make conformance` writes this page, `pyruntime ops` prints it. Tests: passed of all. Dtypes: ● is",
         "taken by both targets, h by both, but on WebGPU by steps on the CPU, w by Wasm alone, and a test",
         "of the suite has it and passes there; ○, (h) and (w) are compiled, but none of the suite's tests",
-        "runs them; · is taken by neither. A blank is no dtype that ONNX allows, or an operator of which",
-        "the suite has no test.",
+        "runs them; · is taken by neither. A blank is no dtype that ONNX allows. Operators that the suite",
+        "has no model of alone are tried with models of our own (tests/conformance/probes.py).",
         "",
         "|".join(["", "operator", "wasm", "webgpu", *(operators.DTYPES[d] for d in names), ""]),
         "|".join(["", "---", "--:", "--:", *(":-:" for _ in names), ""]),
@@ -220,6 +260,19 @@ def page(data: dict[str, Any]) -> str:
         lines.append(
             "|".join(["", name, *(operators.passed(told["tests"][t]) for t in OURS[:2]), *cells, ""])
         )
+    lines += [
+        "",
+        "## Types beside those of the main tensors",
+        "",
+        "Of operators with several type parameters the others; none counts the suite's tests.",
+        "",
+        "|".join(["", "operator", "type", *(operators.DTYPES[d] for d in names), ""]),
+        "|".join(["", "---", "---", *(":-:" for _ in names), ""]),
+    ]
+    for name, told in data["operators"].items():
+        for parameter, dtypes in told["others"].items():
+            cells = [operators.cell({"dtypes": dtypes, "run": {}}, d) for d in names]
+            lines.append("|".join(["", name, parameter, *cells, ""]))
     lines += ["", "## What does not pass, and why", ""]
     for name, told in data["operators"].items():
         for reason, counted in told["reasons"]:

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import random
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx.defs import OpSchema
 
 from pyruntime.cli import operators
 from tests.browser.fixtures import package
@@ -127,6 +130,40 @@ def test_a_run_of_some_targets_keeps_what_is_known_of_others() -> None:
 def test_page_of_operators_is_that_of_the_table() -> None:
     """docs/operators.md and what `pyruntime ops` prints were written together."""
     assert support.PAGE.read_text(encoding="utf-8") == support.page(operators.stored())
+
+
+PROBED = 150  # dtypes of type parameters that are tried anew, of 2,354
+
+
+@pytest.mark.slow
+def test_sample_of_the_dtypes() -> None:
+    """What the table says converts does, and what it says does not is refused; `support` tries all."""
+    known, told = support.schemas(), operators.stored()["operators"]
+    rows = [
+        (name, parameter, dtype, targets)
+        for name in sorted(known)
+        for parameter, dtypes in listed_dtypes(known[name], told[name])
+        for dtype, targets in sorted(dtypes.items())
+    ]
+    chosen = random.Random(28).sample(rows, PROBED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = {row[:3]: support.taking(row[0], known[row[0]], *row[1:3]) for row in chosen}
+    assert found == {row[:3]: row[3] for row in chosen}
+
+
+def listed_dtypes(schema: OpSchema, told: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, list[str]]]]:
+    """The dtypes of each type parameter, as operators.json has them."""
+    if told["dtypes"]:
+        yield next(iter(support.parameters(schema))), told["dtypes"]
+    yield from told["others"].items()
+
+
+def test_each_operator_is_tried() -> None:
+    """No operator is without a model to try dtypes with, but those that take maps or nothing typed."""
+    told = operators.stored()["operators"]
+    assert told.keys() == support.schemas().keys()
+    assert not [name for name, row in told.items() if not row["dtypes"] and not row["others"]]
 
 
 def test_dtypes_are_taken_by_the_gpu_or_by_its_host() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyruntime.errors import ModelError
+from pyruntime.errors import ModelError, UnsupportedError
 from tests.frontends.on_devices import DEVICES, Device, on_device
 from tests.frontends.onnx_models import Array, agrees, one_node, random, reference, run, runtime, same
 
@@ -107,6 +107,41 @@ def test_roi_align_with_samples_by_size(mode: str, coordinates: str) -> None:
     attrs: dict[str, Any] = {"mode": mode, "output_height": 3, "output_width": 2, "spatial_scale": 0.7}
     proto, feeds = roi_align(coordinate_transformation_mode=coordinates, **attrs)
     same(run(proto, feeds), reference(proto, feeds))
+
+
+# on one pixel, malformed, partly outside, wholly outside, on halves
+BOXES = [[0, 0, 0, 9, 7], [1, 3, 3, 3, 3], [1, 8, 6, 2, 1], [0, -4, -3, 30, 20], [1, 40, 40, 50, 50]]
+POOLED = np.array([*BOXES, [0, 2.5, 0.5, 7.5, 5.5], [1, -2.5, -0.5, 6.49, 4.51]], np.float32)
+
+
+def max_roi_pool(
+    rois: Array = POOLED, *, symbolic: bool = False, **attrs: Any
+) -> tuple[Any, dict[str, Array]]:
+    feeds = {"x": random(2, 3, 9, 11), "rois": rois}
+    named: dict[str, list[int | str | None]] = {"x": ["n", 3, "h", "w"], "rois": ["r", 5]}
+    return one_node("MaxRoiPool", feeds, shapes=named if symbolic else {}, **attrs), feeds
+
+
+@pytest.mark.parametrize(("bins", "scale"), [((1, 1), 1.0), ((2, 3), 1.0), ((5, 4), 0.5), ((13, 17), 1.7)])
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_max_roi_pool(bins: tuple[int, int], scale: float, symbolic: bool) -> None:
+    agrees(*max_roi_pool(symbolic=symbolic, pooled_shape=bins, spatial_scale=scale))
+
+
+def test_max_roi_pool_of_no_regions() -> None:
+    proto, feeds = max_roi_pool(np.zeros((0, 5), np.float32), symbolic=True, pooled_shape=[2, 2])
+    assert run(proto, feeds)["out"].shape == (0, 3, 2, 2)
+
+
+def test_max_roi_pool_of_many_bins_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="more than 127 bins"):
+        run(*max_roi_pool(pooled_shape=[1, 128]))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_max_roi_pool_on_devices(device: Device, tmp_path: Path) -> None:
+    proto, feeds = max_roi_pool(symbolic=True, pooled_shape=[3, 2])
+    same(on_device(proto, feeds, device, tmp_path), runtime(proto, feeds))
 
 
 def deform_conv(**options: Any) -> tuple[Any, dict[str, Array]]:

@@ -48,8 +48,9 @@ def imputer(ctx: NodeContext) -> Value:
     x = ctx.input()
     suffix, number = ("float", "floats") if x.dtype.is_float else ("int64", "int64s")
     values, replaced = ctx.attr(f"imputed_value_{number}"), ctx.attr(f"replaced_value_{suffix}")
-    for other in ("float", "int64"):
+    for other in ("float", "int64"):  # those of the other type may stand beside them
         ctx.attr(f"replaced_value_{other}")
+        ctx.attr(f"imputed_value_{other}s")
     if not values:
         ctx.invalid(f"it has no value for {x.dtype!r}")
     if len(values) != 1 and isinstance(x.shape[-1], int) and len(values) != x.shape[-1]:

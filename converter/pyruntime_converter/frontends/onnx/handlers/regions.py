@@ -1,4 +1,4 @@
-"""RoiAlign: regions of images, sampled at even distances in each of their bins."""
+"""RoiAlign and MaxRoiPool: regions of images in bins, which are sampled or searched."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from pyruntime_converter.frontends.onnx.sampling import (
     precise,
     total,
 )
+
+_MOST_BINS = 127  # along an axis of MaxRoiPool: times 2**24 pixels they are counted in 32 bits
 
 
 @dataclass(frozen=True)
@@ -149,3 +151,73 @@ def _taps(numbers: Math, place: Value, size: Dim) -> list[Tap]:
     second = numbers.apply("Min", numbers.apply("Add", first, 1), size - 1)
     rest = ctx.one("Sub", numbers.number(1), part)
     return [Tap(numbers.whole(first), rest, valid), Tap(numbers.whole(second), part, valid)]
+
+
+# ------------------------------------------------------------------------------ largest elements
+
+
+@handles("MaxRoiPool")
+def max_roi_pool(ctx: NodeContext) -> Value:
+    """The largest element in each bin of regions of whole pixels, both ends included; 0 where a bin has none.
+
+    Bins are bounded by exact fractions of a region: ONNX Runtime's, of float32, now and then reach a pixel
+    further. Bounds of regions are rounded half away from zero, and held within 2**23 pixels.
+    """
+    x, rois = ctx.input(0), ctx.input(1)
+    bins, scale = tuple(ctx.required("pooled_shape")), ctx.attr("spatial_scale")
+    if x.rank != 4 or rois.rank != 2 or rois.shape[1] != 5 or len(bins) != 2 or min(bins) < 1:
+        ctx.invalid(f"regions {rois.shape} of an input {x.shape} in bins {bins}")
+    if max(bins) > _MOST_BINS:
+        ctx.fail(f"pooled_shape {bins} has more than {_MOST_BINS} bins along an axis")
+    numbers = Math(ctx, DType.F64 if x.dtype is DType.F64 else DType.F32)
+    given = ctx.cast(rois, numbers.dtype)
+    scaled = numbers.clip(numbers.apply("Mul", given, scale), -(2**23), 2**23)
+    bounds = ctx.cast(_half_away(numbers, scaled), DType.I32)
+    images = ctx.cast(ctx.reshape(slice_axis(ctx, given, 1, 0, 1), (rois.shape[0],)), DType.I32)
+    found = ctx.one("Gather", x, images, axis=0)
+    some: Value | None = None
+    for axis, count in enumerate(bins):
+        first, last = (slice_axis(ctx, bounds, 1, column, 1) for column in (2 - axis, 4 - axis))
+        inside = _in_bins(Math(ctx, DType.I32), first, last, count, x.shape[2 + axis])
+        found = _largest_in(ctx, found, inside, 2 + axis)
+        reached = ctx.one("ReduceMax", ctx.cast(inside, DType.I32), axes=(2,), keepdims=False)
+        reached = ctx.reshape(
+            numbers.apply("Greater", reached, 0),
+            (rois.shape[0], 1, *((count, 1) if axis == 0 else (1, count))),
+        )
+        some = reached if some is None else ctx.one("And", some, reached)
+    assert some is not None
+    return ctx.one("Where", some, found, ctx.like(0, found))
+
+
+def _half_away(numbers: Math, x: Value) -> Value:
+    """Rounded to whole numbers, halves away from zero."""
+    size = numbers.ctx.one("Abs", x)
+    whole = numbers.ctx.one("Floor", size)
+    up = numbers.apply("GreaterOrEqual", numbers.apply("Sub", size, whole), 0.5)
+    whole = numbers.ctx.one("Add", whole, numbers.ctx.cast(up, x.dtype))
+    return numbers.ctx.one("Mul", whole, numbers.ctx.one("Sign", x))
+
+
+def _in_bins(whole: Math, first: Value, last: Value, bins: int, size: Dim) -> Value:
+    """Which elements of an axis each bin of each region has, bool [regions, bins, size]."""
+    ctx = whole.ctx
+    reach = whole.apply("Max", whole.apply("Add", ctx.one("Sub", last, first), 1), 1)
+    number = ctx.one("Range", size=bins, dtype=DType.I32)
+    begin = whole.apply("Div", ctx.one("Mul", number, reach), bins)
+    ends = ctx.one("Mul", whole.apply("Add", number, 1), reach)
+    end = whole.apply("Div", whole.apply("Add", ends, bins - 1), bins)
+    begin, end = (ctx.one("Add", bound, first) for bound in (begin, end))
+    begin, end = (ctx.reshape(bound, (*bound.shape, 1)) for bound in (begin, end))
+    place = ctx.one("Range", size=size, dtype=DType.I32)
+    return ctx.one("And", ctx.one("LessOrEqual", begin, place), ctx.one("Less", place, end))
+
+
+def _largest_in(ctx: NodeContext, x: Value, inside: Value, axis: int) -> Value:
+    """The largest elements along an axis of [regions, channels, rows, columns], one for each bin."""
+    regions, bins, size = inside.shape
+    spread = ctx.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    rest = (1,) * (x.rank - axis - 1)
+    mask = ctx.reshape(inside, (regions, *(1,) * (axis - 1), bins, size, *rest))
+    least = ctx.like(-float("inf"), x)
+    return ctx.one("ReduceMax", ctx.one("Where", mask, spread, least), axes=(axis + 1,), keepdims=False)
