@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.coupling import coupled
 from pyruntime_converter.frontends.onnx.handlers.scores import (
     TRANSFORMS,
     best,
@@ -144,7 +146,7 @@ def _pairs(ctx: NodeContext, sizes: list[int]) -> _Pairs:
 
 @handles("SVMClassifier", domain="ai.onnx.ml")
 def svm_classifier(ctx: NodeContext) -> list[Held]:
-    """The class with most votes of pairs, and the scores of pairs, or the probabilities of two classes."""
+    """The class with most votes of pairs, and the scores of pairs, or the probabilities of classes."""
     x, kind = _matrix(ctx), ctx.choice("kernel_type", *_KERNELS)
     transform = ctx.choice("post_transform", *TRANSFORMS)
     integers, strings = ctx.attr("classlabels_ints"), ctx.attr("classlabels_strings")
@@ -164,17 +166,24 @@ def svm_classifier(ctx: NodeContext) -> list[Held]:
     votes = ctx.one("Add", votes, ctx.builder.constant(pairs.second.sum(axis=0), x.dtype))
     found = labels(ctx, best(ctx, votes), integers, strings)
     if prob_a:
-        if classes > 2:
-            ctx.fail("probabilities of more than two classes are not supported", "Export decision scores.")
-        return [found, transformed(ctx, _probabilities(ctx, scores, prob_a, prob_b or (0.0,)), transform)]
+        chances = _probabilities(ctx, scores, classes, prob_a, prob_b or (0.0,) * len(prob_a))
+        return [found, transformed(ctx, chances, transform)]
     if classes == 2:
         return [found, transformed(ctx, two_columns(ctx, ctx.one("Neg", scores), scores), transform)]
     return [found, transformed(ctx, scores, transform)]
 
 
-def _probabilities(ctx: NodeContext, scores: Value, a: Any, b: Any) -> Value:
-    """Platt's sigmoid of the score of two classes: how probable the first and the second are."""
-    shifted = ctx.one("Add", ctx.one("Mul", scores, ctx.like(a[0], scores)), ctx.like(b[0], scores))
+def _probabilities(
+    ctx: NodeContext, scores: Value, classes: int, a: Sequence[float], b: Sequence[float]
+) -> Value:
+    """How probable each class is: Platt's sigmoid of each pair's score, coupled where there are several."""
+    pairs = classes * (classes - 1) // 2
+    if len(a) != pairs or len(b) != pairs:
+        ctx.invalid(f"{len(a)} and {len(b)} parameters of probabilities for {pairs} pairs of classes")
+    slope, shift = (ctx.builder.constant(v, scores.dtype) for v in (a, b))
+    shifted = ctx.one("Add", ctx.one("Mul", scores, slope), shift)
     first = ctx.one("Sigmoid", ctx.one("Neg", shifted))
     first = ctx.one("Min", ctx.one("Max", first, ctx.like(_NEAREST, first)), ctx.like(1 - _NEAREST, first))
-    return two_columns(ctx, first, ctx.one("Sub", ctx.like(1, first), first))
+    if classes == 2:
+        return two_columns(ctx, first, ctx.one("Sub", ctx.like(1, first), first))
+    return coupled(ctx, first, classes)
