@@ -98,6 +98,14 @@ def test_integers_are_written(device: Device, tmp_path: Any) -> None:
     same(made, {n: feeds[d].astype(str).astype(object) for d, n in names.items()})
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_bools_are_written(device: Device, tmp_path: Any) -> None:
+    """As ONNX's reference writes them; ONNX Runtime has 0 and 1."""
+    feeds = {"x": np.array([[True, False, True]])}
+    made = on_device(one_node("Cast", feeds, to=STRING), feeds, device, tmp_path)
+    same(made, {"out": strings("True", "False", "True").reshape(1, 3)})
+
+
 def test_casts_that_are_refused() -> None:
     for array, to in ((strings("1"), TensorProto.BOOL), (np.zeros(2, np.float32), STRING)):
         with pytest.raises(UnsupportedError, match="strings"):
@@ -170,6 +178,79 @@ def test_numbers_of_16_bits_are_rounded_once() -> None:
     x = strings("1.00390625", "1.003906250000000000001", "1.00390624999999999999", "-1.003906250000000001")
     made = run(one_node("Cast", {"x": x}, to=TensorProto.BFLOAT16), {"x": x})["out"]
     assert made.astype(float).tolist() == [1, 1.0078125, 1, -1.0078125]
+
+
+PADS = np.array([0, 2, 1, -1], np.int64)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("mode", "fill"), [("constant", None), ("constant", "grün"), ("edge", None)])
+def test_padding(mode: str, fill: str | None, device: Device, tmp_path: Any) -> None:
+    """By default with empty strings."""
+    feeds = {"x": drawn(2, 5)}
+    weights = {"pads": PADS} | ({} if fill is None else {"fill": strings(fill).reshape(())})
+    made = on_device(one_node("Pad", feeds, opset=21, weights=weights, mode=mode), feeds, device, tmp_path)
+    how: dict[str, Any] = {"constant_values": fill or ""} if mode == "constant" else {}
+    same(made, {"out": np.pad(feeds["x"], ((0, 1), (2, 0)), mode, **how)[:, :-1]})  # type: ignore[call-overload]
+
+
+def test_padding_with_what_is_fed() -> None:
+    feeds = {"x": drawn(2, 5), "fill": strings("深红").reshape(())}
+    proto = one_node("Pad", feeds, opset=21, weights={"pads": PADS}, inputs=["x", "pads", "fill"])
+    wanted = np.pad(feeds["x"], ((0, 1), (2, 0)), constant_values="深红")[:, :-1]
+    same(run(proto, feeds), {"out": wanted})
+
+
+@pytest.mark.parametrize("upper", [0, 1])
+def test_triangles(upper: int) -> None:
+    feeds = {"x": drawn(3, 4)}
+    kept = (np.triu if upper else np.tril)(np.ones((3, 4), bool))
+    wanted = np.where(kept, feeds["x"], "")
+    same(run(one_node("Trilu", feeds, upper=upper), feeds), {"out": wanted})
+
+
+def test_crops_and_caches() -> None:
+    feeds = {"x": drawn(3, 4)}
+    proto = one_node("CenterCropPad", feeds, opset=18, weights={"shape": np.array([5, 2])})
+    same(run(proto, feeds), {"out": np.pad(feeds["x"][:, 1:3], ((1, 1), (0, 0)), constant_values="")})
+    feeds = {"cache": drawn(2, 4, 1), "update": drawn(2, 2, 1, seed=1), "at": np.array([2, 0])}
+    wanted = feeds["cache"].copy()
+    wanted[0, 2:], wanted[1, :2] = feeds["update"]
+    same(run(one_node("TensorScatter", feeds, opset=24), feeds), {"out": wanted})
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("by_value", [0, 1])
+def test_unlike_strings(axis: int | None, by_value: int, device: Device, tmp_path: Any) -> None:
+    """In the order of their bytes, shorter ones first; NumPy's of code points is the same."""
+    words = strings("b", "a", "", "ab", "b", "a\0", "~", "é", "ÿ", "深红", "🙂", "a")
+    x = np.concatenate([words, words[::2]]).reshape(9, 2)
+    feeds = {"x": x}
+    attrs: dict[str, Any] = {"sorted": by_value} | ({} if axis is None else {"axis": axis})
+    outputs = ("unlike", "first", "which", "often")
+    proto = one_node("Unique", feeds, outputs=outputs, shapes={"x": ["n", "m"]}, **attrs)
+    made = on_device(proto, feeds, device, tmp_path)
+    if axis is None:
+        flat, first, which, often = np.unique(x, return_index=True, return_inverse=True, return_counts=True)
+        which = which.ravel()
+    else:
+        rows = [tuple(r) for r in np.moveaxis(x, axis, 0)]
+        known = sorted(set(rows))
+        first = np.array([rows.index(r) for r in known])
+        which, often = np.array([known.index(r) for r in rows]), np.array([rows.count(r) for r in known])
+        flat = np.moveaxis(np.array(known, object), 0, axis)
+    if not by_value:
+        turn = np.argsort(first)
+        flat, first, often = flat.take(turn, axis or 0), first[turn], often[turn]
+        which = np.argsort(turn)[which]
+    same(made, dict(zip(outputs, (flat, first, which, often), strict=True)))
+
+
+def test_strings_that_are_not_empty() -> None:
+    for x in (strings("", "a", "", "深", "\0").reshape(5, 1), drawn(4, 5), strings()):
+        found = run(one_node("NonZero", {"x": x}), {"x": x})["out"]
+        np.testing.assert_array_equal(found, np.nonzero(x))  # an object is true unless it is empty
 
 
 @pytest.mark.parametrize("device", DEVICES)

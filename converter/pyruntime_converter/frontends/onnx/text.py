@@ -30,11 +30,12 @@ _MOVING = {
             *("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"),
             *("Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND", "Compress", "Where"),
             *("ScatterElements", "ScatterND", "Scatter", "OneHot", "ReverseSequence"),
-            *("SpaceToDepth", "DepthToSpace"),
+            *("SpaceToDepth", "DepthToSpace", "TensorScatter", "Pad", "Trilu"),
         }
     ),
     "ai.onnx.ml": frozenset({"ArrayFeatureExtractor"}),
 }
+_FILLING = frozenset({"Pad", "Trilu"})  # those of them that put zeros where no element comes to stand
 _MEASURING = frozenset({"Shape", "Size"})
 _NO_STRING = 0xFE  # no byte of UTF-8, either
 _BRANCHES = 64  # of each step of a search, at most
@@ -102,13 +103,18 @@ def as_rows(
 ) -> tuple[list[Held | None], Value | None]:
     """What a handler takes in place of strings where it only moves or counts them: the numbers of their rows.
 
-    And the table that its results are rows of; None where they are no strings.
+    And the table that its results are rows of; None where they are no strings. Where a handler fills up with
+    zeros, an empty string is row 0 of the table.
     """
     texts = [v for v in inputs if isinstance(v, Text)]
     measuring = not domain and op in _MEASURING
     if not texts or not (measuring or op in _MOVING.get(domain, ())):
         return list(inputs), None
-    rows, table = merged(builder, texts)
+    if not domain and op in _FILLING:
+        rows, table = merged(builder, [constant(builder, np.array("", object)), *texts])
+        rows = rows[1:]
+    else:
+        rows, table = merged(builder, texts)
     left = iter(rows)
     return [next(left) if isinstance(v, Text) else v for v in inputs], None if measuring else table
 
@@ -119,6 +125,11 @@ def lengths(builder: Builder, whole: Value) -> Value:
     return builder.one(
         "ReduceSum", builder.one("Cast", kept, to=DType.I32), axes=(whole.rank - 1,), keepdims=True
     )
+
+
+def ascending(builder: Builder, text: Text) -> Value:
+    """Bytes that compare as strings do, uint8 [*shape, width]: what fills up is below all others."""
+    return builder.one("Add", bytes_of(builder, text), builder.constant(1, DType.U8))
 
 
 def same_bytes(builder: Builder, a: Value, b: Value) -> Value:

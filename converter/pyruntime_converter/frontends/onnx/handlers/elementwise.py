@@ -212,6 +212,8 @@ def _converted(ctx: NodeContext, dtype: DType) -> Held:
             "strings to bool is not supported: which are true is not laid down", "Cast to a number first."
         )
     if strings is None and dtype is DType.STRING:
+        if ctx.input().dtype is DType.BOOL:  # as in ONNX's reference; ONNX Runtime writes 0 and 1
+            return text.chosen(ctx.builder, ctx.cast(ctx.input(), DType.I32), ("False", "True"))
         if not ctx.input().dtype.is_integer or ctx.input().dtype.code:
             ctx.fail(f"{ctx.input().dtype!r} to strings is not supported", "Take the numbers as an output.")
         return written(ctx, ctx.input())

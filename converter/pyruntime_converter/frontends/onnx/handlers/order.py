@@ -6,9 +6,11 @@ from pyruntime.ir.conditions import less
 from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
 from pyruntime_converter.frontends.onnx.handlers.selection import running_count, true_positions
+from pyruntime_converter.frontends.onnx.held import Held, Text
 
 
 @handles("TopK")
@@ -43,12 +45,14 @@ def _count(ctx: NodeContext, size: Dim) -> Dim:
 
 
 @handles("Unique")
-def unique(ctx: NodeContext) -> list[Value]:
+def unique(ctx: NodeContext) -> list[Held]:
     """Unlike elements, or slices along an axis: where each is first, which one stands where, and how often.
 
     Sorted, equal ones stand side by side; the first of each is where its neighbour before it differs.
+    Strings are compared by their bytes.
     """
-    x, stated, by_value = ctx.input(), ctx.attr("axis"), bool(ctx.attr("sorted"))
+    strings, stated, by_value = ctx.text(), ctx.attr("axis"), bool(ctx.attr("sorted"))
+    x = ctx.input() if strings is None else strings.rows
     axis = None if stated is None else ctx.axis(stated, x.rank)
     rest = [] if axis is None else [a for a in range(x.rank) if a != axis]
     sizes = tuple(x.shape[a] for a in rest)
@@ -56,9 +60,13 @@ def unique(ctx: NodeContext) -> list[Value]:
     size, width = (x.elements, 1) if axis is None else (x.shape[axis], product(sizes))
     items = ctx.reshape(turned, (size, width))
 
-    order = _sorted(ctx, items)
+    keys = items
+    if strings is not None:
+        letters = text.ascending(ctx.builder, Text(items, strings.table))
+        keys = ctx.reshape(letters, (size, product(letters.shape[1:])))
+    order = _sorted(ctx, keys)
     ordered = ctx.one("Gather", items, order, axis=0)
-    first = _first(ctx, ordered)
+    first = _first(ctx, ordered if strings is None else ctx.one("Gather", keys, order, axis=0))
     starts = true_positions(ctx, first)
     (count,) = starts.shape
     flags = ctx.cast(first, DType.I32)
@@ -79,7 +87,8 @@ def unique(ctx: NodeContext) -> list[Value]:
     else:
         back = ctx.reshape(found, (count, *sizes))
         found = ctx.one("Transpose", back, perm=(*range(1, axis + 1), 0, *range(axis + 1, x.rank)))
-    return [found, *(ctx.cast(v, DType.I64) for v in (where, which, often))]
+    unlike = found if strings is None else Text(found, strings.table)
+    return [unlike, *(ctx.cast(v, DType.I64) for v in (where, which, often))]
 
 
 def _sorted(ctx: NodeContext, items: Value) -> Value:

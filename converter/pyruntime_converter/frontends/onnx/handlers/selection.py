@@ -7,8 +7,10 @@ import numpy as np
 from pyruntime.ir.dims import Dim, ceildiv, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import clamp, slice_axis
+from pyruntime_converter.frontends.onnx.held import Text
 
 # a running count of more elements goes by rows of so many, which GPUs count side by side
 COUNTED_ROW = 256
@@ -50,8 +52,9 @@ def running_count(ctx: NodeContext, ones: Value, elements: Dim) -> tuple[Value, 
 
 @handles("NonZero")
 def non_zero(ctx: NodeContext) -> Value:
-    """The indices of the elements that are not zero, an axis of them in each row."""
-    x = ctx.input()
+    """The indices of the elements that are not zero, or strings that are not empty: an axis in each row."""
+    strings = ctx.text()
+    x = ctx.input() if strings is None else _filled(ctx, strings)
     found = true_positions(ctx, x)
     if not x.rank:  # without axes, without indices
         return ctx.one("Expand", ctx.builder.constant(np.zeros((0, 1), np.int64)), shape=(0, *found.shape))
@@ -67,6 +70,12 @@ def non_zero(ctx: NodeContext) -> Value:
     table = rows[0] if len(rows) == 1 else ctx.one("Concat", *rows, axis=0)
     ctx.indices.add(table)
     return table
+
+
+def _filled(ctx: NodeContext, strings: Text) -> Value:
+    """The bytes of each string, as a number."""
+    counts = text.lengths(ctx.builder, text.bytes_of(ctx.builder, strings))
+    return ctx.reshape(counts, strings.rows.shape)
 
 
 @handles("Compress")
