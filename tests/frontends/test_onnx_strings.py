@@ -347,7 +347,10 @@ def test_normalizer_takes_one_row() -> None:
 
 @pytest.mark.parametrize(
     ("op", "attrs", "message"),
-    [("RegexFullMatch", {"pattern": "a*"}, "not supported"), ("Unique", {}, "a tensor of strings")],
+    [
+        ("RegexFullMatch", {"pattern": "a*"}, "not supported"),
+        ("SequenceConstruct", {}, "a tensor of strings"),
+    ],
 )
 def test_operators_without_strings(op: str, attrs: dict[str, Any], message: str) -> None:
     x = drawn(3)
