@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from onnx import TensorProto
@@ -91,22 +92,30 @@ def attention(ctx: NodeContext) -> list[Value]:
             masks.add(ctx.one("LessOrEqual", keys, last))
             causal = False
     scale = ctx.attr("scale")
-    width = q.shape[-1]
+    width, combined = q.shape[-1], masks.combined()
+    added = combined if combined is not None and combined.dtype.is_float else None
+    dtype = functools.reduce(_common, [x.dtype for x in (q, v, added) if x is not None])
     if scale is None and not isinstance(width, int):
         ctx.fail(f"its scale depends on the width of heads, {width}")
     result = ctx.one(
         "Attention",
-        q,
-        k,
-        v,
-        masks.combined(),
+        *(ctx.cast(x, dtype) for x in (q, k, v)),
+        combined if added is None else ctx.cast(added, dtype),
         scale=float(scale) if scale is not None else float(str(width)) ** -0.5,
         softcap=float(ctx.attr("softcap") or 0),
         causal=causal,
         past=past,
         safe=True,
     )
+    result = ctx.cast(result, q.dtype)
     return [join_heads(ctx, result) if packed else result, k, v]
+
+
+def _common(one: DType, other: DType) -> DType:
+    """The least of the floats that hold what both do."""
+    if one.width == other.width:
+        return one if one is other else DType.F32
+    return max(one, other, key=lambda d: d.width)
 
 
 def _whole(ctx: NodeContext, mask: Value, n: Dim) -> Value:
@@ -122,15 +131,14 @@ def _whole(ctx: NodeContext, mask: Value, n: Dim) -> Value:
 
 @handles("RMSNormalization")
 def rms_normalization(ctx: NodeContext) -> Value:
-    """Over all axes from `axis` on."""
+    """Over all axes from `axis` on; what comes out has the type of the scale."""
     x, scale = ctx.input(0), ctx.input(1)
-    if ctx.attr("stash_type") not in (None, 1) or scale.dtype is not x.dtype:
+    if ctx.attr("stash_type") not in (None, 1):
         raise ByFunction
     epsilon = ctx.attr("epsilon")
-    return ctx.one(
-        "RMSNormalization",
-        x,
-        scale,
-        axis=ctx.axis(ctx.attr("axis"), x.rank),
-        epsilon=1e-5 if epsilon is None else epsilon,
-    )
+    attrs = {"axis": ctx.axis(ctx.attr("axis"), x.rank), "epsilon": 1e-5 if epsilon is None else epsilon}
+    if scale.dtype is x.dtype:
+        return ctx.one("RMSNormalization", x, scale, **attrs)
+    wide = ctx.cast(x, DType.F32)
+    normal = ctx.cast(ctx.one("RMSNormalization", wide, ctx.like(1, wide), **attrs), x.dtype)
+    return ctx.one("Mul", ctx.cast(normal, scale.dtype), scale)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
-from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, ByFunction, NodeContext, handles
 
 _TRAINING = "Export the model for inference."
 
@@ -135,6 +135,19 @@ def local_response_normalization(ctx: NodeContext) -> Value:
     scaled = ctx.one("Mul", ctx.reshape(mean, x.shape), ctx.like(ctx.attr("alpha"), x))
     base = ctx.one("Add", scaled, ctx.like(ctx.attr("bias"), x))
     return ctx.one("Div", x, ctx.one("Pow", base, ctx.like(ctx.attr("beta"), x)))
+
+
+@handles("MeanVarianceNormalization")
+def mean_variance_normalization(ctx: NodeContext) -> Value:
+    """By the statistics over some axes, as ONNX's function says, whose constants are float32 alone."""
+    x, axes = ctx.input(), ctx.attr("axes")
+    if x.dtype is not DType.F64:
+        raise ByFunction
+    over = {"axes": tuple(ctx.axis(a, x.rank) for a in axes), "keepdims": True}
+    mean = ctx.one("ReduceMean", x, **over)
+    squares = ctx.one("ReduceMean", ctx.one("Mul", x, x), **over)
+    deviation = ctx.one("Sqrt", ctx.one("Sub", squares, ctx.one("Mul", mean, mean)))
+    return ctx.one("Div", ctx.one("Sub", x, mean), ctx.one("Add", deviation, ctx.like(1e-9, x)))
 
 
 @handles("LpNormalization")
