@@ -336,6 +336,20 @@ def test_inputs_without_a_shape_or_type() -> None:
 # -------------------------------------------------------------------------------- what is unsupported
 
 
+@pytest.mark.parametrize(
+    "node",
+    ["ai.onnx.ml.DictVectorizer<int64_vocabulary=[1, 2]>(x)", 'ai.onnx.ml.CastMap<cast_to="TO_FLOAT">(x)'],
+)
+def test_maps_that_are_fed(node: str) -> None:
+    """What takes them is refused with what to feed instead."""
+    head = '<ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 3]>'
+    proto = onnx.parser.parse_model(f"{head} g (map(int64, float) x) => (float[1, 2] y) {{ y = {node} }}")
+    with pytest.raises(
+        UnsupportedError, match=r"Input 'x': it is a map.*without the DictVectorizer or CastMap"
+    ):
+        imported(proto)
+
+
 def test_unknown_operator() -> None:
     with pytest.raises(UnsupportedError, match=r"Frobnicate 'node': the operator is not supported \(opset 1"):
         imported(one_node("Frobnicate", X, domain="com.example"))

@@ -26,6 +26,10 @@ from pyruntime_converter.frontends.onnx.tensors import dtype_of
 from pyruntime_converter.options import Elements, ElementShape, OptionError, Told
 
 MOST_ELEMENTS = 4096  # tensors of a sequence that is fed
+_INSTEAD_OF_MAPS = (
+    "Export the model without the DictVectorizer or CastMap that reads it, and feed what that gives: a "
+    "tensor of the values, in the order of the vocabulary."
+)
 
 
 class Inputs:
@@ -90,7 +94,8 @@ class Inputs:
                 elements = self._told_elements(name, "an optional")
                 return self._optional(name, declared.optional_type.elem_type, elements)
             case kind:
-                raise UnsupportedError("Input", name, f"it is {_told_kind(kind)}, not a tensor")
+                remedy = _INSTEAD_OF_MAPS if kind == "map_type" else ""
+                raise UnsupportedError("Input", name, f"it is {_told_kind(kind)}, not a tensor", remedy)
 
     def _told_elements(self, name: str, what: str) -> Elements:
         if name in self._told.elements:
