@@ -13,8 +13,8 @@ from demo_site.demo import Demo, DemoError, UnavailableError
 HERE = Path(__file__).parent
 RUNTIME = HERE.parent / "js_bindings" / "dist"
 SITE = HERE / "dist"
-STYLES = ("site.css", "front.css")
-SHARED = HERE / "web"  # what the demos' pages import from ../shared/
+SHARED = HERE.parent / "pyruntime" / "cli" / "page" / "shared"  # what pages import from ../shared/
+STYLES = (SHARED / "site.css", HERE / "front.css")
 PARTS = HERE / "parts"  # what pages have alike, each put where they have its name as a comment
 NAME = "pyruntime"
 
@@ -97,9 +97,9 @@ def copy_shared(site: Path, runtime: Path = RUNTIME) -> None:
         DemoError: the runtime is not built.
     """
     copy_runtime(runtime, site / "js")
-    shutil.copytree(SHARED, site / "shared")
-    for name in STYLES:
-        shutil.copy(HERE / name, site)
+    shutil.copytree(SHARED, site / "shared", ignore=shutil.ignore_patterns("site.css"))
+    for style in STYLES:
+        shutil.copy(style, site)
 
 
 def copy_runtime(runtime: Path, to: Path) -> None:

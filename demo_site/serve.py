@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,18 +10,11 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-# isolated pages have shared memory, and with it threads; and a clock fine enough for runs of microseconds
-ISOLATION = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-}
+from pyruntime.runtime.serving import BINARY, ISOLATION, POLICY, TYPES, Server
+
 HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
-        "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    **POLICY,
     **ISOLATION,
-    "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",  # a page built anew shows at once
 }
 
@@ -33,17 +25,12 @@ class _Handler(SimpleHTTPRequestHandler):
     headers_sent: Mapping[str, str] = HEADERS
 
     extensions_map = {  # noqa: RUF012 - as the base class has it
-        "": "application/octet-stream",
-        ".css": "text/css; charset=utf-8",
-        ".html": "text/html; charset=utf-8",
-        ".js": "text/javascript; charset=utf-8",
-        ".mjs": "text/javascript; charset=utf-8",
-        ".json": "application/json",
+        "": BINARY,
+        **TYPES,
         ".map": "application/json",
+        ".mjs": TYPES[".js"],
         ".png": "image/png",
         ".py": "text/plain; charset=utf-8",
-        ".wasm": "application/wasm",
-        ".wgsl": "text/plain; charset=utf-8",
     }
 
     def end_headers(self) -> None:
@@ -65,23 +52,15 @@ class _PlainHandler(_Handler):
     headers_sent = {name: text for name, text in HEADERS.items() if name not in ISOLATION}  # noqa: RUF012
 
 
-class _Server(ThreadingHTTPServer):
-    """Quiet too when a browser no longer wants what it asked for."""
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # as it was called
-
-
 def bind(folder: Path, port: int, isolated: bool = True) -> ThreadingHTTPServer:
     """A server of `folder` at this port of 127.0.0.1, or at any free one where it is taken."""
     handler = partial(_Handler if isolated else _PlainHandler, directory=str(folder))
     try:
-        return _Server(("127.0.0.1", port), handler)
+        return Server(("127.0.0.1", port), handler)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        return _Server(("127.0.0.1", 0), handler)
+        return Server(("127.0.0.1", 0), handler)
 
 
 @contextmanager

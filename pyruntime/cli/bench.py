@@ -7,23 +7,14 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Device, Json, Seed, Sizes, Threads
+from pyruntime.cli.options import Debug, Device, Inputs, Json, Seed, Sizes, Threads
 
 
 def bench(
     pack: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A pack, or a model file, which is converted first.")
     ],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="NAME=FILE",
-            help="x=file.npy, as `pyruntime run` takes it; inputs that are not given are random.",
-            show_default=False,
-        ),
-    ] = None,
+    inputs: Inputs = None,
     seed: Seed = 0,
     symbol: Sizes = None,
     device: Device = "auto",

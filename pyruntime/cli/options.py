@@ -43,6 +43,16 @@ Threads = Annotated[
         "--threads", "-t", help="Threads on Wasm; by default one a processor, up to 4.", min=1, max=64
     ),
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="NAME=FILE",
+        help="x=file.npy, as `pyruntime run` takes it; inputs that are not given are random.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of random inputs.", min=0)]
 Sizes = Annotated[
     list[str] | None,

@@ -6,7 +6,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -108,6 +108,23 @@ class Pack:
         """What pack.json has now. Raises MissingFileError."""
         with self._reading(MANIFEST) as file:
             return file.read(self._files.size(MANIFEST))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All files of the pack, pack.json first."""
+        targets, weights = self.manifest.targets, self.manifest.weights
+        files: list[Shard | Asset | WasmVariant | GpuVariant] = [*weights.shards, *self.manifest.assets]
+        for target in (targets.wasm, targets.webgpu, targets.webgpu and targets.webgpu.host):
+            files += target.variants if target else ()
+        return (MANIFEST, *dict.fromkeys(file.file for file in files))
+
+    def size(self, name: str) -> int:
+        """Bytes that a file has now. Raises MissingFileError."""
+        return self._files.size(name)
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """A file as it is, unchecked, for who passes it on. Raises MissingFileError, PackError."""
+        return self._reading(name)
 
     def read(self, file: WasmVariant | GpuVariant | Asset) -> bytes:
         """The whole of a variant's file or of an asset. Raises MissingFileError, HashError."""

@@ -12,12 +12,21 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pyruntime.cli.app import app
+from tests.browser.fixtures import browser, package
 from tests.packs.fixtures import packs
 from tests.packs.handmade import compiler_missing
 
-__all__ = ["packs"]
+__all__ = ["browser", "package", "packs"]
 
 Invoke = Callable[..., Result]
+
+# a program that Ctrl-C ends even if it was started by one that runs in the background
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pyruntime.cli import main
+main()
+"""
 
 
 @pytest.fixture

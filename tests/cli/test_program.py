@@ -15,7 +15,7 @@ from pyruntime.cli import app
 from pyruntime.cli.exits import BUG, EXITS, HANDLED, USAGE, exit_code
 from tests.cli.conftest import Invoke, start
 
-COMMANDS = tuple(command.__name__ for command in app.COMMANDS)
+COMMANDS = tuple(command.__name__.replace("_", "-") for command in app.COMMANDS)
 HEAVY = ("numpy", "onnx", "wgpu", "wasmtime", "pyruntime_converter", "pyruntime.runtime.session")
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 
 import pyruntime
 from scripts.newcomer import PAGES
+from tests.cli.conftest import INTERRUPTIBLE
 from tests.documents import models
 from tests.documents.blocks import FILES, Block, blocks
 
@@ -79,6 +83,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.wasm
 @pytest.mark.webgpu
 @pytest.mark.browser
+@pytest.mark.usefixtures("package")
 def test_commands(words: list[str], folder: Path) -> None:
     program, *options = words
     assert program == "pyruntime", "a command that no test knows"
@@ -88,8 +93,25 @@ def test_commands(words: list[str], folder: Path) -> None:
         if pack in options[1:2] and not (folder / pack).exists():
             pyruntime.convert(folder / model, folder / pack)
     command = [sys.executable, "-m", "pyruntime.cli", *options]
+    if options[0] == "serve-demo":
+        check_server(options, folder)
+        return
     done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def check_server(options: list[str], folder: Path) -> None:
+    """It tells an address that answers, and ends by Ctrl-C."""
+    command = [sys.executable, "-c", INTERRUPTIBLE, *options, "--no-open"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        found = (re.search(r"http://\S+", line) for line in server.stdout)
+        address = next(match[0] for match in found if match)
+        with urllib.request.urlopen(address) as answer:
+            assert answer.status == 200
+        server.send_signal(signal.SIGINT)
+        server.stdout.read()
+    assert server.returncode == 0
 
 
 def test_nothing_is_left_out() -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PyRuntimeError, RunError
@@ -28,12 +29,13 @@ from pyruntime.runtime.bench.profile import (
     limits_of,
     profile_of,
 )
-from pyruntime.runtime.bench.serving import Answer, Content, Site, serving
 from pyruntime.runtime.bench.states import grown
 from pyruntime.runtime.bind import Bound
+from pyruntime.runtime.serving import Answer, Content, Site, running
 from pyruntime.runtime.state import KeptState
 from pyruntime.runtime.wasm import PROBES, TAIL, weight_spans, write_weights
 
+PAGE = Path(__file__).parent / "page"
 FIRST_LIMIT = 60.0  # seconds in which a browser must ask for the page
 LIMIT = 180.0  # seconds between two signs of life: a round of a large model may take long
 USUAL_THREADS = 4
@@ -112,7 +114,8 @@ def profile(
         "least": LEAST_ROUNDS,
         "most": MOST_ROUNDS,
     }
-    with serving({**content, "job": json.dumps(job).encode()}, answers) as site, open_page(site.url):
+    site = Site(PAGE, {**content, "job": json.dumps(job).encode()}, answers)
+    with running(site), open_page(site.url):
         told = _awaited(site, progress)
     if "error" in told:
         kind = _KINDS.get(str(told.get("kind")), RunError)

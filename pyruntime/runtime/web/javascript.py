@@ -19,8 +19,8 @@ from pyodide.ffi import JsException, JsProxy, can_run_sync, to_js
 
 import pyruntime
 from pyruntime.errors import BlockingError, DeviceError, PyRuntimeError
+from pyruntime.runtime.web.carried import CARRIED
 
-CARRIED = Path(__file__).with_name("js")  # pyruntime.js and worker.js, put there when the wheel is built
 _SERVE_IT = (
     "serve pyruntime.js and worker.js of the npm package pyruntime, and give the URL of the first"
     " as pyruntime.load_async(..., runtime=URL) or pyruntime.runtime_url = URL"

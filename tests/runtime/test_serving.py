@@ -1,8 +1,9 @@
-"""The server of `pyruntime bench` in a browser: who may ask, and what becomes of what is posted."""
+"""The server of a command's page: who may ask, and what becomes of what is posted."""
 
 from __future__ import annotations
 
 import http.client
+import io
 import queue
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 
 from pyruntime.errors import DeviceError
 from pyruntime.runtime.bench import browser
-from pyruntime.runtime.bench.serving import Site, serving
+from pyruntime.runtime.serving import Content, Site, Stream, running
 
 
 def broken(_: object) -> object:
@@ -19,8 +20,10 @@ def broken(_: object) -> object:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with serving({"data": b"\x00\x01"}, {"double": lambda n: 2 * n, "broken": broken}) as running:
-        yield running
+    content: dict[str, Content] = {"data": b"\x00\x01", "stream": Stream(3, lambda: io.BytesIO(b"abc"))}
+    answers = {"double": lambda n: 2 * n, "bytes": bytes, "broken": broken}
+    with running(Site(browser.PAGE, content, answers, {"X-Own": "yes"})) as served:
+        yield served
 
 
 def ask(
@@ -45,7 +48,11 @@ def test_files(site: Site) -> None:
     assert headers["content-type"].startswith("text/html")
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cross-origin-embedder-policy"] == "require-corp"
+    assert ask(site, f"/{site.secret}/?on=wasm")[1] == content
     assert ask(site, f"/{site.secret}/data")[1] == b"\x00\x01"
+    assert headers["x-own"] == "yes"
+    _, streamed, told = ask(site, f"/{site.secret}/stream")
+    assert (streamed, told["content-length"], told["x-own"]) == (b"abc", "3", "yes")
     assert ask(site, f"/{site.secret}/wasm.js")[2]["content-type"].startswith("text/javascript")
 
 
@@ -68,6 +75,7 @@ def test_what_is_posted(site: Site) -> None:
     assert ask(site, f"/{site.secret}/result", '{"a": 1}')[0] == 204
     assert site.posted.get(timeout=1) == ("result", {"a": 1})
     assert ask(site, f"/{site.secret}/double", "21")[:2] == (200, b"42")
+    assert ask(site, f"/{site.secret}/bytes", "[1, 2]")[1] == b"\x01\x02"
     assert ask(site, f"/{site.secret}/result", "no JSON")[0] == 400
     assert ask(site, f"/{site.secret}/result", "{}", length=str(1 << 40))[0] == 404
     assert ask(site, f"/{site.secret}/broken", "1")[0] == 500
@@ -76,7 +84,7 @@ def test_what_is_posted(site: Site) -> None:
 
 
 def test_addresses_are_secret() -> None:
-    with serving({}, {}) as one, serving({}, {}) as other:
+    with Site(browser.PAGE, {}, {}) as one, Site(browser.PAGE, {}, {}) as other:
         assert one.secret != other.secret
         assert len(one.secret) >= 32
         assert one.server_address[0] == "127.0.0.1"
