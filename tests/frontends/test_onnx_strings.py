@@ -358,6 +358,20 @@ def test_operators_without_strings(op: str, attrs: dict[str, Any], message: str)
         imported(one_node(op, {"x": x}, opset=20, **attrs))
 
 
+@pytest.mark.parametrize(
+    ("data", "indices", "updates"),
+    [
+        (np.zeros(3, np.float32), strings(["a"]), np.ones(1, np.float32)),
+        (drawn(3), np.array([[1]]), np.ones(1, np.float32)),
+        (np.zeros(3, np.float32), np.array([[1]]), drawn(1)),
+    ],
+)
+def test_strings_out_of_place(data: Array, indices: Array, updates: Array) -> None:
+    feeds = {"data": data, "indices": indices, "updates": updates}
+    with pytest.raises(ModelError, match="ScatterND 'node': strings stand where"):
+        imported(one_node("ScatterND", feeds))
+
+
 def test_damaged_strings() -> None:
     proto = one_node("Identity", {"x": drawn(2)}, weights={"w": strings("é")}, inputs=["w"])
     proto.graph.initializer[0].string_data[0] = b"\xff"

@@ -41,6 +41,19 @@ def allows(schema: OpSchema, inputs: Sequence[Held | None]) -> bool:
     )
 
 
+def mixed(schema: OpSchema, inputs: Sequence[Held | None]) -> bool:
+    """Whether strings stand where ONNX's definition has numbers, or beside numbers of the same type."""
+    strings: dict[str, bool] = {}
+    for value, parameter in zip(inputs, _parameters(schema, len(inputs)), strict=False):
+        if isinstance(value, Value | Text):
+            here = isinstance(value, Text)
+            if (here and "tensor(string)" not in parameter.types) or (
+                strings.setdefault(parameter.type_str, here) != here
+            ):
+                return True
+    return False
+
+
 def _parameters(schema: OpSchema, count: int) -> list[OpSchema.FormalParameter]:
     """The definition's inputs; the last of a variadic operator stands for all that follow."""
     found = list(schema.inputs)

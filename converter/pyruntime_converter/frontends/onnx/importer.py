@@ -352,6 +352,10 @@ class _Importer:
         if handler is None:
             return self._expand(node, name, inputs, given, frame, used)
         given_inputs, table = text.as_rows(self._builder, domain, node.op_type, inputs)
+        if table is not None and schema is not None and functions.mixed(schema, inputs):
+            raise ModelError(
+                f"{where}: strings stand where it takes numbers, or both where it takes one type"
+            )
         context = NodeContext(
             builder=self._builder,
             op=node.op_type,
