@@ -18,7 +18,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["files", ".doctrees"]
 default_role = "code"  # docstrings write `names` as Markdown does
 
-myst_heading_anchors = 4  # those of GitHub
+myst_heading_anchors = 5  # those of GitHub, down to methods
 myst_enable_extensions = ["attrs_block"]
 
 autodoc_member_order = "bysource"
