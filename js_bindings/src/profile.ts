@@ -50,7 +50,7 @@ interface Copy {
 const LEAST_RUNS = 3;
 const QUERIES = 4096; // of a set, at most, by WebGPU's rules
 
-/** Measures an entry of a pack on the device on which a session has it; `Copied` makes the copy on Wasm. */
+/** @internal Measures an entry of a pack on the device on which a session has it; `Copied` makes the copy on Wasm. */
 export async function profile(
   Copied: typeof Session,
   pack: Pack,
