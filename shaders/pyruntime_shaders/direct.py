@@ -16,36 +16,12 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Tensor, View
 from pyruntime.ir.scalar import Scalar
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
-from pyruntime_shaders.tiling import BUSY, LIKELY, Source, alone, least, panels, quads, source
+from pyruntime_shaders.tiling import BUSY, LIKELY, Patch, Source, alone, least, panels, quads, source
 from pyruntime_shaders.windows import channel_quads, outside_input, window_lines
 
 LARGE = 1 << 28  # multiplications from which on a tile in workgroup memory pays
 _LONG = 512  # k of which slices are worth adding up
 _AXES = ("n", "y", "x", "c")
-
-
-class Patch(NamedTuple):
-    """A workgroup's part of the result: threads over columns (4 each), over rows (`rows` each), over k."""
-
-    across: int
-    down: int
-    rows: int
-    slices: int = 1
-
-    @property
-    def threads(self) -> int:
-        """Of the workgroup."""
-        return self.across * self.down * self.slices
-
-    @property
-    def height(self) -> int:
-        """Rows of the result."""
-        return self.down * self.rows
-
-    @property
-    def width(self) -> int:
-        """Columns of the result."""
-        return self.across * 4
 
 
 _SLICED = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyruntime.ir.dims import Dim, at_least, bounds, ceildiv, divides, occupied
@@ -72,18 +73,14 @@ class Source(NamedTuple):
         return self._replace(address=self.address._replace(guards=(condition, *self.address.guards)))
 
 
-class Tile(NamedTuple):
-    """A workgroup's part of the result: threads over columns (4 each), over rows (`rows` each), and over k.
-
-    Of what lies in workgroup memory each slice multiplies `quads` times four k; the sums of all slices are
-    added in the end.
-    """
+@dataclass(frozen=True)
+class Patch:
+    """A workgroup's part of the result: threads over columns (4 each), over rows (`rows` each), over k."""
 
     across: int
     down: int
     rows: int
     slices: int = 1
-    quads: int = 4
 
     @property
     def threads(self) -> int:
@@ -99,6 +96,16 @@ class Tile(NamedTuple):
     def width(self) -> int:
         """Columns of the result."""
         return self.across * 4
+
+
+@dataclass(frozen=True)
+class Tile(Patch):
+    """A patch whose operands lie in workgroup memory, where each slice multiplies `quads` times four k.
+
+    The sums of all slices are added in the end.
+    """
+
+    quads: int = 4
 
     @property
     def depth(self) -> int:
