@@ -145,15 +145,15 @@ async def run_errors(url: str, options: dict[str, Any]) -> dict[str, list[str]]:
 
 async def without_the_runtime(url: str) -> list[str]:
     """The error of loading a pack where the wheel was built without the JavaScript runtime."""
-    from pyruntime.runtime.web import javascript
+    from pyruntime.runtime.web import carried, javascript
 
-    carried, kept = javascript.CARRIED, javascript._kept[:]
-    javascript.CARRIED = carried / "nowhere"
+    folder, kept = carried.CARRIED, javascript._kept[:]
+    carried.CARRIED = folder / "nowhere"
     javascript._kept.clear()
     try:
         return await caught(lambda: pyruntime.load_async(url))
     finally:
-        javascript.CARRIED = carried
+        carried.CARRIED = folder
         javascript._kept.extend(kept)
 
 

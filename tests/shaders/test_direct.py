@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from pyruntime_shaders.direct import LARGE, Patch, choose
-from pyruntime_shaders.tiling import BUSY
+from pyruntime_shaders.direct import LARGE, choose
+from pyruntime_shaders.tiling import BUSY, Patch
 
 from pyruntime.ir.dims import Dim, symbol
 from tests.shaders.test_tiling import SHAPES

@@ -19,7 +19,7 @@ from pyodide.ffi import JsException, JsProxy, can_run_sync, to_js
 
 import pyruntime
 from pyruntime.errors import BlockingError, DeviceError, PyRuntimeError
-from pyruntime.runtime.web.carried import CARRIED
+from pyruntime.runtime.web import carried
 
 _SERVE_IT = (
     "serve pyruntime.js and worker.js of the npm package pyruntime, and give the URL of the first"
@@ -59,7 +59,7 @@ _kept: list[Runtime] = []  # the wheel's, once it is imported: Blobs have a new 
 
 async def _carried() -> Runtime:
     if not _kept:
-        main, worker = (CARRIED / f"{name}.js" for name in ("pyruntime", "worker"))
+        main, worker = (carried.CARRIED / f"{name}.js" for name in ("pyruntime", "worker"))
         if not main.exists():
             raise DeviceError(f"this wheel was built without the JavaScript runtime: {_SERVE_IT}")
         if hasattr(js, "process") and not hasattr(js, "document"):
