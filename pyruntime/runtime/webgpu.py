@@ -41,7 +41,6 @@ from pyruntime.pack.schema import (
     GpuTensor,
     HostTensor,
     Read,
-    Shader,
     Spec,
     WebGpu,
     gpu_bytes,
@@ -49,7 +48,8 @@ from pyruntime.pack.schema import (
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, widen
-from pyruntime.runtime.gpu_device import Device, device, shader_text
+from pyruntime.runtime.gpu_device import Device, device
+from pyruntime.runtime.gpu_pipelines import Pipelines
 from pyruntime.runtime.gpu_plan import Call, ComputePass, Plan, step_names
 from pyruntime.runtime.session import Session, SessionReport
 from pyruntime.runtime.state import KeptState
@@ -88,7 +88,6 @@ class WebGpuSession(Session):
             raise DeviceError(f"{pack.path} was not converted for webgpu")
         self._target: WebGpu = target
         self._pack = pack.path, pack.manifest
-        self._pipelines: dict[int, tuple[Any, Any]] = {}
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._gone: set[int] = set()  # states that went with a lost device, and were not set since
         self._host: HostModule | None = None
@@ -119,7 +118,7 @@ class WebGpuSession(Session):
         chosen = (i for i, v in enumerate(self._target.variants) if gpu.meets(v.requires, v.limits))
         self._number = next(chosen)  # the last one requires nothing
         self._variant = self._target.variants[self._number]
-        self._code = pack.read(self._variant)
+        self._pipelines = Pipelines(gpu, self._variant, pack.read(self._variant))
         self._weights: list[Any] = []
         self._states: list[Any] = []
         self._arenas: list[Any] = []
@@ -132,8 +131,7 @@ class WebGpuSession(Session):
                 self._upload_weights(pack)
                 self._states += (self._buffer(size, "a state") for size in self._target.state)
                 self._initial_states()
-                for shader in self._certain(self._entry):
-                    self._pipeline(shader)
+                self._pipelines.prepare(self._entry)
         except BaseException:
             self._destroy()
             raise
@@ -193,48 +191,6 @@ class WebGpuSession(Session):
                 pending = 0
         self._device.queue.submit([])
 
-    def _certain(self, number: int) -> list[int]:
-        """The shaders that every run needs: of steps with a single form, where sizes choose none."""
-        forms: dict[str, list[int]] = {}
-        for command in self._variant.entries[number].commands:
-            if isinstance(command, Dispatch):
-                forms.setdefault(command.step, []).append(command.shader)
-        return sorted({shaders[0] for shaders in forms.values() if len(shaders) == 1})
-
-    def _pipeline(self, number: int) -> tuple[Any, Any]:
-        """The pipeline of a shader and the layout of its bindings, made when a run first needs it."""
-        if number not in self._pipelines:
-            shader = self._variant.shaders[number]
-            with self._gpu.guarded(f"shader {shader.name!r}"):
-                self._pipelines[number] = self._make_pipeline(shader)
-        return self._pipelines[number]
-
-    def _make_pipeline(self, shader: Shader) -> tuple[Any, Any]:
-        import wgpu
-
-        try:
-            code = shader_text(
-                self._code[shader.offset : shader.offset + shader.bytes].decode(), self._gpu.features
-            )
-        except UnicodeDecodeError as error:
-            raise PackError(f"{self._variant.file}: shader {shader.name!r}: {error}") from None
-        kinds = ["read-only-storage" if a == "read" else "storage" for a in shader.bindings]
-        layout = self._device.create_bind_group_layout(
-            entries=[
-                {"binding": i, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}}
-                for i, kind in enumerate([*kinds, "uniform"])
-            ]
-        )
-        pipeline = self._device.create_compute_pipeline(
-            label=shader.name,
-            layout=self._device.create_pipeline_layout(bind_group_layouts=[layout]),
-            compute={
-                "module": self._device.create_shader_module(label=shader.name, code=code),
-                "entry_point": "main",
-            },
-        )
-        return pipeline, layout
-
     def _plan(self, number: int, entry: Entry, symbols: Mapping[str, int], start: int = 0) -> Plan:
         """What to do from command `start` on, up to the end or a read."""
         key = (number, start, *symbols.items())
@@ -292,7 +248,7 @@ class WebGpuSession(Session):
             if isinstance(command, BoundDispatch):
                 if run is None:
                     steps.append(run := ComputePass())
-                pipeline, layout = self._pipeline(command.shader)
+                pipeline, layout = self._pipelines.get(command.shader)
                 group = self._bind_group(command, layout, uniforms, next(offsets))
                 run.dispatches.append(Call(command.step, pipeline, group, command.workgroups))
             else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pyruntime
-from pyruntime.runtime.webgpu import WebGpuSession
+from pyruntime.runtime.gpu_pipelines import Pipelines
 from tests.frontends.form_models import expected, rows, two_forms
 from tests.runtime.test_host_steps import packed, same
 
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.webgpu
 
 def test_forms_are_compiled_when_sizes_need_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
-    make = WebGpuSession._make_pipeline
+    make = Pipelines._make
 
-    def recorded(session: WebGpuSession, shader: Any) -> tuple[Any, Any]:
+    def recorded(pipelines: Pipelines, shader: Any) -> tuple[Any, Any]:
         compiled.append(shader.name.rpartition("_")[0])
-        return make(session, shader)
+        return make(pipelines, shader)
 
-    monkeypatch.setattr(WebGpuSession, "_make_pipeline", recorded)
+    monkeypatch.setattr(Pipelines, "_make", recorded)
     path, _ = packed(tmp_path, (two_forms(), []))
     with pyruntime.load(path, device="webgpu") as session:
         assert not {"direct", "matvec"} & set(compiled)
