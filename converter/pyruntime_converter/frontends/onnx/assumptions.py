@@ -27,6 +27,12 @@ FIX_SIZES = "Export with fixed sizes, so that the branch is decided."
 class LackingError(UnsupportedError):
     """What pyruntime lacks, whatever the sizes: no reason to take another branch."""
 
+    @classmethod
+    def of_operator(cls, op: str, node: str, domain: str, opset: int) -> LackingError:
+        """What tells of a node whose operator is not known."""
+        of = f" of {domain}" if domain else ""
+        return cls(op, node, f"the operator is not supported (opset {opset}{of})")
+
 
 class Undecided(Exception):  # noqa: N818 - internal signal, never seen by users
     """Whether condition (a dim, 0 or 1) holds decides how `origin` is converted."""

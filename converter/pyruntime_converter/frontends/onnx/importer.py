@@ -12,7 +12,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
-from pyruntime.ir.dims import Dim, maximum, substitute, symbols_of
+from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Listed, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
@@ -36,6 +36,7 @@ from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label,
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
 from pyruntime_converter.frontends.onnx.survey import MISFIT, UNDECIDED, UNKNOWN_INPUT, Survey, Types
 from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of
+from pyruntime_converter.frontends.onnx.unbound import Unbound
 from pyruntime_converter.options import NOTHING, Told
 
 # functions that call each other can multiply: a small file must not keep the converter busy for ever
@@ -100,13 +101,12 @@ class _Importer:
         self._told, self._assumptions, self._empty = told, assumptions, empty
         self._functions = {(source.domain(f.domain), f.name): f for f in proto.functions}
         self._problems: list[UnsupportedError] = []
-        self._bound_inside: dict[str, str] = {}  # symbols that no input binds, and what is so about them
-        self._trips: dict[Dim, Dim] = {}  # of counters of loops, the number of iterations that inputs tell
         self._selected: dict[Value, Value] = {}
         self._indices: set[Value] = set()
         self._named: set[Value] = set()  # values that already have the name of something in the model
         self._nodes = 0
-        self._beyond = None if types is None else Survey(types, self._stand_in, self._fresh_size)
+        self._types = types
+        self._beyond: Survey | None = None
 
     def run(self, name: str) -> Graph:
         graph = self._graph = Graph(name)
@@ -151,7 +151,9 @@ class _Importer:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
         inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty)
-        self._symbols = inputs.symbols
+        self._unbound = Unbound(inputs.symbols)
+        if self._types is not None:
+            self._beyond = Survey(self._types, self._stand_in, self._unbound.size)
         for name, held in inputs.declare(self._problems.append if self._beyond else None):
             scope.define(name, held)
         self._named.update(self._graph.inputs)
@@ -178,41 +180,10 @@ class _Importer:
             graph.outputs.append(value)
             graph.output_names.append(called)
 
-    def _counter(self, trip: Dim | None) -> Dim:
-        """A new symbol that counts the iterations of a loop, of which there are `trip`."""
-        most = max(trip - 1, 0) if isinstance(trip, int) else 2**31 - 1
-        made = self._fresh("step", most, "changes between iterations")
-        if trip is not None and not isinstance(trip, int):
-            self._trips[made] = trip
-        return made
-
-    def _greatest(self, dim: Dim) -> Dim:
-        """What a dim is in the last iteration of the loops by whose counters alone it grows."""
-        for counter, trip in reversed(self._trips.items()):  # those inside others first
-            first, second = (substitute(dim, {str(counter): step}) for step in (0, 1))
-            rate = second - first
-            if isinstance(rate, int) and rate > 0 and dim == first + rate * counter:
-                dim = first + rate * maximum(trip - 1, 0)
-        return dim
-
-    def _fresh(self, name: str, most: int, why: str = "depends on data") -> Dim:
-        """A new symbol that no input binds, from 0 to `most`."""
-        made = self._symbols.fresh(name, (0, most))
-        self._bound_inside[str(made)] = why
-        return made
-
-    def _fresh_size(self) -> Dim:
-        """A symbol for a size that stands in for one that is not known."""
-        return self._fresh("unknown", 2**31 - 1, "is not known where a node cannot be converted")
-
     def _openable(self, value: Value, floats: bool) -> frozenset[str]:
         """Inputs whose contents alone decide a value; those of strings have none."""
         numbers = [v for v in self._graph.inputs if v.name not in self._graph.encoded]
         return openable(value, numbers, self._builder.sources, floats=floats)
-
-    def _varies(self, dim: Dim) -> str:
-        """Why the inputs do not tell a dim; empty where they do."""
-        return next((why for name, why in self._bound_inside.items() if name in symbols_of(dim)), "")
 
     def _require(self, condition: Dim, reason: str) -> None:
         """Let inputs be refused for which a condition does not hold."""
@@ -369,16 +340,16 @@ class _Importer:
             inline=lambda graph, inputs: self._inline(graph, frame, inputs),
             subgraph=lambda graph, inputs: self._subgraph(graph, frame, {}, inputs),
             attempt=lambda graph, facts: self._attempt(graph, frame, facts),
-            counter=self._counter,
+            counter=self._unbound.counter,
             require=self._require,
-            fresh=self._fresh,
+            fresh=self._unbound.fresh,
             limit_bytes=lambda strings, most: text.limit(
                 strings, most, self._graph, self._builder.sources, Origin(node.op_type, name)
             ),
             selected=self._selected,
             indices=self._indices,
-            varies=self._varies,
-            greatest=self._greatest,
+            varies=self._unbound.varies,
+            greatest=self._unbound.greatest,
             openable=self._openable,
             assumptions=self._assumptions,
         )
@@ -433,7 +404,7 @@ class _Importer:
                 present = {k: a for k, a in defaults.items() if a.type != AttributeProto.UNDEFINED}
                 wanted = [o if o in used else "" for o in node.output]
                 return self._call(body, inputs, {**present, **given}, replace(frame, user=user), wanted)
-        raise LackingError(node.op_type, name, _unknown(node, opset))
+        raise LackingError.of_operator(node.op_type, name, domain, opset)
 
     def _call(
         self,
@@ -511,7 +482,7 @@ class _Importer:
             or (schema is not None and functions.has_body(schema))
         ):
             name = f"{frame.prefix}{label(node)}"
-            self._problems.append(LackingError(node.op_type, name, _unknown(node, opset)))
+            self._problems.append(LackingError.of_operator(node.op_type, name, domain, opset))
         if depth <= MAX_DEPTH:
             self._survey_branches(node, frame, depth + 1)
 
@@ -519,11 +490,6 @@ class _Importer:
         for graph in subgraphs(node):
             for inner in graph.node:
                 self._survey(inner, frame, depth)
-
-
-def _unknown(node: NodeProto, opset: int) -> str:
-    domain = source.domain(node.domain)
-    return f"the operator is not supported (opset {opset}" + (f" of {domain})" if domain else ")")
 
 
 def _present(entries: Sequence[Held | Gap]) -> list[Held]:
