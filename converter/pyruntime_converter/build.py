@@ -20,13 +20,9 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.pack.report import KernelStep, Report
-from pyruntime.pack.schema import (
-    Manifest,
-    Model,
-    Producer,
-    Targets,
-)
+from pyruntime.pack.schema import Manifest, Model, Producer
 from pyruntime.pack.shards import Deferred
+from pyruntime.pack.targets import Targets
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.account import account
 from pyruntime_converter.frontends import read_model

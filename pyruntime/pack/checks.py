@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pyruntime.errors import PackError, PackVersionError
 from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.pack.expressions import Expression, symbols
-from pyruntime.pack.schema import ABI, Manifest, Wasm
+from pyruntime.pack.schema import Manifest
+from pyruntime.pack.targets import ABI, Wasm
 
 # what a host can turn stored elements into while it copies them to a Wasm memory
 CONVERSIONS = {(DType.F16, DType.F32)} | {(d, d) for d in PLAIN}

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pyruntime.errors import InputError, MemoryLimitError, PackError, RunError
 from pyruntime.ir.dtypes import DType
 from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
-from pyruntime.pack.schema import (
+from pyruntime.pack.schema import Entry, Spec
+from pyruntime.pack.targets import (
     ALIGNMENT,
     GPU_DTYPES,
     MAX_WORKGROUPS,
     Binding,
     Copy,
     Dispatch,
-    Entry,
     Fill,
     GpuEntry,
     GpuTensor,
@@ -29,7 +29,6 @@ from pyruntime.pack.schema import (
     Region,
     Set,
     Shader,
-    Spec,
     Transfer,
     WebGpu,
     gpu_bytes,

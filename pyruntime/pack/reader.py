@@ -12,7 +12,8 @@ from typing import BinaryIO, Protocol, cast
 
 from pyruntime.errors import HashError, MissingFileError, PackError
 from pyruntime.pack.manifest import decode_manifest
-from pyruntime.pack.schema import CHUNK, Asset, GpuVariant, Manifest, Shard, WasmVariant
+from pyruntime.pack.schema import CHUNK, Asset, Manifest, Shard
+from pyruntime.pack.targets import GpuVariant, WasmVariant
 from pyruntime.pack.validate import validate
 
 MANIFEST = "pack.json"

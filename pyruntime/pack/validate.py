@@ -9,7 +9,8 @@ from typing import Literal
 from pyruntime.ir.dtypes import DType
 from pyruntime.pack.checks import apart, distinct, index, initials, known, module, places, same_length, wrong
 from pyruntime.pack.decode import MAX_INTEGER
-from pyruntime.pack.schema import CHUNK, Entry, Manifest, Spec, State, Symbol, Wasm, Weights
+from pyruntime.pack.schema import CHUNK, Entry, Manifest, Spec, State, Symbol, Weights
+from pyruntime.pack.targets import Wasm
 from pyruntime.pack.validate_webgpu import webgpu
 
 _LARGEST = {DType.F16: 65504.0, DType.F32: 3.4028234663852886e38, DType.F64: math.inf}

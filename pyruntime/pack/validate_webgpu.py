@@ -21,7 +21,8 @@ from pyruntime.pack.checks import (
 )
 from pyruntime.pack.expressions import Expression
 from pyruntime.pack.program import bind
-from pyruntime.pack.schema import (
+from pyruntime.pack.schema import Entry, Manifest, Spec, StoredTensor
+from pyruntime.pack.targets import (
     ALIGNMENT,
     GPU_DTYPES,
     GPU_WORDS,
@@ -29,7 +30,6 @@ from pyruntime.pack.schema import (
     Command,
     Copy,
     Dispatch,
-    Entry,
     Fill,
     GpuEntry,
     GpuTensor,
@@ -37,13 +37,10 @@ from pyruntime.pack.schema import (
     Host,
     HostTensor,
     Jump,
-    Manifest,
     Read,
     Region,
     Set,
     Shader,
-    Spec,
-    StoredTensor,
     Transfer,
     Wasm,
     WebGpu,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyruntime.errors import PackError
-from pyruntime.pack.schema import Dispatch, GpuVariant, Shader
+from pyruntime.pack.targets import Dispatch, GpuVariant, Shader
 from pyruntime.runtime.gpu_device import Device, shader_text
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pyruntime.pack.program import BoundProgram
-from pyruntime.pack.schema import Dispatch, Host, WebGpu
+from pyruntime.pack.targets import Dispatch, Host, WebGpu
 
 
 class Call(NamedTuple):

@@ -15,7 +15,7 @@ from pyruntime.runtime.wasm_memory import ADDRESSES, PrivateMemory
 
 if TYPE_CHECKING:
     from pyruntime.pack.reader import Pack
-    from pyruntime.pack.schema import Wasm
+    from pyruntime.pack.targets import Wasm
 
 
 class HostModule:

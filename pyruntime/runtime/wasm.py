@@ -18,7 +18,8 @@ from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PackVersi
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import bound_shape, told
 from pyruntime.pack.program import size as size_of
-from pyruntime.pack.schema import ABI, Entry, Manifest, Wasm, WasmVariant
+from pyruntime.pack.schema import Entry, Manifest
+from pyruntime.pack.targets import ABI, Wasm, WasmVariant
 from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.session import Session, SessionReport

@@ -33,15 +33,14 @@ from pyruntime.pack.program import (
 )
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import (
+from pyruntime.pack.schema import Entry, Spec
+from pyruntime.pack.targets import (
     ALIGNMENT,
     GPU_DTYPES,
     Dispatch,
-    Entry,
     GpuTensor,
     HostTensor,
     Read,
-    Spec,
     WebGpu,
     gpu_bytes,
 )

@@ -20,7 +20,8 @@ import pyruntime
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.graph import Graph
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import Dispatch, Model
+from pyruntime.pack.schema import Model
+from pyruntime.pack.targets import Dispatch
 from tests.conformance.chromium import in_chromium
 from tests.conformance.engine import Verdict
 from tests.conformance.judge import Outcome, failed, mismatch, skipped

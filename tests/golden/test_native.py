@@ -11,8 +11,8 @@ from pyruntime_shaders.storage import FEATURE
 
 import pyruntime
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import Dispatch
 from pyruntime.pack.sections import features_of
+from pyruntime.pack.targets import Dispatch
 from pyruntime.runtime.gpu_device import device
 from tests.browser.golden import decode_all
 from tests.converter.compare import assert_close

@@ -14,18 +14,8 @@ from numpy.typing import NDArray
 
 from pyruntime.errors import HashError, MissingFileError, PackError
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import (
-    CHUNK,
-    Entry,
-    Manifest,
-    Model,
-    Producer,
-    Targets,
-    Wasm,
-    WasmEntry,
-    WasmVariant,
-    WasmWeight,
-)
+from pyruntime.pack.schema import CHUNK, Entry, Manifest, Model, Producer
+from pyruntime.pack.targets import Targets, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 
 FILES = {

@@ -9,7 +9,7 @@ import pytest
 
 from pyruntime.errors import PackError, PackVersionError
 from pyruntime.pack.manifest import decode_manifest, encode_manifest
-from pyruntime.pack.schema import Dispatch
+from pyruntime.pack.targets import Dispatch
 
 Edit = Callable[[dict[str, Any]], object]
 

@@ -16,18 +16,9 @@ from pyruntime.errors import PackError
 from pyruntime.ir.dtypes import DType
 from pyruntime.pack import shards
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import (
-    Entry,
-    Manifest,
-    Model,
-    Producer,
-    Targets,
-    Wasm,
-    WasmEntry,
-    WasmVariant,
-    WasmWeight,
-)
+from pyruntime.pack.schema import Entry, Manifest, Model, Producer
 from pyruntime.pack.shards import Deferred, WeightWriter
+from pyruntime.pack.targets import Targets, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 
 

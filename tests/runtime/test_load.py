@@ -21,7 +21,8 @@ HARDWARE = Adapter(None, "Some GPU", False)
 def chosen(packs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, str]]:
     """chosen(adapter, wasm problem, targets): the device for "auto" in such a world, and why."""
     from pyruntime.pack.manifest import decode_manifest
-    from pyruntime.pack.schema import Manifest, Targets
+    from pyruntime.pack.schema import Manifest
+    from pyruntime.pack.targets import Targets
 
     def make(adapter: Adapter | None, problem: str = "", targets: str = "wasm webgpu") -> tuple[str, str]:
         def find() -> Adapter:

@@ -10,7 +10,7 @@ from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Carried
-from pyruntime.pack.schema import GPU_DTYPES, GPU_WORDS
+from pyruntime.pack.targets import GPU_DTYPES, GPU_WORDS
 from pyruntime_converter.targets.host import Sides
 
 Forms = Mapping[Tensor, Form]  # of the tensors that are not words

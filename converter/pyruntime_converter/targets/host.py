@@ -21,7 +21,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Jump, Placement, Program, Read
 from pyruntime.ir.rpn import to_rpn
-from pyruntime.pack.schema import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
+from pyruntime.pack.targets import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_single
 

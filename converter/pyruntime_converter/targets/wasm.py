@@ -12,7 +12,7 @@ from pyruntime.ir.dims import align
 from pyruntime.ir.kernel import KernelCall, Tensor
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.rpn import to_rpn
-from pyruntime.pack.schema import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
+from pyruntime.pack.targets import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_single
 

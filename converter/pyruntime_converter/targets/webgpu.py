@@ -20,7 +20,8 @@ from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.pack.report import HostStep
-from pyruntime.pack.schema import (
+from pyruntime.pack.sections import features_of
+from pyruntime.pack.targets import (
     GPU_WORDS,
     Binding,
     Command,
@@ -40,7 +41,6 @@ from pyruntime.pack.schema import (
     Transfer,
     WebGpu,
 )
-from pyruntime.pack.sections import features_of
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_coloured
 from pyruntime_converter.targets.forms import WORD, Forms, gpu_bytes, gpu_dtype, half_forms, weight_forms

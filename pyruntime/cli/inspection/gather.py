@@ -20,7 +20,8 @@ from pyruntime.ir.ratio import part_of
 from pyruntime.pack.account import Account, accounts
 from pyruntime.pack.expressions import Evaluator, ExpressionError, infix
 from pyruntime.pack.reader import MANIFEST, Pack
-from pyruntime.pack.schema import FORMAT, KNOWN_REQUIREMENTS, Dispatch, Entry, Manifest, Spec
+from pyruntime.pack.schema import FORMAT, KNOWN_REQUIREMENTS, Entry, Manifest, Spec
+from pyruntime.pack.targets import Dispatch
 
 MOST = 21  # powers of two that are tried for sizes that are not given
 _WORKGROUP = re.compile(r"@workgroup_size\(([^)]*)\)")

@@ -9,16 +9,8 @@ from dataclasses import dataclass
 from pyruntime.cli.inspection.programs import Plan, host_steps
 from pyruntime.pack.account import Account
 from pyruntime.pack.expressions import Evaluator, ExpressionError
-from pyruntime.pack.schema import (
-    ALIGNMENT,
-    WEIGHTS_BASE,
-    Dispatch,
-    GpuTensor,
-    Manifest,
-    Wasm,
-    WebGpu,
-    gpu_bytes,
-)
+from pyruntime.pack.schema import Manifest
+from pyruntime.pack.targets import ALIGNMENT, WEIGHTS_BASE, Dispatch, GpuTensor, Wasm, WebGpu, gpu_bytes
 
 WORD, LEAST_BINDING, WASM_ALIGNMENT = 4, 16, 64
 

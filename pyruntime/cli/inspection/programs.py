@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pyruntime.pack.account import Account
 from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
 from pyruntime.pack.program import BoundDispatch, BoundHost, bind
-from pyruntime.pack.schema import Dispatch, Entry, Host, Jump, Manifest, Read, Set, WebGpu
+from pyruntime.pack.schema import Entry, Manifest
+from pyruntime.pack.targets import Dispatch, Host, Jump, Read, Set, WebGpu
 
 SMALL = 64  # workgroups that keep a GPU busy
 NOTABLE = 0.01  # of all operations: what is worth many workgroups

@@ -16,7 +16,8 @@ from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PyRuntime
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import size
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import WEIGHTS_BASE, Entry, Wasm
+from pyruntime.pack.schema import Entry
+from pyruntime.pack.targets import WEIGHTS_BASE, Wasm
 from pyruntime.runtime.bench import loops
 from pyruntime.runtime.bench.gpu_loops import GPU_KIND, UNTIMED
 from pyruntime.runtime.bench.profile import (

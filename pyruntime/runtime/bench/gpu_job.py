@@ -13,7 +13,8 @@ from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import BoundDispatch, BoundHost, BoundProgram, Span, bind, bound_shape
 from pyruntime.pack.program import size as size_of
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import GPU_DTYPES, Entry, GpuTensor, WebGpu, gpu_bytes
+from pyruntime.pack.schema import Entry
+from pyruntime.pack.targets import GPU_DTYPES, GpuTensor, WebGpu, gpu_bytes
 from pyruntime.runtime.bench import gpu_loops
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import widen
