@@ -27,9 +27,10 @@ from pyruntime_wasm.toolchain import build
 from pyruntime.ir.dims import Dim, align, evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import Attention, Conv, KernelCall, MatMul, Recurrence, Tensor, View, Window
+from pyruntime.ir.kernel import Attention, Conv, KernelCall, MatMul, Recurrence, Window
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.scalar import Acc, Const, Load, call
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.builder import Builder
 from tests.chromium import FLAGS
 

@@ -21,8 +21,9 @@ from pyruntime_wasm.toolchain import build
 from benchmarks import kernels
 from benchmarks.kernels import PEAK, _dense, conv, matmul, program_of
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Reduction, Row, Tensor, View
+from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Reduction, Row
 from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call, cast
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.octets import LANE
 
 F32, I32, I8 = DType.F32, DType.I32, DType.I8

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from pyruntime.ir.cost import is_product, touched, traffic
 from pyruntime.ir.dims import Dim, maximum, symbols_of
-from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.views import Tensor
 from pyruntime.pack.account import Account, Flow, Memory
 
 

@@ -18,7 +18,8 @@ from pyruntime.errors import ModelError
 from pyruntime.ir.cost import operations, traffic
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.views import Tensor
 from pyruntime.pack.report import KernelStep, Report
 from pyruntime.pack.schema import Manifest, Model, Producer
 from pyruntime.pack.shards import Deferred

@@ -9,9 +9,9 @@ from pyruntime.ir.cost import kind, operations, traffic
 from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.graph import Listed as GraphList
-from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Program
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.views import Tensor
 from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Listed, Size, Spec, State, Symbol
 from pyruntime_converter.options import OptionError
 from pyruntime_converter.state import PackStates

@@ -7,8 +7,9 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, maximum
 from pyruntime.ir.graph import Origin
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program, Read, Step
+from pyruntime.ir.views import Tensor
 from pyruntime_converter.arenas import Block, divide, pack, valued
 
 # what has a place of its own, whatever runs

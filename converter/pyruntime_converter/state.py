@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim, Expr, symbol
 from pyruntime.ir.graph import Graph, State, Value
-from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Carried, Program
+from pyruntime.ir.views import Tensor
 from pyruntime_converter.options import OptionError
 from pyruntime_converter.state_names import guess
 

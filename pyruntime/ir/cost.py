@@ -22,9 +22,8 @@ from pyruntime.ir.kernel import (
     Scatter,
     Sort,
     Suppression,
-    Tensor,
-    View,
 )
+from pyruntime.ir.views import Tensor, View
 
 Sizes = Sequence[Dim]
 

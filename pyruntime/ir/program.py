@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, symbols_of
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.ranges import Range, largest
+from pyruntime.ir.views import Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,8 @@ from pyruntime.ir.kernel import (
     Scatter,
     Sort,
     Suppression,
-    View,
 )
+from pyruntime.ir.views import View
 from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.evaluate import evaluate
 from pyruntime.ops.iteration import Array, Run, identity, narrow, wide

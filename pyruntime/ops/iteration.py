@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dims import evaluate as value_of
-from pyruntime.ir.kernel import (
-    KernelCall,
-    Tensor,
-    View,
-)
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.scalar import Load, Scalar, walk
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.evaluate import evaluate
 
 Array = NDArray[Any]

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, minimum, product
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Tensor, View
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul
 from pyruntime.ir.scalar import Scalar
+from pyruntime.ir.views import Tensor, View
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.tiling import BUSY, LIKELY, Patch, Source, alone, least, panels, quads, source
 from pyruntime_shaders.windows import channel_quads, outside_input, window_lines

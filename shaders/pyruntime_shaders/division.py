@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dtypes import WORD_RANGES, needs_pair
-from pyruntime.ir.kernel import KernelCall, Map, Tensor
+from pyruntime.ir.kernel import KernelCall, Map
 from pyruntime.ir.program import Program, Read
+from pyruntime.ir.views import Tensor
 from pyruntime_shaders.intervals import Interval
 from pyruntime_shaders.module import Kernel, contents, refusal
 

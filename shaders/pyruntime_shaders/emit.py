@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import WORD_RANGES
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Program
+from pyruntime.ir.views import Tensor
 from pyruntime_shaders.division import Division, divide, kernels_for
 from pyruntime_shaders.intervals import limits
 from pyruntime_shaders.module import INFINITY_BITS, Kernel, Workgroups

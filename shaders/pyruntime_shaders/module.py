@@ -17,8 +17,9 @@ import jinja2
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, ceildiv, minimum
 from pyruntime.ir.dtypes import DType, needs_pair
-from pyruntime.ir.kernel import Guard, KernelCall, Tensor, View
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
+from pyruntime.ir.views import Guard, Tensor, View
 from pyruntime_shaders import library, pairs
 from pyruntime_shaders.intervals import DIM_LIMIT, Interval, bounds, limits
 from pyruntime_shaders.printer import (

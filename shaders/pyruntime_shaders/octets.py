@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim, ceildiv, divides
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, MatMul, Tensor, View
+from pyruntime.ir.kernel import Conv, MatMul
+from pyruntime.ir.views import Tensor, View
 from pyruntime_shaders.module import Address, Module
 from pyruntime_shaders.tiling import Source, alone
 

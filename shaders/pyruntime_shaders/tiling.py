@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyruntime.ir.dims import Dim, at_least, bounds, ceildiv, divides, occupied
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Blocks, KernelCall, MatMul, Tensor, View
+from pyruntime.ir.kernel import Blocks, KernelCall, MatMul
+from pyruntime.ir.views import Tensor, View
 from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
 from pyruntime_shaders.module import Address, Module
 from pyruntime_shaders.printer import value_type

@@ -8,8 +8,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pyruntime.ir.dims import evaluate
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump, Placement, Program, Read, Set
+from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 
 Array = NDArray[Any]

@@ -15,9 +15,10 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
-from pyruntime.ir.kernel import Map, Tensor, View
+from pyruntime.ir.kernel import Map
 from pyruntime.ir.program import Jump, Placement, Program, Step
 from pyruntime.ir.scalar import Load
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import bind_symbols
 from tests.converter.planned import run_in

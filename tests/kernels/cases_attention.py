@@ -10,8 +10,9 @@ import numpy as np
 
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Attention, View
+from pyruntime.ir.kernel import Attention
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, call, cast
+from pyruntime.ir.views import View
 from tests.kernels.case import Case, Maker
 
 BOOL, F32, I32, I64 = DType.BOOL, DType.F32, DType.I32, DType.I64

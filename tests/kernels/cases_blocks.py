@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pyruntime.ir.dims import Dim, symbol
-from pyruntime.ir.kernel import Blocks, MatMul, View
+from pyruntime.ir.kernel import Blocks, MatMul
+from pyruntime.ir.views import View
 from pyruntime.ops.layouts import pack_levels, pack_panels
 from tests.kernels.case import Case, Maker
 from tests.kernels.cases_matmul import Views, dense, strided, transposed

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pyruntime.ir.dims import Dim, floordiv, symbol
 from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, View, Window
+from pyruntime.ir.kernel import Conv, Window
 from pyruntime.ir.scalar import Acc, cast
+from pyruntime.ir.views import View
 from pyruntime.ops.layouts import pack_conv, pack_depthwise
 from tests.kernels.case import Case, Maker
 from tests.kernels.epilogues import EPILOGUES, Build, bias_relu, plain

@@ -8,8 +8,9 @@ import numpy as np
 
 from pyruntime.ir.dims import Dim, product, symbol
 from pyruntime.ir.dtypes import PLAIN, DType
-from pyruntime.ir.kernel import Guard, Indirect, Map, View
+from pyruntime.ir.kernel import Map
 from pyruntime.ir.scalar import FUNCTIONS, Const, Index, Load, Scalar, Size, bitcast, call, cast
+from pyruntime.ir.views import Guard, Indirect, View
 from tests.kernels.case import Case, Maker
 
 BOOL, F16, F32, F64 = DType.BOOL, DType.F16, DType.F32, DType.F64

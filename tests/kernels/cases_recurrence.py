@@ -8,8 +8,9 @@ import numpy as np
 
 from pyruntime.ir.dims import Dim, product, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Phase, Recurrence, Tensor, View
+from pyruntime.ir.kernel import Phase, Recurrence
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.layouts import pack_gates
 from tests.kernels.case import Case, Maker, row_major
 

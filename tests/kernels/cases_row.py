@@ -9,8 +9,9 @@ import numpy as np
 
 from pyruntime.ir.dims import Dim, product, symbol
 from pyruntime.ir.dtypes import PLAIN, DType
-from pyruntime.ir.kernel import Combine, Guard, Indirect, Reduction, Row, View
+from pyruntime.ir.kernel import Combine, Reduction, Row
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, call, cast
+from pyruntime.ir.views import Guard, Indirect, View
 from tests.kernels.case import Case, Maker
 
 BOOL, F16, F32, F64, I32, I64 = DType.BOOL, DType.F16, DType.F32, DType.F64, DType.I32, DType.I64

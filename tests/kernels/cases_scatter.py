@@ -9,8 +9,9 @@ import numpy as np
 
 from pyruntime.ir.dims import Dim, evaluate, product, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Indirect, Scatter, View
+from pyruntime.ir.kernel import Scatter
 from pyruntime.ir.scalar import Acc, Load, Scalar, call, cast
+from pyruntime.ir.views import Indirect, View
 from tests.kernels.case import Case, Maker, row_major
 
 F16, F32, I32 = DType.F16, DType.F32, DType.I32

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import View
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, call, cast
+from pyruntime.ir.views import View
 from tests.kernels.case import Maker
 
 F32 = DType.F32

@@ -14,20 +14,9 @@ from pyruntime.ir import kernel
 from pyruntime.ir.cost import operations, traffic
 from pyruntime.ir.dims import Dim, evaluate, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import (
-    Attention,
-    Conv,
-    Indirect,
-    KernelCall,
-    Map,
-    MatMul,
-    Reduction,
-    Row,
-    Tensor,
-    View,
-    Window,
-)
+from pyruntime.ir.kernel import Attention, Conv, KernelCall, Map, MatMul, Reduction, Row, Window
 from pyruntime.ir.scalar import Acc, Load, Scalar, call
+from pyruntime.ir.views import Indirect, Tensor, View
 from tests.kernels.case import Case, row_major
 
 F32 = DType.F32

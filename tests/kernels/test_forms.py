@@ -13,8 +13,9 @@ from pyruntime_shaders.storage import Form
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import KernelCall, Map, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Map
 from pyruntime.ir.scalar import Load
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.interpret import allocate
 from tests.kernels import webgpu_harness
 from tests.kernels.case import Case

@@ -13,8 +13,9 @@ from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import GRAIN, WEIGHTS_BASE, build_module
 
 from pyruntime.ir.dims import Dim, align, evaluate
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program
+from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.runtime.wasm import engine as _engine
 from pyruntime.runtime.wasm_memory import PrivateMemory, SharedMemory

@@ -8,9 +8,10 @@ import pytest
 
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, Guard, Indirect, Map, MatMul, Pool, Reduction, Row, Tensor, View, Window
+from pyruntime.ir.kernel import Conv, Map, MatMul, Pool, Reduction, Row, Window
 from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, Size, call, cast
+from pyruntime.ir.views import Guard, Indirect, Tensor, View
 from pyruntime.ops.cases import expected_of, inputs_of
 from pyruntime.ops.convolution import geometry
 from pyruntime.ops.definition import Case, definition

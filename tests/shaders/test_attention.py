@@ -7,8 +7,9 @@ from pyruntime_shaders.kernels import attention
 
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Attention, Tensor, View
+from pyruntime.ir.kernel import Attention
 from pyruntime.ir.scalar import Acc
+from pyruntime.ir.views import Tensor, View
 
 
 def call(heads: int, m: Dim, width: int) -> Attention:

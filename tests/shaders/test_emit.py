@@ -16,9 +16,10 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, evaluate, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
-from pyruntime.ir.kernel import KernelCall, Map, MatMul, Recurrence, Reduction, Row, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Map, MatMul, Recurrence, Reduction, Row
 from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
+from pyruntime.ir.views import Tensor, View
 from tests.kernels import cases_recurrence, webgpu_harness
 
 F32 = DType.F32

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pyruntime_shaders.printer import TABLE, letter
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Map, Tensor, View
+from pyruntime.ir.kernel import Map
 from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Load, Scalar, call, cast
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.evaluate import evaluate
 from tests.kernels import webgpu_harness
 

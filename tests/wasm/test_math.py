@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pyruntime_wasm.printer import VECTOR, Printer
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Map, Tensor, View
+from pyruntime.ir.kernel import Map
 from pyruntime.ir.scalar import Load, Scalar, call
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.trees import mul, sigmoid
 from tests.kernels import wasm_harness
 from tests.kernels.case import Case

@@ -13,9 +13,10 @@ from typing import TypeGuard
 import numpy as np
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Pool, Tensor, View
+from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Pool
 from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Call, Const, Load, Scalar, cast, transform, walk
+from pyruntime.ir.views import Tensor, View
 
 NAME = "constants"
 _TEMPLATES = (Map, MatMul, Conv, Pool)

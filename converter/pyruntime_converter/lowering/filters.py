@@ -14,8 +14,9 @@ from pyruntime_converter.lowering.rules.movement import padded
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
-from pyruntime.ir.kernel import Tensor, View, Window
+from pyruntime.ir.kernel import Window
 from pyruntime.ir.scalar import cast
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.layouts import pack_conv, pack_conv_quads, pack_depthwise
 from pyruntime.ops.octets import octet_range
 

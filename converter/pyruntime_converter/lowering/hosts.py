@@ -22,12 +22,11 @@ from pyruntime.ir.kernel import (
     MatMul,
     Reduction,
     Row,
-    Tensor,
-    View,
     Window,
 )
 from pyruntime.ir.kernel import Pool as PoolCall
 from pyruntime.ir.scalar import Acc, Scalar
+from pyruntime.ir.views import Tensor, View
 
 
 def emit_map(name: str, lazy: Lazy, output: View) -> KernelCall:

@@ -13,8 +13,9 @@ from pyruntime_converter.lowering.rules.movement import padded
 from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape, Value
-from pyruntime.ir.kernel import View, Window
+from pyruntime.ir.kernel import Window
 from pyruntime.ir.scalar import cast
+from pyruntime.ir.views import View
 
 
 @dataclass(frozen=True)

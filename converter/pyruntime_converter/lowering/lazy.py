@@ -11,8 +11,9 @@ from pyruntime_converter.lowering import views
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Shape
-from pyruntime.ir.kernel import KernelCall, Tensor, View
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, transform, walk
+from pyruntime.ir.views import Tensor, View
 
 # a shader stage may bind 8 storage buffers by default: seven read, one written
 MAX_TENSORS_READ = 7

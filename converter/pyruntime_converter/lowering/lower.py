@@ -24,9 +24,10 @@ from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
-from pyruntime.ir.kernel import Indirect, KernelCall, Tensor, View
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.scalar import Load, Scalar, cost
+from pyruntime.ir.views import Indirect, Tensor, View
 from pyruntime.ops.definition import Elementwise, definition
 
 Rule = Callable[["Lowering", Node], Lazy | Sequence[Lazy]]

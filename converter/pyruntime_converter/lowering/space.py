@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pyruntime_converter.lowering import views
 
 from pyruntime.ir.dims import Dim, at_least, occupied
-from pyruntime.ir.kernel import View
 from pyruntime.ir.scalar import Const, Index, Scalar, transform
+from pyruntime.ir.views import View
 
 
 @dataclass

@@ -16,8 +16,9 @@ from pyruntime_converter.lowering.lazy import Lazy, inverse
 
 from pyruntime.ir.dims import product
 from pyruntime.ir.graph import Graph, Node, Origin, State, Value
-from pyruntime.ir.kernel import KernelCall, Map, Phase, Tensor, View
+from pyruntime.ir.kernel import KernelCall, Map, Phase
 from pyruntime.ir.program import Boundary, Carried, Program
+from pyruntime.ir.views import Tensor, View
 
 if TYPE_CHECKING:
     from pyruntime_converter.lowering.lower import Lowering

@@ -9,8 +9,8 @@ from pyruntime_converter.lowering.lazy import Lazy, combine
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Shape, Value
-from pyruntime.ir.kernel import Indirect, Tensor, View
 from pyruntime.ir.scalar import Const, Load, Scalar, call, cast
+from pyruntime.ir.views import Indirect, Tensor, View
 
 LEAST = 1 << 16  # elements: to find where a row lies takes a kernel of its own
 TABLES = frozenset({"Gather", "Embedding"})

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pyruntime.ir.dims import Dim, divides, product
-from pyruntime.ir.kernel import Guard, Tensor, View
+from pyruntime.ir.views import Guard, Tensor, View
 
 Groups = list[tuple[list[int], list[int]]]
 

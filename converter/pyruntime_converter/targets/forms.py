@@ -8,8 +8,8 @@ from pyruntime_shaders.storage import Form
 
 from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Tensor
 from pyruntime.ir.program import Carried
+from pyruntime.ir.views import Tensor
 from pyruntime.pack.targets import GPU_DTYPES, GPU_WORDS
 from pyruntime_converter.targets.host import Sides
 

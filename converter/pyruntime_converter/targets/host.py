@@ -18,9 +18,10 @@ from pyruntime_wasm.module import build_module
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump, Placement, Program, Read
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.views import Tensor
 from pyruntime.pack.targets import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_single

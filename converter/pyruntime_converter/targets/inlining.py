@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Attention, Map, View
+from pyruntime.ir.kernel import Attention, Map
 from pyruntime.ir.program import Jump, Program, Step
 from pyruntime.ir.scalar import Index, Load, Scalar, cost, transform, walk
+from pyruntime.ir.views import View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, Pool
 
 MOST_COST = 4  # a score takes some hundred operations for its products: so many more do not show

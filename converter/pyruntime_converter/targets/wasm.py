@@ -9,9 +9,10 @@ from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import build_module, thread_bytes
 
 from pyruntime.ir.dims import align
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.views import Tensor
 from pyruntime.pack.targets import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_single

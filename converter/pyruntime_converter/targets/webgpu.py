@@ -13,12 +13,13 @@ from pyruntime_shaders.storage import FEATURE
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, maximum
-from pyruntime.ir.kernel import KernelCall, Tensor
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump as StepJump
 from pyruntime.ir.program import Program, Step
 from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.views import Tensor
 from pyruntime.pack.report import HostStep
 from pyruntime.pack.sections import features_of
 from pyruntime.pack.targets import (

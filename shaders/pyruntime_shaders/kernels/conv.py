@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pyruntime.ir.dims import Dim, ceildiv, divides, minimum, product
-from pyruntime.ir.kernel import Conv, View
+from pyruntime.ir.kernel import Conv
+from pyruntime.ir.views import View
 from pyruntime_shaders import direct, octets
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, occupied, product
 from pyruntime.ir.dtypes import WORD_RANGES
-from pyruntime.ir.kernel import MatMul, Reduction, Row, View
+from pyruntime.ir.kernel import MatMul, Reduction, Row
 from pyruntime.ir.scalar import Load, Scalar, transform
 from pyruntime.ir.scalar import call as of
+from pyruntime.ir.views import View
 from pyruntime_shaders import direct, octets
 from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul, View
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul
+from pyruntime.ir.views import View
 
 if TYPE_CHECKING:
     import jinja2

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import KernelCall, View
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cost
+from pyruntime.ir.views import View
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
 from pyruntime_wasm.printer import (
     BESIDE,

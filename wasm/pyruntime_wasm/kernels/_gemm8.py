@@ -1,7 +1,7 @@
 """How products of short integers use include/gemm8.h."""
 
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Tensor
+from pyruntime.ir.views import Tensor
 
 SLACK = 16  # elements that vector copies may write past what they fill
 STRAYS = (

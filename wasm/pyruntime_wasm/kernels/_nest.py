@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Indirect, KernelCall, View
+from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
+from pyruntime.ir.views import Indirect, View
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
 from pyruntime_wasm.printer import SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
 

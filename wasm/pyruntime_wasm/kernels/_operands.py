@@ -9,7 +9,8 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
-from pyruntime.ir.kernel import KernelCall, View
+from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.views import View
 from pyruntime_wasm.kernels import SCRATCH, SHARED, Argument, Share
 from pyruntime_wasm.printer import SCALAR
 

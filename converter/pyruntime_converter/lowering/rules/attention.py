@@ -13,9 +13,9 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, floordiv
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Shape, Value
-from pyruntime.ir.kernel import View
 from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Acc, Const, Index, Scalar, Size, call, cast
+from pyruntime.ir.views import View
 
 I32 = DType.I32
 

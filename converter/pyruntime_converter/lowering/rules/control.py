@@ -12,8 +12,8 @@ from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime.ir.conditions import less
 from pyruntime.ir.dims import Dim, maximum, minimum, symbol
 from pyruntime.ir.graph import Graph, Node, Value
-from pyruntime.ir.kernel import Tensor, View
 from pyruntime.ir.program import Boundary, Jump, Read, Set
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.control import COUNTS
 
 _ANY = (-(2**63), 2**63 - 1)

@@ -24,8 +24,9 @@ from pyruntime_converter.lowering.rules.movement import padded
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType, sums_exactly
 from pyruntime.ir.graph import Node
-from pyruntime.ir.kernel import View, Window
+from pyruntime.ir.kernel import Window
 from pyruntime.ir.scalar import Acc, Scalar, call, cast
+from pyruntime.ir.views import View
 
 
 @lowers("Conv")

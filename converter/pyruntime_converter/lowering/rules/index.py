@@ -13,9 +13,10 @@ from pyruntime_converter.lowering.views import contiguous
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Value
-from pyruntime.ir.kernel import Indirect, Map, View
+from pyruntime.ir.kernel import Map
 from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
+from pyruntime.ir.views import Indirect, View
 
 
 @lowers("Gather", "Embedding")

@@ -15,8 +15,9 @@ from pyruntime_converter.lowering.lower import Lowering, lowers
 
 from pyruntime.ir.dtypes import DType, sums_exactly
 from pyruntime.ir.graph import Node, Shape, Value
-from pyruntime.ir.kernel import Blocks, Tensor, View
+from pyruntime.ir.kernel import Blocks
 from pyruntime.ir.scalar import Acc
+from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.blocks import from_bytes
 from pyruntime.ops.definition import broadcast
 from pyruntime.ops.layouts import (

@@ -13,8 +13,9 @@ from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Value
-from pyruntime.ir.kernel import Phase, Recurrence, View
+from pyruntime.ir.kernel import Phase, Recurrence
 from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, call
+from pyruntime.ir.views import View
 from pyruntime.ops.definition import definition
 from pyruntime.ops.layouts import pack_gates, panel_elements
 from pyruntime.ops.recurrent import Recurrent

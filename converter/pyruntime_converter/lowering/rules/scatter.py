@@ -15,9 +15,10 @@ from pyruntime_converter.lowering.views import contiguous
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
-from pyruntime.ir.kernel import Indirect, Map, Scatter, View
+from pyruntime.ir.kernel import Map, Scatter
 from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Acc, Load, Scalar, call, cast
+from pyruntime.ir.views import Indirect, View
 
 
 @lowers("ScatterElements")
