@@ -54,6 +54,7 @@ def check_page(
         for each in ("siren", "whistle up", "voice"):
             heard(phone, each)
     check_refused(browser, address, checks)
+    check_silent(browser, address, checks)
 
 
 def heard(visit: Page, name: str) -> State:
@@ -118,6 +119,39 @@ def check_refused(browser: Browser, address: str, checks: Checks) -> None:
     )
     visit.close()
 
+
+def check_silent(browser: Browser, address: str, checks: Checks) -> None:
+    """A visitor without a loudspeaker is told so; the pack hears sounds, and the microphone, all the same."""
+    visit = Page(browser, f"{address}?on=wasm", script=SILENT, permissions=["microphone"])
+    page = visit.page
+    page.locator("#examples button", has_text="siren").click()
+    visit.wait("#trouble:not(:empty)", "nothing is told")
+    told = page.locator("#trouble").inner_text()
+    checks.add("without a sound output the page says so", "no sound output" in told, told)
+    visit.wait("#sounds li:text-is('siren')", "the siren is not heard")
+    visit.wait("#examples:not(:has([aria-pressed=true]))", "the siren does not end")
+    checks.add("without a sound output sounds are heard", "siren" in visit.state()["sounds"], "siren")
+    page.get_by_role("button", name="Microphone").click()
+    visit.wait("#microphone[aria-pressed=true]", "the microphone is not on")
+    visit.wait("#sounds li", "nothing is heard")
+    checks.add("without a sound output the microphone is heard", True, "")
+    visit.close()
+
+
+# as browsers are where there is no sound output: a context waits for ever, if it is to have one
+SILENT = """
+const { resume } = AudioContext.prototype;
+const { get } = Object.getOwnPropertyDescriptor(BaseAudioContext.prototype, "state");
+const silent = (context) => context.sinkId?.type === "none";
+AudioContext.prototype.resume = function () {
+  return silent(this) ? resume.call(this) : new Promise(() => {});
+};
+Object.defineProperty(BaseAudioContext.prototype, "state", {
+  get() {
+    return silent(this) ? get.call(this) : "suspended";
+  },
+});
+"""
 
 REFUSED = """
 MediaDevices.prototype.getUserMedia = async () => {

@@ -1,4 +1,7 @@
-"""The sounds page's microphone in Firefox, which for long connected none to a context of another rate."""
+"""The sounds page in Firefox, which for long connected no microphone to a context of another rate.
+
+Without a loudspeaker a context of its never starts, and none can be had that needs no loudspeaker.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,21 @@ LISTEN = """async ({ rate, chunk, chunks }) => {
     const { promise, resolve } = Promise.withResolvers();
     const samples = (part) => heard.push(...part) >= chunks * chunk && resolve();
     const audio = new Audio({ rate, chunk, samples, ended() {} });
-    await audio.listen();
+    await audio.listen(audio.begin());
     await promise;
     audio.stop();
     return heard.slice(0, chunks * chunk);
+}"""
+PLAY = """async ({ rate, chunk, chunks }) => {
+    const { Audio } = await import("/sounds/audio.js");
+    const heard = [];
+    const audio = new Audio({ rate, chunk, samples: (part) => heard.push(...part), ended() {} });
+    const signal = audio.begin();
+    const over = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    const samples = Float32Array.from({ length: chunks * chunk }, (_, at) => at / rate);
+    const audible = await audio.play(samples, signal);
+    await over;
+    return { audible, heard };
 }"""
 
 
@@ -43,3 +57,11 @@ def test_the_microphone_is_heard_at_the_rate_of_the_model(tab: Tab, server: Serv
     loudest = int(power.argmax())
     assert samples.std() > 0.01
     assert power[max(loudest - 3, 0) : loudest + 4].sum() > 0.95 * power.sum()
+
+
+def test_sounds_pass_where_nothing_plays_them(tab: Tab, server: Server) -> None:
+    server.folders = {"/sounds/": ROOT / "demo_site" / "sounds" / "web", **server.folders}
+    told = tab.evaluate(PLAY, {"rate": RATE, "chunk": CHUNK, "chunks": CHUNKS})
+    if told["audible"]:
+        pytest.skip("there is a device that plays sounds")
+    np.testing.assert_array_equal(told["heard"], (np.arange(CHUNKS * CHUNK) / RATE).astype(np.float32))

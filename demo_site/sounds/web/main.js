@@ -105,6 +105,12 @@ async function samplesOf(name) {
   return Float32Array.from(new Int16Array(await file.arrayBuffer()), (sample) => sample / 32768);
 }
 
+/** Plays a button's sound; without a loudspeaker it is seen all the same. */
+async function play(name, signal) {
+  const audible = await audio.play(await samplesOf(name), signal);
+  if (!audible) find("trouble").textContent = "There is no sound output here: you see what the pack hears, in silence.";
+}
+
 function ended() {
   find("microphone").setAttribute("aria-pressed", "false");
   for (const button of find("examples").children) button.removeAttribute("aria-pressed");
@@ -113,22 +119,24 @@ function ended() {
 /** Starts what a visitor asked for; what cannot be is told. */
 async function start(source, button) {
   const on = button.getAttribute("aria-pressed") === "true";
-  audio.stop();
+  const signal = audio.begin();
   if (on) return;
+  button.setAttribute("aria-pressed", "true");
   find("trouble").textContent = "";
   try {
     await anew();
-    await source();
-    button.setAttribute("aria-pressed", "true");
+    await source(signal);
   } catch (error) {
+    if (signal.aborted) return;
+    audio.stop();
     find("trouble").textContent = `That cannot be: ${error.message}`;
   }
 }
 
-find("microphone").addEventListener("click", ({ target }) => start(() => audio.listen(), target));
+find("microphone").addEventListener("click", ({ target }) => start((signal) => audio.listen(signal), target));
 for (const name of classes.slice(1)) {
   const button = element("button", { type: "button", text: name });
-  button.addEventListener("click", () => start(async () => audio.play(await samplesOf(name)), button));
+  button.addEventListener("click", () => start((signal) => play(name, signal), button));
   find("examples").append(button);
 }
 find("facts").textContent = facts.told;
