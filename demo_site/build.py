@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from demo_site.demo import Demo, DemoError, UnavailableError
+from pyruntime.cli.pages import filled, parts_of
 
 HERE = Path(__file__).parent
 RUNTIME = HERE.parent / "js_bindings" / "dist"
 SITE = HERE / "dist"
 SHARED = HERE.parent / "pyruntime" / "cli" / "page" / "shared"  # what pages import from ../shared/
-STYLES = (SHARED / "site.css", HERE / "front.css")
-PARTS = HERE / "parts"  # what pages have alike, each put where they have its name as a comment
+PARTS = HERE / "parts"  # what the demos' pages have alike, beside the parts of all pages
 NAME = "pyruntime"
 
 
@@ -65,21 +65,13 @@ def write_pages(demos: Sequence[Demo], site: Path) -> None:
     """Write the front page, and put into each demo's page what pages share, with links to the others."""
     cards = "\n".join(demo.card.read_text(encoding="utf-8").rstrip() for demo in demos)
     front = (HERE / "index.html").read_text(encoding="utf-8")
-    (site / "index.html").write_text(_filled(front, "", NAME, {"cards": cards}), encoding="utf-8")
+    (site / "index.html").write_text(filled(front, NAME, more={"cards": cards}), encoding="utf-8")
+    parts = parts_of(PARTS)
     for demo in demos:
         page = site / demo.name / "index.html"
         text = page.read_text(encoding="utf-8")
-        nav = _nav(demos, demo)
-        page.write_text(_filled(text, "../", f"{demo.title} · {NAME}", {"nav": nav}), encoding="utf-8")
-
-
-def _filled(page: str, root: str, title: str, more: Mapping[str, str]) -> str:
-    """A page with its parts; `root` is the way from its folder to the site's."""
-    shared = {file.stem: file.read_text(encoding="utf-8").strip() for file in PARTS.glob("*.html")}
-    shared["head"] = shared["head"].replace("TITLE", title).replace("ROOT", root)
-    for name, text in {**shared, **more}.items():
-        page = page.replace(f"<!-- {name} -->", text)
-    return page
+        more = {**parts, "nav": _nav(demos, demo)}
+        page.write_text(filled(text, f"{demo.title} · {NAME}", "../", more), encoding="utf-8")
 
 
 def _nav(demos: Sequence[Demo], current: Demo) -> str:
@@ -97,9 +89,8 @@ def copy_shared(site: Path, runtime: Path = RUNTIME) -> None:
         DemoError: the runtime is not built.
     """
     copy_runtime(runtime, site / "js")
-    shutil.copytree(SHARED, site / "shared", ignore=shutil.ignore_patterns("site.css"))
-    for style in STYLES:
-        shutil.copy(style, site)
+    shutil.copytree(SHARED, site / "shared")
+    shutil.copy(HERE / "front.css", site)
 
 
 def copy_runtime(runtime: Path, to: Path) -> None:

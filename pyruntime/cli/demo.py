@@ -27,6 +27,7 @@ from pyruntime.cli import look
 from pyruntime.cli.execution import feeds_for, is_pack, made_pack
 from pyruntime.cli.failures import message, stable_code
 from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, read_inputs
+from pyruntime.cli.pages import filled
 from pyruntime.cli.sizes import value_of
 from pyruntime.errors import InputError, PyRuntimeError
 from pyruntime.ir.dtypes import DType
@@ -164,7 +165,9 @@ def served(request: Request) -> Iterator[Served]:
         pack = stack.enter_context(Pack(place))
         feeder = Feeder(pack, request.inputs, asked)
         job = {"name": request.path.stem, "seed": request.seed, "symbols": feeder.symbols}
+        page = filled((PAGE / "index.html").read_text(encoding="utf-8"), "pyruntime")
         content: dict[str, Content] = {
+            "": page.encode(),
             "job.json": json.dumps(job).encode(),
             **{f"js/{name}": file.read_bytes() for name, file in runtime.items()},
             **_files(pack),

@@ -73,9 +73,9 @@ def test_site(tmp_path: Path, runtime: Path, console: Console) -> None:
     front = (site / "index.html").read_text()
     assert "Draw a digit" in front
     assert "<title>pyruntime</title>" in front
-    for folder, path in ((site, "site.css"), (site / "small", "../site.css")):
+    for folder, path in ((site, "shared/site.css"), (site / "small", "../shared/site.css")):
         assert f'href="{path}"' in (folder / "index.html").read_text()
-    assert (site / "site.css").is_file()
+    assert (site / "shared" / "site.css").is_file()
     assert {file.name for file in (site / "js").iterdir()} == {*NEEDED, "pyruntime.js.map"}
     build(tmp_path, runtime, console, Small("two"))
     assert page(site) == "two"
