@@ -114,6 +114,22 @@ def test_disk_that_fills_up(model: Callable[[float], Path], tmp_path: Path) -> N
     assert [f.name for f in tmp_path.iterdir()] == ["m.pack"]
 
 
+def test_full_disk(model: Callable[[float], Path], tmp_path: Path) -> None:
+    """A file system too small for the weights, seen by the conversion alone: it is empty afterwards."""
+    apart = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",))]
+    mount = f"mount -t tmpfs -o size={1 << 19} tmpfs '{tmp_path}/small'"
+    (tmp_path / "small").mkdir()
+    if subprocess.run([*apart, "sh", "-c", mount], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets us mount no file system")
+    source, pack = model(1.0), tmp_path / "small" / "m.pack"
+    script = f'{mount} && "$@"; status=$?; ls -A "{pack.parent}"; exit $status'
+    command = [*apart, "sh", "-c", script, "sh", sys.executable, "-c", CONVERT, str(source), str(pack)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "begun\n")
+    assert "pyruntime.errors.PackError" in done.stderr.splitlines()[-1]
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+
+
 def test_no_cache(model: Callable[[float], Path], tmp_path: Path) -> None:
     """A cache folder that cannot be written to is done without."""
     file = tmp_path / "file"
