@@ -17,8 +17,8 @@ from pyruntime_converter.lowering.rows import together
 from pyruntime_converter.lowering.sharing import reconverging
 from pyruntime_converter.lowering.space import storage_order
 from pyruntime_converter.lowering.states import States
-from pyruntime_converter.lowering.tied import tied_tables
 from pyruntime_converter.memory import too_large
+from pyruntime_converter.tied import tied_tables
 
 from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import product

@@ -1,70 +1,41 @@
-"""Tables whose transpose is a product's weight, as the embedding is that a language model ends with."""
+"""Rows of tables that are stored as a product's weight, in panels of its columns."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import partial, reduce
 
-import numpy as np
 from pyruntime_converter.lowering.lazy import Lazy, combine
 
+from pyruntime.ir.dims import ceildiv
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Graph, Node, Shape, Value
+from pyruntime.ir.graph import Shape
 from pyruntime.ir.scalar import Const, Load, Scalar, call, cast
-from pyruntime.ir.views import Indirect, Tensor, View
+from pyruntime.ir.views import Guard, Indirect, Tensor, View
 
-LEAST = 1 << 16  # elements: to find where a row lies takes a kernel of its own
-TABLES = frozenset({"Gather", "Embedding"})
-
-
-def tied_tables(graph: Graph) -> dict[Value, Value]:
-    """For tables that rows are gathered from, and no more, the weight of a MatMul that is their transpose.
-
-    It is stored in panels in any case, and rows can be read from these.
-    """
-    weights: dict[tuple[DType, Shape], list[Value]] = defaultdict(list)
-    tables: dict[Value, bool] = {}
-    for node in graph.nodes:
-        for place, value in enumerate(node.inputs):
-            if value is None or value.data is None or value.rank != 2 or value.data.size < LEAST:
-                continue
-            if node.op == "MatMul" and place == 1 and value.dtype.is_float:
-                weights[value.dtype, value.shape].append(value)
-            tables[value] = tables.get(value, True) and _takes_rows(node, value)
-    found = {}
-    for table in (t for t, rows in tables.items() if rows):
-        for weight in weights[table.dtype, table.shape[::-1]]:
-            if _transposed(table, weight):
-                found[table] = weight
-    return found
+QUAD = 4  # of k, that lie together in `pack_quads`
+WORD = 32
 
 
-def _takes_rows(node: Node, table: Value) -> bool:
-    """Whether a node reads rows of a table at indices that only a run knows."""
-    if node.op not in TABLES or node.inputs[0] is not table or node.attrs["axis"] != 0:
-        return False
-    return node.input(1).data is None
+def places(
+    indices: View, shape: Shape, rows: int, panels: int, panel: int, lane: tuple[int, int] = (1, 1)
+) -> Lazy:
+    """Where rows begin in panels of so many columns, at int32 indices; -1 where there is no such row.
 
-
-def _transposed(table: Value, weight: Value) -> bool:
-    assert table.data is not None
-    assert weight.data is not None
-    a, b = table.data, weight.data.T
-    same = a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides
-    return same or np.array_equal(a, b)
-
-
-def places(indices: View, shape: Shape, rows: int, width: int, panels: int) -> Lazy:
-    """Where rows begin in panels of a matrix [width, rows], at int32 indices; -1 where there is no such row.
-
-    `indices` is a view of integers over `shape`, of which negative ones count from the end.
+    Args:
+        indices: a view of integers over `shape`, of which negative ones count from the end.
+        shape: of the result.
+        rows: of the table: columns of the matrix in panels.
+        panels: columns of a panel.
+        panel: elements of one.
+        lane: what a column of it begins with: its number, times the first, divided by the second.
     """
 
     def build(trees: list[Scalar]) -> Scalar:
-        index = cast(trees[0], DType.I32)
-        row = call("select", call("lt", index, _int(0)), call("add", index, _int(rows)), index)
-        panel = call("mul", call("div", row, _int(panels)), _int(panels * width))
+        row = _row(trees[0], rows)
+        begin = call("mul", call("div", row, _int(panels)), _int(panel))
+        within = call("div", call("mul", call("rem", row, _int(panels)), _int(lane[0])), _int(lane[1]))
         inside = call("and", call("ge", row, _int(0)), call("lt", row, _int(rows)))
-        return call("select", inside, call("add", panel, call("rem", row, _int(panels))), _int(-1))
+        return call("select", inside, call("add", begin, within), _int(-1))
 
     result = combine([Lazy.of(indices, shape)], shape, build)
     assert result is not None
@@ -72,11 +43,61 @@ def places(indices: View, shape: Shape, rows: int, width: int, panels: int) -> L
 
 
 def rows_of_panels(tensor: Tensor, at: View, shape: Shape, panels: int) -> Lazy:
-    """Rows of a matrix in panels, from where `at` says on, a view of places over shape[:-1]."""
-    moved = Indirect(1, 1, tensor.elements, wrap=False)
-    read = View(tensor, 0, (*(0 for _ in shape[:-1]), panels), indirect=(moved,))
-    return Lazy(shape, Load(tensor.dtype, 0), (read, View(at.tensor, at.offset, (*at.strides, 0))))
+    """Rows of a matrix in panels (`pack_panels`), from `at` on, a view of places over shape[:-1]."""
+    read = View(tensor, 0, (*(0 for _ in shape[:-1]), panels), indirect=(_moved(1, tensor),))
+    return Lazy(shape, Load(tensor.dtype, 0), (read, _along(at, 1)))
+
+
+def rows_of_quads(tensor: Tensor, at: View, shape: Shape, panels: int) -> Lazy:
+    """As `rows_of_panels` for `pack_quads`; over (*shape[:-1], fours of k, 4), zeros behind the end."""
+    fours = ceildiv(shape[-1], QUAD)
+    strides = (*(0 for _ in shape[:-1]), panels * QUAD, 1)
+    read = View(tensor, 0, strides, indirect=(_moved(1, tensor),))
+    return Lazy((*shape[:-1], fours, QUAD), Load(tensor.dtype, 0), (read, _along(at, 2)))
+
+
+def words_of_levels(
+    tensor: Tensor, at: View, indices: View, rows: int, shape: Shape, bits: int, k: int
+) -> Lazy:
+    """As `rows_of_panels` for `pack_levels`: words of `shape` with the k levels of a row, then zeros.
+
+    A word in panels has levels of several columns, one of a row those of one, gathered from as many words as
+    it has levels. `indices` are those that `at` was made of.
+    """
+    each, step = WORD // bits, bits * 8 // WORD
+    column = call("bit_and", _row(Load(indices.tensor.dtype, each + 1), rows), _int(7))
+    shift = cast(call("bit_and", call("mul", column, _int(bits)), _int(WORD - 1)), DType.U32)
+    outer, axis = (0 for _ in shape[:-1]), len(shape) - 1
+    strides = (*outer, each * step)
+    reads, levels = [], []
+    for number in range(each):
+        guard = Guard(axis, 0, ceildiv(k - number, each))
+        read = View(tensor, number * step, strides, (guard,), (_moved(each, tensor),))
+        level = call("bit_and", call("shift_right", Load(DType.U32, number), shift), _word((1 << bits) - 1))
+        reads.append(read)
+        levels.append(call("shift_left", level, _word(number * bits)))
+    tree = reduce(partial(call, "bit_or"), levels)
+    return Lazy(shape, tree, (*reads, _along(at, 1), _along(indices, 1)))
+
+
+def _row(index: Scalar, rows: int) -> Scalar:
+    """The row that an index means."""
+    index = cast(index, DType.I32)
+    return call("select", call("lt", index, _int(0)), call("add", index, _int(rows)), index)
+
+
+def _moved(operand: int, tensor: Tensor) -> Indirect:
+    return Indirect(operand, 1, tensor.elements, wrap=False)
+
+
+def _along(view: View, axes: int) -> View:
+    """The same for all points of further axes."""
+    return View(view.tensor, view.offset, (*view.strides, *(0 for _ in range(axes))))
 
 
 def _int(value: int) -> Const:
     return Const(DType.I32, value)
+
+
+def _word(value: int) -> Const:
+    return Const(DType.U32, value)

@@ -31,6 +31,7 @@ from pyruntime_converter.passes.levels import (
     of_rows,
 )
 from pyruntime_converter.passes.rewriter import constant_of, rewrite
+from pyruntime_converter.tied import tied_tables
 
 Quantization = Literal["int8", "int4", "int8-weights"]
 WEIGHT_LEVELS = 63
@@ -64,14 +65,16 @@ class Quantized:
 
 def quantize_weights(graph: Graph, found: Quantized) -> None:
     """Products with constant weights in integers; tables of rows as integers."""
-    tables = tables_of(graph)
+    tables, tied = tables_of(graph), tied_tables(graph)
     dequantized: dict[Value, Value] = {}
 
     def rule(node: Node, builder: Builder) -> Value | None:
         if node.op in TABLES and node.input(0) in tables:
             table = node.input(0)
             if table not in dequantized:
-                dequantized[table] = _table(builder, table)
+                product = tied[table].product if table in tied else None
+                shared = product is not None and not _refused(product)
+                dequantized[table] = _table(builder, table, shared)
             found.note(node)
             return builder.one(node.op, dequantized[table], *node.inputs[1:], **node.attrs)
         if node.op in STATES and any(constant_of(v) for v in node.inputs[1:]):
@@ -180,7 +183,12 @@ def tables_of(graph: Graph) -> set[Value]:
     return found - set(graph.outputs)
 
 
-def _table(builder: Builder, table: Value) -> Value:
+def _table(builder: Builder, table: Value, shared: bool) -> Value:
+    """A table in integers; one that is `shared` with a product in those of the product's weight."""
     assert table.data is not None
-    integers, scales = levels_of(table.data, (1,), MOST)
+    if shared:
+        weight, steps = octet_levels_of(table.data.T, WEIGHT_LEVELS)
+        integers, scales = np.ascontiguousarray(weight.T), steps.reshape(-1, 1)
+    else:
+        integers, scales = levels_of(table.data, (1,), MOST)
     return builder.one("Dequantize", builder.constant(integers, name=table.name), builder.constant(scales))

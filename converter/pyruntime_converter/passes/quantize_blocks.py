@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ir.kernel import middle_level
-from pyruntime.ops.blocks import to_bytes
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.blocks import rows, words_of
 from pyruntime_converter.passes.quantize import (
@@ -126,12 +125,11 @@ def _product(node: Node, builder: Builder, bits: int) -> Value:
     assert weight.data is not None
     k, n = weight.data.shape
     levels, scales = block_levels(weight.data.T.astype(np.float32, copy=False), bits)
-    whole = np.full((n, scales.shape[1] * BLOCK), middle_level(bits), np.uint8)
-    whole[:, :k] = levels
+    octets = words_of(levels, bits, BLOCK).astype("<u4", copy=False).view(np.uint8)
     result = builder.one(
         "BlockMatMul",
         builder.one("Cast", node.input(0), to=DType.F32),
-        builder.constant(to_bytes(whole, bits).reshape(n, scales.shape[1], -1), name=weight.name),
+        builder.constant(octets.reshape(n, scales.shape[1], -1), name=weight.name),
         builder.constant(scales, name=f"{weight.name}.scales"),
         bits=bits,
         block=BLOCK,

@@ -6,13 +6,21 @@ from dataclasses import replace
 
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
-from pyruntime_converter.lowering.rules.matmul import PANELS, packed
-from pyruntime_converter.lowering.tied import places, rows_of_panels
+from pyruntime_converter.lowering.panels import (
+    QUAD,
+    WORD,
+    places,
+    rows_of_panels,
+    rows_of_quads,
+    words_of_levels,
+)
+from pyruntime_converter.lowering.rules.matmul import PANELS, packed, packed_levels
 from pyruntime_converter.lowering.views import contiguous
+from pyruntime_converter.tied import Tied
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Node, Value
+from pyruntime.ir.graph import Node
 from pyruntime.ir.kernel import Map
 from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
@@ -45,14 +53,34 @@ def gather(low: Lowering, node: Node) -> Lazy:
     )
 
 
-def _tied_rows(low: Lowering, node: Node, weight: Value) -> Lazy:
-    """Rows of a table that is stored as the panels of its transpose, the weight of a product."""
+def _tied_rows(low: Lowering, node: Node, tied: Tied) -> Lazy:
+    """Rows of a table that is stored in panels, as an operand of a product."""
+    table, operand, shape = node.input(0), tied.operand, node.output.shape
     indices = node.input(1)
-    assert weight.data is not None
-    width, rows = weight.data.shape
-    at = low.store(places(low.view(indices), indices.shape, rows, width, PANELS)).view
-    assert at is not None
-    return rows_of_panels(packed(low, weight, weight.data).tensor, at, node.output.shape, PANELS)
+    assert table.data is not None
+    view, (rows, width) = low.view(indices), table.data.shape
+
+    def at(panel: int, lane: tuple[int, int] = (1, 1)) -> View:
+        stored = low.store(places(view, indices.shape, rows, PANELS, panel, lane)).view
+        assert stored is not None
+        return stored
+
+    assert operand.data is not None
+    if table.dtype is DType.U32:
+        bits, k = tied.product.attrs["bits"], tied.product.attrs["k"]
+        words = packed_levels(low, operand, bits, k)
+        begin = at(k * PANELS * bits // WORD, (bits, WORD))
+        return low.store(words_of_levels(words, begin, view, rows, shape, bits, k), why=Boundary.LAYOUT)
+    matrix = operand.data if tied.product.op == "MatMul" else operand.data.T
+    if table.dtype.is_float:
+        tensor = packed(low, operand, matrix).tensor
+        return rows_of_panels(tensor, at(width * PANELS), shape, PANELS)
+    tensor = packed(low, operand, matrix, exact=True).tensor
+    fours = rows_of_quads(tensor, at(-(-width // QUAD) * QUAD * PANELS, (QUAD, 1)), shape, PANELS)
+    whole = low.reshaped(fours, (*shape[:-1], fours.shape[-2] * QUAD))
+    found = whole.slice((0,) * len(shape), shape, (1,) * len(shape))
+    assert found is not None
+    return found
 
 
 @lowers("GatherElements")

@@ -67,13 +67,7 @@ def block_matmul(low: Lowering, node: Node) -> Lazy:
     assert scales is not None
     assert levels.data is not None, f"{node.origin.name}: a weight that is no constant was to be spelled out"
     bits, size, k, n = node.attrs["bits"], node.attrs["block"], node.attrs["k"], len(levels.data)
-    matrix = levels.data.reshape(n, -1)
-
-    def pack() -> NDArray[Any]:
-        return pack_levels(from_bytes(matrix, bits)[:, :k].T, bits)
-
-    # the same bytes may be the weight of products that differ in k
-    words = low.weight(levels, f"levels{bits}x{PANELS}-k{k}", pack, level_words(k, n, bits), DType.U32)
+    words = packed_levels(low, levels, bits, k)
 
     def shared(value: Value) -> View:
         assert value.data is not None
@@ -105,6 +99,19 @@ def packed(low: Lowering, value: Value, matrix: NDArray[Any], *, exact: bool = F
         pack, elements = partial(pack_panels, matrix, PANELS), panel_elements(k, n, PANELS)
         tensor = low.weight(value, f"panels{PANELS}", pack, elements)
     return View(tensor, 0, (0, 0))
+
+
+def packed_levels(low: Lowering, value: Value, bits: int, k: int) -> Tensor:
+    """The levels of a BlockMatMul, of the matrix [k, n], in panels of eight columns."""
+    assert value.data is not None
+    n = len(value.data)
+    matrix = value.data.reshape(n, -1)
+
+    def pack() -> NDArray[Any]:
+        return pack_levels(from_bytes(matrix, bits)[:, :k].T, bits)
+
+    # the same bytes may be the weight of products that differ in k
+    return low.weight(value, f"levels{bits}x{PANELS}-k{k}", pack, level_words(k, n, bits), DType.U32)
 
 
 def integer_weight(
