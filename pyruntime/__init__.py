@@ -100,8 +100,8 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], **optio
     """Compile the model file or folder `source` to a pack at `out`, and report what was made.
 
     Options are those of the converter: `targets`, `weights`, `name`, `compiler`, `assets`, `progress`,
-    `state`, `state_init`, `capacity`, `symbols`, `elements`, `values`, `quantize`, `host_steps`; see
-    `pyruntime_converter.convert`.
+    `state`, `state_init`, `capacity`, `symbols`, `elements`, `values`, `quantize`, `host_steps`, `tunable`;
+    see `pyruntime_converter.convert`.
 
     Raises:
         PyRuntimeError: the converter is not installed.

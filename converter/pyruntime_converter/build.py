@@ -74,6 +74,7 @@ def convert(
     values: Mapping[str, Any] | None = None,
     quantize: Quantization | None = None,
     host_steps: bool = True,
+    tunable: bool = False,
 ) -> Report:
     """Compile a model to a pack.
 
@@ -107,6 +108,8 @@ def convert(
             stay in integers without it. `weights` is about the floats that are left.
         host_steps: whether a WebGPU pack may leave to the CPU what the GPU cannot compute, float64 above
             all. The report names such steps; False refuses them.
+        tunable: whether a WebGPU pack holds, in a file that pages do not load, all shaders that
+            `pyruntime tune` may try in place of those that it runs.
 
     Raises:
         OptionError: an option that does not fit the model.
@@ -135,6 +138,7 @@ def convert(
         tell=tell,
         quantize=quantize,
         host_steps=host_steps,
+        tunable=tunable,
     )
     return replace(report, seconds=round(time.perf_counter() - start, 3))
 
@@ -151,6 +155,7 @@ def build_pack(
     tell: Progress = _silent,
     quantize: Quantization | None = None,
     host_steps: bool = True,
+    tunable: bool = False,
 ) -> Report:
     """Compile graphs to a pack with an entry for each; they share weights and kernels.
 
@@ -179,7 +184,7 @@ def build_pack(
             stored.append(_store(tensor, pack, "f32" if tensor in exact else weights))
         described = pack.weights.finish()
         gpu = (
-            webgpu.build(inlined, stored, states, pack, compiler, host_steps=host_steps)
+            webgpu.build(inlined, stored, states, pack, compiler, host_steps=host_steps, tunable=tunable)
             if "webgpu" in targets
             else None
         )

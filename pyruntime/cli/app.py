@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pyruntime.cli import bench, check, convert, diff, doctor, inspect, ops, run, serve_demo
+from pyruntime.cli import bench, check, convert, diff, doctor, inspect, ops, run, serve_demo, tune
 from pyruntime.cli.exits import EXITS, HANDLED, exit_code
 from pyruntime.cli.options import state
 
@@ -18,6 +18,7 @@ COMMANDS = (
     inspect.inspect,
     run.run,
     bench.bench,
+    tune.tune,
     serve_demo.serve_demo,
     diff.diff,
     ops.ops,

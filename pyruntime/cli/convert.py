@@ -58,6 +58,13 @@ def convert(
             help="On WebGPU, leave what the GPU cannot compute to the CPU, and name it; or refuse it.",
         ),
     ] = True,
+    tunable: Annotated[
+        bool,
+        typer.Option(
+            "--tunable",
+            help="Keep in the pack what `pyruntime tune` may try on a GPU; pages do not load it.",
+        ),
+    ] = False,
     name: Annotated[
         str | None, typer.Option(help="The model's name in the pack.", show_default=False)
     ] = None,
@@ -97,9 +104,7 @@ def convert(
     from pyruntime.cli.feeds import parse_json, parse_pairs, parse_sizes
     from pyruntime.cli.progress import ConversionProgress
 
-    path = out or Path(f"{model.resolve().name if model.is_dir() else model.stem}.pack")
-    if not force and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise typer.BadParameter(f"{path} is there already; --force replaces it", param_hint="OUT")
+    path = place_for(model, out, force=force)
     with ConversionProgress(look.stderr(), quiet=quiet) as progress:
         report = pyruntime.convert(
             model,
@@ -117,6 +122,7 @@ def convert(
             values=parse_json(value or (), "value"),
             quantize=quantize,
             host_steps=host_steps,
+            tunable=tunable,
         )
     if json:
         look.print_json(report.to_dict())
@@ -124,3 +130,11 @@ def convert(
         from pyruntime.cli.conversion import show
 
         show(report, look.stdout())
+
+
+def place_for(model: Path, out: Path | None, *, force: bool) -> Path:
+    """Where a model's pack goes. Raises typer.BadParameter where something is that may not be replaced."""
+    path = out or Path(f"{model.resolve().name if model.is_dir() else model.stem}.pack")
+    if not force and path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise typer.BadParameter(f"{path} is there already; --force replaces it", param_hint="OUT")
+    return path

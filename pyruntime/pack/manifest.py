@@ -52,7 +52,12 @@ class _Version:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """pack.json's bytes, the same for equal manifests: one line for each innermost record."""
-    return (_layout(encode(manifest), "") + "\n").encode()
+    return layout(encode(manifest))
+
+
+def layout(value: Any) -> bytes:
+    """The bytes of pack.json's content."""
+    return (_layout(value, "") + "\n").encode()
 
 
 def _layout(value: Any, indent: str) -> str:

@@ -55,13 +55,14 @@ class Span:
 
 @dataclass(frozen=True)
 class BoundDispatch:
-    """A dispatch ready to encode; all workgroup counts are at least one."""
+    """A dispatch ready to encode; all workgroup counts are at least one. `command` is its number."""
 
     step: str
     shader: int
     bindings: tuple[Span, ...]
     words: tuple[int, ...]
     workgroups: tuple[int, int, int]
+    command: int
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,8 @@ class _Binder:
             source = self.span(command.source, length, f"{path}.from", 4)
         return BoundCopy(source, target) if length else None
 
-    def dispatch(self, command: Dispatch, path: str) -> BoundDispatch | None:
+    def dispatch(self, command: Dispatch, number: int) -> BoundDispatch | None:
+        path = f"commands[{number}]"
         groups = tuple(self.number(g, f"{path}.workgroups") for g in command.workgroups)
         if max(groups) > MAX_WORKGROUPS:
             raise MemoryLimitError(
@@ -248,7 +250,8 @@ class _Binder:
             )
         spans = tuple(self.binding(b, f"{path}.bindings[{i}]") for i, b in enumerate(command.bindings))
         self.no_overlap(spans, self.shaders[command.shader], path)
-        return BoundDispatch(command.step, command.shader, spans, words, (groups[0], groups[1], groups[2]))
+        counts = (groups[0], groups[1], groups[2])
+        return BoundDispatch(command.step, command.shader, spans, words, counts, number)
 
     def binding(self, binding: Binding, path: str) -> Span:
         length = self.number(binding.bytes, path, 4)
@@ -292,7 +295,7 @@ def bind(
             raise RunError(f"entry {spec.name!r}: more than {MAX_COMMANDS} commands; a loop does not end")
         match command:
             case Dispatch():
-                dispatch = binder.dispatch(command, path)
+                dispatch = binder.dispatch(command, position - 1)
                 commands += [] if dispatch is None else [dispatch]
             case Copy() | Fill():
                 copy = binder.copy(command, path)

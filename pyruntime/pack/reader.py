@@ -13,10 +13,12 @@ from typing import BinaryIO, Protocol, cast
 from pyruntime.errors import HashError, MissingFileError, PackError
 from pyruntime.pack.manifest import decode_manifest
 from pyruntime.pack.schema import CHUNK, Asset, Manifest, Shard
-from pyruntime.pack.targets import GpuVariant, WasmVariant
+from pyruntime.pack.targets import Candidates, GpuVariant, WasmVariant
 from pyruntime.pack.validate import validate
 
 MANIFEST = "pack.json"
+
+File = WasmVariant | GpuVariant | Asset | Candidates
 
 
 class _Files(Protocol):
@@ -114,9 +116,11 @@ class Pack:
     def names(self) -> tuple[str, ...]:
         """All files of the pack, pack.json first."""
         targets, weights = self.manifest.targets, self.manifest.weights
-        files: list[Shard | Asset | WasmVariant | GpuVariant] = [*weights.shards, *self.manifest.assets]
+        files: list[Shard | File] = [*weights.shards, *self.manifest.assets]
         for target in (targets.wasm, targets.webgpu, targets.webgpu and targets.webgpu.host):
             files += target.variants if target else ()
+        if targets.webgpu is not None:
+            files += filter(None, (targets.webgpu.candidates, *targets.webgpu.tuned))
         return (MANIFEST, *dict.fromkeys(file.file for file in files))
 
     def size(self, name: str) -> int:
@@ -127,8 +131,8 @@ class Pack:
         """A file as it is, unchecked, for who passes it on. Raises MissingFileError, PackError."""
         return self._reading(name)
 
-    def read(self, file: WasmVariant | GpuVariant | Asset) -> bytes:
-        """The whole of a variant's file or of an asset. Raises MissingFileError, HashError."""
+    def read(self, file: File) -> bytes:
+        """The whole of a file that has one hash. Raises MissingFileError, HashError."""
         self._check_size(file.file, file.bytes)
         with self._reading(file.file) as stream:
             data = stream.read(file.bytes)

@@ -274,10 +274,32 @@ class GpuVariant:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """A file with other shaders for some dispatches, to be tried (`pack.alternatives`)."""
+
+    file: str = item(fields.FILE)
+    bytes: int = item(fields.COUNT)
+    sha256: str = item(fields.SHA256)
+
+
+@dataclass(frozen=True)
+class Tuned(Candidates):
+    """A file with the shaders that are best on a GPU, which is named as WebGPU does, and by its full name.
+
+    What is not known is empty.
+    """
+
+    vendor: str = item(fields.NAME)
+    architecture: str = item(fields.NAME)
+    device: str = item(fields.NAME)
+
+
+@dataclass(frozen=True)
 class WebGpu:
     """The WebGPU target: the bytes of each weight buffer (`buffers`) and of each state's buffer (`state`).
 
     `host` is the module with the steps that run on the CPU, if any: one variant, without states of its own.
+    `candidates` are what may be tried on a GPU, `tuned` what was best on some.
     """
 
     buffers: Sequence[int] = item(array(integer(4)))
@@ -285,6 +307,8 @@ class WebGpu:
     variants: Sequence[GpuVariant] = item(array(record(GpuVariant), least=1))
     state: Sequence[int] = item(array(integer(4)), default=())
     host: Wasm | None = item(record(Wasm), default=None)
+    candidates: Candidates | None = item(record(Candidates), default=None)
+    tuned: Sequence[Tuned] = item(array(record(Tuned)), default=())
 
 
 @dataclass(frozen=True)

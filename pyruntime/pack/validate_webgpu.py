@@ -61,19 +61,27 @@ def webgpu(target: WebGpu, manifest: Manifest, path: str) -> None:
         places(module(target.host, manifest, f"{path}.host"), f"{path}.host")
         if len(target.host.variants) != 1:
             raise wrong(f"{path}.host.variants", "expected one")
-    for v, variant in enumerate(target.variants):
-        where = f"{path}.variants[{v}]"
-        _shaders(variant, where)
-        same_length(variant.entries, manifest.entries, f"{where}.entries", "the pack")
-        for i, (program, spec) in enumerate(zip(variant.entries, manifest.entries, strict=True)):
-            _program(program, spec, target, variant.shaders, f"{where}.entries[{i}]")
-            _host(program, spec, target.host, i, f"{where}.entries[{i}]")
-            if not spec.symbols and not any(isinstance(c, Jump) for c in program.commands):
-                try:
-                    bind(target, v, i, spec, {})
-                except (InputError, MemoryLimitError) as error:
-                    raise wrong(f"{where}.entries[{i}]", str(error)) from None
+    for v in range(len(target.variants)):
+        gpu_variant(target, v, manifest, f"{path}.variants[{v}]")
     variants([[*v.requires, *v.limits] for v in target.variants], path)
+    for i, tuned in enumerate(target.tuned):
+        if not (tuned.device or (tuned.vendor and tuned.architecture)):
+            raise wrong(f"{path}.tuned[{i}]", "neither a device nor vendor and architecture are named")
+
+
+def gpu_variant(target: WebGpu, number: int, manifest: Manifest, path: str) -> None:
+    """Raise PackError where a variant of the WebGPU target contradicts itself or the manifest."""
+    variant = target.variants[number]
+    _shaders(variant, path)
+    same_length(variant.entries, manifest.entries, f"{path}.entries", "the pack")
+    for i, (program, spec) in enumerate(zip(variant.entries, manifest.entries, strict=True)):
+        _program(program, spec, target, variant.shaders, f"{path}.entries[{i}]")
+        _host(program, spec, target.host, i, f"{path}.entries[{i}]")
+        if not spec.symbols and not any(isinstance(c, Jump) for c in program.commands):
+            try:
+                bind(target, number, i, spec, {})
+            except (InputError, MemoryLimitError) as error:
+                raise wrong(f"{path}.entries[{i}]", str(error)) from None
 
 
 def _gpu_weights(target: WebGpu, tensors: Sequence[StoredTensor], path: str) -> None:

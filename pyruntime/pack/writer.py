@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from pyruntime.errors import PackError
 from pyruntime.pack.manifest import encode_manifest
@@ -110,7 +113,9 @@ class PackWriter:
         whole = self.folder
         if self.path.suffix == ".zip":
             whole = self.folder / "pack.zip"
-            _zip(self.folder, whole)
+            files = [p for p in self.folder.iterdir() if p != whole]
+            with whole.open("xb") as file:
+                archive(file, [(p.name, p.stat().st_size, partial(_opened, p)) for p in files])
         if self.path.is_dir() and whole.is_dir():
             old = _sibling(self.path, "old")
             try:
@@ -151,13 +156,21 @@ def _sibling(path: Path, suffix: str) -> Path:
     return folder
 
 
-def _zip(folder: Path, target: Path) -> None:
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+# a member of an archive: its name, its bytes, and what opens it, or its content
+Archived = tuple[str, int, Callable[[], AbstractContextManager[BinaryIO]] | bytes]
+
+
+def archive(file: BinaryIO, members: Iterable[Archived]) -> None:
     """One stored archive with fixed times, so that equal packs are equal bytes; pack.json comes first."""
-    names = sorted((p.name for p in folder.iterdir()), key=lambda n: (n != MANIFEST, n))
-    with zipfile.ZipFile(target, "x", zipfile.ZIP_STORED) as archive:
-        for name in names:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as made:
+        for name, size, content in sorted(members, key=lambda m: (m[0] != MANIFEST, m[0])):
             info = zipfile.ZipInfo(name)
             info.external_attr = 0o644 << 16
-            info.file_size = (folder / name).stat().st_size
-            with archive.open(info, "w") as into, (folder / name).open("rb") as source:
+            info.file_size = size
+            opened = io.BytesIO(content) if isinstance(content, bytes) else content()
+            with made.open(info, "w") as into, opened as source:
                 shutil.copyfileobj(source, into, 1 << 20)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pyruntime.errors import DeviceError, DeviceLostError, MemoryLimitError, RunError
 from pyruntime.pack.sections import resolve
+from pyruntime.runtime.gpu_names import NAMELESS, Identity, identify
 
 # WebGPU's names of the features that variants may require or use -> wgpu-py's
 FEATURES = {"shader-f16": "shader-f16", "subgroups": "subgroup"}
@@ -43,6 +44,7 @@ class Adapter:
     handle: Any
     name: str
     software: bool
+    identity: Identity = NAMELESS
 
 
 def unavailable() -> str:
@@ -72,7 +74,7 @@ def adapter() -> Adapter:
 def _described(handle: Any) -> Adapter:
     info = handle.info
     name = " ".join(filter(None, (info.get("device"), info.get("backend_type")))) or "WebGPU adapter"
-    return Adapter(handle, name, info.get("adapter_type") == "CPU")
+    return Adapter(handle, name, info.get("adapter_type") == "CPU", identify(info))
 
 
 @contextmanager

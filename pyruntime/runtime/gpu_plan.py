@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pyruntime.pack.program import BoundProgram
+from pyruntime.pack.program import BoundDispatch, BoundProgram
 from pyruntime.pack.targets import Dispatch, Host, WebGpu
 
 
 class Call(NamedTuple):
-    """A dispatch of a step with what the device needs for it."""
+    """A dispatch with what the device needs for it, and what of the program it is, if any."""
 
-    step: str
     pipeline: Any
     group: Any
     workgroups: tuple[int, int, int]
+    bound: BoundDispatch | None = None
 
 
 @dataclass
@@ -40,11 +40,16 @@ class ComputePass:
 
 @dataclass
 class Plan:
-    """A program for one set of sizes, with everything that the device needs to run it."""
+    """A program for one set of sizes, with everything that the device needs to run it.
+
+    It begins at command `start`, where the symbols have these values.
+    """
 
     program: BoundProgram
     encode: list[Callable[[Any], None]]  # each takes a command encoder; a run of dispatches is one pass
     uniforms: Any
+    symbols: Mapping[str, int] = field(default_factory=dict)
+    start: int = 0
 
 
 def step_names(target: WebGpu, variant: int, entry: int) -> list[str]:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pyruntime.errors import DisposedError, InputError
 from pyruntime.ir.dtypes import DType
@@ -44,6 +44,7 @@ class SessionReport:
         threads: threads that share the steps of a run on Wasm.
         threads_reason: why so many.
         reloads: how often the GPU was lost and the pack loaded again by itself: once at most.
+        tuned: whether shaders are those that `pyruntime tune` found best on this GPU, or one of its kind.
     """
 
     device: str
@@ -59,6 +60,7 @@ class SessionReport:
     threads_reason: str = ""
     reads: int = 0
     reloads: int = 0
+    tuned: bool = False
 
 
 class Session(ABC):
@@ -198,7 +200,7 @@ class Session(ABC):
                 self._closed = True
                 self._release()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

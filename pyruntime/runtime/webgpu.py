@@ -7,6 +7,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyruntime.errors import (
@@ -19,6 +20,7 @@ from pyruntime.errors import (
     StateError,
 )
 from pyruntime.ir.dtypes import DType
+from pyruntime.pack.alternatives import decode_alternatives, extended
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import (
     MAX_COMMANDS,
@@ -48,6 +50,7 @@ from pyruntime.runtime.assets import Assets
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_convert import WORD, narrow, widen
 from pyruntime.runtime.gpu_device import Device, device
+from pyruntime.runtime.gpu_names import best_for
 from pyruntime.runtime.gpu_pipelines import Pipelines
 from pyruntime.runtime.gpu_plan import Call, ComputePass, Plan, step_names
 from pyruntime.runtime.session import Session, SessionReport
@@ -72,6 +75,7 @@ class WebGpuSession(Session):
         entry: the program that the session means, the first for None.
         reason: why this device.
         gpu_device: a `wgpu.GPUDevice` of the user's own, if not the shared one.
+        tuned: whether to take what the pack has for this GPU in place of the defaults.
 
     Raises:
         DeviceError: there is no adapter, or no Wasm engine for host steps, or the pack has no WebGPU target.
@@ -79,14 +83,15 @@ class WebGpuSession(Session):
         RunError: the device refuses a shader.
     """
 
-    def __init__(self, pack: Pack, entry: str | None, reason: str, gpu_device: Any = None) -> None:
+    def __init__(
+        self, pack: Pack, entry: str | None, reason: str, gpu_device: Any = None, *, tuned: bool = True
+    ) -> None:
         kept = KeptState(pack.manifest.state, pack.manifest.model.sha256)
         super().__init__(pack.manifest.entries, Assets(pack), kept, entry)
         target = pack.manifest.targets.webgpu
         if target is None:
             raise DeviceError(f"{pack.path} was not converted for webgpu")
-        self._target: WebGpu = target
-        self._pack = pack.path, pack.manifest
+        self._pack, self._tuned = (pack.path, pack.manifest), tuned
         self._plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
         self._gone: set[int] = set()  # states that went with a lost device, and were not set since
         self._host: HostModule | None = None
@@ -109,15 +114,23 @@ class WebGpuSession(Session):
             weights_bytes=sum(target.buffers),
             memory_bytes=sum(target.buffers) + sum(target.state),
             reads=sum(isinstance(c, Read) for c in commands),
+            tuned=self._alternatives is not None,
         )
 
     def _open(self, pack: Pack, gpu: Device) -> None:
         """Bring the pack to a device."""
+        target = pack.manifest.targets.webgpu
+        assert target is not None
         self._gpu, self._device = gpu, gpu.handle
-        chosen = (i for i, v in enumerate(self._target.variants) if gpu.meets(v.requires, v.limits))
+        chosen = (i for i, v in enumerate(target.variants) if gpu.meets(v.requires, v.limits))
         self._number = next(chosen)  # the last one requires nothing
-        self._variant = self._target.variants[self._number]
-        self._pipelines = Pipelines(gpu, self._variant, pack.read(self._variant))
+        self._alternatives = best_for(target.tuned, gpu.adapter.identity) if self._tuned else None
+        code = pack.read(target.variants[self._number])
+        if self._alternatives is not None:
+            found = decode_alternatives(pack.read(self._alternatives), self._alternatives.file)
+            target, code = extended(pack.manifest, self._number, code, found, self._alternatives.file)
+        self._take(target)
+        self._pipelines = Pipelines(gpu, self._variant, code)
         self._weights: list[Any] = []
         self._states: list[Any] = []
         self._arenas: list[Any] = []
@@ -134,6 +147,10 @@ class WebGpuSession(Session):
         except BaseException:
             self._destroy()
             raise
+
+    def _take(self, target: WebGpu) -> None:
+        """Go on with the chosen variant as it is in `target`; its shaders are those of the pipelines."""
+        self._target, self._variant = target, target.variants[self._number]
 
     def _lasting(self, action: Callable[[], Result], *, uses: bool = True) -> Result:
         """Do something, again where the device was lost; what uses states finds them whole, or StateError."""
@@ -199,7 +216,7 @@ class WebGpuSession(Session):
             full = Evaluator(self._kept.full(entry, symbols))
             arenas = [size_of(b, full) for b in self._variant.entries[number].arenas]
             self._reserve([*map(max, program.arenas, arenas)])
-            plan = self._prepare(program)
+            plan = replace(self._prepare(program), symbols=symbols, start=start)
         self._plans[key] = plan
         while len(self._plans) > PLANS_KEPT:
             self._plans.popitem(last=False)[1].uniforms.destroy()
@@ -249,7 +266,7 @@ class WebGpuSession(Session):
                     steps.append(run := ComputePass())
                 pipeline, layout = self._pipelines.get(command.shader)
                 group = self._bind_group(command, layout, uniforms, next(offsets))
-                run.dispatches.append(Call(command.step, pipeline, group, command.workgroups))
+                run.dispatches.append(Call(pipeline, group, command.workgroups, command))
             else:
                 steps.append(self._transfer(command))
                 run = None

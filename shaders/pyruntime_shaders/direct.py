@@ -68,15 +68,16 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch | None:
     return options[-1][0]
 
 
-def matmul(call: MatMul, batches: Dim, on: Dim) -> Kernel | None:
+def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch | None = None) -> Kernel | None:
     """The kernel of a product; None where another form is better, or must be.
 
     Args:
         call: the product, of floats.
         batches: how many.
         on: 1, or 0 to skip it.
+        patch: a workgroup's part of the result, by default the one that is chosen.
     """
-    patch = choose(call.m, call.n, call.k, batches)
+    patch = patch or choose(call.m, call.n, call.k, batches)
     floats = call.a.tensor.dtype.is_float and call.b.tensor.dtype.is_float
     if patch is None or not floats or call.blocks is not None or call.a.guards or call.a.indirect:
         return None
@@ -125,11 +126,11 @@ def matmul(call: MatMul, batches: Dim, on: Dim) -> Kernel | None:
     )
 
 
-def conv(call: Conv) -> Kernel | None:
-    """The kernel of a convolution; None where another form is better, or must be."""
+def conv(call: Conv, patch: Patch | None = None) -> Kernel | None:
+    """The kernel of a convolution; None where another form is better, or must be. `patch` as for `matmul`."""
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     rows, taps = product((call.n, *call.out_size)), call.window.kernel[0] * call.window.kernel[1]
-    patch = choose(rows, width, taps * depth, call.groups)
+    patch = patch or choose(rows, width, taps * depth, call.groups)
     vector_b = alone(call, call.weight.tensor) and divides(4, call.weight.offset)
     floats = call.x.tensor.dtype.is_float and call.weight.tensor.dtype.is_float
     if patch is None or not floats or not vector_b or call.x.guards or call.x.fill != 0:

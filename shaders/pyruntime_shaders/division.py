@@ -10,6 +10,7 @@ import importlib
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dtypes import WORD_RANGES, needs_pair
@@ -41,9 +42,23 @@ class Division:
 
 def kernels_for(call: KernelCall) -> list[Kernel]:
     """The kernels of one call. Raises UnsupportedError for what WGSL cannot compute."""
-    module = importlib.import_module(f"pyruntime_shaders.kernels.{call.template}")
-    kernels: list[Kernel] = module.prepare(call)
+    kernels: list[Kernel] = _module(call).prepare(call)
     return kernels
+
+
+def alternatives(call: KernelCall) -> list[list[Kernel]]:
+    """For each of the kernels of a call all others that do the same, in other patches of the result."""
+    module, kernels = _module(call), kernels_for(call)
+    found: list[list[Kernel]] = [[] for _ in kernels]
+    for patch in module.patches(call) if hasattr(module, "patches") else ():
+        for kernel, others, other in zip(kernels, found, module.prepare(call, patch), strict=True):
+            if other.key not in {k.key for k in (kernel, *others)}:
+                others.append(other)
+    return found
+
+
+def _module(call: KernelCall) -> ModuleType:
+    return importlib.import_module(f"pyruntime_shaders.kernels.{call.template}")
 
 
 def divide(program: Program) -> Division:

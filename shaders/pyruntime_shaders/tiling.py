@@ -124,6 +124,25 @@ class Tile(Patch):
 _SLICED = (Tile(8, 4, 4, 4, 4), Tile(4, 4, 4, 8, 2), Tile(4, 2, 4, 16, 2))
 
 
+def options(m: Dim, n: Dim, k: Dim) -> list[Patch]:
+    """Patches and tiles that may be best on some GPU; all fit the limits that every WebGPU device has.
+
+    Left out are those of which more than half would lie outside the result, and slices that k does not fill.
+    """
+    made = [Patch(across, 64 // across, rows) for across in (8, 16) for rows in (1, 2, 4, 8)]
+    made += [Patch(4, 16, 1), Patch(4, 16, 4), Patch(16, 16, 2), Patch(16, 16, 4)]
+    made += [Patch(8, 2, 4, 4), Patch(4, 2, 4, 8)]
+    made += [Tile(8, 8, 4), Tile(8, 8, 8, quads=2), Tile(8, 32, 4), *_SLICED]
+    made += [Tile(16, 16, rows, quads=quads) for rows, quads in ((2, 4), (4, 4), (4, 8), (8, 4))]
+    made = [p for p in made if p.slices == 1 or at_least(k, 4 * p.slices)]
+    return [p for p in made if _fills(p.height, m) and _fills(p.width, n)]
+
+
+def _fills(size: int, dim: Dim) -> bool:
+    """Whether half of so many rows or columns are there, as far as that is known, or they are few anyway."""
+    return not isinstance(dim, int) or size <= max(2 * dim, 16)
+
+
 def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Tile:
     """The largest tile that wastes few columns and, as far as the dims are known, keeps a GPU busy."""
     width = 16 if isinstance(n, int) and n <= 16 else 32 if isinstance(n, int) and n <= 32 else 64

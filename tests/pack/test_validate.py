@@ -215,6 +215,21 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         ),
         "arenas[0]: symbol 'k' is not one of the entry's",
     ),
+    "a GPU without a name": (
+        lambda m: m["targets"]["webgpu"].update(
+            tuned=[
+                {
+                    "file": "tuned.json",
+                    "bytes": 1,
+                    "sha256": "0" * 64,
+                    "vendor": "apple",
+                    "architecture": "",
+                    "device": "",
+                }
+            ]
+        ),
+        "targets.webgpu.tuned[0]: neither a device nor vendor and architecture are named",
+    ),
     "no target": (lambda m: m.update(targets={}), "targets: there is neither wasm nor webgpu"),
     "shard data past its end": (
         lambda m: m["weights"]["shards"][0].update(data=181),

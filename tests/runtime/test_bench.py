@@ -204,8 +204,8 @@ def test_states_of_a_size(tmp_path: Path) -> None:
 def test_more_dispatches_than_a_query_set_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: Path
 ) -> None:
-    webgpu = pytest.importorskip("pyruntime.runtime.bench.webgpu")
-    monkeypatch.setattr(webgpu, "QUERIES", 6)
+    gpu_timer = pytest.importorskip("pyruntime.runtime.bench.gpu_timer")
+    monkeypatch.setattr(gpu_timer, "QUERIES", 6)
     proto, every = MODELS["loop-parameter"]
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
     pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("webgpu",))

@@ -44,6 +44,7 @@ from pyruntime.pack.targets import (
 )
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_coloured
+from pyruntime_converter.targets.candidates import Collector
 from pyruntime_converter.targets.forms import WORD, Forms, gpu_bytes, gpu_dtype, half_forms, weight_forms
 from pyruntime_converter.targets.host import Run, Sides, check_states
 from pyruntime_converter.targets.host import build as build_host
@@ -109,8 +110,11 @@ def build(
     compiler: str | None = None,
     *,
     host_steps: bool = True,
+    tunable: bool = False,
 ) -> Built:
     """Render the entries, write their shaders, and the module of their host steps, to pack; describe them.
+
+    `tunable` writes what else could do their dispatches, too.
 
     Raises:
         UnsupportedError: what the GPU cannot compute, where host steps are forbidden; states that it
@@ -130,6 +134,8 @@ def build(
     fixed |= {t: ("state", number, 0) for t, number in states.number.items()}
     places = [{}] * len(sides) if host is None else host.places
 
+    collected = Collector() if tunable else None
+
     def variant(name: str, requires: tuple[str, ...], forms: Forms) -> GpuVariant:
         rendered = render_divided(programs, divisions, forms)
         text, shaders = _join(rendered)
@@ -139,7 +145,10 @@ def build(
             for side, d, there in zip(sides, rendered.entries, places, strict=True)
         ]
         uses = tuple(sorted(features_of(text.decode())))
-        return GpuVariant(requires, {}, written.file, written.bytes, written.sha256, shaders, entries, uses)
+        made = GpuVariant(requires, {}, *written, shaders, entries, uses)
+        if collected is not None:
+            collected.add(made, rendered.entries, forms)
+        return made
 
     halves = half_forms(sides, forms)
     variants = [
@@ -148,7 +157,8 @@ def build(
     ]
     sizes = tuple(_state_bytes(s.tensor) for s in states.states)
     module = None if host is None else host.target
-    return Built(WebGpu(buffers, weights, variants, sizes, module), sides)
+    candidates = None if collected is None else collected.write(pack)
+    return Built(WebGpu(buffers, weights, variants, sizes, module, candidates), sides)
 
 
 def _state_bytes(tensor: Tensor) -> int:

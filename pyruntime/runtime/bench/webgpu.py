@@ -8,17 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import wgpu
-from wgpu.backends.wgpu_native import lib
 
-from pyruntime.pack.schema import Entry
 from pyruntime.runtime.bench import gpu_loops
+from pyruntime.runtime.bench.gpu_timer import Timestamps
 from pyruntime.runtime.bench.profile import Budget, Profile, Progress, Samples, limits_of, profile_of
-from pyruntime.runtime.bind import Bound
-from pyruntime.runtime.gpu_plan import Call, ComputePass, Plan
+from pyruntime.runtime.gpu_plan import Call
 from pyruntime.runtime.webgpu import WebGpuSession
 
 WARM_UP = 2  # rounds that count for nothing: caches, clock rates
-QUERIES = 4096  # of a set, by WebGPU's rules; two for each dispatch
 
 
 def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, progress: Progress) -> Profile:
@@ -32,7 +29,7 @@ def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, pr
     with session.using():
         bound = session._kept.bind(entry, feeds)
         session._execute(number, entry, bound)  # checks everything
-        timer = _Timer(gpu.handle) if gpu.timestamps else None
+        timer = Timestamps(gpu.handle) if gpu.timestamps else None
         loops = None if timer is None else _Loops(gpu.handle, timer)
         samples, rounds, began = Samples(), -WARM_UP, 0.0
         while rounds < 0 or budget.spent(rounds, time.perf_counter() - began) < 1:
@@ -45,7 +42,8 @@ def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, pr
             if timer is not None and loops is not None:
                 session._reset_states()
                 with gpu.guarded(f"entry {entry.name!r}"):
-                    samples.add_steps(_stepwise(session, timer, number, entry, bound))
+                    taken = timer.run(session, number, entry, bound)
+                    samples.add_steps((dispatch.step, seconds) for dispatch, seconds in taken)
                     loops.sample(samples)
             rounds += 1
             progress(budget.spent(rounds, time.perf_counter() - began) if rounds > 0 else 0.0)
@@ -64,96 +62,10 @@ def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, pr
     )
 
 
-def _stepwise(
-    session: WebGpuSession, timer: _Timer, number: int, entry: Entry, bound: Bound
-) -> list[tuple[str, float]]:
-    """One run: each dispatch's step and seconds, in order. What is read back decides how it goes on."""
-    plan = session._start(number, entry, bound)
-    found: list[tuple[str, float]] = []
-    while True:
-        encoder, steps = timer.encoded(plan)
-        pause = plan.program.pause
-        if pause is None:
-            session._device.queue.submit([encoder.finish()])
-            found += zip(steps, timer.seconds(len(steps)), strict=True)
-            return found
-        plan = session._resumed(number, entry, pause, encoder)
-        found += zip(steps, timer.seconds(len(steps)), strict=True)
-
-
-class _Timer:
-    """Query sets for as many dispatches as there are, and the way of their results back."""
-
-    def __init__(self, device: Any) -> None:
-        self._device = device
-        self._period = lib.wgpuQueueGetTimestampPeriod(device.queue._internal) * 1e-9  # seconds of a tick
-        self._sets: list[tuple[Any, Any, Any]] = []  # queries, results, staging
-
-    def encoded(self, plan: Plan) -> tuple[Any, list[str]]:
-        """What a plan does, each dispatch as a pass with timestamps, and the dispatches' steps."""
-        encoder = self._device.create_command_encoder()
-        steps: list[str] = []
-        for encode in plan.encode:
-            if not isinstance(encode, ComputePass):
-                encode(encoder)
-                continue
-            for call in encode.dispatches:
-                self.dispatch(encoder, call, len(steps))
-                steps.append(call.step)
-        self.resolve(encoder, len(steps))
-        return encoder, steps
-
-    def dispatch(self, encoder: Any, call: Call, index: int) -> None:
-        """Encode a dispatch between two timestamps; `index` counts those since the last `resolve`."""
-        number, at = divmod(2 * index, QUERIES)
-        while len(self._sets) <= number:
-            usage = wgpu.BufferUsage
-            self._sets.append(
-                (
-                    self._device.create_query_set(type="timestamp", count=QUERIES),
-                    self._device.create_buffer(size=QUERIES * 8, usage=usage.QUERY_RESOLVE | usage.COPY_SRC),
-                    self._device.create_buffer(size=QUERIES * 8, usage=usage.MAP_READ | usage.COPY_DST),
-                )
-            )
-        writes = {
-            "query_set": self._sets[number][0],
-            "beginning_of_pass_write_index": at,
-            "end_of_pass_write_index": at + 1,
-        }
-        compute = encoder.begin_compute_pass(timestamp_writes=writes)
-        compute.set_pipeline(call.pipeline)
-        compute.set_bind_group(0, call.group)
-        compute.dispatch_workgroups(*call.workgroups)
-        compute.end()
-
-    def resolve(self, encoder: Any, count: int) -> None:
-        """Encode what brings the timestamps of `count` dispatches back."""
-        for (queries, results, staging), size in zip(self._sets, _parts(2 * count), strict=False):
-            encoder.resolve_query_set(queries, 0, size, results, 0)
-            encoder.copy_buffer_to_buffer(results, 0, staging, 0, size * 8)
-
-    def seconds(self, count: int) -> list[float]:
-        """What the dispatches took, after the encoder was submitted."""
-        ticks: list[int] = []
-        for (_, _, staging), size in zip(self._sets, _parts(2 * count), strict=False):
-            staging.map_sync("READ", 0, size * 8)
-            ticks += struct.unpack(f"<{size}Q", staging.read_mapped(0, size * 8))
-            staging.unmap()
-        # clocks of GPUs may be set back: that is no time
-        return [
-            max(end - begin, 0) * self._period for begin, end in zip(ticks[::2], ticks[1::2], strict=True)
-        ]
-
-
-def _parts(count: int) -> list[int]:
-    """So many queries as sets hold them."""
-    return [min(QUERIES, count - at) for at in range(0, count, QUERIES)]
-
-
 class _Loops:
     """The limits' shaders with their buffers."""
 
-    def __init__(self, device: Any, timer: _Timer) -> None:
+    def __init__(self, device: Any, timer: Timestamps) -> None:
         usage = wgpu.BufferUsage
         self._device, self._timer = device, timer
         self._buffers = [
@@ -189,7 +101,7 @@ class _Loops:
             for i, b in enumerate(resources)
         ]
         group = self._device.create_bind_group(layout=pipeline.get_bind_group_layout(0), entries=entries)
-        return Call("", pipeline, group, (groups, 1, 1))
+        return Call(pipeline, group, (groups, 1, 1))
 
     def _adds_call(self) -> Call:
         return self._call(self._adds, gpu_loops.ROUNDS, self._groups)

@@ -9,10 +9,13 @@ from pyruntime_shaders import direct, octets
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
+    Patch,
     Source,
+    Tile,
     accumulator,
     alone,
     choose,
+    options,
     panels,
     quad_panels,
     source,
@@ -23,16 +26,31 @@ from pyruntime_shaders.windows import channel_quads, finish_window, outside_inpu
 AXES = ("n", "y", "x", "c")
 
 
-def prepare(call: Conv) -> list[Kernel]:
-    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
-    return [_depthwise(call) if call.depthwise else direct.conv(call) or _tiled(call)]
+def prepare(call: Conv, patch: Patch | None = None) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute.
+
+    `patch` is a workgroup's part of the result, by default the one that is chosen.
+    """
+    if call.depthwise:
+        return [_depthwise(call)]
+    tile = patch if isinstance(patch, Tile) else None
+    return [(None if tile else direct.conv(call, patch)) or _tiled(call, tile)]
+
+
+def patches(call: Conv) -> list[Patch]:
+    """What may be chosen for a call, best or not."""
+    if call.depthwise:
+        return []
+    depth, width = call.in_channels // call.groups, call.out_channels // call.groups
+    # slices share the channels of each tap
+    return options(product((call.n, *call.out_size)), width, depth)
 
 
 def _sizes(call: Conv) -> tuple[Dim, ...]:
     return (call.n, *call.out_size, call.out_channels)
 
 
-def _tiled(call: Conv) -> Kernel:
+def _tiled(call: Conv, tile: Tile | None) -> Kernel:
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     rows, taps = product((call.n, *call.out_size)), call.window.kernel[0] * call.window.kernel[1]
     dotted = octets.by_fours(call.x.tensor, call.weight.tensor, call.panels)
@@ -50,7 +68,7 @@ def _tiled(call: Conv) -> Kernel:
     held, outer = accumulator(call.x.tensor.dtype), ("group",) if call.groups > 1 else ()
     module.accumulates(0, held, sum_range(call.x, call.weight, taps * depth))
     k_word, width_word = module.word("k_words" if dotted else "k", k), module.word("group_columns", width)
-    tile = choose(rows, width, k, call.groups)
+    tile = tile or choose(rows, width, k, call.groups)
     tiles_across = ceildiv(width, tile.width)
     tiles = ceildiv(rows, tile.height) * tiles_across
     base = f"group * (({width_word} + 7) >> 3u)" if outer else ""

@@ -16,10 +16,13 @@ from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
+    Patch,
+    Tile,
     accumulator,
     alone,
     block_panels,
     choose,
+    options,
     panels,
     quad_panels,
     quads,
@@ -30,8 +33,11 @@ from pyruntime_shaders.tiling import (
 FEW = 4  # rows that are not worth a tile
 
 
-def prepare(call: MatMul) -> list[Kernel]:
-    """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute."""
+def prepare(call: MatMul, patch: Patch | None = None) -> list[Kernel]:
+    """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute.
+
+    `patch` is a workgroup's part of the result where there are many rows, by default the one that is chosen.
+    """
     if call.a.tensor.dtype in WORD_RANGES and not call.panels:
         return row.prepare(_as_row(call))
     batches = product(call.batch)
@@ -39,10 +45,15 @@ def prepare(call: MatMul) -> list[Kernel]:
     if at_least(FEW, rows):
         return [_few_rows(call, batches, 1)]
     if at_least(rows, FEW + 1):
-        return [_many_rows(call, batches, 1)]
+        return [_many_rows(call, batches, 1, patch)]
     # exactly one of the two has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
-    return [_few_rows(call, batches, 1 - many), _many_rows(call, batches, many)]
+    return [_few_rows(call, batches, 1 - many), _many_rows(call, batches, many, patch)]
+
+
+def patches(call: MatMul) -> list[Patch]:
+    """What may be chosen for many rows, best or not."""
+    return options(call.m, call.n, call.k)
 
 
 def _as_row(call: MatMul) -> Row:
@@ -90,12 +101,15 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
     return _kernel(call, "matvec", batches, (tiles, tiles_across), on, vector_a=vector_a, height=height)
 
 
-def _many_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
-    return direct.matmul(call, batches, on) or _tiled(call, batches, on)
+def _many_rows(call: MatMul, batches: Dim, on: Dim, patch: Patch | None) -> Kernel:
+    tile = patch if isinstance(patch, Tile) else None
+    found = None if tile else direct.matmul(call, batches, on, patch)
+    return found or _tiled(call, batches, on, tile)
 
 
-def _tiled(call: MatMul, batches: Dim, on: Dim) -> Kernel:
-    tile = choose(call.m, call.n, ceildiv(call.k, octets.DEPTH) if _dotted(call) else call.k, batches)
+def _tiled(call: MatMul, batches: Dim, on: Dim, tile: Tile | None) -> Kernel:
+    k = ceildiv(call.k, octets.DEPTH) if _dotted(call) else call.k
+    tile = tile or choose(call.m, call.n, k, batches)
     tiles_across = ceildiv(call.n, tile.width)
     tiles = ceildiv(call.m, tile.height) * tiles_across
     a_order = "columns" if call.a.strides[-1] != 1 and call.a.strides[-2] == 1 else "rows"

@@ -1,0 +1,64 @@
+"""Whatever patch of the result a product is divided into, it is the same product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pyruntime_shaders.division import alternatives
+from pyruntime_shaders.emit import kernels_for
+from pyruntime_shaders.tiling import Patch, Tile, options
+
+from pyruntime.ir.dims import symbol
+from pyruntime.ops.interpret import allocate, run_call
+from tests.kernels import cases_blocks, cases_conv, cases_integer, cases_matmul
+from tests.kernels.case import Case
+from tests.kernels.webgpu_harness import compare, gpu
+
+EACH = 4  # alternatives that are tried of a case: from case to case others
+WGSL_LIMITS = {"invocations": 256, "vectors": 1024}  # what every device has
+
+
+def cases() -> Iterator[tuple[int, Case]]:
+    for module in (cases_matmul, cases_conv, cases_integer, cases_blocks):
+        found = [c for c in module.cases() if c.call.template in ("matmul", "conv") and not c.wasm_only]
+        found = [c for c in found if all(t.dtype.bits < 64 for t in c.call.tensors())]
+        yield from enumerate(found[:: max(len(found) // 3, 1)])
+
+
+@pytest.mark.webgpu
+@pytest.mark.parametrize(("turn", "case"), list(cases()), ids=lambda c: getattr(c, "name", ""))
+def test_alternatives(turn: int, case: Case) -> None:
+    kernels, symbols = kernels_for(case.call), case.symbols or {}
+    expected = {t: a.ravel().copy() for t, a in case.inputs.items()}
+    for tensor in case.call.tensors():
+        expected.setdefault(tensor, allocate(tensor, symbols))
+    untouched = {t: a.copy() for t, a in expected.items()}
+    run_call(case.call, expected, symbols)
+    for number, others in enumerate(alternatives(case.call)):
+        for other in others[turn :: max(len(others) // EACH, 1)]:
+            assert other.access == kernels[number].access
+            actual = {t: a.copy() for t, a in untouched.items()}
+            for kernel in [*kernels[:number], other, *kernels[number + 1 :]]:
+                gpu().run(kernel, actual, symbols)
+            output = case.call.output.tensor
+            compare(case.call, actual[output], expected[output])
+
+
+def test_options_fit_every_device() -> None:
+    n = symbol("n")
+    found = options(n, n, 1 << 20)
+    assert len(set(found)) == len(found) > 20
+    assert any(isinstance(p, Tile) for p in found)
+    assert any(p.slices > 1 for p in found)
+    for patch in found:
+        assert patch.threads <= WGSL_LIMITS["invocations"]
+        if isinstance(patch, Tile):
+            assert patch.vectors <= WGSL_LIMITS["vectors"]
+
+
+def test_options_are_no_larger_than_what_there_is() -> None:
+    few = options(6, 10, 3)
+    assert few
+    assert all(p.height <= 16 and p.width <= 20 and p.slices == 1 for p in few)
+    assert Patch(16, 16, 8) not in few
