@@ -7,17 +7,28 @@ caches less often. Where results are few and k is long, threads of a workgroup s
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, minimum, product
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul
+from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ir.scalar import Scalar
-from pyruntime.ir.views import Tensor, View
+from pyruntime.ir.views import View
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
-from pyruntime_shaders.tiling import BUSY, LIKELY, Patch, Source, alone, least, panels, quads, source
+from pyruntime_shaders.tiling import (
+    BUSY,
+    LIKELY,
+    Patch,
+    Source,
+    alone,
+    least,
+    panels,
+    quads,
+    source,
+    whole_fours,
+)
 from pyruntime_shaders.windows import channel_quads, outside_input, window_lines
 
 LARGE = 1 << 28  # multiplications from which on a tile in workgroup memory pays
@@ -91,7 +102,7 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch | None = None) -> K
         call,
         (*outer, "m", "column"),
         (*call.batch, call.m, call.n),
-        [*vectors, *_whole_fours(call, call.n)],
+        [*vectors, *whole_fours(call, call.n)],
     )
     module.accumulates(0, DType.F32)
     a = _walk(module, "a", call.a, (*outer, "m"), fours)
@@ -140,7 +151,7 @@ def conv(call: Conv, patch: Patch | None = None) -> Kernel | None:
     fours, outer = channel_quads(call, depth), ("group",) if call.groups > 1 else ()
     vectors = [call.weight.tensor, *([call.x.tensor] if fours else [])]
     sizes = (call.n, *call.out_size, call.out_channels)
-    module = Module(call, _AXES, sizes, [*vectors, *_whole_fours(call, width)])
+    module = Module(call, _AXES, sizes, [*vectors, *whole_fours(call, width)])
     module.accumulates(0, DType.F32)
     last = f"group * {module.word('group_columns', width)} + column" if outer else "column"
     panel = f"(group * {module.word('group_panels', ceildiv(width, 8))} + (column >> 3u))" if outer else ""
@@ -194,15 +205,6 @@ def _finish(
         body=module.block([body]),
         **values,
     )
-
-
-def _whole_fours(call: KernelCall, columns: Dim) -> Iterator[Tensor]:
-    """Operands of the body, and the output, of which four columns lie in one aligned vec4."""
-    indices = {term.operand for view in (*call.reads(), call.output) for term in view.indirect}
-    for number, view in enumerate((*call.inputs, call.output)):
-        whole = alone(call, view.tensor) and not view.tensor.pairs and quads(view, -1, columns)
-        if whole and number not in indices:
-            yield view.tensor
 
 
 def _walk(module: Module, name: str, view: View, axes: tuple[str, ...], vector: bool) -> Walk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -188,6 +188,15 @@ def quads(view: View, axis: int, extent: Dim) -> bool:
         and view.strides[axis] == 1
         and all(divides(4, d) for d in (view.offset, extent, *others))
     )
+
+
+def whole_fours(call: KernelCall, columns: Dim) -> Iterator[Tensor]:
+    """Operands of the body, and the output, of which four columns lie in one aligned vec4."""
+    indices = {term.operand for view in (*call.reads(), call.output) for term in view.indirect}
+    for number, view in enumerate((*call.inputs, call.output)):
+        whole = alone(call, view.tensor) and not view.tensor.pairs and quads(view, -1, columns)
+        if whole and number not in indices:
+            yield view.tensor
 
 
 def source(

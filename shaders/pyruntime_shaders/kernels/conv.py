@@ -20,6 +20,7 @@ from pyruntime_shaders.tiling import (
     quad_panels,
     source,
     sum_range,
+    whole_fours,
 )
 from pyruntime_shaders.windows import channel_quads, finish_window, outside_input, window_lines
 
@@ -155,7 +156,8 @@ def _depthwise(call: Conv) -> Kernel:
         and alone(call, call.weight.tensor)
         and divides(4, call.weight.offset)
     )
-    module = Module(call, AXES, _sizes(call), [call.x.tensor, call.weight.tensor] if vector else [])
+    vectors = [call.x.tensor, call.weight.tensor, *whole_fours(call, call.in_channels)] if vector else []
+    module = Module(call, AXES, _sizes(call), vectors)
     held = accumulator(call.x.tensor.dtype)
     module.accumulates(0, held, sum_range(call.x, call.weight, call.window.kernel[0] * call.window.kernel[1]))
     weight = View(call.weight.tensor, call.weight.offset, (call.in_channels, 1))

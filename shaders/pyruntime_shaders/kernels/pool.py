@@ -8,7 +8,7 @@ from pyruntime.ir.kernel import Pool
 from pyruntime_shaders.intervals import stored
 from pyruntime_shaders.module import Kernel, Module
 from pyruntime_shaders.printer import apply, bare
-from pyruntime_shaders.tiling import accumulator
+from pyruntime_shaders.tiling import accumulator, whole_fours
 from pyruntime_shaders.windows import channel_quads, finish_window
 
 
@@ -20,7 +20,7 @@ def prepare(call: Pool) -> list[Kernel]:
         call,
         ("n", "y", "x", "c"),
         (call.n, *call.out_size, call.channels),
-        [call.x.tensor] if vector else [],
+        [call.x.tensor, *whole_fours(call, call.channels)] if vector else [],
     )
     width = 4 if vector else 1
     if call.mode == "max":
