@@ -7,11 +7,12 @@ caches less often. Where results are few and k is long, threads of a workgroup s
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import math
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, minimum, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ir.scalar import Scalar
@@ -22,6 +23,7 @@ from pyruntime_shaders.tiling import (
     LIKELY,
     Patch,
     Source,
+    Tile,
     alone,
     least,
     panels,
@@ -61,11 +63,51 @@ class Walk(NamedTuple):
     vector: bool
 
 
-def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch | None:
-    """The largest patch that, as far as the dims are known, keeps a GPU busy; None where tiles are better."""
-    rows, columns, depth = (d if isinstance(d, int) else max(least(d), LIKELY) for d in (m, n, k))
-    if rows * columns * depth * least(batches) >= LARGE:
-        return None
+def large(*sizes: Dim) -> Dim:
+    """1 where a product of these sizes is large, else 0."""
+    known = math.prod(s for s in sizes if isinstance(s, int))
+    others = product([s for s in sizes if not isinstance(s, int)])
+    if at_least(others * known, LARGE):
+        return 1
+    if at_least(LARGE - 1, others * known):
+        return 0
+    return minimum(floordiv(others, -(-LARGE // known)), 1)
+
+
+def forms(
+    sizes: tuple[Dim, Dim, Dim, Dim],
+    on: Dim,
+    through_caches: Callable[[Dim, Patch | None], Kernel | None],
+    tiled: Callable[[Dim, Dim, Tile | None], Kernel],
+    patch: Patch | None,
+) -> list[Kernel]:
+    """The dispatches of a product, of which the sizes leave one: large products have tiles.
+
+    Args:
+        sizes: m, n, k and batches.
+        on: 1, or 0 to skip all of them.
+        through_caches: the form of others; None where there is no such. It takes `on` and `patch`.
+        tiled: the form with tiles. It takes `on`, what m is taken for, and a tile.
+        patch: a workgroup's part of the result in each of them, by default what is best for it.
+    """
+    m, *others = sizes
+    where, tile = large(*sizes), patch if isinstance(patch, Tile) else None
+
+    def form(on: Dim, rows: Dim, size: int) -> Kernel:
+        small = None if tile or (size and patch is None) else through_caches(on, patch)
+        return small or tiled(on, rows, tile)
+
+    if isinstance(where, int):
+        return [form(on, m, where)]
+    if through_caches(on, None) is None:
+        return [tiled(on, m, tile)]
+    each = math.prod(d if isinstance(d, int) else least(d) for d in others)
+    return [form(on * (1 - where), m, 0), form(on * where, max(least(m), -(-LARGE // each)), 1)]
+
+
+def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch:
+    """The largest patch that, as far as the dims are known, keeps a GPU busy."""
+    rows, columns = (d if isinstance(d, int) else max(least(d), LIKELY) for d in (m, n))
     across = 4 if columns <= 16 else 8 if columns <= 32 else 16
     options = [(Patch(across, 64 // across, height), BUSY) for height in (4, 2, 1)]
     sliced = [(p, BUSY) for p in _SLICED if p.across <= across and at_least(k, 8 * p.slices)]
@@ -80,7 +122,7 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch | None:
 
 
 def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch | None = None) -> Kernel | None:
-    """The kernel of a product; None where another form is better, or must be.
+    """The kernel of a product; None where there is no such form.
 
     Args:
         call: the product, of floats.
@@ -88,10 +130,10 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch | None = None) -> K
         on: 1, or 0 to skip it.
         patch: a workgroup's part of the result, by default the one that is chosen.
     """
-    patch = patch or choose(call.m, call.n, call.k, batches)
     floats = call.a.tensor.dtype.is_float and call.b.tensor.dtype.is_float
-    if patch is None or not floats or call.blocks is not None or call.a.guards or call.a.indirect:
+    if not floats or call.blocks is not None or call.a.guards or call.a.indirect:
         return None
+    patch = patch or choose(call.m, call.n, call.k, batches)
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
     fours = divides(4, call.k) and quads(call.a, -1, call.k) and alone(call, call.a.tensor)
     vector_b = alone(call, call.b.tensor) and (
@@ -137,15 +179,15 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch | None = None) -> K
     )
 
 
-def conv(call: Conv, patch: Patch | None = None) -> Kernel | None:
-    """The kernel of a convolution; None where another form is better, or must be. `patch` as for `matmul`."""
+def conv(call: Conv, on: Dim, patch: Patch | None = None) -> Kernel | None:
+    """The kernel of a convolution; None where there is no such form. `on` and `patch` as for `matmul`."""
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     rows, taps = product((call.n, *call.out_size)), call.window.kernel[0] * call.window.kernel[1]
-    patch = patch or choose(rows, width, taps * depth, call.groups)
     vector_b = alone(call, call.weight.tensor) and divides(4, call.weight.offset)
     floats = call.x.tensor.dtype.is_float and call.weight.tensor.dtype.is_float
-    if patch is None or not floats or not vector_b or call.x.guards or call.x.fill != 0:
+    if not floats or not vector_b or call.x.guards or call.x.fill != 0:
         return None
+    patch = patch or choose(rows, width, taps * depth, call.groups)
     if patch.slices > 1 and depth < 4 * patch.slices:
         patch = Patch(16, 4, 2)  # slices share the channels of each tap
     fours, outer = channel_quads(call, depth), ("group",) if call.groups > 1 else ()
@@ -159,7 +201,7 @@ def conv(call: Conv, patch: Patch | None = None) -> Kernel | None:
         module,
         patch,
         (rows, width, depth),
-        (call.groups, 1),
+        (call.groups, on),
         kernel=call.window.kernel,
         a=_pixels(module, call, depth, outer, fours),
         fours=fours,

@@ -28,14 +28,20 @@ AXES = ("n", "y", "x", "c")
 
 
 def prepare(call: Conv, patch: Patch | None = None) -> list[Kernel]:
-    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute.
+    """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute.
 
     `patch` is a workgroup's part of the result, by default the one that is chosen.
     """
     if call.depthwise:
         return [_depthwise(call)]
-    tile = patch if isinstance(patch, Tile) else None
-    return [(None if tile else direct.conv(call, patch)) or _tiled(call, tile)]
+    k = product(call.window.kernel) * call.in_channels // call.groups
+    return direct.forms(
+        (product((call.n, *call.out_size)), call.out_channels // call.groups, k, call.groups),
+        1,
+        lambda on, patch: direct.conv(call, on, patch),
+        lambda on, rows, tile: _tiled(call, on, rows, tile),
+        patch,
+    )
 
 
 def patches(call: Conv) -> list[Patch]:
@@ -51,7 +57,8 @@ def _sizes(call: Conv) -> tuple[Dim, ...]:
     return (call.n, *call.out_size, call.out_channels)
 
 
-def _tiled(call: Conv, tile: Tile | None) -> Kernel:
+def _tiled(call: Conv, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
+    """In tiles: by default those that suit as many rows as are `likely`."""
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     rows, taps = product((call.n, *call.out_size)), call.window.kernel[0] * call.window.kernel[1]
     dotted = octets.by_fours(call.x.tensor, call.weight.tensor, call.panels)
@@ -69,7 +76,7 @@ def _tiled(call: Conv, tile: Tile | None) -> Kernel:
     held, outer = accumulator(call.x.tensor.dtype), ("group",) if call.groups > 1 else ()
     module.accumulates(0, held, sum_range(call.x, call.weight, taps * depth))
     k_word, width_word = module.word("k_words" if dotted else "k", k), module.word("group_columns", width)
-    tile = tile or choose(rows, width, k, call.groups)
+    tile = tile or choose(likely, width, k, call.groups)
     tiles_across = ceildiv(width, tile.width)
     tiles = ceildiv(rows, tile.height) * tiles_across
     base = f"group * (({width_word} + 7) >> 3u)" if outer else ""
@@ -89,7 +96,7 @@ def _tiled(call: Conv, tile: Tile | None) -> Kernel:
     x, y = fold(tiles)
     return module.finish(
         "conv",
-        (x, y, minimum(call.groups, MAX_GROUPS)),
+        (x * on, y, minimum(call.groups, MAX_GROUPS)),
         a=a if dots else a.before(f"k >= {k_word}"),
         b=b if dots else b.before(f"k >= {k_word}"),
         dots=dots,

@@ -45,10 +45,10 @@ def prepare(call: MatMul, patch: Patch | None = None) -> list[Kernel]:
     if at_least(FEW, rows):
         return [_few_rows(call, batches, 1)]
     if at_least(rows, FEW + 1):
-        return [_many_rows(call, batches, 1, patch)]
-    # exactly one of the two has workgroups
+        return _many_rows(call, batches, 1, patch)
+    # exactly one of all has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
-    return [_few_rows(call, batches, 1 - many), _many_rows(call, batches, many, patch)]
+    return [_few_rows(call, batches, 1 - many), *_many_rows(call, batches, many, patch)]
 
 
 def patches(call: MatMul) -> list[Patch]:
@@ -101,15 +101,20 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
     return _kernel(call, "matvec", batches, (tiles, tiles_across), on, vector_a=vector_a, height=height)
 
 
-def _many_rows(call: MatMul, batches: Dim, on: Dim, patch: Patch | None) -> Kernel:
-    tile = patch if isinstance(patch, Tile) else None
-    found = None if tile else direct.matmul(call, batches, on, patch)
-    return found or _tiled(call, batches, on, tile)
+def _many_rows(call: MatMul, batches: Dim, on: Dim, patch: Patch | None) -> list[Kernel]:
+    return direct.forms(
+        (call.m, call.n, call.k, batches),
+        on,
+        lambda on, patch: direct.matmul(call, batches, on, patch),
+        lambda on, rows, tile: _tiled(call, batches, on, rows, tile),
+        patch,
+    )
 
 
-def _tiled(call: MatMul, batches: Dim, on: Dim, tile: Tile | None) -> Kernel:
+def _tiled(call: MatMul, batches: Dim, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
+    """In tiles: by default those that suit as many rows as are `likely`."""
     k = ceildiv(call.k, octets.DEPTH) if _dotted(call) else call.k
-    tile = tile or choose(call.m, call.n, k, batches)
+    tile = tile or choose(likely, call.n, k, batches)
     tiles_across = ceildiv(call.n, tile.width)
     tiles = ceildiv(call.m, tile.height) * tiles_across
     a_order = "columns" if call.a.strides[-1] != 1 and call.a.strides[-2] == 1 else "rows"
