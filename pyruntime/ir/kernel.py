@@ -414,7 +414,7 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrence(KernelCall):
-    """A layer that carries state from step to step, as LSTM and GRU do, in float32.
+    """A layer that carries state from step to step, as LSTM and GRU do, in float32 or float64.
 
     The iteration space is (t, d, b, u): steps, directions, batch, units; `inputs` and `output` are over it.
     Each (d, b) has `slots` vectors of `units` values. In the trees Acc(s) is slot s at u, and Acc(slots + g)

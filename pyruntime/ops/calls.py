@@ -157,8 +157,9 @@ def _recurrence(run: Run, call: Recurrence) -> None:
         lengths = np.clip(operands[call.lengths][0, 0, :, 0], 0, steps)
     weights = [_phase_weight(run, call, phase) for phase in call.phases]
     row, unit = np.arange(batch)[:, None], np.arange(units)
-    outputs = np.zeros(sizes, np.float32)
-    finals = np.zeros((call.slots, directions, batch, units), np.float32)
+    dtype = call.output.tensor.dtype.value
+    outputs = np.zeros(sizes, dtype)
+    finals = np.zeros((call.slots, directions, batch, units), dtype)
     starts = [None if i is None else run.load(call.inputs[i], (1, *sizes[1:]))[0] for i in call.initial]
     for d, reverse in enumerate(call.reverse):
         slots = finals[:, d]

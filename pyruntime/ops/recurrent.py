@@ -31,7 +31,7 @@ from pyruntime.ops.trees import add, mul
 Array = NDArray[Any]
 Function = Callable[[Array], Array]
 
-F32, I32 = DType.F32, DType.I32
+F32, F64, I32 = DType.F32, DType.F64, DType.I32
 # far beyond where exp overflows
 SATURATING = np.linspace(-1e4, 1e4, 2 * 3 * 20, dtype=np.float32).reshape(2, 3, 20)
 BACKWARD, BOTH = {"reverse": (True,)}, {"reverse": (False, True)}
@@ -72,7 +72,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
 
 
 class Recurrent(OpDef):
-    """Base of the recurrent layers.
+    """Base of the recurrent layers, in float32 or float64.
 
     Inputs: x [steps, batch, directions * gates * units], the gates in ONNX's order; recurrent weights
     [directions, gates * units, units]; lengths [batch] int32 of sequences that end early; initial states
@@ -109,8 +109,10 @@ class Recurrent(OpDef):
         x, weights, lengths, *others = operands(inputs, 2, count)
         assert x is not None
         assert weights is not None
-        if any(v is not None and v.dtype is not F32 for v in (x, weights, *others)):
-            raise DTypeError(f"{self.name} computes in float32")
+        if x.dtype not in (F32, F64) or any(
+            v is not None and v.dtype is not x.dtype for v in (weights, *others)
+        ):
+            raise DTypeError(f"{self.name} computes in float32 or float64")
         require(x.rank == 3 and weights.rank == 3, "x and the recurrent weights have three axes")
         steps, batch, width = x.shape
         directions, rows, units = weights.shape
@@ -137,8 +139,8 @@ class Recurrent(OpDef):
             not chosen or (len(chosen) == directions and all(len(a) == len(self.functions) for a in chosen)),
             f"takes {len(self.functions)} activations for each direction",
         )
-        every = TensorType(F32, (steps, directions, batch, units))
-        return [every, *(TensorType(F32, state) for _ in range(self.states))]
+        every = TensorType(x.dtype, (steps, directions, batch, units))
+        return [every, *(TensorType(x.dtype, state) for _ in range(self.states))]
 
     def reference(self, inputs: Sequence[Array | None], attrs: Mapping[str, Any]) -> list[Array]:
         given: list[Array | None] = [*inputs, *[None] * (6 - len(inputs))]
@@ -170,7 +172,7 @@ class Recurrent(OpDef):
                     every[t, d, b] = state[0]
                 for final, value in zip(finals, state, strict=True):
                     final[d, b] = value
-        return [a.astype(np.float32) for a in (every, *finals)]
+        return [a.astype(x.dtype) for a in (every, *finals)]
 
     def step(
         self,
@@ -187,7 +189,7 @@ class Recurrent(OpDef):
 
 def _function(activation: Activation, limit: float) -> Function:
     """An activation of clipped values."""
-    tree = activation.tree(Load(DType.F64, 0))
+    tree = activation.tree(Load(F64, 0))
     return lambda a: np.asarray(evaluate(tree, [np.clip(a, -limit, limit)]))
 
 
@@ -204,12 +206,13 @@ def _cases(gates: int, states: int) -> list[Case]:
         lengths: Sequence[int] = (),
         initial: bool = False,
         symbols: Mapping[tuple[int, int], str] | None = None,
+        dtype: DType = F32,
     ) -> Case:
         attrs = attrs or {}
         d = len(attrs.get("reverse", (False,)))
-        inputs: list[Any] = [(F32, (steps, batch, d * gates * units)), (F32, (d, gates * units, units))]
+        inputs: list[Any] = [(dtype, (steps, batch, d * gates * units)), (dtype, (d, gates * units, units))]
         inputs.append(np.array(lengths, np.int32) if lengths else None)
-        inputs += [(F32, (d, batch, units))] * (states if initial else 0)
+        inputs += [(dtype, (d, batch, units))] * (states if initial else 0)
         return Case(tuple(inputs), attrs, label, symbols or {}, -1.0, 1.0)
 
     either = {(0, 0): "steps", (0, 1): "batch", **{(3 + i, 1): "batch" for i in range(states)}}
@@ -225,6 +228,7 @@ def _cases(gates: int, states: int) -> list[Case]:
         case("clip", {"clip": 0.4}),
         Case((SATURATING[:, :, : gates * 5], (F32, (1, gates * 5, 5))), {}, "saturated", low=-1, high=1),
         case("dynamic", BOTH, initial=True, symbols=either),
+        case("double", BOTH, initial=True, batch=3, dtype=F64),
     ]
 
 

@@ -32,6 +32,9 @@ MODELS: dict[str, str] = {
     "RandomUniform": "g () => ($T[2, 3] y) { y = RandomUniform<shape=[2, 3], dtype=#T>() }",
     "RandomNormalLike": "g ($T1[2, 3] x) => ($T2[2, 3] y) { y = RandomNormalLike<dtype=#T2>(x) }",
     "RandomUniformLike": "g ($T1[2, 3] x) => ($T2[2, 3] y) { y = RandomUniformLike<dtype=#T2>(x) }",
+    "Pad": """g ($T[2, 3, 4] x) => (y) {
+        pads = Constant<value_ints=[1, 0, 1, 2]>() axes = Constant<value=@Tind>()
+        y = Pad(x, pads, "", axes) }""",
     "NonMaxSuppression": """g (float[1, 6, 4] boxes, float[1, 1, 6] scores) => (y) {
         most = Constant<value_ints=[3]>()
         y = NonMaxSuppression(boxes, scores, most) }""",
@@ -139,7 +142,7 @@ def _filled(text: str, bound: Mapping[str, str]) -> str:
             "&": f"classlabels_{'strings' if strings else 'ints'}=[{two}]",
             "%": f"pool_{'strings' if strings else 'int64s'}=[{two}]",
         }.items():
-            text = text.replace(mark + parameter, meant) if mark + parameter in text else text
+            text = re.sub(rf"{mark}{parameter}\b", meant, text)
     return Template(text).substitute(bound, opset=onnx.defs.onnx_opset_version())
 
 

@@ -18,13 +18,13 @@ F32 = DType.F32
 FORWARD, BACKWARD, BOTH, SWAPPED = (False,), (True,), (False, True), (True, False)
 
 
-def _weight(maker: Maker, directions: int, units: int, sums: int, panels: int) -> View:
+def _weight(maker: Maker, directions: int, units: int, sums: int, panels: int, dtype: DType) -> View:
     """Random weights of a phase, in panels or as ONNX has them: [direction][gate][unit][k]."""
     count = directions * sums * units * units
-    data = (maker.values(count, F32) / np.sqrt(units)).astype(np.float32)
+    data = (maker.values(count, dtype) / np.sqrt(units)).astype(dtype.value)
     maker.seed += 1
     if not panels:
-        tensor = Tensor(f"w{maker.seed}", F32, count, "input")
+        tensor = Tensor(f"w{maker.seed}", dtype, count, "input")
         maker.inputs[tensor] = data
         return View(tensor, 0, (sums * units * units, 1, units * units, units))
     packed = pack_gates(data.reshape(directions, sums, units, units), panels)
@@ -48,17 +48,18 @@ def _case(
     states: int = 1,
     strided: bool = False,
     maker: Maker | None = None,
+    dtype: DType = F32,
 ) -> Case:
     """phases: source slot, number of sums, updates. Operands 0, 1, ... are over all of (t, d, b, u)."""
     maker = maker or Maker()
     directions = len(reverse)
     sizes = (steps, directions, batch, units)
     order = (3, 1, 0, 2) if strided else (0, 2, 1, 3)
-    inputs = [maker.permuted(sizes, order) for _ in range(operands)]
+    inputs = [maker.permuted(sizes, order, dtype) for _ in range(operands)]
     starts: list[int | None] = [None] * states
     if initial:
         starts[0] = len(inputs)
-        view = maker.permuted((directions, batch, units), (2, 0, 1) if strided else (0, 1, 2))
+        view = maker.permuted((directions, batch, units), (2, 0, 1) if strided else (0, 1, 2), dtype)
         inputs.append(View(view.tensor, 0, (0, *view.strides)))
     where = None
     if lengths:
@@ -68,7 +69,7 @@ def _case(
         inputs.append(View(tensor, 0, (0, 0, 1, 0)))
     kept = product(sizes) if keeps_steps else 0
     one = product(sizes[1:])
-    out = Tensor("out", F32, kept + states * one)
+    out = Tensor("out", dtype, kept + states * one)
     made = Recurrence(
         name=name,
         steps=steps,
@@ -79,7 +80,13 @@ def _case(
         initial=tuple(starts),
         lengths=where,
         phases=tuple(
-            Phase(source, sums, _weight(maker, directions, units, sums, panels), panels, (*updates.items(),))
+            Phase(
+                source,
+                sums,
+                _weight(maker, directions, units, sums, panels, dtype),
+                panels,
+                (*updates.items(),),
+            )
             for source, sums, updates in phases
         ),
         keeps_steps=keeps_steps,
@@ -90,25 +97,25 @@ def _case(
     return Case(name, made, maker.inputs, maker.symbols)
 
 
-def _plain() -> list[tuple[int, int, dict[int, Scalar]]]:
+def _plain(dtype: DType = F32) -> list[tuple[int, int, dict[int, Scalar]]]:
     """h = tanh(x + sum)."""
-    return [(0, 1, {0: call("tanh", call("add", Load(F32, 0), Acc(F32, 1)))})]
+    return [(0, 1, {0: call("tanh", call("add", Load(dtype, 0), Acc(dtype, 1)))})]
 
 
-def _gated() -> list[tuple[int, int, dict[int, Scalar]]]:
+def _gated(dtype: DType = F32) -> list[tuple[int, int, dict[int, Scalar]]]:
     """Four sums and a second state, as an LSTM has them."""
-    c = call("add", call("mul", Acc(F32, 1), Acc(F32, 2)), call("mul", Acc(F32, 3), Acc(F32, 4)))
-    c = call("add", call("mul", c, Const(F32, 0.3)), Load(F32, 0))
-    return [(0, 4, {0: call("tanh", call("mul", Acc(F32, 5), c)), 1: c})]
+    c = call("add", call("mul", Acc(dtype, 1), Acc(dtype, 2)), call("mul", Acc(dtype, 3), Acc(dtype, 4)))
+    c = call("add", call("mul", c, Const(dtype, 0.3)), Load(dtype, 0))
+    return [(0, 4, {0: call("tanh", call("mul", Acc(dtype, 5), c)), 1: c})]
 
 
-def _two_phases() -> list[tuple[int, int, dict[int, Scalar]]]:
+def _two_phases(dtype: DType = F32) -> list[tuple[int, int, dict[int, Scalar]]]:
     """A second product of what the first one made, as a GRU has it: slots h, r * h, z."""
-    x = Load(F32, 0)
-    z, r = (call("tanh", call("add", x, Acc(F32, i))) for i in (3, 4))
-    new = call("tanh", call("add", x, Acc(F32, 3)))
-    mixed = call("add", call("mul", Acc(F32, 2), call("sub", Acc(F32, 0), new)), new)
-    return [(0, 2, {1: call("mul", r, Acc(F32, 0)), 2: z}), (1, 1, {0: mixed})]
+    x = Load(dtype, 0)
+    z, r = (call("tanh", call("add", x, Acc(dtype, i))) for i in (3, 4))
+    new = call("tanh", call("add", x, Acc(dtype, 3)))
+    mixed = call("add", call("mul", Acc(dtype, 2), call("sub", Acc(dtype, 0), new)), new)
+    return [(0, 2, {1: call("mul", r, Acc(dtype, 0)), 2: z}), (1, 1, {0: mixed})]
 
 
 def cases() -> Iterator[Case]:
@@ -166,3 +173,42 @@ def cases() -> Iterator[Case]:
         maker=maker,
     )
     yield _case("wider than a workgroup", _plain(), steps=2, batch=1, units=300)
+    yield from _doubles()
+
+
+def _doubles() -> Iterator[Case]:
+    """In float64."""
+    wide = DType.F64
+    for steps, batch, units in ((1, 1, 1), (7, 3, 5), (0, 2, 5), (3, 0, 5), (2, 1, 37)):
+        yield _case(
+            f"doubles {steps}, {batch}, {units}",
+            _gated(wide),
+            steps=steps,
+            batch=batch,
+            units=units,
+            slots=2,
+            states=2,
+            panels=0,
+            dtype=wide,
+        )
+    for reverse in (FORWARD, BACKWARD, BOTH):
+        yield _case(
+            f"doubles, lengths {reverse}",
+            _two_phases(wide),
+            reverse=reverse,
+            batch=5,
+            lengths=(3, 1, -2, 9, 0),
+            slots=3,
+            units=11,
+            panels=0,
+            strided=True,
+            dtype=wide,
+        )
+    yield _case(
+        "doubles, final states alone",
+        _plain(wide),
+        initial=False,
+        keeps_steps=False,
+        panels=0,
+        dtype=wide,
+    )

@@ -1,7 +1,7 @@
 """Kernels in C: one module per template of `pyruntime.ir.kernel`, found by the template's name.
 
-Products of short integers have a module of their own, `<template>_integer`, and those with a weight in blocks
-`<template>_blocks`.
+Products of short integers have a module of their own, `<template>_integer`, those with a weight in blocks
+`<template>_blocks`, and recurrent layers of doubles `<template>_double`.
 
 A module holds `KERNEL`, an object of the `Kernel` protocol. A rendered kernel is one C function
 
@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.kernel import Conv, KernelCall, MatMul
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Conv, KernelCall, MatMul, Recurrence
 from pyruntime.ir.views import View
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def kernel_for(call: KernelCall) -> Kernel:
     form = "_integer" if isinstance(call, MatMul | Conv) and call.exact else ""
     if isinstance(call, MatMul) and call.blocks is not None:
         form = "_blocks"
+    if isinstance(call, Recurrence) and call.output.tensor.dtype is DType.F64:
+        form = "_double"
     kernel: Kernel = importlib.import_module(f"{__name__}.{call.template}{form}").KERNEL
     return kernel
 

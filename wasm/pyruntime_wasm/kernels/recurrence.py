@@ -89,10 +89,12 @@ class _Update:
 
 
 @dataclass
-class _Signature:
+class Signature:
     """A call's parameters, with the operands that they declare."""
 
     call: Recurrence
+    cut_rows: int = _CUT_ROWS  # rows that no part divides
+    cost: int = 1  # of a multiplication and addition, in those of a tile
     parameters: Parameters = field(default_factory=Parameters)
 
     def __post_init__(self) -> None:
@@ -111,14 +113,13 @@ class _Signature:
         for slot in sorted({n.slot for n in used if isinstance(n, Size)}):
             parameters.dim(f"size{slot}", call.size_values[slot])
         parameters.scratch()
-        rows = ceildiv(call.batch, _CUT_ROWS)
-        work = (
-            call.steps * call.batch * (len(call.reverse) * sum(p.sums for p in call.phases) * call.units**2)
-        )
+        rows = ceildiv(call.batch, self.cut_rows)
+        sums = len(call.reverse) * sum(p.sums for p in call.phases)
+        work = call.steps * call.batch * (sums * call.units**2 * self.cost)
         parameters.share(best_cut([(1, rows), (0, len(call.reverse))], work))
 
 
-def _backward(reverse: Sequence[bool]) -> str:
+def backward_if(reverse: Sequence[bool]) -> str:
     """A C condition: whether direction d runs backward."""
     if len(set(reverse)) == 1:
         return str(int(reverse[0]))
@@ -134,7 +135,7 @@ class RecurrenceKernel:
 
     def render(self, call: Recurrence, name: str) -> str:
         """The C function, with the products and the update of each phase."""
-        s = _Signature(call)
+        s = Signature(call)
         last = len(call.phases) - 1
         assert 0 in dict(call.phases[last].updates), f"{call.name}: the last phase leaves slot 0 as it is"
         return render_template(
@@ -142,7 +143,7 @@ class RecurrenceKernel:
             name=name,
             signature=s.parameters.signature,
             directions=len(call.reverse),
-            backward=_backward(call.reverse),
+            backward=backward_if(call.reverse),
             slots=call.slots,
             phases=[self._phase(s, i, keeps=call.keeps_steps and i == last) for i in range(last + 1)],
             most_gates=max(p.sums for p in call.phases),
@@ -155,11 +156,11 @@ class RecurrenceKernel:
             ],
             finals=[(slot, operand.at("d", "b")) for slot, operand in s.finals],
             keeps_steps=call.keeps_steps,
-            cut_rows=_CUT_ROWS,
+            cut_rows=s.cut_rows,
             out_at_step=s.out.at("step", "d", "b"),
         )
 
-    def _phase(self, s: _Signature, number: int, *, keeps: bool) -> dict[str, object]:
+    def _phase(self, s: Signature, number: int, *, keeps: bool) -> dict[str, object]:
         phase = s.call.phases[number]
         assert phase.panels in (0, PANELS), s.call.name
         update = _Update(s.call, s.operands, phase.sums)
@@ -185,7 +186,7 @@ class RecurrenceKernel:
 
     def arguments(self, call: Recurrence) -> Sequence[Argument]:
         """Sizes, output, final states, weights, operands, scratch."""
-        return _Signature(call).parameters.arguments
+        return Signature(call).parameters.arguments
 
 
 KERNEL = RecurrenceKernel()

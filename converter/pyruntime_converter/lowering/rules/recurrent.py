@@ -21,7 +21,6 @@ from pyruntime.ops.layouts import pack_gates, panel_elements
 from pyruntime.ops.recurrent import Recurrent
 from pyruntime.ops.trees import add, mul
 
-F32 = DType.F32
 PANELS = 8
 DIRECTION = Index(DType.I32, 1)
 
@@ -40,6 +39,7 @@ class _Layer:
         self.steps, self.batch, _ = self.node.input(0).shape
         self.directions, self.rows, units = (int(str(d)) for d in self.node.input(1).shape)
         self.units, self.slots = units, op.states
+        self.dtype = self.node.outputs[0].dtype
         self.operands: list[View] = []
         x = self.low.view(self.node.input(0))
         by_step, by_row, by_column = x.strides
@@ -95,17 +95,28 @@ class _Layer:
         by_direction, by_unit = view.strides
         strides = (0, by_direction, 0, by_unit)
         offsets = [view.offset + by_unit * (n * self.units) for n in range(count)]
-        return [Load(F32, self._operand(replace(view, offset=offset, strides=strides))) for offset in offsets]
+        return [
+            Load(self.dtype, self._operand(replace(view, offset=offset, strides=strides)))
+            for offset in offsets
+        ]
 
     def x(self, gate: int) -> Scalar:
         """The input's part of a gate."""
-        return Load(F32, self._x[gate])
+        return Load(self.dtype, self._x[gate])
+
+    def acc(self, number: int) -> Scalar:
+        """A slot at the present unit, or, behind all slots, a sum of the present phase."""
+        return Acc(self.dtype, number)
+
+    def less_one(self, tree: Scalar) -> Scalar:
+        """1 - tree."""
+        return call("sub", Const(self.dtype, 1.0), tree)
 
     def activate(self, number: int, tree: Scalar) -> Scalar:
         """Activation `number` of tree, clipped; where directions differ, both, of which one is taken."""
         limit = self.attrs["clip"]
         if limit is not None and number < self.op.clipped:
-            tree = call("min", call("max", tree, Const(F32, -limit)), Const(F32, limit))
+            tree = call("min", call("max", tree, Const(self.dtype, -limit)), Const(self.dtype, limit))
         first, *others = [functions[number] for functions in self.op.activations(self.attrs)]
         result = first.tree(tree)
         for direction, other in enumerate(others, 1):
@@ -118,7 +129,7 @@ class _Layer:
         """A phase whose sums are those of gates first to first + count."""
         value, units = self.node.input(1), self.units
         by_gate = units * units
-        if value.data is None:
+        if value.data is None or self.dtype is DType.F64:
             view = self.low.view(value, contiguous=True)
             offset = view.offset + first * by_gate
             strides: tuple[Dim, ...] = (self.op.gates * by_gate, 1, by_gate, units)
@@ -142,7 +153,7 @@ class _Layer:
         for value in self.node.outputs[1:]:
             starts.append(end if self.read(value) else None)
             end = end + (product(state) if self.read(value) else 0)
-        tensor = self.low.tensor(self.node.outputs[0].name, F32, (end,))
+        tensor = self.low.tensor(self.node.outputs[0].name, self.dtype, (end,))
         output = View(tensor, 0, views.ordered_strides(every, order))
         strides = views.contiguous_strides(state)
         finals = tuple(None if start is None else View(tensor, start, strides) for start in starts)
@@ -190,10 +201,10 @@ def lstm(low: Lowering, node: Node) -> list[Lazy]:
     """One phase: four sums of the hidden state."""
     layer = _Layer(low, node)
     of_input, of_output, of_forget = layer.parameters(0, 3)
-    c, sums = Acc(F32, 1), [_sum(layer.x(g), Acc(F32, 2 + g)) for g in range(4)]
+    c, sums = layer.acc(1), [_sum(layer.x(g), layer.acc(2 + g)) for g in range(4)]
     i = layer.activate(0, _sum(sums[0], _product(of_input, c)))
     if node.attrs["input_forget"]:
-        forget = call("sub", Const(F32, 1.0), i)
+        forget = layer.less_one(i)
     else:
         forget = layer.activate(0, _sum(sums[2], _product(of_forget, c)))
     cell = add(mul(forget, c), mul(i, layer.activate(1, sums[3])))
@@ -206,28 +217,31 @@ def lstm(low: Lowering, node: Node) -> list[Lazy]:
 def gru(low: Lowering, node: Node) -> list[Lazy]:
     """One phase where the reset gate scales the product, two where it scales what is multiplied."""
     layer = _Layer(low, node)
-    h = Acc(F32, 0)
+    h = layer.acc(0)
     if node.attrs["linear_before_reset"]:
         (bias,) = layer.parameters(0, 1)
-        z, r = (layer.activate(0, add(layer.x(g), Acc(F32, 1 + g))) for g in range(2))
-        new = layer.activate(1, add(layer.x(2), mul(r, _sum(Acc(F32, 3), bias))))
-        return layer.finish([layer.phase(0, 0, 3, {0: _mix(z, h, new)})])
+        z, r = (layer.activate(0, add(layer.x(g), layer.acc(1 + g))) for g in range(2))
+        new = layer.activate(1, add(layer.x(2), mul(r, _sum(layer.acc(3), bias))))
+        return layer.finish([layer.phase(0, 0, 3, {0: _mix(layer, z, h, new)})])
     layer.slots = 3  # the state, what the reset gate leaves of it, the update gate
-    z, r = (layer.activate(0, add(layer.x(g), Acc(F32, 3 + g))) for g in range(2))
-    new = layer.activate(1, add(layer.x(2), Acc(F32, 3)))
+    z, r = (layer.activate(0, add(layer.x(g), layer.acc(3 + g))) for g in range(2))
+    new = layer.activate(1, add(layer.x(2), layer.acc(3)))
     return layer.finish(
-        [layer.phase(0, 0, 2, {1: mul(r, h), 2: z}), layer.phase(1, 2, 1, {0: _mix(Acc(F32, 2), h, new)})]
+        [
+            layer.phase(0, 0, 2, {1: mul(r, h), 2: z}),
+            layer.phase(1, 2, 1, {0: _mix(layer, layer.acc(2), h, new)}),
+        ]
     )
 
 
-def _mix(z: Scalar, h: Scalar, new: Scalar) -> Scalar:
+def _mix(layer: _Layer, z: Scalar, h: Scalar, new: Scalar) -> Scalar:
     """(1 - z) * new + z * h."""
-    return add(mul(call("sub", Const(F32, 1.0), z), new), mul(z, h))
+    return add(mul(layer.less_one(z), new), mul(z, h))
 
 
 @lowers("RNN")
 def rnn(low: Lowering, node: Node) -> list[Lazy]:
     """One phase of one sum."""
     layer = _Layer(low, node)
-    hidden = layer.activate(0, add(layer.x(0), Acc(F32, 1)))
+    hidden = layer.activate(0, add(layer.x(0), layer.acc(1)))
     return layer.finish([layer.phase(0, 0, 1, {0: hidden})])

@@ -20,7 +20,7 @@ _NAMES = {name.lower(): name for name in ACTIVATIONS}
 
 @handles("LSTM", "GRU", "RNN")
 def recurrent(ctx: NodeContext) -> list[Value]:
-    """All three in all opsets; half precision is computed in single."""
+    """All three in all opsets; half precision is computed in single, double in double."""
     op = definition(ctx.op)
     assert isinstance(op, Recurrent)
     x, w, r = (ctx.input(i) for i in range(3))
@@ -30,7 +30,7 @@ def recurrent(ctx: NodeContext) -> list[Value]:
 
     def project(x: Value) -> Value:
         directions, rows, inputs = w.shape
-        flat = ctx.reshape(ctx.cast(w, DType.F32), (directions * rows, inputs))
+        flat = ctx.reshape(ctx.cast(w, x.dtype), (directions * rows, inputs))
         return ctx.one("MatMul", x, ctx.one("Transpose", flat, perm=(1, 0)))
 
     return layer(ctx, ctx.op, x, project, r, others)
@@ -50,7 +50,8 @@ def layer(
         ctx: the node, whose attributes say the rest.
         name: of the canonical op.
         x: the input, as the node has it.
-        project: from [steps, batch, inputs] in float32 to products with W, [steps, batch, directions * rows].
+        project: from [steps, batch, inputs] in float32, or in float64 for a node of that, to products with W,
+            [steps, batch, directions * rows].
         r: recurrent weights [directions, rows, units].
         others: bias, lengths, initial states and, for an LSTM, peepholes; None where absent.
     """
@@ -58,10 +59,9 @@ def layer(
     assert isinstance(op, Recurrent)
     bias, lengths, *given = others
     dtype = x.dtype
-    if dtype is DType.F64:
-        ctx.fail("it computes in float64", "Convert the model to float32.")
-    x, r = ctx.cast(x, DType.F32), ctx.cast(r, DType.F32)
-    bias, *given = (v if v is None else ctx.cast(v, DType.F32) for v in (bias, *given))
+    arithmetic = DType.F64 if dtype is DType.F64 else DType.F32
+    x, r = ctx.cast(x, arithmetic), ctx.cast(r, arithmetic)
+    bias, *given = (v if v is None else ctx.cast(v, arithmetic) for v in (bias, *given))
     states, further = given[: op.states], given[op.states] if len(given) > op.states else None
     if x.rank != 3 or r.rank != 3:
         ctx.invalid(f"X and R of rank {x.rank} and {r.rank}, not 3")
