@@ -12,6 +12,7 @@ from pyruntime.ir.kernel import (
     Attention,
     Conv,
     Cumulate,
+    Digits,
     KernelCall,
     Map,
     MatMul,
@@ -78,6 +79,8 @@ def _space(call: KernelCall) -> Sizes:
             return (call.rows, call.count * 2)
         case Numerals():
             return (call.rows, call.words)
+        case Digits():
+            return (call.rows, call.width)
         case Suppression():
             return (call.batch, call.classes, call.most + call.count)
         case Recurrence():
@@ -122,6 +125,8 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
             yield call.x, _extent(call, call.x, (call.rows, call.count, call.width))
         case Numerals():
             yield call.x, _extent(call, call.x, (call.rows, call.width))
+        case Digits():
+            yield call.x, _extent(call, call.x, (call.rows,))
         case Suppression():
             yield call.boxes, _extent(call, call.boxes, (call.batch, call.count, 4))
             yield call.scores, _extent(call, call.scores, (call.batch, call.classes, call.count))

@@ -395,6 +395,26 @@ class Numerals(KernelCall):
         yield self.x
 
 
+@dataclass(frozen=True, kw_only=True)
+class Digits(KernelCall):
+    """The text of each number, as `ops.digits.FormatNumber` has it.
+
+    `x`, float32 or float64, has strides (row,) and holds numbers of `precision` bits, the normal
+    ones from 2^`least` on. `output`, uint8 over (row, byte) and contiguous, gets `width` bytes for each.
+    """
+
+    template: ClassVar[str] = "digits"
+    rows: Dim
+    width: int
+    precision: int
+    least: int
+    x: View
+
+    def reads(self) -> Iterator[View]:
+        """The numbers."""
+        yield self.x
+
+
 @dataclass(frozen=True)
 class Phase:
     """One product within a step of a recurrence, and what becomes of its sums.

@@ -12,6 +12,7 @@ from pyruntime.ir.kernel import (
     Blocks,
     Conv,
     Cumulate,
+    Digits,
     KernelCall,
     Map,
     MatMul,
@@ -26,6 +27,7 @@ from pyruntime.ir.kernel import (
 )
 from pyruntime.ir.views import View
 from pyruntime.ops.detection import corners, suppress
+from pyruntime.ops.digits import rows_of
 from pyruntime.ops.evaluate import evaluate
 from pyruntime.ops.iteration import Array, Run, identity, narrow, wide
 from pyruntime.ops.layouts import unpack_levels, unpack_panels, unpack_tap_quads
@@ -215,6 +217,11 @@ def _numerals(run: Run, call: Numerals) -> None:
     run.store(call.output, words.shape, words)
 
 
+def _digits(run: Run, call: Digits) -> None:
+    rows = rows_of(run.load(call.x, run.dims((call.rows,))), call.precision, call.least)
+    run.store(call.output, rows.shape, rows)
+
+
 def _suppression(run: Run, call: Suppression) -> None:
     batch, classes, count, most = run.dims((call.batch, call.classes, call.count, call.most))
     boxes, scores = run.load(call.boxes, (batch, count, 4)), run.load(call.scores, (batch, classes, count))
@@ -241,4 +248,5 @@ EXECUTE: Mapping[type[KernelCall], Callable[[Run, Any], None]] = {
     Sort: _sort,
     Suppression: _suppression,
     Numerals: _numerals,
+    Digits: _digits,
 }

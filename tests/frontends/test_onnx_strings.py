@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from pyruntime import load
 from pyruntime.errors import InputError, ModelError, UnsupportedError
 from pyruntime.ir.dtypes import DType
 from tests.frontends.on_devices import DEVICES, Device, on_device
 from tests.frontends.onnx_models import Array, agrees, imported, model, one_node, run, runtime, same
 from tests.frontends.string_models import MODELS, drawn, ml, strings
+from tests.kernels.cases_digits import all_of, patterns
+from tests.ops.digits import text_of
 
 node = helper.make_node
 STRING = TensorProto.STRING
@@ -106,12 +109,53 @@ def test_bools_are_written(device: Device, tmp_path: Any) -> None:
     same(made, {"out": strings("True", "False", "True").reshape(1, 3)})
 
 
-def test_casts_that_are_refused() -> None:
-    for array, to in ((strings("1"), TensorProto.BOOL), (np.zeros(2, np.float32), STRING)):
-        with pytest.raises(UnsupportedError, match="strings"):
-            imported(one_node("Cast", {"x": array}, to=to))
+@pytest.mark.parametrize("device", DEVICES)
+def test_floats_are_written(device: Device, tmp_path: Any) -> None:
+    """The fewest digits that are read back, as Python and NumPy have them, for bits of all kinds."""
+    feeds = {
+        "half": all_of(DType.F16)[::9].astype(np.float16),
+        "single": patterns(DType.F32, 2000).reshape(-1, 5),
+        "double": patterns(DType.F64, 2000),
+        "scalar": np.array(-0.1),
+    }
+    names = {n: f"{n}_out" for n in feeds}
+    nodes = [node("Cast", [d], [n], to=STRING) for d, n in names.items()]
+    proto = model(nodes, feeds, [*names.values()], shapes={"double": ["n"]})
+    made = on_device(proto, feeds, device, tmp_path)
+    for name, array in feeds.items():
+        dtype = DType(array.dtype.name)
+        wanted = np.array([text_of(v, dtype) for v in array.flat], object).reshape(array.shape)
+        same({name: made[names[name]]}, {name: wanted})
+    with load(tmp_path / "model.pack", device=device) as session:
+        assert session.run(feeds | {"double": np.zeros(0)})["double_out"].shape == (0,)
+
+
+def test_short_floats_and_integers_are_written() -> None:
+    x = np.array([0.1, 448, -1.5, np.nan]).astype(ml_dtypes.float8_e4m3fn)
+    like = one_node("CastLike", {"x": x}, opset=21, weights={"t": strings("a")}, inputs=["x", "t"])
+    assert run(like, {"x": x})["out"].tolist() == ["0.1", "450.0", "-1.5", "NaN"]
+    y = np.array([1e-3, 3.140625, 1e30]).astype(ml_dtypes.bfloat16)
+    assert run(one_node("Cast", {"x": y}, to=STRING), {"x": y})["out"].tolist() == ["0.001", "3.14", "1e+30"]
+    z = np.array([-8, 7]).astype(ml_dtypes.int4)
+    assert run(one_node("Cast", {"x": z}, opset=21, to=STRING), {"x": z})["out"].tolist() == ["-8", "7"]
+
+
+def test_cast_of_strings_to_strings() -> None:
     x = drawn(3)
     np.testing.assert_array_equal(run(one_node("Cast", {"x": x}, to=STRING), {"x": x})["out"], x)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_bools_are_read(device: Device, tmp_path: Any) -> None:
+    """Integers as ONNX Runtime reads them; numbers as casts through numbers do; bools as they are written."""
+    integers = strings("0", "1", "-1", "12", "00", " 7", "-0")
+    feeds = {"x": integers, "y": strings("0.0", "0.5", "1e-400", "nan", "False", "True", "", "abc", "false")}
+    nodes = [node("Cast", [n], [f"{n}_out"], to=TensorProto.BOOL) for n in feeds]
+    proto = model(nodes, feeds, ["x_out", "y_out"])
+    made = on_device(proto, feeds, device, tmp_path)
+    alone = one_node("Cast", {"x": integers}, to=TensorProto.BOOL)
+    same({"out": made["x_out"]}, runtime(alone, {"x": integers}))
+    assert made["y_out"].tolist() == [False, True, True, True, False, True, False, True, False]
 
 
 @pytest.mark.parametrize("device", DEVICES)

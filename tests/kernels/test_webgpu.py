@@ -26,14 +26,14 @@ def all_cases() -> Iterator[Case]:
 @pytest.mark.webgpu
 @pytest.mark.parametrize("case", list(all_cases()), ids=lambda c: f"{c.call.template} {c.name}")
 def test_case(case: Case) -> None:
+    if case.wasm_only:
+        pytest.skip(case.wasm_only)
     try:
         kernels_for(case.call)
     except UnsupportedError as error:
         if all(t.dtype.bits < 64 for t in case.call.tensors()):
             raise
         pytest.skip(error.reason)
-    if case.wasm_only:
-        pytest.skip(case.wasm_only)
     webgpu_harness.check([case.call], case.inputs, case.symbols)
     if isinstance(case.call, Row) and webgpu_harness.gpu().features:
         webgpu_harness.check([case.call], case.inputs, case.symbols, features=())

@@ -17,6 +17,7 @@ from pyruntime.ir.dtypes import DType, sums_exactly
 from pyruntime.ops.codes import BYTES, code_of, decoded_to
 from pyruntime.ops.definition import definition
 from pyruntime.ops.recurrent import Recurrent
+from tests.ops.digits import NATIVE, rows_of_numbers
 from tests.ops.numerals import words_of_rows
 
 Array = NDArray[Any]
@@ -60,6 +61,13 @@ def _parse_number(inputs: Inputs, attrs: Attrs) -> OnnxNode:
     """What casts of strings are to give, from the C library: no ONNX node has words."""
     assert inputs[0] is not None
     return OnnxNode("Identity", [words_of_rows(inputs[0], attrs["to"], attrs["odd"])], {})
+
+
+def _format_number(inputs: Inputs, attrs: Attrs) -> OnnxNode:
+    """What casts to strings are to give, by NumPy's digits: no ONNX node has bytes."""
+    assert inputs[0] is not None
+    (of,) = [d for d in NATIVE if np.finfo(NATIVE[d]).nmant + 1 == attrs["precision"]]
+    return OnnxNode("Identity", [rows_of_numbers(inputs[0], of)], {})
 
 
 def _permute(inputs: Inputs, attrs: Attrs) -> OnnxNode:
@@ -381,6 +389,7 @@ TRANSLATIONS: Mapping[str, Callable[[Inputs, Attrs], OnnxNode]] = {
     "Measure": lambda inputs, _: OnnxNode("Reshape", [*inputs, _ints([])], {}),
     "OneHot": _one_hot,
     "Pad": _pad,
+    "FormatNumber": _format_number,
     "ParseNumber": _parse_number,
     "Permute": _permute,
     "Positions": _positions,

@@ -41,6 +41,7 @@ OPERANDS: Mapping[str, str] = {
     "cumulate": "running sums take whole rows of it",
     "sort": "sorting takes whole rows of it",
     "numerals": "numbers are read from whole rows of it",
+    "digits": "numbers are written by themselves",
     "suppression": "suppression compares all of it",
     "scatter": "it is read at computed places",
     "map": "it is read at computed places, or with padding",

@@ -38,6 +38,7 @@ _MOVING = {
 _FILLING = frozenset({"Pad", "Trilu"})  # those of them that put zeros where no element comes to stand
 _MEASURING = frozenset({"Shape", "Size"})
 _NO_STRING = 0xFE  # no byte of UTF-8, either
+_FALSE = ("False", "false", "FALSE", "")
 _BRANCHES = 64  # of each step of a search, at most
 _MOST_SEEDS = 64  # of hashes that are tried until keys differ
 
@@ -239,6 +240,20 @@ def numbers(builder: Builder, text: Text, dtype: DType) -> Value:
             kept = builder.one("Min", builder.one("Max", found, least), most)
             found = builder.one("Where", builder.one("Equal", found, kept), found, least)
     return builder.one("Gather", found, text.rows, axis=0)
+
+
+def truths(builder: Builder, text: Text) -> Value:
+    """Whether strings are true, bool: all but `_FALSE` and those that are zero as numbers.
+
+    ONNX leaves it open. ONNX Runtime takes integers alone, so; ONNX's reference has only the empty one false.
+    """
+    words = builder.one("ParseNumber", text.table, to=DType.F32, odd=True)  # zero for nothing else
+    size = builder.one("BitwiseAnd", words, builder.constant(0x7FFFFFFF, DType.U32))
+    zero = builder.one("Equal", size, builder.constant(0, DType.U32))
+    zero = builder.one("Gather", builder.one("Reshape", zero, shape=(words.shape[0],)), text.rows, axis=0)
+    place = found_in(builder, text, _FALSE)
+    word = builder.one("Less", place, builder.constant(len(_FALSE), DType.I32))
+    return builder.one("Not", builder.one("Or", zero, word))
 
 
 def chosen(builder: Builder, index: Value, strings: Sequence[str]) -> Text:

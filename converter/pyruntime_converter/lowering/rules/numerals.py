@@ -1,4 +1,4 @@
-"""Lowering of numbers that are written as text."""
+"""Lowering of numbers that are written as text, read or yet to be written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pyruntime_converter.lowering.views import contiguous
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
-from pyruntime.ir.kernel import Numerals
+from pyruntime.ir.kernel import Digits, Numerals
 
 
 @lowers("ParseNumber")
@@ -29,3 +29,23 @@ def parse_number(low: Lowering, node: Node) -> Lazy:
         )
     )
     return Lazy.of(output, shape)
+
+
+@lowers("FormatNumber")
+def format_number(low: Lowering, node: Node) -> Lazy:
+    """The kernel reads numbers where they lie."""
+    rows, width = node.output.shape
+    output = contiguous(low.tensor(node.output.name, DType.U8, (rows, width)), (rows, width))
+    low.program.steps.append(
+        Digits(
+            name=low.call_name("digits", node.origin),
+            origins=(node.origin,),
+            output=output,
+            rows=rows,
+            width=int(str(width)),
+            precision=node.attrs["precision"],
+            least=node.attrs["least"],
+            x=low.view(node.input(0)),
+        )
+    )
+    return Lazy.of(output, (rows, width))

@@ -208,14 +208,10 @@ def _converted(ctx: NodeContext, dtype: DType) -> Held:
     if strings is not None and dtype is DType.STRING:
         return strings
     if strings is not None and dtype is DType.BOOL:
-        ctx.fail(
-            "strings to bool is not supported: which are true is not laid down", "Cast to a number first."
-        )
+        return text.truths(ctx.builder, strings)
     if strings is None and dtype is DType.STRING:
         if ctx.input().dtype is DType.BOOL:  # as in ONNX's reference; ONNX Runtime writes 0 and 1
             return text.chosen(ctx.builder, ctx.cast(ctx.input(), DType.I32), ("False", "True"))
-        if not ctx.input().dtype.is_integer or ctx.input().dtype.code:
-            ctx.fail(f"{ctx.input().dtype!r} to strings is not supported", "Take the numbers as an output.")
         return written(ctx, ctx.input())
     x = ctx.input() if strings is None else text.numbers(ctx.builder, strings, dtype)
     return converted(ctx.builder, x, dtype, saturate=saturate, round_mode=mode)

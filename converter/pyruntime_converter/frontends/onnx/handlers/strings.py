@@ -1,4 +1,4 @@
-"""Operators that make new strings: joined, split, of another case, or written from integers."""
+"""Operators that make new strings: joined, split, of another case, or written from numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pyruntime.ir.dims import Dim, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ir.strings import END
+from pyruntime.ops.digits import PRECISIONS
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.selection import true_positions
@@ -296,7 +297,21 @@ def _between(ctx: NodeContext, table: Value, first: int, last: int) -> Value:
 
 
 def written(ctx: NodeContext, x: Value) -> Text:
-    """Integers in decimal digits."""
+    """Numbers in decimal digits: see `pyruntime.ops.digits` for floats."""
+    return _written_float(ctx, x) if x.dtype.is_float else _written_integer(ctx, x)
+
+
+def _written_float(ctx: NodeContext, x: Value) -> Text:
+    held = ctx.cast(x, DType.F64 if x.dtype is DType.F64 else DType.F32)
+    precision, least = PRECISIONS[x.dtype]
+    flat = ctx.reshape(held, (product(x.shape),))
+    rows = ctx.one("FormatNumber", flat, precision=precision, least=least)
+    return text.of_bytes(ctx.builder, ctx.reshape(rows, (*x.shape, rows.shape[1])))
+
+
+def _written_integer(ctx: NodeContext, x: Value) -> Text:
+    if x.dtype.code:  # shorter than a byte
+        x = ctx.cast(x, DType.U8 if x.dtype.is_unsigned else DType.I8)
     digits: list[Value] = []
     rest, ten = ctx.reshape(x, (*x.shape, 1)), ctx.like(10, x)
     used = ctx.one("Expand", _number(ctx, 1), shape=rest.shape)
