@@ -393,7 +393,7 @@ def test_normalizer_takes_one_row() -> None:
     ("op", "attrs", "message"),
     [
         ("RegexFullMatch", {"pattern": "a*"}, "not supported"),
-        ("SequenceConstruct", {}, "a tensor of strings"),
+        ("RandomUniformLike", {"dtype": 1}, "a tensor of strings"),
     ],
 )
 def test_operators_without_strings(op: str, attrs: dict[str, Any], message: str) -> None:
@@ -470,3 +470,93 @@ def test_feeds_of_sessions(tmp_path: Any) -> None:
         ):
             with pytest.raises(InputError, match=message):
                 session.run({"x": wrong})
+
+
+def _sequences() -> tuple[Any, dict[str, Array]]:
+    """Strings in every operator of sequences, from tables of unlike widths."""
+    body = helper.make_graph(
+        [node("StringConcat", ["item", "suffix"], ["longer"])],
+        "body",
+        [
+            helper.make_tensor_value_info("item", STRING, None),
+            helper.make_tensor_value_info("suffix", STRING, None),
+        ],
+        [helper.make_tensor_value_info("longer", STRING, None)],
+    )
+    nodes = [
+        node("SplitToSequence", ["x"], ["rows"], keepdims=0),
+        node("SequenceAt", ["rows", "place"], ["fed"]),
+        node("SequenceAt", ["rows", "one"], ["second"]),
+        node("SequenceConstruct", ["second", "y"], ["two"]),
+        node("SequenceInsert", ["two", "fed", "one"], ["three"]),
+        node("SequenceErase", ["three", "zero"], ["rest"]),
+        node("SequenceMap", ["rest", "suffix"], ["mapped"], body=body),
+        node("ConcatFromSequence", ["mapped"], ["stacked"], axis=0, new_axis=1),
+        node("ConcatFromSequence", ["three"], ["joined"], axis=-1),
+        node("SequenceLength", ["rows"], ["count"]),
+        node("SequenceEmpty", [], ["none"], dtype=STRING),
+        node("SequenceInsert", ["none", "y"], ["only"]),
+        node("ConcatFromSequence", ["only"], ["alone"], axis=0),
+    ]
+    feeds: dict[str, Array] = {"x": drawn(4, 3), "y": strings("a", "", "long" * 9), "place": np.array(-1)}
+    weights = {"zero": np.array(0), "one": np.array(1), "suffix": strings("!")}
+    outputs = ["stacked", "joined", "count", "alone", "fed"]
+    return model(nodes, feeds, outputs, opset=20, weights=weights), feeds
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_sequences(device: Device, tmp_path: Any) -> None:
+    proto, feeds = _sequences()
+    x, y = feeds["x"], feeds["y"]
+    three = [x[1], x[3], y]
+    wanted = {
+        "stacked": np.stack([v + "!" for v in three[1:]]),
+        "joined": np.concatenate(three),
+        "count": np.array(4),
+        "alone": y,
+        "fed": x[3],
+    }
+    same(on_device(proto, feeds, device, tmp_path), wanted)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_sequence_that_is_given(device: Device, tmp_path: Any) -> None:
+    """As an output: a list of arrays."""
+    feeds: dict[str, Array] = {"x": drawn(3, 0, 2), "y": drawn(2, 1, seed=1)}
+    nodes = [
+        node("SequenceConstruct", ["x", "y"], ["s"]),
+        node("SplitToSequence", ["y"], ["t"], axis=0),
+    ]
+    proto = model(nodes, feeds, ["s", "t"])
+    made = on_device(proto, feeds, device, tmp_path)
+    for found, array in zip(
+        [*made["s"], *made["t"]], [feeds["x"], feeds["y"], *np.split(feeds["y"], 2)], strict=True
+    ):
+        np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_sequence_that_is_fed(device: Device, tmp_path: Any) -> None:
+    """Each element has widths of its own; an optional tensor of strings beside it."""
+    tensor = helper.make_tensor_type_proto(STRING, [None])
+    fed = {"s": helper.make_sequence_type_proto(tensor), "o": helper.make_optional_type_proto(tensor)}
+    nodes = [
+        node("OptionalGetElement", ["o"], ["x"]),
+        node("SequenceInsert", ["s", "x"], ["more"]),
+        node("ConcatFromSequence", ["more"], ["out"], axis=0),
+    ]
+    inputs = [helper.make_value_info(n, t) for n, t in fed.items()]
+    graph = helper.make_graph(nodes, "g", inputs, [helper.make_tensor_value_info("out", STRING, None)])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    feeds = {"s": [strings("a", "深红"), strings()], "o": strings("more than eight bytes", "")}
+    made = on_device(proto, feeds, device, tmp_path, elements={"s": 2, "o": 1})
+    assert made["out"].tolist() == ["a", "深红", "more than eight bytes", ""]
+
+
+def test_numbers_among_strings_are_refused() -> None:
+    feeds: dict[str, Array] = {"x": drawn(2), "n": np.zeros(2, np.float32)}
+    proto = model(
+        [node("SequenceConstruct", ["x", "n"], ["s"]), node("SequenceLength", ["s"], ["out"])], feeds, ["out"]
+    )
+    with pytest.raises(ModelError, match="elements of types string, float32"):
+        imported(proto)

@@ -128,11 +128,15 @@ class NodeContext:
         held = self._held(index)
         return held if isinstance(held, Text) else None
 
+    def element(self, index: int = 0) -> Value | Text:
+        """Input `index` as an element of a sequence: a tensor, also of strings."""
+        return self.text(index) or self.input(index)
+
     def has_input(self, index: int = 0) -> bool:
         """Whether the node states an input."""
         return self._held(index) is not None
 
-    def items(self, index: int = 0) -> tuple[Value, ...]:
+    def items(self, index: int = 0) -> tuple[Value | Text, ...]:
         """The tensors of an input that is a sequence. Raises ModelError where it is none."""
         held = self.held(index)
         if not isinstance(held, TensorSequence):

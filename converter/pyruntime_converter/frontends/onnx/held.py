@@ -10,13 +10,13 @@ from pyruntime.ir.graph import Value
 
 @dataclass(frozen=True)
 class TensorSequence:
-    """Tensors one after the other, of which there are as many as is known now."""
+    """Tensors one after the other, of numbers or of strings: how many there are is known now."""
 
-    items: tuple[Value, ...]
+    items: tuple[Value | Text, ...]
 
     def each(self, change: Callable[[Value], Value]) -> TensorSequence:
         """The same of changed tensors."""
-        return TensorSequence(tuple(map(change, self.items)))
+        return TensorSequence(tuple(v.each(change) if isinstance(v, Text) else change(v) for v in self.items))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def flat(held: Iterable[Held]) -> list[Value]:
             case Value():
                 found.append(each)
             case TensorSequence(items):
-                found += items
+                found += flat(items)
             case Text(rows, table):
                 found += (rows, table)
             case Maps(keys, values):
@@ -97,7 +97,7 @@ def alike(one: Sequence[Held], other: Sequence[Held]) -> bool:
 
 
 def _form(held: Held) -> object:
-    return len(held.items) if isinstance(held, TensorSequence) else type(held)
+    return tuple(map(type, held.items)) if isinstance(held, TensorSequence) else type(held)
 
 
 def refilled(held: Iterable[Held], values: Sequence[Value]) -> list[Held]:

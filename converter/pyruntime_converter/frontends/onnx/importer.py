@@ -166,16 +166,16 @@ class _Importer:
             self._output(f"{name}_keys", held.keys)
             return
         self._builder.origin = Origin("Output", name)
-        if isinstance(held, Text):
-            held = text.bytes_of(self._builder, held)
-            graph.encoded[name] = DType.STRING
-        named = {name: held} if isinstance(held, Value) else {}
+        named = {name: held} if isinstance(held, Value | Text) else {}
         if isinstance(held, TensorSequence):
             named = {f"{name}[{i}]": item for i, item in enumerate(held.items)}
-        if not isinstance(held, Value):
+        if not isinstance(held, Value | Text):
             length = len(named) if isinstance(held, TensorSequence) else None
             graph.lists.append(Listed(name, "outputs", len(graph.outputs), length))
-        for called, value in named.items():
+        for called, item in named.items():
+            value = text.bytes_of(self._builder, item) if isinstance(item, Text) else item
+            if isinstance(item, Text):
+                graph.encoded[called] = DType.STRING
             self._builder.materialised(value)
             graph.outputs.append(value)
             graph.output_names.append(called)

@@ -83,10 +83,8 @@ class Inputs:
             case "tensor_type":
                 tensor = declared.tensor_type
                 shape = self.symbols.shape(tensor, name)
-                if tensor.elem_type == TensorProto.STRING:
-                    return self._strings(name, shape)
                 made = self._tensor(name, tensor, shape)
-                return self._fixed(made) if name in self._told.values else made
+                return self._fixed(made) if name in self._told.values and isinstance(made, Value) else made
             case "sequence_type":
                 elements = self._told_elements(name, "a sequence")
                 return self._sequence(name, declared.sequence_type.elem_type, elements)
@@ -108,9 +106,9 @@ class Inputs:
             f'Say how many tensors{absent}: elements={{"{name}": 1}}, or --elements {name}=1.',
         )
 
-    def _tensor(self, name: str, tensor: TypeProto.Tensor, shape: Shape) -> Value:
+    def _tensor(self, name: str, tensor: TypeProto.Tensor, shape: Shape) -> Value | Text:
         if tensor.elem_type == TensorProto.STRING:
-            raise UnsupportedError("Input", name, "it holds strings, which only tensors can be fed with")
+            return self._strings(name, shape)
         made = self._builder.input(name, dtype_of(tensor.elem_type, name), shape)
         if name in self._opened or (name in self._told.values and is_parameter(made)):
             if made.dtype.is_float:

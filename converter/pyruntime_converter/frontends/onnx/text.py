@@ -7,7 +7,7 @@ reads the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,17 @@ def as_rows(
         rows, table = merged(builder, texts)
     left = iter(rows)
     return [next(left) if isinstance(v, Text) else v for v in inputs], None if measuring else table
+
+
+def joined(
+    builder: Builder, items: Sequence[Value | Text], join: Callable[[Sequence[Value]], Value]
+) -> Value | Text:
+    """One tensor of several, of numbers or of strings, whose rows are joined."""
+    texts = [v for v in items if isinstance(v, Text)]
+    if not texts:
+        return join([v for v in items if isinstance(v, Value)])
+    rows, table = merged(builder, texts)
+    return Text(join(rows), table)
 
 
 def lengths(builder: Builder, whole: Value) -> Value:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import Dim, minimum
-from pyruntime.ir.graph import Value
+from pyruntime.ir.graph import Shape, Value
 from pyruntime.ops.builder import dims_of
+from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
-from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence
+from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text
 
 MOST_PARTS = 4096  # tensors that a node may split one into
 
@@ -23,10 +26,19 @@ def sequence_empty(ctx: NodeContext) -> TensorSequence:
 @handles("SequenceConstruct")
 def sequence_construct(ctx: NodeContext) -> TensorSequence:
     """The inputs."""
-    values = tuple(ctx.variadic())
-    if len({v.dtype for v in values}) > 1:
-        ctx.invalid(f"elements of types {', '.join(v.dtype.value for v in values)}")
+    values = tuple(ctx.element(i) for i in range(max(ctx.stated_inputs, 1)))
+    types = [_type_of(v) for v in values]
+    if len(set(types)) > 1:
+        ctx.invalid(f"elements of types {', '.join(types)}")
     return TensorSequence(values)
+
+
+def _type_of(element: Value | Text) -> str:
+    return "string" if isinstance(element, Text) else element.dtype.value
+
+
+def _shape_of(element: Value | Text) -> Shape:
+    return element.rows.shape if isinstance(element, Text) else element.shape
 
 
 @handles("SequenceLength")
@@ -36,27 +48,30 @@ def sequence_length(ctx: NodeContext) -> Value:
 
 
 @handles("SequenceAt")
-def sequence_at(ctx: NodeContext) -> Value:
+def sequence_at(ctx: NodeContext) -> Value | Text:
     """One of them; where only a run tells which, all of one shape, as a slice of them put together."""
     items, place = ctx.items(), ctx.input(1)
     dims = dims_of(place)
     if dims is not None and all(isinstance(d, int) for d in dims):
         return items[_position(ctx, place, len(items))]
-    if len({v.shape for v in items}) != 1:
+    if len({_shape_of(v) for v in items}) != 1:
         ctx.fail(
             "which of its tensors it takes depends on the model's input, and their shapes differ", FIX_DIMS
         )
-    every = [ctx.reshape(v, (1, *v.shape)) for v in items]
-    joined = every[0] if len(every) == 1 else ctx.one("Concat", *every, axis=0)
-    return ctx.one("Gather", joined, ctx.reshape(place, ()), axis=0)
+
+    def taken(values: Sequence[Value]) -> Value:
+        every = [ctx.reshape(v, (1, *v.shape)) for v in values]
+        return ctx.one("Gather", _concat(ctx, every, 0), ctx.reshape(place, ()), axis=0)
+
+    return text.joined(ctx.builder, items, taken)
 
 
 @handles("SequenceInsert")
 def sequence_insert(ctx: NodeContext) -> TensorSequence:
     """One more, by default at the end."""
-    items, given, made = ctx.items(), ctx.optional(2), ctx.input(1)
-    if items and items[0].dtype is not made.dtype:
-        ctx.invalid(f"a {made.dtype.value} among elements of type {items[0].dtype.value}")
+    items, given, made = ctx.items(), ctx.optional(2), ctx.element(1)
+    if items and _type_of(items[0]) != _type_of(made):
+        ctx.invalid(f"a {_type_of(made)} among elements of type {_type_of(items[0])}")
     place = len(items) if given is None else _position(ctx, given, len(items), last=len(items))
     return TensorSequence((*items[:place], made, *items[place:]))
 
@@ -83,22 +98,30 @@ def _position(ctx: NodeContext, value: Value, count: int, last: int | None = Non
 
 
 @handles("ConcatFromSequence")
-def concat_from_sequence(ctx: NodeContext) -> Value:
+def concat_from_sequence(ctx: NodeContext) -> Value | Text:
     """All of them, along an axis, which may be a new one."""
     items, new = ctx.items(), bool(ctx.attr("new_axis"))
     if not items:
         ctx.invalid("the sequence is empty")
-    rank = items[0].rank + new
-    axis = ctx.axis(ctx.required("axis"), rank)
-    if new:
-        items = tuple(ctx.reshape(v, (*v.shape[:axis], 1, *v.shape[axis:])) for v in items)
-    return items[0] if len(items) == 1 else ctx.one("Concat", *items, axis=axis)
+    axis = ctx.axis(ctx.required("axis"), len(_shape_of(items[0])) + new)
+
+    def together(values: Sequence[Value]) -> Value:
+        if new:
+            values = [ctx.reshape(v, (*v.shape[:axis], 1, *v.shape[axis:])) for v in values]
+        return _concat(ctx, values, axis)
+
+    return text.joined(ctx.builder, items, together)
+
+
+def _concat(ctx: NodeContext, values: Sequence[Value], axis: int) -> Value:
+    return values[0] if len(values) == 1 else ctx.one("Concat", *values, axis=axis)
 
 
 @handles("SplitToSequence")
 def split_to_sequence(ctx: NodeContext) -> TensorSequence:
     """Parts of stated sizes, of one size (the last may be smaller), or each index by itself."""
-    x, given = ctx.input(), ctx.optional(1)
+    strings, given = ctx.text(), ctx.optional(1)
+    x = ctx.input() if strings is None else strings.rows
     axis, keeps = ctx.axis(ctx.attr("axis"), x.rank), bool(ctx.attr("keepdims"))
     size = x.shape[axis]
     sizes = _equal_parts(ctx, size, 1) if given is None else _stated_parts(ctx, given, size)
@@ -109,7 +132,7 @@ def split_to_sequence(ctx: NodeContext) -> TensorSequence:
         start = start + part
     if given is None and not keeps:
         parts = [ctx.reshape(p, (*x.shape[:axis], *x.shape[axis + 1 :])) for p in parts]
-    return TensorSequence(tuple(parts))
+    return TensorSequence(tuple(p if strings is None else Text(p, strings.table) for p in parts))
 
 
 def _stated_parts(ctx: NodeContext, given: Value, size: Dim) -> list[Dim]:
@@ -144,11 +167,11 @@ def sequence_map(ctx: NodeContext) -> list[Held]:
     for other in others:
         if isinstance(other, TensorSequence) and len(other.items) != len(items):
             ctx.invalid(f"sequences of {len(items)} and {len(other.items)}")
-    rows: list[list[Value]] = [[] for _ in body.output]
+    rows: list[list[Value | Text]] = [[] for _ in body.output]
     for place, item in enumerate(items):
         taken = [v.items[place] if isinstance(v, TensorSequence) else v for v in others]
         for row, made in zip(rows, ctx.inline(body, [item, *taken]), strict=True):
-            row.append(ctx.tensor(made, "a result of its body"))
+            row.append(made if isinstance(made, Text) else ctx.tensor(made, "a result of its body"))
     return [TensorSequence(tuple(row)) for row in rows]
 
 
