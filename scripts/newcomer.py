@@ -180,8 +180,9 @@ def look(url: str, text: str) -> None:
     own = ROOT / ".venv" / "bin" / "python"
     python = str(own if own.exists() else sys.executable)
     if subprocess.call([python, "-c", "import playwright"], stderr=subprocess.DEVNULL):
-        print("  make setup brings a browser, which users have", flush=True)
-        subprocess.run(["make", "setup"], cwd=ROOT, check=True, capture_output=True)
+        print("  make setup brings a browser, which users have; that takes minutes", flush=True)
+        if subprocess.call(["make", "setup"], cwd=ROOT):
+            raise StepError("make setup failed")
     command = [python, __file__, "--look", url, text]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
