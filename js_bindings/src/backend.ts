@@ -41,6 +41,8 @@ export interface Report extends Present {
   readonly threadsReason: string;
   /** Places where a WebGPU program waits for a number that it computed, to decide how it goes on. */
   readonly reads: number;
+  /** Whether shaders are those that `pyruntime tune` found best on GPUs of this vendor and architecture. */
+  readonly tuned: boolean;
   /** Bytes that were loaded, pack.json not counted. */
   readonly bytesLoaded: number;
   /** How many of them came from the cache. */

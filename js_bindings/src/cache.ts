@@ -72,5 +72,5 @@ export class FileCache {
 
 /** Every file that a pack lists, of all targets and variants. */
 export function filesOf({ weights, assets, targets }: Manifest): StoredFile[] {
-  return [...weights.shards, ...assets, ...(targets.wasm?.variants ?? []), ...(targets.webgpu?.variants ?? []), ...(targets.webgpu?.host?.variants ?? [])];
+  return [...weights.shards, ...assets, ...(targets.wasm?.variants ?? []), ...(targets.webgpu?.variants ?? []), ...(targets.webgpu?.host?.variants ?? []), ...(targets.webgpu?.tuned ?? [])];
 }

@@ -1,5 +1,6 @@
 // Checks of JSON values that build up from small ones, with messages that name the path of a wrong field.
 
+import type { Dim } from "./dims.ts";
 import { PackError } from "./errors.ts";
 
 /** A check of a JSON value: gives it with its type, or throws PackError that names the path. */
@@ -23,6 +24,11 @@ export const text = expected<string>("a string", (v) => typeof v === "string");
 export const size = expected<number>("a size", (v) => Number.isSafeInteger(v) && (v as number) >= 0);
 
 export const number = expected<number>("a number", (v) => Number.isFinite(v));
+
+/** A dim, whose symbols and operators are checked later. */
+export const dim = expected<Dim>("an integer, a symbol or a list of them and of operators", (v) =>
+  (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
+);
 
 /** One of these strings. */
 export const choice = <const T extends string>(...names: readonly T[]): Check<T> =>

@@ -35,7 +35,11 @@ export { narrow, widen } from "./convert.ts";
 /** @internal */
 export { messageOf } from "./errors.ts";
 /** @internal */
-export { fail } from "./decode.ts";
+export { choice, dim, fail, list, object, size, text, tuple } from "./decode.ts";
+/** @internal */
+export { download } from "./fetch.ts";
+/** @internal */
+export { variantHolds } from "./validate.ts";
 /** @internal */
 export { checkDim, evaluate, product } from "./dims.ts";
 /** @internal */

@@ -167,6 +167,12 @@ export interface GpuVariant extends Variant {
   readonly entries: readonly GpuEntry[];
 }
 
+/** A file with the shaders that are best on GPUs of these names. */
+export interface Tuned extends StoredFile {
+  readonly vendor: string;
+  readonly architecture: string;
+}
+
 /** The WebGPU target; `buffers` are the bytes of each weight buffer, `state` those of each state's. */
 export interface GpuTarget {
   readonly buffers: readonly number[];
@@ -175,6 +181,7 @@ export interface GpuTarget {
   readonly state: readonly number[];
   /** The module with the steps that run on the CPU. */
   readonly host?: WasmTarget | undefined;
+  readonly tuned: readonly Tuned[];
 }
 
 /** A file that travels with the model, such as tokenizer.json; `name` is what its user calls it. */

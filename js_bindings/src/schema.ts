@@ -3,6 +3,7 @@
 import {
   type Check,
   choice,
+  dim,
   expected,
   fail,
   list,
@@ -48,10 +49,6 @@ const file = expected<string>(
   (v) => typeof v === "string" && v.length < 200 && /^[A-Za-z0-9][\w.-]*$/.test(v),
 );
 const dtype = expected<DType>("a dtype", (v) => typeof v === "string" && Object.hasOwn(DTYPES, v));
-const dim = expected<Dim>("an integer, a symbol or a list of them and of operators", (v) =>
-  (Array.isArray(v) ? v : [v]).every((token) => typeof token === "string" || Number.isSafeInteger(token)),
-);
-
 /** A list that may be missing, and then is empty. */
 const listOrNone =
   <T>(item: Check<T>): Check<T[]> =>
@@ -156,6 +153,7 @@ const command: Check<Command> = (value, at) => {
 };
 
 const checkWebgpu = object({
+  tuned: listOrNone(object({ file, bytes: size, sha256: digest, vendor: text, architecture: text })),
   host: optional(checkWasm),
   buffers: list(size),
   state: listOrNone(size),
@@ -230,6 +228,7 @@ export function parseManifest(json: string): Manifest {
   const webgpu = targets.webgpu && {
     ...targets.webgpu,
     variants: targets.webgpu.variants.map(asStored),
+    tuned: targets.webgpu.tuned.map(asStored),
     host: host && { ...host, variants: host.variants.map(asStored) },
   };
   if (wasm?.abi === 0) fail(".targets.wasm.abi", "0 was never released");

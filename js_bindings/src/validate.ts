@@ -278,18 +278,21 @@ function webgpuHolds(manifest: Manifest, target: GpuTarget): void {
   initialsHold(manifest, target.weights, (dtype) => rowOf(dtype).gpu);
   // its memory holds copies of states; its commands are checked by what runs them
   if (target.host) wasmHolds({ ...manifest, state: [] }, target.host, `${at}.host`);
-  target.variants.forEach((variant, v) => {
-    variant.shaders.forEach(({ offset, bytes, bindings, words }, i) => {
-      const where = `${at}.variants[${v}].shaders[${i}]`;
-      if (offset + bytes > variant.bytes) fail(where, `ends past ${variant.file}`);
-      if (words < 1 || words > MAX_WORDS) fail(`${where}.words`, `expected 1 to ${MAX_WORDS}, got ${words}`);
-      const most = variant.limits["maxStorageBuffersPerShaderStage"] ?? 8;
-      if (!bindings.length || bindings.length > most)
-        fail(`${where}.bindings`, `expected 1 to ${most}, got ${bindings.length}`);
-    });
-    variant.entries.forEach((program, e) => {
-      programHolds(manifest.entries[e]!, target, variant, program, `${at}.variants[${v}].entries[${e}]`);
-    });
+  target.variants.forEach((variant, v) => variantHolds(manifest, target, variant, `${at}.variants[${v}]`));
+}
+
+/** Checks what a variant of the WebGPU target says. */
+export function variantHolds(manifest: Manifest, target: GpuTarget, variant: GpuVariant, at: string): void {
+  variant.shaders.forEach(({ offset, bytes, bindings, words }, i) => {
+    const where = `${at}.shaders[${i}]`;
+    if (offset + bytes > variant.bytes) fail(where, `ends past ${variant.file}`);
+    if (words < 1 || words > MAX_WORDS) fail(`${where}.words`, `expected 1 to ${MAX_WORDS}, got ${words}`);
+    const most = variant.limits["maxStorageBuffersPerShaderStage"] ?? 8;
+    if (!bindings.length || bindings.length > most)
+      fail(`${where}.bindings`, `expected 1 to ${most}, got ${bindings.length}`);
+  });
+  variant.entries.forEach((program, e) => {
+    programHolds(manifest.entries[e]!, target, variant, program, `${at}.entries[${e}]`);
   });
 }
 

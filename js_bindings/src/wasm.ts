@@ -373,6 +373,7 @@ export function prepareWasm(
       hostSteps: 0,
       ...team,
       reads: 0,
+      tuned: false,
       bytesLoaded: files.reduce((sum, { stored }) => sum + stored.bytes, 0),
       bytesCached,
       engine: "WebAssembly",

@@ -342,11 +342,14 @@ function checkSize({ limits }: GPUDevice, bytes: number, what: string, most = li
 /** Loads an entry's WebGPU program. */
 export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu): Promise<Backend> {
   const { pack, entry, index, onProgress, signal } = loading;
-  const { device, variant } = gpu;
-  const program = variant.entries[index]!;
+  const { device } = gpu;
   const buffers: GPUBuffer[] = [];
   let states: GpuStates | undefined;
   try {
+    const best = target.tuned.find(({ vendor, architecture }) => `${vendor} ${architecture}` === gpu.name);
+    const tuned = best && (await (await import("./tuned.ts")).extend(loading, target, gpu.variant, best));
+    const { variant } = tuned ?? gpu;
+    const program = variant.entries[index]!;
     // buffers of more than any device binds at once hold one tensor
     const most = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
     for (const size of [...target.buffers, ...target.state]) checkSize(device, size, "a weight or state", most);
@@ -360,7 +363,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
     let pipelines: Pipelines | undefined;
     let compiled: Promise<unknown> | undefined;
     const startCompiling = (bytes: Uint8Array<ArrayBuffer>): void => {
-      const get = (pipelines = makePipelines(device, variant, bytes));
+      const get = (pipelines = makePipelines(device, variant, tuned?.code(bytes) ?? bytes));
       // every run needs the shaders of steps with a single form; of several the sizes leave one
       const single: Record<string, number> = {};
       for (const c of program.commands) if (c.op === "dispatch") single[c.step] = c.step in single ? -1 : c.shader;
@@ -381,12 +384,12 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
     };
     const host = target.host && (await import("./host.ts")).prepareHost(loading, target.host, program, device);
     const files = [
-      { stored: variant, accept: startCompiling },
+      { stored: gpu.variant, accept: startCompiling },
       ...weightDownloads(pack.manifest.weights, target.weights, upload),
       ...(host?.files ?? []),
     ];
     const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
-    const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, 0);
+    const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, best?.bytes ?? 0);
     const hosted = target.host?.entries[index]!.steps ?? [];
     // several dispatches of one step are forms of a kernel, of which the sizes leave one
     const steps = new Set(
@@ -401,6 +404,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       hostSteps: hosted.length,
       threads: 1,
       threadsReason: "the GPU computes",
+      tuned: !!tuned,
       reads: program.commands.filter(({ op }) => op === "read").length,
       bytesLoaded,
       bytesCached,

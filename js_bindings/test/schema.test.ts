@@ -26,6 +26,14 @@ const WRONG: Wrong<Draft> = {
   "no format": ["format: ", (m) => Reflect.deleteProperty(m, "format")],
   "a format that is no number": ["format: ", (m) => Object.assign(m, { format: "0" })],
   "no target": ["targets: ", (m) => (m.targets = {} as Draft["targets"])],
+  "a tuned GPU without an architecture": [
+    "targets.webgpu.tuned[0].architecture: ",
+    (m) => (m.targets.webgpu!["tuned"] = [{ file: "tuned.json", bytes: 1, sha256: HASH, vendor: "nvidia" }]),
+  ],
+  "a tuned GPU's file elsewhere": [
+    "targets.webgpu.tuned[0].file: ",
+    (m) => (m.targets.webgpu!["tuned"] = [{ file: "../tuned.json", bytes: 1, sha256: HASH, vendor: "nvidia", architecture: "ampere" }]),
+  ],
   "no entry": ["entries: ", (m) => (m.entries = [])],
   "an entry twice": ["entries[1].name: ", (m) => m.entries.push(m.entries[0]!)],
   "an unknown dtype": ["entries[0].inputs[0].dtype: ", (m) => (m.entries[0]!.inputs[0]!.dtype = "toString")],

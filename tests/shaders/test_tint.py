@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pyruntime_shaders.division import alternatives
 from pyruntime_shaders.emit import kernels_for
 from pyruntime_shaders.module import Kernel
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.pack.sections import features_of, resolve
+from tests.kernels.test_alternatives import cases
 from tests.kernels.test_webgpu import all_cases
 from tests.shaders.test_functions import function_calls
 from tests.shaders.tint import compile_in_chromium
@@ -35,6 +37,15 @@ def test_kernels_compile() -> None:
         shaders.append((f"{kernel.template}_{i}", resolve(code, FEATURES)))
         if features_of(code):
             shaders.append((f"{kernel.template}_{i}_base", resolve(code, ())))
+    first = {name.partition("_")[0]: name for name, _ in reversed(shaders)}
+    assert compile_in_chromium(shaders, set(first.values()).__contains__) == []
+
+
+@pytest.mark.browser
+def test_alternatives_compile() -> None:
+    found = {k.key: k for _, case in cases() for others in alternatives(case.call) for k in others}
+    shaders = [(f"{k.template}_{i}", resolve(k.render(), FEATURES)) for i, k in enumerate(found.values())]
+    assert len(shaders) > 20
     first = {name.partition("_")[0]: name for name, _ in reversed(shaders)}
     assert compile_in_chromium(shaders, set(first.values()).__contains__) == []
 

@@ -83,6 +83,7 @@ class WebSession(Session):
             threads=told.threads,
             threads_reason=told.threadsReason,
             reads=told.reads,
+            tuned=told.tuned,
         )
 
     def run(self, feeds: Mapping[str, Any], *, entry: str | None = None) -> dict[str, Any]:
