@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType, needs_pair
@@ -19,6 +20,30 @@ _FUNCTION = {"sum": "add", "prod": "mul", "min": "min", "max": "max", "and": "an
 _SUBGROUP = {"add": "subgroupAdd", "mul": "subgroupMul", "and": "subgroupAll", "or": "subgroupAny"}
 
 _WHOLE = re.compile(r"[\w.]+(\([^()]*\))?")  # a name, a number or a plain call: binds as one
+
+
+class Accumulator(NamedTuple):
+    """A running value as `lanes.wgsl.j2` reduces it: `acc_<number>` of each thread."""
+
+    number: int
+    type: str
+    identity: str
+    combine: str  # takes the partial result at `other` into that at `local`
+    gather: str  # takes it into this thread's own
+    over_subgroup: str | None  # what the threads of a subgroup have, combined, where there is such a function
+
+
+def sum_of_fours(number: int, held: DType) -> Accumulator:
+    """The sums of four columns of a product, in float32 or in int32."""
+    four, here, there = f"vec4<{value_type(held)}>", f"acc_{number}", f"partial_{number}[other]"
+    return Accumulator(
+        number,
+        four,
+        f"{four}()",
+        f"partial_{number}[local] += {there}",
+        f"{here} += {there}",
+        f"subgroupAdd({here})",
+    )
 
 
 @dataclass(frozen=True)
@@ -71,6 +96,18 @@ class Running:
         else:
             name = _SUBGROUP[self.function]
         return f"{name}({value})"
+
+    def over_lanes(self, number: int) -> Accumulator:
+        """The same over the threads that share a row."""
+        here, there = f"acc_{number}", f"partial_{number}[other]"
+        return Accumulator(
+            number,
+            self.type,
+            self.identity,
+            self.update(f"partial_{number}[local]", there),
+            self.update(here, there),
+            self.over_subgroup(here),
+        )
 
 
 def running(module: Module, number: int, reduction: Reduction, length: Dim) -> Running:

@@ -37,6 +37,7 @@ from pyruntime_shaders.storage import Access, Binding, Form, Memory
 INFINITY_BITS = 0x7F800000
 MAX_GROUPS = 65535  # workgroups a dimension
 MAX_BUFFERS = 8  # storage buffers a stage
+FEW_LANES = 8  # threads that share a row and each read what all have, which takes one barrier
 
 Workgroups = tuple[Dim, Dim, Dim]
 
@@ -148,7 +149,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    made.globals["require"] = _require
+    made.globals.update(require=_require, FEW_LANES=FEW_LANES)
     return made
 
 

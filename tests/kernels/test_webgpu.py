@@ -11,7 +11,7 @@ import pytest
 from pyruntime_shaders.emit import kernels_for
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.kernel import Row
+from pyruntime.pack.sections import features_of
 from tests.kernels import webgpu_harness
 from tests.kernels.case import Case
 
@@ -29,11 +29,11 @@ def test_case(case: Case) -> None:
     if case.wasm_only:
         pytest.skip(case.wasm_only)
     try:
-        kernels_for(case.call)
+        kernels = kernels_for(case.call)
     except UnsupportedError as error:
         if all(t.dtype.bits < 64 for t in case.call.tensors()):
             raise
         pytest.skip(error.reason)
     webgpu_harness.check([case.call], case.inputs, case.symbols)
-    if isinstance(case.call, Row) and webgpu_harness.gpu().features:
+    if webgpu_harness.gpu().features and any(features_of(k.render()) for k in kernels):
         webgpu_harness.check([case.call], case.inputs, case.symbols, features=())

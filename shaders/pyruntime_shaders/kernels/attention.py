@@ -7,13 +7,26 @@ from typing import NamedTuple
 from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum, occupied, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention
-from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
+from pyruntime_shaders.accumulation import Accumulator, Running
+from pyruntime_shaders.module import FEW_LANES, MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.tiling import BUSY, LIKELY, Source, least, quads, source
 
 FEW = 4  # queries that are not worth a block of many
 _MOST_ACROSS = 64
 _SMALL, _LARGE = 16, 32  # queries of a workgroup
 _SHAPES = {_SMALL: (64, 32, 16), _LARGE: (256, 64, 16)}  # threads, keys, and threads over keys
+
+# of a row of scores: the largest, which need not be NaN where one is, since its weight will be
+_LARGEST = Accumulator(
+    0,
+    "f32",
+    "least",
+    "partial_0[local] = max(partial_0[local], partial_0[other])",
+    "acc_0 = max(acc_0, partial_0[other])",
+    "subgroupMax(acc_0)",
+)
+# the sum of weights
+_TOTAL = Running("add", DType.F32, None).over_lanes(1)
 
 
 class Block(NamedTuple):
@@ -101,6 +114,8 @@ def _kernel(call: Attention, rows: int, on: Dim) -> Kernel:
         "attention",
         (x * on, y, minimum(batches, MAX_GROUPS)),
         block=block,
+        accumulators=(_LARGEST, _TOTAL),
+        subgroups=block.lanes > FEW_LANES,
         q=operand("q", "m", call.m, (row_count, width)),
         k=operand("k", "key", call.n, (key_count, width)),
         v=operand("v", "key", call.n, (key_count, value_width)),

@@ -12,6 +12,7 @@ from pyruntime.ir.scalar import Load, Scalar, transform
 from pyruntime.ir.scalar import call as of
 from pyruntime.ir.views import View
 from pyruntime_shaders import direct, octets
+from pyruntime_shaders.accumulation import sum_of_fours
 from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
@@ -98,7 +99,18 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
     tiles_across = ceildiv(call.n, 8)
     tiles = ceildiv(call.m, height) * tiles_across
     vector_a = _dotted(call) and quads(call.a, -1, call.k)
-    return _kernel(call, "matvec", batches, (tiles, tiles_across), on, vector_a=vector_a, height=height)
+    held = accumulator(call.a.tensor.dtype)
+    return _kernel(
+        call,
+        "matvec",
+        batches,
+        (tiles, tiles_across),
+        on,
+        vector_a=vector_a,
+        height=height,
+        accumulators=tuple(sum_of_fours(row, held) for row in range(height)),
+        subgroups=True,
+    )
 
 
 def _many_rows(call: MatMul, batches: Dim, on: Dim, patch: Patch | None) -> list[Kernel]:

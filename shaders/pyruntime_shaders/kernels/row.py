@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pyruntime.ir.dims import Dim, ceildiv, product
 from pyruntime.ir.kernel import Reduction, Row
 from pyruntime.ir.scalar import Acc, walk
-from pyruntime_shaders.accumulation import Running, running
+from pyruntime_shaders.accumulation import Accumulator, Running, running
 from pyruntime_shaders.module import Kernel, Module, fold
 
 _SHORT = 32  # rows up to this many elements are one thread's work
@@ -27,17 +27,6 @@ class Shape(NamedTuple):
     rows: int
     lanes: int
     across: bool
-
-
-class Accumulator(NamedTuple):
-    """One reduction as the template prints it."""
-
-    number: int
-    type: str
-    identity: str
-    combine: str  # takes the partial result at `other` into that at `local`
-    gather: str  # takes it into this thread's own
-    over_subgroup: str | None  # what the threads of a subgroup have, combined, where there is such a function
 
 
 class Pass(NamedTuple):
@@ -99,16 +88,6 @@ def _passes(module: Module, reductions: Sequence[Reduction], values: Sequence[Ru
     for number in range(max(level, default=-1) + 1):
         members = [i for i in range(len(reductions)) if level[i] == number]
         block = module.block([reductions[i].body for i in members], [values[i].pair for i in members])
-        accumulators = tuple(
-            Accumulator(
-                i,
-                values[i].type,
-                values[i].identity,
-                values[i].update(f"partial_{i}[local]", f"partial_{i}[other]"),
-                values[i].update(f"acc_{i}", f"partial_{i}[other]"),
-                values[i].over_subgroup(f"acc_{i}"),
-            )
-            for i in members
-        )
+        accumulators = tuple(values[i].over_lanes(i) for i in members)
         updates = [values[i].update(f"acc_{i}", v) for i, v in zip(members, block.values, strict=True)]
         yield Pass(accumulators, (*block.statements, *(f"{u};" for u in updates)))
