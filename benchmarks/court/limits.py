@@ -24,6 +24,7 @@ __attribute__((export_name("stream_copy"))) void stream_copy(float *from, float 
 }
 """
 ADDS = 6_000_000  # steps of the loop, 96 floating-point operations each
+TURNS = 6  # of the loop a round: as long as a contestant's turn, and disturbed as often
 BYTES = 64 << 20  # of each of the copy's two arrays, past any cache
 START = 131072  # below lie the module's stack and data
 
@@ -63,15 +64,23 @@ class Native:
 
     def round(self) -> Rates:
         """One measurement on each number of threads."""
-        rates: Rates = {}
+        counts = range(1, len(self.loops) + 1)
+        loop, copy = dict.fromkeys(counts, 0.0), dict.fromkeys(counts, 0.0)
         with ThreadPoolExecutor(len(self.loops)) as pool:
-            for count in range(1, len(self.loops) + 1):
-                seconds = {}
-                for name in ("multiply_adds", "stream_copy"):
-                    spans = list(pool.map(lambda loop, name=name: loop(name), self.loops[:count]))
-                    seconds[name] = max(end for _, end in spans) - min(start for start, _ in spans)
-                rates[str(count)] = {
-                    "fma_gflops": count * ADDS * 96 / seconds["multiply_adds"] / 1e9,
-                    "copy_gb_s": count * 2 * BYTES / seconds["stream_copy"] / 1e9,
-                }
-        return rates
+
+            def seconds(count: int, name: str) -> float:
+                spans: list[tuple[float, float]] = list(pool.map(lambda run: run(name), self.loops[:count]))
+                return max(end for _, end in spans) - min(start for start, _ in spans)
+
+            for turn in range(TURNS):
+                for count in counts if turn % 2 else reversed(counts):
+                    loop[count] += seconds(count, "multiply_adds")
+            for count in counts:
+                copy[count] = seconds(count, "stream_copy")
+        return {
+            str(count): {
+                "fma_gflops": count * TURNS * ADDS * 96 / loop[count] / 1e9,
+                "copy_gb_s": count * 2 * BYTES / copy[count] / 1e9,
+            }
+            for count in counts
+        }
