@@ -10,7 +10,8 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,21 @@ def _benchmarks(options: argparse.Namespace) -> list[Benchmark]:
     return found(options.only)
 
 
-def measure(options: argparse.Namespace, path: Path, console: Console) -> None:
-    """Run the races; results are written after each benchmark: an interrupted run loses one at most."""
+@contextmanager
+def surviving(title: str, lost: list[str], console: Console) -> Iterator[None]:
+    """Around a race: what goes wrong, other than in a contestant, is told, and the race is a lost one."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - as where the page that measures limits crashes
+        lost.append(title)
+        console.print_exception()
+
+
+def measure(options: argparse.Namespace, path: Path, console: Console) -> list[str]:
+    """Run the races, and tell which could not be: the others go on, and their rows stay as they were.
+
+    Results are written after each benchmark: an interrupted run loses one at most.
+    """
     from benchmarks.court.arena import arena
 
     install_peers()
@@ -78,6 +92,7 @@ def measure(options: argparse.Namespace, path: Path, console: Console) -> None:
     threads = [int(t) for t in options.threads]
     choice = Choice(options.engines, options.host, options.dtype, threads, options.device)
     planned = {b.name: races(b.name, choice) for b in benchmarks}
+    lost: list[str] = []
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -98,24 +113,26 @@ def measure(options: argparse.Namespace, path: Path, console: Console) -> None:
             for benchmark in benchmarks:
                 rows: list[Any] = []
                 for race in planned[benchmark.name]:
+                    title = f"{benchmark.name}, {race.title}"
 
-                    def tell(text: str, title: str = f"{benchmark.name}, {race.title}") -> None:
+                    def tell(text: str, title: str = title) -> None:
                         progress.update(task, description=f"{title}: {text}")
 
-                    rows += run.race(benchmark, race, tell)
+                    with surviving(title, lost, progress.console):
+                        rows += run.race(benchmark, race, tell)
                     progress.advance(task)
                 limits = {"machine": machine, **results.summary(run.limits)}
                 results.write(results.merge(results.read(path), name, limits, rows), path)
+    return lost
 
 
 def main() -> int:
-    """The exit status: 0 where everything was measured, whatever came out."""
+    """The exit status: 0 where every race was run, whatever came out."""
     options = _options()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
     start = time.perf_counter()
     path = OWN / results.PATH.name if options.model else results.PATH
-    if not options.report:
-        measure(options, path, console)
+    lost = [] if options.report else measure(options, path, console)
     made = results.read(path)
     write_report(made, path.parent)
     print_rows(made, console)
@@ -124,7 +141,9 @@ def main() -> int:
     console.print(
         f"{time.perf_counter() - start:.0f} s; results.json, RESULTS.md, results.svg in {path.parent}"
     )
-    return 0
+    for race in lost:
+        console.print(f"[red]lost: {race}[/red]")
+    return 1 if lost else 0
 
 
 if __name__ == "__main__":

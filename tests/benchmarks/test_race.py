@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.court import tensors
+from benchmarks.court.__main__ import surviving
 from benchmarks.court.agreement import Agreement
 from benchmarks.court.benchmark import Benchmark, Port
 from benchmarks.court.engines import ENGINES, IN_WORKER, OURS, OWN_INT8, Contestant
@@ -208,6 +211,22 @@ def test_choices_narrow_races_and_keep_ours() -> None:
     ]
     assert {c.device for r in races("lstm", Choice(device="webgpu")) for c in r.contestants} == {"webgpu"}
     assert races("lstm", Choice(threads=(3,))) == []
+
+
+def test_single_products_are_raced_and_not_visited() -> None:
+    cold = {name: [r.title for r in races(name, Choice()) if r.cold] for name in ("lstm", "matmul-1x1024")}
+    assert cold == {"lstm": ["f32", "int8"], "matmul-1x1024": []}
+    assert {r.title for r in races("matmul-1x1024", Choice())} == {"f32", "int8", "node"}
+
+
+def test_a_race_that_is_lost_ends_no_other() -> None:
+    told, lost = io.StringIO(), list[str]()
+    for title in ("lstm, f32", "lstm, int8"):
+        with surviving(title, lost, Console(file=told)):
+            if title.endswith("f32"):
+                raise ContestError("the page has crashed")
+    assert lost == ["lstm, f32"]
+    assert "the page has crashed" in told.getvalue()
 
 
 def test_every_engine_has_an_opener() -> None:
