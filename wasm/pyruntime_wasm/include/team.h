@@ -1,4 +1,4 @@
-// Threads that share a run: a step is cut into parts, and each thread takes the next part that is left.
+// Threads that share a run: a step is cut into parts, of which each thread takes the next from its end of what is left.
 //
 // Every thread is an instance of the module of its own on one shared memory. The lead is in `run`, the helpers in
 // `worker`. The lead walks the steps alone; what is worth sharing it publishes as a job. Who takes a part replaces
@@ -19,7 +19,7 @@
 #endif
 
 static struct {
-  int64_t job;  // its number << 32 | parts that nobody has taken
+  int64_t job;  // its number << 32 | the end of the parts that nobody has taken << 16 | the first of them
   int32_t entry, step, parts;
   int32_t done;     // parts of it that are finished
   int32_t waiting;  // whether the lead sleeps until all are
@@ -38,31 +38,43 @@ static void team_part(int32_t entry, int32_t step, int32_t part, int32_t parts, 
 // Where a helper's memory begins: its stack, then its scratch.
 static int32_t team_memory(int32_t entry, int32_t thread);
 
-// Units before part `part` of `parts`. The first parts are large and the last ones small, at least one unit where there
-// are so many: whichever thread is held up, all end within about a unit.
+// Units before part `part` of `parts`. Parts at both ends are large and those in the middle small, at least one unit where
+// there are so many: whichever thread is held up, all end nearly together.
 static __attribute__((noinline, const, unused)) int32_t team_share(int32_t units, int32_t part, int32_t parts) {
-  const int64_t after = parts - part, spare = units > parts ? units - parts : 0;
-  const int64_t before = units - after - spare * after * after / ((int64_t)parts * parts);
-  return before < 0 ? 0 : (int32_t)before;
+  if (units < parts) return (int32_t)((int64_t)units * part / parts);
+  const int64_t after = parts - part, near = part < after ? part : after;  // to the nearer end
+  const int64_t outside = near + 2ll * (units - parts) * part * after / ((int64_t)parts * parts);
+  return (int32_t)(part < after ? outside : units - outside);
 }
 
 // Parts to run a step in that is worth running in `most`.
 static inline int32_t team_parts(int32_t most) {
-  const int32_t enough = TEAM_PARTS * (team.helpers + 1);
-  return most < enough ? most : enough;
+  const int32_t threads = team.helpers + 1, enough = TEAM_PARTS * threads;
+  if (most > enough) return enough;
+  return most < threads ? most : most - most % threads;  // none waits for one more part of the others
 }
 
-static inline int32_t team_left(int64_t job) { return (int32_t)job; }
+static inline int32_t team_first(int64_t job) { return (int32_t)(job & 0xffff); }
+static inline int32_t team_end(int64_t job) { return (int32_t)(job >> 16 & 0xffff); }
+static inline int32_t team_left(int64_t job) { return team_end(job) - team_first(job); }
+static inline int64_t team_job(int64_t previous, int32_t parts) {
+  return (int64_t)(((uint64_t)previous >> 32) + 1) << 32 | (int64_t)parts << 16;
+}
 
-// One part less in `job`, if that is still the present job: whether it was.
-static inline int team_take(int64_t job) { return __sync_bool_compare_and_swap(&team.job, job, job - 1); }
+// The part that a thread takes of `job`, of which some are left, or -1 if that is no longer the present job. Threads of
+// odd numbers take from the end: each stays where it was in the step before, whose output its cache still holds.
+static inline int32_t team_take(int64_t job, int32_t thread) {
+  const int32_t back = thread & 1;
+  if (!__sync_bool_compare_and_swap(&team.job, job, back ? job - (1 << 16) : job + 1)) return -1;
+  return back ? team_end(job) - 1 : team_first(job);
+}
 
 // Let all threads leave: a run that waits fails, and later ones until `team_reset`.
 static void team_stop(void) {
   TEAM_STORE(stopped, 1);
   int64_t job;
   do job = TEAM_LOAD(job);
-  while (!__sync_bool_compare_and_swap(&team.job, job, (int64_t)(((uint64_t)job >> 32) + 1) << 32));
+  while (!__sync_bool_compare_and_swap(&team.job, job, team_job(job, 0)));
   __builtin_wasm_memory_atomic_notify(TEAM_NUMBER, UINT32_MAX);
   TEAM_ADD(done, 1 << 30);  // no count of parts: the lead looks again
   __builtin_wasm_memory_atomic_notify(&team.done, UINT32_MAX);
@@ -82,11 +94,12 @@ static int team_run(int32_t entry, int32_t step, int32_t parts) {
   __atomic_store_n(&team.parts, parts, __ATOMIC_RELAXED);
   TEAM_STORE(done, 0);
   int64_t job = TEAM_LOAD(job);
-  TEAM_STORE(job, (int64_t)(((uint64_t)job >> 32) + 1) << 32 | parts);
+  TEAM_STORE(job, team_job(job, parts));
   if (TEAM_LOAD(asleep)) __builtin_wasm_memory_atomic_notify(TEAM_NUMBER, (uint32_t)parts - 1);
   while (team_left(job = TEAM_LOAD(job)) > 0) {
-    if (!team_take(job)) continue;
-    team_part(entry, step, parts - team_left(job), parts, 0);
+    const int32_t part = team_take(job, 0);
+    if (part < 0) continue;
+    team_part(entry, step, part, parts, 0);
     TEAM_ADD(done, 1);
   }
   for (int32_t looks = 0;; looks++) {
@@ -115,10 +128,11 @@ static void team_help(int32_t thread, int32_t stack) {
       const int32_t entry = __atomic_load_n(&team.entry, __ATOMIC_RELAXED);
       const int32_t step = __atomic_load_n(&team.step, __ATOMIC_RELAXED);
       const int32_t parts = __atomic_load_n(&team.parts, __ATOMIC_RELAXED);
-      if (!team_take(job)) continue;  // then the three may be of another job
+      const int32_t part = team_take(job, thread);
+      if (part < 0) continue;  // then the three may be of another job
       const int32_t top = team_memory(entry, thread) + stack;
       team_set_stack(top);
-      team_part(entry, step, parts - team_left(job), parts, top);
+      team_part(entry, step, part, parts, top);
       if (TEAM_ADD(done, 1) == parts && TEAM_LOAD(waiting)) __builtin_wasm_memory_atomic_notify(&team.done, 1);
     } else if (looks++ >= TEAM_PATIENCE) {
       TEAM_ADD(asleep, 1);
