@@ -10,10 +10,10 @@
 
 #define TEAM_LARGEST 64  // threads
 #define TEAM_PARTS 4     // of a step for each thread, at most
-// looks at a word before a thread sleeps: 20 to 100 microseconds, in which the next part ends and the next step begins.
-// Waking takes as long, and who wakes while its processor does something else for a moment is put on that of another of
-// the team, where both take turns of milliseconds
-#define TEAM_PATIENCE 40000
+// looks at a word before a thread sleeps: 100 to 400 microseconds, in which the next part ends and the next step begins.
+// Waking takes a part of that, and who wakes while its processor does something else for a moment is put on that of another
+// of the team, where both take turns of milliseconds
+#define TEAM_PATIENCE 160000
 #ifndef TEAM_LIMIT
 #define TEAM_LIMIT 60000000000ll  // nanoseconds in which no part ends before the lead gives its helpers up
 #endif
