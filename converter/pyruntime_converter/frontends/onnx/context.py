@@ -77,7 +77,7 @@ class NodeContext:
         outputs: Sequence[str],
         used: Container[str],
         inline: Callable[[GraphProto, Sequence[Held]], list[Held]],
-        subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value]]], Body],
+        subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value | Text]]], Body],
         attempt: Callable[[GraphProto, Facts], Body | None],
         counter: Callable[[Dim | None], Dim],
         fresh: Callable[[str, int], Dim],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pyruntime.ir.graph import Value
+from pyruntime.ir.graph import Shape, Value
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Text:
     def each(self, change: Callable[[Value], Value]) -> Text:
         """The same of changed tensors."""
         return Text(change(self.rows), change(self.table))
+
+
+def shape_of(element: Value | Text) -> Shape:
+    """The shape of a tensor of numbers or of strings."""
+    return element.rows.shape if isinstance(element, Text) else element.shape
 
 
 @dataclass(frozen=True)

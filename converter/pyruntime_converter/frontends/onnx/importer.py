@@ -439,7 +439,11 @@ class _Importer:
         return _present(self._body(graph.node, [v.name for v in graph.output], inner))
 
     def _subgraph(
-        self, graph: GraphProto, frame: Frame, facts: Facts, inputs: Callable[[Builder], Sequence[Value]]
+        self,
+        graph: GraphProto,
+        frame: Frame,
+        facts: Facts,
+        inputs: Callable[[Builder], Sequence[Value | Text]],
     ) -> Body:
         """Convert a subgraph to a graph of its own, whose first inputs are those that `inputs` makes."""
         body = Body(Builder(Graph(graph.name or "body"), facts, self._builder))
@@ -450,7 +454,7 @@ class _Importer:
             if len(given) != len(graph.input):
                 raise ModelError(f"subgraph {graph.name!r} has {len(graph.input)} inputs, not {len(given)}")
             for declared, value in zip(graph.input, given, strict=True):
-                scope.define(declared.name, self._bind(value))
+                scope.define(declared.name, value if isinstance(value, Text) else self._bind(value))
             self._weights(graph, scope)
             inner = replace(frame, scope=scope, depth=frame.depth + 1)
             body.results = _present(self._body(graph.node, [v.name for v in graph.output], inner))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from pyruntime.ops.definition import OpError
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
-from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, kind_of, refilled
+from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, refilled, shape_of
+from pyruntime_converter.frontends.onnx.states import Element, bare, repeated, tensor_of
 
 MOST_UNROLLED = 64  # iterations of a loop whose shapes change
 SHAPES_CHANGE = "Export with results of one shape, padded where need be."
@@ -86,21 +88,23 @@ def _even_out(bodies: Sequence[Body]) -> None:
 
 
 @handles("Loop")
-def loop(ctx: NodeContext) -> list[Held] | list[Value]:
+def loop(ctx: NodeContext) -> Sequence[Held]:
     """A body for a number of times, or while a condition holds."""
     trip, condition = ctx.optional(0), ctx.optional(1)
     held = [ctx.held(i) for i in range(2, ctx.stated_inputs)]
     trips = ctx.contents(trip) if trip else None
-    initial = [v for v in held if isinstance(v, Value)]
-    if len(initial) < len(held):
+    elements = [v for v in held if isinstance(v, Element)]
+    if len(elements) < len(held):
         return _of_sequences(ctx, trips, condition, held)
     counter = ctx.counter(trips[0] if trips else None)
 
-    def inputs(builder: Builder) -> list[Value]:
-        carried = [builder.input(v.name, v.dtype, v.shape) for v in initial]
+    def inputs(builder: Builder, carried: list[Element]) -> list[Element]:
         return [builder.dims(counter), builder.constant(np.array(True)), *carried]
 
-    body = _of_tensors(ctx, ctx.subgraph(ctx.required("body"), inputs))
+    found = repeated(ctx, elements, 1, inputs)
+    if found is None:
+        return _of_sequences(ctx, trips, condition, held)
+    body, initial = found.body, found.initial
     if trip and trips is None and len(body.graph.outputs) > 1 + len(initial):
         trips = _measured(ctx, trip)
     begins = _condition(ctx, condition) if condition else 1
@@ -117,20 +121,13 @@ def loop(ctx: NodeContext) -> list[Held] | list[Value]:
         attrs["measures"] = str(ctx.size())  # as many as there were iterations
     inputs_ = [None if trips else trip, condition if begins is None else None, *initial]
     try:
-        return _loop(ctx, body, inputs_, {**attrs, "counter": str(counter), "carried": len(initial)})
+        made = _loop(ctx, body, inputs_, {**attrs, "counter": str(counter), "carried": len(initial)})
+        return found.outside(ctx, made)
     except OpError as error:
         count = attrs["trip"]
         if begins != 1 or not isinstance(count, int) or count > MOST_UNROLLED:
             ctx.fail(str(error), SHAPES_CHANGE)
-        return _unrolled(ctx, count, initial, str(error))
-
-
-def _of_tensors(ctx: NodeContext, body: Body) -> Body:
-    """The body of a loop, which must give tensors alone."""
-    for held in body.results:
-        if not isinstance(held, Value):
-            ctx.fail(f"what leaves its body is {kind_of(held)}, and it is not known how often it runs")
-    return body
+        return _unrolled(ctx, count, held, str(error))
 
 
 def _measured(ctx: NodeContext, trip: Value) -> tuple[Dim] | None:
@@ -154,32 +151,33 @@ def _loop(
 def _of_sequences(
     ctx: NodeContext, trips: Sequence[Dim] | None, condition: Value | None, held: Sequence[Held]
 ) -> list[Held]:
-    """A loop that carries sequences, which only the conversion knows: its iterations must be known, too."""
+    """A loop that carries sequences, or strings that grow: its iterations must be known."""
+    what = "strings that grow" if all(isinstance(v, Element) for v in held) else "a sequence"
     begins = _condition(ctx, condition) if condition else 1
     count = trips[0] if trips else None
     if begins not in (0, 1) or not isinstance(count, int):
-        ctx.fail("it carries a sequence, and how often it runs is not known", FIX_DIMS)
+        ctx.fail(f"it carries {what}, and how often it runs is not known", FIX_DIMS)
     if begins and count > MOST_UNROLLED:
-        ctx.fail(f"it carries a sequence through {count} iterations, more than {MOST_UNROLLED}")
+        ctx.fail(f"it carries {what} through {count} iterations, more than {MOST_UNROLLED}")
     if begins and count > 0:
-        return _unrolled(ctx, count, held, "it carries a sequence")
+        return _unrolled(ctx, count, held, f"it carries {what}")
     if any(ctx.outputs[len(held) :]):
-        ctx.fail("it carries a sequence and never runs, so that nothing tells what its other outputs are")
+        ctx.fail(f"it carries {what} and never runs, so that nothing tells what its other outputs are")
     return list(held)
 
 
 def _unrolled(ctx: NodeContext, count: int, initial: Sequence[Held], reason: str) -> list[Held]:
     """The body once for each of a known number of iterations: every one with shapes of its own."""
     carried = list(initial)
-    stacks: list[list[Value]] | None = None
+    stacks: list[list[Element]] | None = None
     for step in range(count):
         constants = [ctx.builder.constant(np.array(c)) for c in (np.int64(step), True)]
         going, *results = ctx.inline(ctx.required("body"), [*constants, *carried])
         carried, made = results[: len(initial)], results[len(initial) :]
         stacks = [[] for _ in made] if stacks is None else stacks
         for stack, result in zip(stacks, made, strict=True):
-            value = ctx.tensor(result, "what a body gives for each iteration")
-            stack.append(ctx.reshape(value, (1, *value.shape)))
+            what = "what a body gives for each iteration"
+            stack.append(result if isinstance(result, Text) else ctx.tensor(result, what))
         goes_on = dims_of(ctx.tensor(going, "the condition"))
         if goes_on is None or not isinstance(goes_on[0], int):
             ctx.fail(f"{reason}, and data may end it", SHAPES_CHANGE)
@@ -187,20 +185,29 @@ def _unrolled(ctx: NodeContext, count: int, initial: Sequence[Held], reason: str
             break
     if stacks is None:
         ctx.fail(reason, SHAPES_CHANGE)
-    return [*carried, *(s[0] if len(s) == 1 else ctx.one("Concat", *s, axis=0) for s in stacks)]
+    return [*carried, *(text.joined(ctx.builder, s, partial(_stacked, ctx)) for s in stacks)]
+
+
+def _stacked(ctx: NodeContext, values: Sequence[Value]) -> Value:
+    every = [ctx.reshape(v, (1, *v.shape)) for v in values]
+    return every[0] if len(every) == 1 else ctx.one("Concat", *every, axis=0)
 
 
 @handles("Scan", since=9)
-def scan(ctx: NodeContext) -> list[Value]:
+def scan(ctx: NodeContext) -> list[Element]:
     """A loop over slices of its last inputs, whose further results are put together."""
     count = ctx.required("num_scan_inputs")
-    values = ctx.variadic()
+    values = [ctx.element(i) for i in range(max(ctx.stated_inputs, 1))]
     initial, scanned = values[: len(values) - count], values[len(values) - count :]
-    axes = [ctx.axis(a, v.rank) for a, v in zip(_listed(ctx, "scan_input_axes", count), scanned, strict=True)]
-    states, stacks = _scanned(ctx, initial, scanned, axes, _listed(ctx, "scan_input_directions", count))
+    stated = zip(_listed(ctx, "scan_input_axes", count), scanned, strict=True)
+    axes = [ctx.axis(a, len(shape_of(v))) for a, v in stated]
+    results = _scanned(ctx, initial, scanned, axes, _listed(ctx, "scan_input_directions", count))
+    states, stacks = results[: len(initial)], results[len(initial) :]
     places = _listed(ctx, "scan_output_axes", len(stacks))
-    moved = [_moved(ctx, v, ctx.axis(axis, v.rank)) for v, axis in zip(stacks, places, strict=True)]
-    return [*states, *moved]
+    return [
+        *states,
+        *(_moved(ctx, v, ctx.axis(a, len(shape_of(v)))) for v, a in zip(stacks, places, strict=True)),
+    ]
 
 
 @handles("Scan", until=8)
@@ -218,8 +225,9 @@ def scan_batch(ctx: NodeContext) -> list[Value]:
     for element in range(batch):
         parts = [_slice(ctx.builder, v, 0, element) for v in values]
         split = len(parts) - count
-        states, stacks = _scanned(ctx, parts[:split], parts[split:], (0,) * count, backwards)
-        results.append([ctx.reshape(v, (1, *v.shape)) for v in (*states, *stacks)])
+        made = _scanned(ctx, parts[:split], parts[split:], (0,) * count, backwards)
+        tensors = [ctx.tensor(v, "a result of its body") for v in made]
+        results.append([ctx.reshape(v, (1, *v.shape)) for v in tensors])
     return [
         ctx.one("Concat", *every, axis=0) if batch > 1 else every[0] for every in zip(*results, strict=True)
     ]
@@ -227,37 +235,37 @@ def scan_batch(ctx: NodeContext) -> list[Value]:
 
 def _scanned(
     ctx: NodeContext,
-    initial: Sequence[Value],
-    scanned: Sequence[Value],
+    initial: Sequence[Element],
+    scanned: Sequence[Element],
     axes: Sequence[int],
     backwards: Sequence[int],
-) -> tuple[list[Value], list[Value]]:
+) -> list[Element]:
     """The final states, and the other results stacked along a first axis."""
-    lengths = {v.shape[a] for a, v in zip(axes, scanned, strict=True)}
+    lengths = {shape_of(v)[a] for a, v in zip(axes, scanned, strict=True)}
     if len(lengths) != 1:
         ctx.fail(f"its inputs are scanned over axes of sizes {', '.join(map(str, lengths))}")
     (length,) = lengths
     counter = ctx.counter(length)
-    outer: list[Value] = []
+    outer = [tensor_of(ctx.builder, v) for v in scanned]
 
-    def inputs(builder: Builder) -> list[Value]:
-        carried = [builder.input(v.name, v.dtype, v.shape) for v in initial]
-        slices = []
-        for value, axis, back in zip(scanned, axes, backwards, strict=True):
+    def inputs(builder: Builder, carried: list[Element]) -> list[Element]:
+        slices: list[Element] = []
+        for element, value, axis, back in zip(scanned, outer, axes, backwards, strict=True):
             whole = builder.input(value.name, value.dtype, value.shape)
-            outer.append(value)
-            slices.append(_slice(builder, whole, axis, length - 1 - counter if back else counter))
+            part = _slice(builder, whole, axis, length - 1 - counter if back else counter)
+            slices.append(bare(builder, part, isinstance(element, Text)))
         return [*carried, *slices]
 
-    body = _of_tensors(ctx, ctx.subgraph(ctx.required("body"), inputs))
-    stacks = len(body.graph.outputs) - len(initial)
+    found = repeated(ctx, initial, 0, inputs)
+    if found is None:
+        ctx.fail("strings that it carries grow from one iteration to the next")
+    stacks = len(found.body.graph.outputs) - len(initial)
     reverse = tuple(map(bool, _listed(ctx, "scan_output_directions", stacks)))
     attrs = {"trip": length, "counter": str(counter), "carried": len(initial), "reverse": reverse}
     try:
-        results = _loop(ctx, body, [None, None, *initial, *outer], attrs)
+        return found.outside(ctx, _loop(ctx, found.body, [None, None, *found.initial, *outer], attrs))
     except OpError as error:
         ctx.fail(str(error), SHAPES_CHANGE)
-    return results[: len(initial)], results[len(initial) :]
 
 
 def _listed(ctx: NodeContext, name: str, count: int) -> Sequence[int]:
@@ -276,9 +284,15 @@ def _slice(builder: Builder, value: Value, axis: int, position: Dim) -> Value:
     return builder.one("Reshape", part, shape=(*value.shape[:axis], *value.shape[axis + 1 :]))
 
 
-def _moved(ctx: NodeContext, value: Value, axis: int) -> Value:
+def _moved(ctx: NodeContext, value: Element, axis: int) -> Element:
     """The first axis in another place."""
     if axis == 0:
         return value
+    if isinstance(value, Text):
+        return Text(_turned(ctx, value.rows, axis), value.table)
+    return _turned(ctx, value, axis)
+
+
+def _turned(ctx: NodeContext, value: Value, axis: int) -> Value:
     rest = list(range(1, value.rank))
     return ctx.one("Transpose", value, perm=(*rest[:axis], 0, *rest[axis:]))

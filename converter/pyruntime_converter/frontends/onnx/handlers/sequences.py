@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import Dim, minimum
-from pyruntime.ir.graph import Shape, Value
+from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
-from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text
+from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text, shape_of
 
 MOST_PARTS = 4096  # tensors that a node may split one into
 
@@ -37,10 +37,6 @@ def _type_of(element: Value | Text) -> str:
     return "string" if isinstance(element, Text) else element.dtype.value
 
 
-def _shape_of(element: Value | Text) -> Shape:
-    return element.rows.shape if isinstance(element, Text) else element.shape
-
-
 @handles("SequenceLength")
 def sequence_length(ctx: NodeContext) -> Value:
     """How many there are."""
@@ -54,7 +50,7 @@ def sequence_at(ctx: NodeContext) -> Value | Text:
     dims = dims_of(place)
     if dims is not None and all(isinstance(d, int) for d in dims):
         return items[_position(ctx, place, len(items))]
-    if len({_shape_of(v) for v in items}) != 1:
+    if len({shape_of(v) for v in items}) != 1:
         ctx.fail(
             "which of its tensors it takes depends on the model's input, and their shapes differ", FIX_DIMS
         )
@@ -103,7 +99,7 @@ def concat_from_sequence(ctx: NodeContext) -> Value | Text:
     items, new = ctx.items(), bool(ctx.attr("new_axis"))
     if not items:
         ctx.invalid("the sequence is empty")
-    axis = ctx.axis(ctx.required("axis"), len(_shape_of(items[0])) + new)
+    axis = ctx.axis(ctx.required("axis"), len(shape_of(items[0])) + new)
 
     def together(values: Sequence[Value]) -> Value:
         if new:
