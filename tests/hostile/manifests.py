@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pyruntime.pack import schema
+from pyruntime.pack import schema, targets
 from pyruntime.pack.decode import key_of
 
 JUNK: list[Any] = [
@@ -33,8 +33,9 @@ JUNK: list[Any] = [
 ]
 FIELDS = frozenset(
     f"{cls.__name__}.{field.name}"
-    for cls in vars(schema).values()
-    if isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__ == schema.__name__
+    for module in (schema, targets)
+    for cls in vars(module).values()
+    if isinstance(cls, type) and dataclasses.is_dataclass(cls) and cls.__module__ == module.__name__
     for field in dataclasses.fields(cls)
 )
 

@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 
 import pyruntime
+from pyruntime.pack.alternatives import decode_alternatives
+from pyruntime.pack.amend import set_tuned
 from pyruntime.pack.manifest import decode_manifest
+from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import CHUNK
 from tests.formats.fixtures import ARCHIVES, unpack
 from tests.frontends.argument_models import MODELS as ARGUMENTS
+from tests.frontends.form_models import two_forms
 from tests.frontends.mixed_models import MODELS as MIXED
 from tests.frontends.test_onnx_lists import sums
 from tests.hostile.damage import cut, flip, splice
@@ -28,6 +32,7 @@ from tests.packs import handmade
 from tests.state.streams import STREAMS
 
 MANIFEST = "pack.json"
+TUNED = "tuned"
 ENDLESS = ("control",)  # on zeros: a GPU's commands take longer to be too many
 EMPTY_MODULE = b"\0asm\1\0\0\0"
 Files = Mapping[str, bytes]
@@ -75,6 +80,7 @@ def _models() -> Iterator[tuple[str, bytes, dict[str, Any]]]:
     for name in ("Resize-fed-scales-linear-half_pixel", "Trilu-0"):
         yield name, ARGUMENTS[name][0].SerializeToString(), {}
     yield "lists", sums().SerializeToString(), {"elements": {"x": 2, "y": 2}}
+    yield TUNED, two_forms().SerializeToString(), {"tunable": True}
 
 
 def originals(folder: Path) -> list[Original]:
@@ -83,9 +89,20 @@ def originals(folder: Path) -> list[Original]:
     for name, model, options in _models():
         (folder / f"{name}.onnx").write_bytes(model)
         pyruntime.convert(folder / f"{name}.onnx", folder / name, **options)
+    _tune(folder / TUNED)
     if not handmade.compiler_missing():
         handmade.write(folder)
     return [_original(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+
+
+def _tune(path: Path) -> None:
+    """Let the first candidate be best on some GPU."""
+    with Pack(path) as pack:
+        target = pack.manifest.targets.webgpu
+        assert target
+        assert target.candidates
+        found = decode_alternatives(pack.read(target.candidates), target.candidates.file)
+    set_tuned(path, "maker", "family", "model", found.only({(0, 0): found.variants[0][0][:1]}))
 
 
 def _original(path: Path) -> Original:
