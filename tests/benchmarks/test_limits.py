@@ -1,0 +1,101 @@
+"""What packs of known models must keep to on WebGPU, as `pyruntime inspect` counts; nothing runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import pyruntime
+from benchmarks.models.images import mobilenetv2, resnet50
+from benchmarks.models.minilm import encoder, tokens
+from benchmarks.models.source import Source
+from pyruntime.cli.inspection.gather import Inspection, Program, inspect
+from pyruntime.pack.reader import Pack
+from tests.passes.bert import Size
+
+BYTES = 1.3  # moved, over the fused lower bound
+ARENAS = 1.15  # over the most bytes that live at once
+CODE = 80_000  # of a page, compressed
+RUNTIME = 25_000  # of these for JavaScript: tests/browser/test_budgets.py
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model, the most dispatches that it may take, and sizes to look at."""
+
+    build: Callable[[], Source]
+    dispatches: int
+    sizes: tuple[Mapping[str, int], ...] = field(default=({},))
+
+
+def minilm() -> Source:
+    """Its real sizes, but for the table of words, of which a run reads a few rows."""
+    return encoder(Size(vocabulary=100), None, tokens(128))
+
+
+MODELS = {
+    "mobilenetv2": Known(mobilenetv2, 60),
+    "resnet50": Known(resnet50, 60),
+    "minilm": Known(minilm, 45, ({"batch": 1, "length": 128}, {"batch": 16, "length": 128})),
+}
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def looked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Known, Path]:
+    """A model and its pack."""
+    known = MODELS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "model.onnx").write_bytes(known.build().proto.SerializeToString())
+    pyruntime.convert(folder / "model.onnx", folder / "pack", targets=("webgpu",))
+    return known, folder / "pack"
+
+
+def inspections(looked: tuple[Known, Path]) -> Iterator[Inspection]:
+    known, path = looked
+    with Pack(path) as pack:
+        for sizes in known.sizes:
+            yield inspect(pack, sizes)
+
+
+def programs(looked: tuple[Known, Path]) -> Iterator[Program]:
+    for told in inspections(looked):
+        yield from told.programs
+
+
+def test_dispatches(looked: tuple[Known, Path]) -> None:
+    for program in programs(looked):
+        assert 0 < (program.plan.totals.dispatches or 0) <= looked[0].dispatches
+
+
+def test_bytes_moved(looked: tuple[Known, Path]) -> None:
+    for program in programs(looked):
+        totals = program.plan.totals
+        assert totals.bytes
+        assert totals.fused
+        assert totals.bytes <= BYTES * totals.fused
+
+
+def test_what_computes_much_keeps_a_gpu_busy(looked: tuple[Known, Path]) -> None:
+    """More than a hundredth of the operations takes 64 workgroups."""
+    for program in programs(looked):
+        assert program.plan.totals.exact
+        assert program.plan.totals.small == ()
+
+
+def test_memory(looked: tuple[Known, Path]) -> None:
+    for program in programs(looked):
+        (memory,) = program.memories
+        assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
+
+
+def test_code(looked: tuple[Known, Path]) -> None:
+    """Of the shaders a page loads those of one variant."""
+    told = next(inspections(looked))
+    sizes = {f.name: f.gzip for f in told.files if f.gzip is not None}
+    shaders = [size for name, size in sizes.items() if name.endswith(".wgsl")]
+    assert shaders
+    assert RUNTIME + sizes["pack.json"] + max(shaders) <= CODE
+    print(f"{RUNTIME + sizes['pack.json'] + max(shaders):,} bytes")
