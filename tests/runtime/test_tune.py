@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import pyruntime
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.webgpu
 
 OTHER = Identity("nvidia", "ampere", "NVIDIA GeForce RTX 3080")
 ROWS, DEPTH, COLUMNS = 9, 20, 16
+MANY = 1  # the command of the form for so many rows
 X = np.random.default_rng(1).standard_normal((ROWS, DEPTH), np.float32)
 W = np.random.default_rng(2).standard_normal((DEPTH, COLUMNS), np.float32)
 EXPECTED = np.maximum(X @ W, 0)
@@ -42,9 +44,12 @@ class FakeClock:
         self.runs += 1
         if self.runs == self._fails_at:
             raise KeyboardInterrupt
-        plan = session._start(number, entry, bound)
-        dispatches = [c for c in plan.program.commands if isinstance(c, BoundDispatch)]
-        return [(d, self._speeds(session._variant.shaders[d.shader].name)) for d in dispatches]
+        plan, done = session._start(number, entry, bound), list[BoundDispatch]()
+        while True:
+            done += [c for c in plan.program.commands if isinstance(c, BoundDispatch)]
+            if plan.program.pause is None:
+                return [(d, self._speeds(session._variant.shaders[d.shader].name)) for d in done]
+            plan = session._resumed(number, entry, plan.program.pause, session._encoded(plan))
 
 
 def preferring(name: str) -> FakeClock:
@@ -54,7 +59,6 @@ def preferring(name: str) -> FakeClock:
 @pytest.fixture(scope="module")
 def tunable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """y = relu(x @ w), where x has any number of rows; not to be changed."""
-    onnx = pytest.importorskip("onnx")
     folder = tmp_path_factory.mktemp("tunable")
     float32 = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
@@ -94,6 +98,14 @@ def candidates_of(pack: Path) -> Any:
     return json.loads((pack / target_of(pack)["candidates"]["file"]).read_text())
 
 
+def names_of(pack: Path) -> list[str]:
+    """Shaders that may do the product where rows are as many as here: more than a few, and not very many."""
+    content = candidates_of(pack)
+    found = [content["shaders"][c[1]]["name"] for c in content["variants"][0][0] if c[0] == MANY]
+    assert len(found) > 3
+    return found
+
+
 def files_of(pack: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in pack.iterdir()}
 
@@ -125,8 +137,7 @@ def check(pack: Path, *, uses: str = "") -> None:
 
 
 def test_the_winner_is_stored_and_used(pack: Path) -> None:
-    shaders = [s["name"] for s in candidates_of(pack)["shaders"]]
-    assert len(shaders) > 3
+    shaders = names_of(pack)
     before = files_of(pack)
     found = tuned(pack, preferring(shaders[-1]))
     assert (found.clock, found.rounds, found.stored) == ("fake", 2, 1)
@@ -161,7 +172,7 @@ def test_a_gain_within_the_noise_is_none(pack: Path) -> None:
 
 
 def test_what_helps_alone_and_not_together_is_not_stored(pack: Path) -> None:
-    name = candidates_of(pack)["shaders"][0]["name"]
+    name = names_of(pack)[0]
     speeds = iter([1.0] * 1000)
 
     def slower(shader: str) -> float:
@@ -187,8 +198,8 @@ def test_what_helps_alone_and_not_together_is_not_stored(pack: Path) -> None:
 )
 def test_what_is_wrong_here_is_refused(pack: Path, spoilt: Callable[[str], str]) -> None:
     content = candidates_of(pack)
-    number = next(i for i, s in enumerate(content["shaders"]) if s["name"].startswith("direct"))
-    name = content["shaders"][number]["name"]
+    name = next(name for name in names_of(pack) if name.startswith("direct"))
+    number = next(i for i, s in enumerate(content["shaders"]) if s["name"] == name)
 
     def spoil(content: Any) -> None:
         shader = content["shaders"][number]
@@ -204,7 +215,7 @@ def test_what_is_wrong_here_is_refused(pack: Path, spoilt: Callable[[str], str])
 
 @pytest.mark.parametrize("at", [1, 6, 12])
 def test_an_interruption_loses_nothing(pack: Path, at: int) -> None:
-    name = candidates_of(pack)["shaders"][0]["name"]
+    name = names_of(pack)[0]
     tuned(pack, preferring(name))
     before = files_of(pack)
     with pytest.raises(KeyboardInterrupt):
@@ -234,7 +245,7 @@ def test_a_disk_that_is_full_loses_nothing(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", full)
-    name = candidates_of(tunable)["shaders"][0]["name"]
+    name = names_of(tunable)[0]
     with pytest.raises(pyruntime.PackError, match="No space left"):
         tuned(pack, preferring(name))
     monkeypatch.undo()
@@ -245,7 +256,7 @@ def test_a_disk_that_is_full_loses_nothing(
 
 
 def test_tuning_again_replaces_what_was_found(pack: Path) -> None:
-    first, *_, last = (s["name"] for s in candidates_of(pack)["shaders"])
+    first, *_, last = names_of(pack)
     tuned(pack, preferring(first))
     (old,) = target_of(pack)["tuned"]
     tuned(pack, preferring(last))
@@ -260,7 +271,7 @@ def test_tuning_again_replaces_what_was_found(pack: Path) -> None:
 
 
 def test_each_gpu_has_its_own(pack: Path) -> None:
-    first, *_, last = (s["name"] for s in candidates_of(pack)["shaders"])
+    first, *_, last = names_of(pack)
     tuned(pack, preferring(first), OTHER)
     check(pack)
     tuned(pack, preferring(last))
@@ -271,7 +282,7 @@ def test_each_gpu_has_its_own(pack: Path) -> None:
 def test_an_archive(tunable: Path, tmp_path: Path) -> None:
     pack = tmp_path / "m.zip"
     shutil.copy(tunable.parent / "m.zip", pack)
-    first, *_, last = (s["name"] for s in candidates_of(tunable)["shaders"])
+    first, *_, last = names_of(tunable)
     for name in (first, last):
         tuned(pack, preferring(name))
         check(pack, uses=name)
@@ -282,8 +293,69 @@ def test_what_a_newer_version_wrote_stays(pack: Path) -> None:
     manifest = json.loads((pack / "pack.json").read_text())
     manifest["targets"]["webgpu"]["of the future"] = [1, {"two": 3}]
     (pack / "pack.json").write_text(json.dumps(manifest))
-    tuned(pack, preferring(candidates_of(pack)["shaders"][0]["name"]))
+    tuned(pack, preferring(names_of(pack)[0]))
     assert target_of(pack)["of the future"] == [1, {"two": 3}]
+
+
+def looped(dtype: Any) -> Any:
+    """Three times h = tanh(h @ w), where the loop's end is known from data alone, and y = h."""
+    helper, of = onnx.helper, onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    square = (W[:COLUMNS] / 4).astype(dtype)
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["h", "w"], ["product"]),
+            helper.make_node("Tanh", ["product"], ["next"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", onnx.TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("h", of, [ROWS, COLUMNS]),
+        ],
+        [
+            helper.make_tensor_value_info("on", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", of, [ROWS, COLUMNS]),
+        ],
+        [onnx.numpy_helper.from_array(square, "w")],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+            helper.make_node("Cast", ["most"], ["count"], to=onnx.TensorProto.INT64),
+            helper.make_node("Loop", ["count", "", "x"], ["y"], body=body),
+        ],
+        "looped",
+        [helper.make_tensor_value_info("x", of, [ROWS, COLUMNS])],
+        [helper.make_tensor_value_info("y", of, [ROWS, COLUMNS])],
+    )
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_programs_that_loop_and_halves(tmp_path: Path, dtype: Any) -> None:
+    from pyruntime.runtime.tune import tune
+
+    (tmp_path / "m.onnx").write_bytes(looped(dtype).SerializeToString())
+    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("webgpu",), tunable=True)
+    x = X[:, :COLUMNS].astype(dtype)
+    x[0, 0] = 3.25
+    with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
+        assert session.report.reads == 1
+        expected = session.run({"x": x})["y"]
+    clock = FakeClock(lambda shader: 1.0 if " of " in shader else 2.0)
+    found = tune(tmp_path / "m.pack", lambda *_: {"x": x}, Budget(rounds=1), lambda _: None, clock=clock)
+    assert found.stored == 1
+    assert [step.refused for step in found.steps] == [0] * len(found.steps)
+    with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
+        assert session.report.tuned
+        assert ("shader-f16" in session.report.variant) <= (dtype is np.float16)
+        made = session.run({"x": x})["y"]
+    np.testing.assert_allclose(made, expected, rtol=4e-3, atol=4e-3)
+    h = x.astype(np.float64)
+    for _ in range(3):
+        h = np.tanh(h @ (W[:COLUMNS] / 4))
+    np.testing.assert_allclose(made, h, rtol=0, atol=1e-4 if dtype is np.float32 else 1e-2)
 
 
 def test_the_clocks_of_devices(pack: Path) -> None:
@@ -296,7 +368,7 @@ def test_the_clocks_of_devices(pack: Path) -> None:
         bound = session._kept.bind(entry, {"x": X})
         for clock in (Timestamps(session._device), Waits(session._device)):
             ((dispatch, seconds),) = clock.run(session, number, entry, bound)
-            assert dispatch.command == 1, "the form for many rows"
+            assert dispatch.command == MANY
             assert 0 <= seconds < 60
 
 
@@ -338,14 +410,14 @@ def broken_shader(content: Any) -> None:
     ],
 )
 def test_a_file_that_contradicts_the_pack(pack: Path, edit: Callable[[Any], None], message: str) -> None:
-    tuned(pack, preferring(candidates_of(pack)["shaders"][0]["name"]))
+    tuned(pack, preferring(names_of(pack)[0]))
     rewritten(pack, lambda target: target["tuned"][0], edit)
     with pytest.raises(pyruntime.PackError, match=message):
         pyruntime.load(pack, device="webgpu")
 
 
 def test_a_damaged_file(pack: Path) -> None:
-    tuned(pack, preferring(candidates_of(pack)["shaders"][0]["name"]))
+    tuned(pack, preferring(names_of(pack)[0]))
     file = pack / target_of(pack)["tuned"][0]["file"]
     file.write_bytes(file.read_bytes().replace(b"fn main", b"fn nain"))
     with pytest.raises(pyruntime.HashError, match="tuned-"):
