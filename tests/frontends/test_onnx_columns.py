@@ -22,7 +22,12 @@ COLUMNS = [
 
 
 def columns(
-    image: tuple[int, ...], block: tuple[int, ...], strides: list[int], dilations: list[int], pads: list[int]
+    image: tuple[int, ...],
+    block: tuple[int, ...],
+    strides: list[int],
+    dilations: list[int],
+    pads: list[int],
+    dtype: type[np.generic] = np.float32,
 ) -> tuple[Any, dict[str, Array]]:
     """Col2Im of two images of three channels."""
     rank = len(image)
@@ -30,7 +35,8 @@ def columns(
         (image[a] + pads[a] + pads[a + rank] - dilations[a] * (block[a] - 1) - 1) // strides[a] + 1
         for a in range(rank)
     ]
-    feeds = {"x": random(2, 3 * int(np.prod(block)), int(np.prod(counts)))}
+    x = random(2, 3 * int(np.prod(block)), int(np.prod(counts)))
+    feeds: dict[str, Array] = {"x": x > 0.5 if dtype is np.bool_ else x.astype(dtype)}
     weights = {"image": np.array(image), "block": np.array(block)}
     attrs: dict[str, Any] = {"strides": strides, "dilations": dilations, "pads": pads}
     return one_node("Col2Im", feeds, weights=weights, opset=18, **attrs), feeds
@@ -48,6 +54,15 @@ def unpooled(size: int | None) -> tuple[Any, dict[str, Array]]:
 def test_columns(case: Any) -> None:
     proto, feeds = columns(*case)
     same(run(proto, feeds), reference(proto, feeds))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_columns_of_bools(device: Device, tmp_path: Path) -> None:
+    """What reaches an element is added up as NumPy adds bools: whether any is true."""
+    proto, feeds = columns(*COLUMNS[2], dtype=np.bool_)
+    wanted = reference(proto, feeds)
+    assert len(np.unique(wanted["out"])) == 2
+    same(on_device(proto, feeds, device, tmp_path), wanted)
 
 
 def fed_columns(case: Any) -> tuple[Any, dict[str, Array]]:

@@ -393,7 +393,7 @@ def test_normalizer_takes_one_row() -> None:
     ("op", "attrs", "message"),
     [
         ("RegexFullMatch", {"pattern": "a*"}, "not supported"),
-        ("RandomUniformLike", {"dtype": 1}, "a tensor of strings"),
+        ("Resize", {}, "a tensor of strings"),
     ],
 )
 def test_operators_without_strings(op: str, attrs: dict[str, Any], message: str) -> None:
@@ -560,3 +560,15 @@ def test_numbers_among_strings_are_refused() -> None:
     )
     with pytest.raises(ModelError, match="elements of types string, float32"):
         imported(proto)
+
+
+def test_random_numbers_in_the_shape_of_strings() -> None:
+    feeds = {"x": drawn(2, 3)}
+    made = run(one_node("RandomUniformLike", feeds, dtype=TensorProto.FLOAT), feeds)["out"]
+    numbers = run(
+        one_node("RandomUniformLike", {"x": np.zeros((2, 3), np.float32)}),
+        {"x": np.zeros((2, 3), np.float32)},
+    )
+    np.testing.assert_array_equal(made, numbers["out"])
+    with pytest.raises(ModelError, match="random elements of type string"):
+        imported(one_node("RandomUniformLike", feeds))

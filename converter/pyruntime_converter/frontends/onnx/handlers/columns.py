@@ -63,4 +63,7 @@ def _added_up(
     index = ctx.one("Add", numbers.apply("Mul", tap, count), taken)
     found = ctx.one("Gather", image, index, axis=image.rank - 1)
     found = ctx.one("Where", ctx.one("And", fits, inside), found, ctx.like(0, found))
+    if found.dtype is DType.BOOL:  # whether any is true
+        most = ctx.one("ReduceMax", ctx.cast(found, DType.I32), axes=(found.rank - 1,), keepdims=False)
+        return ctx.cast(most, DType.BOOL)
     return ctx.one("ReduceSum", found, axes=(found.rank - 1,), keepdims=False)

@@ -6,6 +6,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Shape, Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.draws import Draws
+from pyruntime_converter.frontends.onnx.held import Text, shape_of
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
 
 
@@ -28,8 +29,11 @@ def _made(ctx: NodeContext) -> tuple[Shape, DType]:
     """The shape and dtype that a node states, or takes from its input."""
     stated = ctx.attr("dtype")
     if ctx.op.endswith("Like"):
-        x = ctx.input()
-        shape, dtype = x.shape, x.dtype if stated is None else dtype_of(stated, ctx.name)
+        x = ctx.element()
+        shape = shape_of(x)
+        if stated is None and isinstance(x, Text):
+            ctx.invalid("random elements of type string")
+        dtype = ctx.input().dtype if stated is None else dtype_of(stated, ctx.name)
     else:
         shape, dtype = tuple(ctx.required("shape")), dtype_of(stated, ctx.name)
         if min(ctx.required("shape"), default=0) < 0:
