@@ -93,8 +93,12 @@ def race(
     limits: Mapping[str, Limit],
     rounds: int,
     tell: Callable[[str], None],
+    settle: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Rates]]:
-    """Give each that is alive its turns, in alternating order; fills `times` and gives the limits by host."""
+    """Give each that is alive its turns, in alternating order; fills `times` and gives the limits by host.
+
+    `settle` comes before each turn and before the limits.
+    """
     for outcome in outcomes:
         if outcome.error is None:
             tell(f"warm up {outcome.contestant}")
@@ -106,11 +110,13 @@ def race(
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
         for host, limit in limits.items():
+            settle()
             measured[host].append(limit())
         # each first as often as last: the machine's other load hits all alike
         for outcome in outcomes if number % 2 == 0 else reversed(outcomes):
             entered = outcome.entered
             if outcome.error is None and entered is not None and number < outcome.rounds:
+                settle()
                 with guarded(outcome):
                     outcome.times.append(entered.round(outcome.runs))
     return measured

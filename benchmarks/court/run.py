@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -16,6 +17,9 @@ from benchmarks.court.rows import Row, race_rows
 from benchmarks.court.schedule import Race
 
 Tell = Callable[[str], None]
+SETTLED = (
+    0.1  # seconds; threads of some engines look for work for 15 ms after their turn, in that of the next
+)
 SLOW_MS = 10_000.0  # an engine that takes longer from navigation to the first result is visited once
 
 
@@ -42,7 +46,8 @@ class Run:
             for host in sorted({c.host for c in planned.everyone}):
                 limits[host] = self.arena.limits(host, planned.threads)
                 stack.callback(limits[host].close)
-            rates = race(outcomes, limits, self.rounds, tell)
+            settle = (lambda: time.sleep(SETTLED)) if planned.threads > 1 else (lambda: None)
+            rates = race(outcomes, limits, self.rounds, tell, settle)
             for outcome in outcomes:
                 if outcome.error is None and outcome.entered is not None:
                     with guarded(outcome):

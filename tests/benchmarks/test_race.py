@@ -19,6 +19,7 @@ from benchmarks.court.agreement import Agreement
 from benchmarks.court.benchmark import Benchmark, Port
 from benchmarks.court.engines import ENGINES, IN_WORKER, OURS, OWN_INT8, Contestant
 from benchmarks.court.hosts import ContestError
+from benchmarks.court.limits import Rates
 from benchmarks.court.race import FEWEST, MOST_SECONDS, ROUND_MS, Outcome, enter, race, warm
 from benchmarks.court.rows import race_rows
 from benchmarks.court.schedule import ALONE, Choice, races
@@ -69,6 +70,18 @@ def test_turns_alternate_and_limits_are_measured_in_each_round() -> None:
     assert [o.times for o in outcomes] == [[60] * 4, [120] * 4]
     assert len(rates["chromium"]) == 4
     assert len({r["1"]["fma_gflops"] for r in rates["chromium"]}) == 4
+
+
+def test_what_a_turn_leaves_behind_settles_before_the_next() -> None:
+    log: list[str] = []
+    outcomes = entered(Pretender("a", 60, log), Pretender("b", 60, log))
+
+    def limit() -> Rates:
+        log.append("limit")
+        return {}
+
+    race(outcomes, {"chromium": limit}, 1, silent, lambda: log.append("settle"))
+    assert log[log.index("settle") :] == ["settle", "limit", "settle", "a", "settle", "b"]
 
 
 def test_one_that_fails_stops_and_the_others_go_on() -> None:
