@@ -299,7 +299,8 @@ class Pool(KernelCall):
     """2-D max or average pooling; the iteration space is (n, oh, ow, c), `x` has strides (n, h, w, c).
 
     Max ignores padding and propagates NaN. Average divides by the number of taps inside the input, or,
-    with `count_include_pad`, inside the padded input of `padded` (height, width) counted from -pads.
+    with `count_include_pad`, inside the padded input of `padded` (height, width) counted from -pads; that of
+    none is 0.
     """
 
     template: ClassVar[str] = "pool"

@@ -116,7 +116,7 @@ class MaxPool(_Pool):
 
 
 class AveragePool(_Pool):
-    """The mean of each window's elements.
+    """The mean of each window's elements; 0 where it meets none, as ONNX Runtime and PyTorch have it.
 
     Attributes:
         count_include_pad: whether padding counts, as zeros; what lies past it (ceil_mode) never does.
@@ -140,6 +140,8 @@ class AveragePool(_Pool):
             "3d-include-ceil",
             {(0, 2): "depth"},
         ),
+        # taps on both sides of the only row, and none on it
+        Case(((F32, (1, 5, 1, 4)),), pool((2, 3), dilations=(2, 1), pads=(1, 1, 1, 1)), "of-nothing"),
     )
 
     def reference(self, inputs: Sequence[Array | None], attrs: Attrs) -> list[Array]:
@@ -156,4 +158,4 @@ class AveragePool(_Pool):
             wide, counted = np.pad(wide, margins), np.pad(counted, margins, constant_values=1)
             windows = Windows(windows.kernel, windows.strides, windows.dilations, (0,) * len(windows.pads))
         total, count = (np.add.reduce([met for _, met in windows.taps(a, out, 0)]) for a in (wide, counted))
-        return [np.asarray(total / count).astype(x.dtype)]
+        return [np.asarray(total / np.maximum(count, 1)).astype(x.dtype)]

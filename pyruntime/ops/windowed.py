@@ -94,8 +94,9 @@ def pool(run: Run, call: Pool) -> None:
             else [(0, s) for s in in_size]
         )
         height, width = (_inside(call.window, before, axis, out[axis], limits[axis]) for axis in (0, 1))
+        count = np.maximum(height[:, None] * width, 1)
         with np.errstate(all="ignore"):
-            acc = narrow(total / (height[:, None] * width)[None, :, :, None], x.dtype)
+            acc = narrow(total / count[None, :, :, None], x.dtype)
     run.finish(call.body, (n, *out, channels), [acc])
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from pyruntime.errors import InputError, UnsupportedError
+from pyruntime.errors import InputError, ModelError, UnsupportedError
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.onnx_models import (
     Array,
@@ -20,6 +20,7 @@ from tests.frontends.onnx_models import (
     open_size,
     random,
     run,
+    runtime,
     same,
     value_info,
 )
@@ -209,6 +210,27 @@ def test_sizes_below_a_window_are_refused(op: str) -> None:
     agrees(proto, feeds)
     with pytest.raises(InputError, match="a window of 3 does not fit spatial axis 0, of h"):
         run(proto, {"x": random(1, 2, 2, 1)})
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize(("kernel", "stride", "windows"), [(3, 2, 0), (3, 3, 1), (5, 3, 0), (7, 9, 1)])
+def test_windows_larger_than_the_input_where_sizes_are_rounded_up(
+    op: str, kernel: int, stride: int, windows: int
+) -> None:
+    """As many as the formula says, none among them."""
+    feeds = {"x": random(1, 2, 1, seed=1)}
+    attrs: dict[str, Any] = {"kernel_shape": [kernel], "strides": [stride], "ceil_mode": 1}
+    proto = one_node(op, feeds, opset=22, **attrs)
+    found = run(proto, feeds)
+    same(found, runtime(proto, feeds))
+    assert found["out"].shape == (1, 2, windows)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+def test_less_than_no_windows_are_refused(op: str) -> None:
+    feeds = {"x": random(1, 2, 1, seed=1)}
+    with pytest.raises(ModelError, match="a window of 7 does not fit 1"):
+        imported(one_node(op, feeds, opset=22, kernel_shape=[7], strides=[2], ceil_mode=1))
 
 
 def test_resizing_symbolic_axes_by_whole_factors() -> None:

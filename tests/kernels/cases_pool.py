@@ -74,6 +74,7 @@ SHAPES = (
     Shape((5, 7), 4, 4, (3, 3), (2, 2), before=(1, 0), after=(2, 2), batch=2),
     Shape((5, 6), 9, 9, (5, 6)),
     Shape((1, 12), 5, 5, (1, 3), (1, 2), before=(0, 1), after=(0, 1)),
+    Shape((1, 6), 5, 5, (2, 3), dilations=(2, 1), before=(1, 1), after=(1, 1)),  # no window meets an element
 )
 
 

@@ -122,15 +122,15 @@ def average_pool(ctx: NodeContext) -> Value:
 def lp_pool(ctx: NodeContext) -> Value:
     """The p-norm of each window, from the mean of powers over the whole window."""
     x, p = ctx.input(), _order(ctx)
-    shared = _without_ceiling(window(ctx, x), x)
+    shared = _padded_as_reached(window(ctx, x), x)
     taps = math.prod(ctx.attr("kernel_shape"))
     powers = _powers(ctx, x, p)
     mean = ctx.one("AveragePool", powers, count_include_pad=True, **shared)
     return _root(ctx, ctx.one("Mul", mean, ctx.like(taps, mean)), p)
 
 
-def _without_ceiling(shared: dict[str, Any], x: Value) -> dict[str, Any]:
-    """The same windows with as much padding as they reach: zeros add nothing to a norm."""
+def _padded_as_reached(shared: dict[str, Any], x: Value) -> dict[str, Any]:
+    """The same windows with as much padding as they reach, none or more: zeros add nothing to a norm."""
     windows = Windows(*(shared[name] for name in ("kernel", "strides", "dilations", "pads")))
     if not shared["ceil_mode"]:
         return shared
@@ -147,7 +147,7 @@ def _without_ceiling(shared: dict[str, Any], x: Value) -> dict[str, Any]:
             strict=True,
         )
     ]
-    return {**shared, "pads": (*windows.before, *reached), "ceil_mode": False}
+    return {**shared, "pads": (*windows.before, *reached)}
 
 
 def _order(ctx: NodeContext) -> float:
