@@ -103,9 +103,12 @@ def test_roi_align_of_opset_10() -> None:
 
 @pytest.mark.parametrize("mode", ["avg", "max"])
 @pytest.mark.parametrize("coordinates", ["half_pixel", "output_half_pixel"])
-def test_roi_align_with_samples_by_size(mode: str, coordinates: str) -> None:
+@pytest.mark.parametrize("low", [0, -9])
+def test_roi_align_with_samples_by_size(mode: str, coordinates: str, low: float) -> None:
+    """Samples that a region does not have count as nothing, not as 0, which is above negative elements."""
     attrs: dict[str, Any] = {"mode": mode, "output_height": 3, "output_width": 2, "spatial_scale": 0.7}
     proto, feeds = roi_align(coordinate_transformation_mode=coordinates, **attrs)
+    feeds["x"] += low
     same(run(proto, feeds), reference(proto, feeds))
 
 

@@ -96,7 +96,7 @@ def _by_size(ctx: NodeContext, rows: Value, first: Value, axes: Sequence[_Region
     most = [numbers.whole(ctx.one("ReduceMax", c, axes=(0, 1), keepdims=False)) for c in counts]
     shape = (first.shape[0], *(r.bins for r in axes), rows.shape[1])
     start = ctx.one("Expand", numbers.number(0.0 if mode == "avg" else -float("inf")), shape=shape)
-    taken = [rows, first, most[1], *counts, *(v for r in axes for v in (r.begin, r.reach))]
+    around = [rows, first, most[1], *counts, *(v for r in axes for v in (r.begin, r.reach))]
 
     def step(
         inner: NodeContext, number: Value, carried: Sequence[Value], inside: Sequence[Value]
@@ -105,7 +105,7 @@ def _by_size(ctx: NodeContext, rows: Value, first: Value, axes: Sequence[_Region
         rows, first, columns, *values = inside
         row = inner.one("Div", number, columns)
         at = row, inner.one("Sub", number, inner.one("Mul", row, columns))
-        taps = []
+        taps, has = [], list[Value]()
         for axis, (regions, sample) in enumerate(zip(axes, at, strict=True)):
             count, (begin, reach) = values[axis], values[2 + 2 * axis : 4 + 2 * axis]
             sample = inner.cast(sample, held.dtype)
@@ -113,15 +113,16 @@ def _by_size(ctx: NodeContext, rows: Value, first: Value, axes: Sequence[_Region
             place = inner.one("Add", positions(held, [(1, 0, 1), (regions.bins, 0, 1)], held.dtype), part)
             regions = replace(regions, begin=begin, reach=reach)
             place = _along(held, regions, held.apply("Div", place, regions.bins), axis)
-            counts = inner.reshape(inner.one("Less", sample, count), (first.shape[0], 1, 1))
-            found = _taps(held, place, regions.size)
-            taps.append([replace(t, valid=inner.one("And", t.valid, counts)) for t in found])
+            has.append(inner.reshape(inner.one("Less", sample, count), (first.shape[0], 1, 1, 1)))
+            taps.append(_taps(held, place, regions.size))
         terms = corners_of(held, rows, first, [r.size for r in axes], taps)
         if mode == "avg":
-            return [inner.one("Add", carried[0], total(inner, terms))]
-        return [inner.one("Max", carried[0], _largest(inner, terms))]
+            taken = inner.one("Add", carried[0], total(inner, terms))
+        else:
+            taken = inner.one("Max", carried[0], _largest(inner, terms))
+        return [inner.one("Where", inner.one("And", *has), taken, carried[0])]
 
-    (summed,) = repeated(ctx, ctx.one("Mul", *most), [start], taken, step)
+    (summed,) = repeated(ctx, ctx.one("Mul", *most), [start], around, step)
     samples = ctx.reshape(ctx.one("Mul", *counts), (first.shape[0], 1, 1, 1))
     if mode == "avg":
         return ctx.one("Div", summed, numbers.apply("Max", samples, 1))
