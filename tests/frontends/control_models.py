@@ -134,6 +134,36 @@ def _unlike_sizes() -> tuple[ModelProto, list[Feeds]]:
     return _model(nodes, feeds[0], ["out"], x=["n", 2]), feeds
 
 
+def _sizes_by_data() -> tuple[ModelProto, list[Feeds]]:
+    """As many rows as branches in branches give: x itself, twice, those that a mask selects, or none."""
+    selected = branch(
+        node("ReduceMax", ["x"], ["each"], axes=[1], keepdims=0),
+        node("Greater", ["each", "one"], ["mask"]),
+        node("Compress", ["x", "mask"], ["some"], axis=0),
+        node("Neg", ["some"], ["found"]),
+    )
+    inner = branch(
+        node("ReduceMin", ["x"], ["least"], keepdims=0),
+        node("Less", ["least", "zero"], ["d"]),
+        decide("d", "z", selected, branch(node("Concat", ["x", "x"], ["both"], axis=0))),
+    )
+    nodes = [
+        node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        node("Greater", ["sum", "zero"], ["c"]),
+        decide("c", "y", inner, branch(node("Slice", ["x", "from", "to"], ["none"]))),
+        node("Exp", ["y"], ["out"]),
+        node("MatMul", ["y", "w"], ["product"]),
+        node("Shape", ["y"], ["shape"]),
+    ]
+    weights = {"zero": scalar(0), "one": scalar(1), "w": random(3, 2), "from": ints(0), "to": ints(0)}
+    feeds: list[Feeds] = [
+        {"x": random(n, 3, seed=n, low=low, high=high)}
+        for n, low, high in ((5, -0.5, 2), (2, 0.5, 2), (4, -2, 0), (1, -0.4, 2), (3, 0.1, 0.9))
+    ]
+    feeds.append({"x": np.array([[-0.1, 0.5, 0.5]], np.float32)})
+    return _model(nodes, feeds[0], ["out", "product", "shape"], weights, x=["n", 3]), feeds
+
+
 def _by_parameter() -> tuple[ModelProto, list[Feeds]]:
     nodes = [node("Equal", ["sr", "k"], ["c"]), decide("c", "out", RELU, NEG)]
     feeds: list[Feeds] = [{"x": X, "sr": scalar(v, "int64")} for v in (8000, 16000, -1)]
@@ -328,6 +358,7 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "if-data": _by_data(),
     "if-size": _by_size(),
     "if-sizes-differ": _unlike_sizes(),
+    "if-sizes-by-data": _sizes_by_data(),
     "if-parameter": _by_parameter(),
     "if-flag": _by_flag(),
     "loop-size": _loop_over_size(),

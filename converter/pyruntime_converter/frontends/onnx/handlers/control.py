@@ -10,6 +10,7 @@ import numpy as np
 
 from pyruntime.ir.conditions import pins, truth
 from pyruntime.ir.dims import Dim, maximum
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import OpError
@@ -17,6 +18,7 @@ from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, refilled, shape_of
+from pyruntime_converter.frontends.onnx.learnt import cut, with_sizes
 from pyruntime_converter.frontends.onnx.states import Element, bare, repeated, tensor_of
 
 MOST_UNROLLED = 64  # iterations of a loop whose shapes change
@@ -61,16 +63,28 @@ def _branches(
             "data decide which of its branches runs, and they give sequences of unlike lengths", FIX_DIMS
         )
     _even_out(bodies)
+    by_data = value is not None
+    learnt = with_sizes(bodies)
+    if value is not None and _unlike_sizes(bodies):
+        condition = ctx.measure(ctx.cast(ctx.reshape(value, ()), DType.I32), 1)
+        value = None
     taken = align(bodies)
     finish(bodies)
     then, otherwise = (b.graph for b in bodies)
     attrs = {"then_branch": then, "else_branch": otherwise, "condition": condition}
     try:
-        return refilled(bodies[0].results, ctx.builder.emit("If", [value, *taken], attrs))
+        made = ctx.builder.emit("If", [value, *taken], attrs)
     except OpError as error:
-        if condition is not None:
+        if not by_data:
             raise
         ctx.fail(str(error), SHAPES_CHANGE)
+    return refilled(bodies[0].results, cut(ctx, learnt, made))
+
+
+def _unlike_sizes(bodies: Sequence[Body]) -> bool:
+    """Whether sizes of a result, but not its rank, hang on the branch: then its condition must be a dim."""
+    pairs = zip(*(b.graph.outputs for b in bodies), strict=False)
+    return any((a.dtype, a.rank) == (b.dtype, b.rank) and a.shape != b.shape for a, b in pairs)
 
 
 def _even_out(bodies: Sequence[Body]) -> None:
