@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
+from onnx.helper import tensor_dtype_to_np_dtype
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+
+from tests.fuzz.layers import GRU, LSTM, RNN
 
 Array = NDArray[Any]
 
@@ -36,6 +40,43 @@ class GlobalMaxPool(OpRun):
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
+class Loop(OpRun):
+    """The reference joins rows along an axis of theirs, and takes a condition that is left out for false."""
+
+    def need_context(self) -> bool:
+        """Bodies read what is around them."""
+        return True
+
+    def _run(
+        self,
+        most: Array | None,
+        on: Array | None,
+        *carried: Array,
+        body: ReferenceEvaluator,
+        context: Mapping[str, Array],
+        attributes: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> tuple[Array, ...]:
+        index, going, *names = body.input_names
+        state, rows, count = list(carried), list[list[Array]](), 0
+        go_on = True if on is None else bool(on)
+        while go_on and (most is None or count < most):
+            counted = {index: np.array(count, np.int64), going: np.array(go_on)}
+            fed = {**context, **counted, **dict(zip(names, state, strict=True))}
+            on, *found = map(np.asarray, body.run(None, fed, attributes))
+            state, go_on, count = found[: len(names)], bool(on), count + 1
+            rows.append(found[len(names) :])
+        stacks = [np.stack(r) for r in zip(*rows, strict=True)] if rows else _of_nothing(body, len(names))
+        return (*state, *stacks)
+
+
+def _of_nothing(body: ReferenceEvaluator, carried: int) -> list[Array]:
+    """No rows: of the sizes that the body declares, and of 0 where it declares none."""
+    declared = [t.tensor_type for t in body.output_types[1 + carried :]]
+    shapes = [(0, *(d.dim_value for d in t.shape.dim)) for t in declared]
+    return [np.empty(s, tensor_dtype_to_np_dtype(t.elem_type)) for s, t in zip(shapes, declared, strict=True)]
+
+
 def evaluator(proto: ModelProto) -> ReferenceEvaluator:
     """ONNX's reference with these operators in it."""
-    return ReferenceEvaluator(proto, new_ops=[Erf, GlobalMaxPool, LpNormalization])
+    return ReferenceEvaluator(proto, new_ops=[Erf, GRU, GlobalMaxPool, LSTM, Loop, LpNormalization, RNN])

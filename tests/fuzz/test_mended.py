@@ -1,0 +1,151 @@
+"""The operators that are put right in ONNX's reference give what ONNX Runtime gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper
+
+from tests.frontends.onnx_models import model, one_node, random, runtime, same
+from tests.fuzz.mended import evaluator
+
+Array = NDArray[Any]
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+STEPS, BATCH, WIDTH, UNITS = 5, 3, 4, 2
+
+
+def agrees(proto: ModelProto, feeds: dict[str, Array]) -> None:
+    names = [o.name for o in proto.graph.output]
+    found = map(np.asarray, evaluator(proto).run(None, feeds))
+    same(dict(zip(names, found, strict=True)), runtime(proto, feeds))
+
+
+def looped(shape: Sequence[int], most: int | None, on: bool | None, below: float = 9.0) -> ModelProto:
+    """A running sum, stacked too, while it stays below a bound."""
+    nodes = [
+        helper.make_node("Add", ["was", "step"], ["is"]),
+        helper.make_node("Neg", ["is"], ["row"]),
+        helper.make_node("ReduceMax", ["is"], ["largest"], keepdims=0),
+        helper.make_node("Less", ["largest", "bound"], ["go"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("i", TensorProto.INT64, []),
+        helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("was", TensorProto.FLOAT, shape),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+        *(helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in ("is", "row")),
+    ]
+    body = helper.make_graph(nodes, "body", inputs, outputs)
+    weights = {"step": np.array(1, np.float32), "bound": np.array(below, np.float32)}
+    weights |= {} if most is None else {"most": np.array(most)}
+    weights |= {} if on is None else {"start": np.array(on)}
+    read = ["" if most is None else "most", "" if on is None else "start", "x"]
+    node = helper.make_node("Loop", read, ["last", "rows"], body=body)
+    return model([node], {"x": random(*shape, seed=1)}, ["last", "rows"], weights=weights)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (1, 3), (2, 3), (2, 1, 3)])
+def test_loop_stacks_rows_along_an_axis_of_their_own(shape: Sequence[int]) -> None:
+    agrees(looped(shape, 3, True), {"x": random(*shape, seed=1)})
+
+
+@pytest.mark.parametrize(
+    ("most", "on", "below"),
+    [(None, True, 2.5), (4, None, 9.0), (0, True, 9.0), (3, False, 9.0), (9, None, 2.5)],
+)
+def test_loop_ends(most: int | None, on: bool | None, below: float) -> None:
+    agrees(looped((2, 3), most, on, below), {"x": random(2, 3, seed=1)})
+
+
+def layer(
+    op: str, direction: str, given: Sequence[str], layout: int = 0, **attrs: Any
+) -> tuple[ModelProto, dict[str, Array]]:
+    both, rows = 1 + (direction == "bidirectional"), GATES[op] * UNITS
+    tensors = {
+        "x": random(STEPS, BATCH, WIDTH, seed=1),
+        "w": random(both, rows, WIDTH, seed=2),
+        "r": random(both, rows, UNITS, seed=3),
+        "b": random(both, 2 * rows, seed=4),
+        "lengths": np.array([5, 1, 3], np.int32),
+        "h": random(both, BATCH, UNITS, seed=5),
+        "c": random(both, BATCH, UNITS, seed=6),
+        "p": random(both, 3 * UNITS, seed=7),
+    }
+    names = [*tensors][: 8 if op == "LSTM" else 6]
+    feeds = {n: a for n, a in tensors.items() if n in ("x", "w", "r", *given) and n in names}
+    if layout:
+        feeds |= {n: feeds[n].swapaxes(0, 1) for n in ("x", "h", "c") if n in feeds}
+    proto = one_node(
+        op,
+        feeds,
+        opset=14,
+        inputs=[n if n in feeds else "" for n in names],
+        outputs=("y", "y_h", "y_c")[: 3 if op == "LSTM" else 2],
+        hidden_size=UNITS,
+        direction=direction,
+        layout=layout,
+        **attrs,
+    )
+    return proto, feeds
+
+
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("given", [(), ("b", "lengths"), ("b", "h", "c"), ("b", "lengths", "h", "c", "p")])
+def test_layers(op: str, direction: str, given: Sequence[str]) -> None:
+    agrees(*layer(op, direction, given))
+
+
+@pytest.mark.parametrize("op", GATES)
+def test_layers_clip_what_goes_into_gates(op: str) -> None:
+    agrees(*layer(op, "bidirectional", ("b", "lengths", "h", "c", "p"), clip=0.3))
+
+
+FUNCTIONS = (
+    *((name, (), ()) for name in ("Relu", "Sigmoid", "Softplus", "Softsign", "Tanh")),
+    *((name, (0.3,), (0.6,)) for name in ("Affine", "HardSigmoid", "ScaledTanh")),
+    *((name, (0.3,), ()) for name in ("Elu", "LeakyRelu", "ThresholdedRelu")),
+)
+
+
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize(("name", "alphas", "betas"), FUNCTIONS)
+def test_layers_have_any_functions(
+    op: str, name: str, alphas: Sequence[float], betas: Sequence[float]
+) -> None:
+    gates = {"LSTM": ["Sigmoid", "Tanh"], "GRU": ["Sigmoid"], "RNN": []}[op]
+    given: dict[str, Any] = {"activations": [*gates, name]}
+    given |= {"activation_alpha": alphas} if alphas else {}
+    given |= {"activation_beta": betas} if betas else {}
+    agrees(*layer(op, "forward", ("b", "lengths", "h"), **given))
+
+
+def test_gru_may_reset_before_its_product() -> None:
+    agrees(*layer("GRU", "bidirectional", ("b", "lengths", "h"), linear_before_reset=1))
+
+
+def test_lstm_may_couple_two_gates() -> None:
+    agrees(*layer("LSTM", "forward", ("b", "h", "c"), input_forget=1))
+
+
+def test_global_max_pool_takes_all_axes() -> None:
+    feeds = {"x": random(2, 3, 4, 5, 2, seed=1)}
+    agrees(one_node("GlobalMaxPool", feeds), feeds)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_norms_are_of_magnitudes(order: int) -> None:
+    feeds = {"x": random(2, 3, 4, seed=1)}
+    agrees(one_node("LpNormalization", feeds, axis=1, p=order), feeds)
+
+
+def test_erf_is_exact() -> None:
+    feeds = {"x": random(30, seed=1)}
+    agrees(one_node("Erf", feeds), feeds)
