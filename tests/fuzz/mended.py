@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from tests.fuzz.layers import GRU, LSTM, RNN
+from tests.fuzz.pools import AveragePool, GlobalLpPool, LpPool
 
 Array = NDArray[Any]
 
@@ -79,4 +80,6 @@ def _of_nothing(body: ReferenceEvaluator, carried: int) -> list[Array]:
 
 def evaluator(proto: ModelProto) -> ReferenceEvaluator:
     """ONNX's reference with these operators in it."""
-    return ReferenceEvaluator(proto, new_ops=[Erf, GRU, GlobalMaxPool, LSTM, Loop, LpNormalization, RNN])
+    mended: list[type[OpRun]] = [Erf, GlobalMaxPool, Loop, LpNormalization]
+    mended += [GRU, LSTM, RNN, AveragePool, GlobalLpPool, LpPool]
+    return ReferenceEvaluator(proto, new_ops=mended)

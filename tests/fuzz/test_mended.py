@@ -135,6 +135,38 @@ def test_lstm_may_couple_two_gates() -> None:
     agrees(*layer("LSTM", "forward", ("b", "h", "c"), input_forget=1))
 
 
+POOLS = (
+    {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 2, 1]},
+    {"kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 0, 1, 1], "ceil_mode": 1},
+    {"kernel_shape": [6, 9], "strides": [7, 8], "ceil_mode": 1},
+    {"kernel_shape": [3, 2], "strides": [2, 2], "auto_pad": "SAME_LOWER"},
+    {"kernel_shape": [3, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+    {"kernel_shape": [2, 2], "auto_pad": "VALID", "dilations": [2, 1]},
+)
+
+
+@pytest.mark.parametrize("given", POOLS)
+@pytest.mark.parametrize(
+    ("op", "more"),
+    [("AveragePool", {}), ("AveragePool", {"count_include_pad": 1}), ("LpPool", {"p": 1}), ("LpPool", {})],
+)
+def test_pools(op: str, more: dict[str, Any], given: dict[str, Any]) -> None:
+    feeds = {"x": random(2, 3, 5, 6, seed=1)}
+    agrees(one_node(op, feeds, opset=22, **given, **more), feeds)
+
+
+def test_the_mean_of_no_element_is_0() -> None:
+    feeds = {"x": random(1, 2, 1, seed=1)}
+    given: dict[str, Any] = {"kernel_shape": [2], "dilations": [2], "pads": [1, 1]}
+    agrees(one_node("AveragePool", feeds, opset=22, **given), feeds)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_global_lp_pool(order: int) -> None:
+    feeds = {"x": random(2, 3, 4, 5, seed=1)}
+    agrees(one_node("GlobalLpPool", feeds, p=order), feeds)
+
+
 def test_global_max_pool_takes_all_axes() -> None:
     feeds = {"x": random(2, 3, 4, 5, 2, seed=1)}
     agrees(one_node("GlobalMaxPool", feeds), feeds)

@@ -70,16 +70,17 @@ def branches(make: Maker) -> None:
 
 
 def loop(make: Maker) -> None:
-    """A number of times that is known, or fed; carries one or two values, and stacks another."""
+    """As often as is known, fed, or until data end it; carries one or two values, and stacks another."""
     x = make.one(rank=(0, 3))
     others = _alike(make, x)
     names = [make.name("a") for _ in range(make.pick.randint(1, 2))]
     carried = [Known(n, x.arrays) for n in names]
     made = [_chain(make, v, [*others, carried[0]]) for v in carried]
     index, on, go = make.name("i"), make.name("on"), make.name("go")
-    nodes = [*(n for chain, _ in made for n in chain), _node("Identity", [on], [go])]
     outs = [o for _, o in made]
-    stacked = make.chance(0.4) and x.static
+    nodes = [n for chain, _ in made for n in chain]
+    nodes += _ended(make, outs[0], go, x.dtype) if make.chance(0.2) else [_node("Identity", [on], [go])]
+    stacked = make.chance(0.4)
     if stacked:
         row = make.name("r")
         nodes.append(_node("Neg", [outs[0]], [row]))
@@ -91,13 +92,25 @@ def loop(make: Maker) -> None:
     ]
     body = _body(nodes, infos, [go, *outs])
     trip: Known
-    if make.chance(0.4) and not stacked:
-        counts = tuple(np.array(make.pick.randint(0, 3)) for _ in range(make.runs))
+    if make.chance(0.4):
+        counts = tuple(np.array(make.pick.randint(1 if stacked else 0, 3)) for _ in range(make.runs))
         trip = make.fed(Known(make.name("k"), counts))
     else:
         trip = make.constant(make.pick.randint(1, 3), "int64")
-    going = make.constant(True)  # ONNX's reference takes what is left out for false
-    make.emit("Loop", [trip, going, *[make.choice((x, *others)) for _ in names]], len(outs), body=body)
+    going = make.constant(True) if make.chance(0.5) else None
+    starts = [make.choice((x, *others)) for _ in names]
+    found = make.emit("Loop", [trip, going, *starts], len(outs), body=body)
+    if stacked:  # how many rows there are hangs on data
+        make.hide(found[-1])
+
+
+def _ended(make: Maker, value: str, go: str, dtype: str) -> list[NodeProto]:
+    """Go on while the largest element lies below a bound."""
+    largest, bound = make.name("b"), make.constant(make.choice((0.3, 0.7)), dtype)
+    return [
+        _node("ReduceMax", [value], [largest], keepdims=0),
+        _node("Less", [largest, bound.name], [go]),
+    ]
 
 
 def scan(make: Maker) -> None:

@@ -159,5 +159,6 @@ ROWS = (
         weight=0.2,
     ),
     Row("CenterCropPad", (Arg("a b c"), Arg("[3 6]")), {"axes": ([0, 1], [2, 1], [-1, -3])}),
+    Row("GlobalLpPool", (Arg("b c x y"),), {"p": (None, 1, 3)}, weight=0.3, defined=True),
     Row("MeanVarianceNormalization", (Arg("b c x y"),), {"axes": (None, [1], [0, 2, 3])}, weight=0.3),
 )

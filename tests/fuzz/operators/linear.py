@@ -95,13 +95,11 @@ def recurrent(make: Maker) -> None:
         make.constant(make.array((both, 2 * gates * units), make.dtype, "any")) if make.chance(0.6) else None
     )
     lengths = None
-    if x.static and make.chance(0.3):
-        counts = [make.pick.randint(1, x.shape[0]) for _ in range(x.shape[1])]
-        lengths = make.constant(counts, "int32")
+    if make.chance(0.4):
+        lengths = make.below((x.dims[1],), "int32", 1, min(x.dims[0]) + 1)
     states = (make.chance(0.4), op == "LSTM" and make.chance(0.3)) if x.fixed(1) else (False, False)
-    initial = [
-        make.fresh([(n,) * make.runs for n in (both, x.shape[1], units)]) if s else None for s in states
-    ]
+    shape = (both, x.shape[1], units)
+    initial = [make.fresh([(n,) * make.runs for n in shape]) if s else None for s in states]
     peep = (
         make.constant(make.array((both, 3 * units), make.dtype, "any"))
         if op == "LSTM" and make.chance(0.3)

@@ -81,5 +81,28 @@ ROWS = (
         outputs=(1, 2),
         weight=0.4,
     ),
+    Row(
+        "STFT",
+        (Arg("b t 1"), Arg("", ("int64",), options=(1, 2, 3)), Arg("4", kind="positive", weight=1.0)),
+        {"onesided": (None, 0)},
+        {"t": (4, 7, 9)},
+        weight=0.3,
+        defined=True,
+    ),
+    *(
+        Row(op, (Arg("", ("int64",), options=(1, 4, 9)),), {"periodic": (None, 0)}, weight=0.1)
+        for op in ("BlackmanWindow", "HammingWindow", "HannWindow")
+    ),
+    Row(
+        "MelWeightMatrix",
+        (
+            Arg("", ("int64",), options=(2, 5)),
+            Arg("", ("int64",), options=(16, 31)),
+            Arg("", ("int64",), options=(8000,)),
+            Arg("", ("float32",), options=(0, 20)),
+            Arg("", ("float32",), options=(3000,)),
+        ),
+        weight=0.1,
+    ),
     Row("Det", (Arg("b n n"),), sizes={"n": (1, 2, 3)}, weight=0.3),
 )

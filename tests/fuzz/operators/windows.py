@@ -75,6 +75,8 @@ def pool(make: Maker) -> None:
         given["count_include_pad"] = 1
     if make.chance(0.3) and "auto_pad" not in given:
         given["ceil_mode"] = 1
+        if make.chance(0.2):
+            given["strides"] = [make.pick.randint(4, 7) for _ in sides]
     if make.chance(0.2) and op == "MaxPool":
         given["dilations"] = [2] * len(sides)
     pads = given.get("pads")
@@ -92,8 +94,8 @@ def pooled_whole(make: Maker) -> None:
 
 
 def _roomy(x: Known, sides: list[int], given: dict[str, object]) -> None:
-    """No window is larger than what it moves over."""
-    if "auto_pad" in given and given["auto_pad"] != "VALID":
+    """No window is larger than what it moves over, but where sizes are rounded up."""
+    if given.get("auto_pad", "VALID") != "VALID" or "ceil_mode" in given:
         return
     pads = given.get("pads", [0] * 2 * len(sides))
     dilations = given.get("dilations", [1] * len(sides))
