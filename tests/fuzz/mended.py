@@ -34,6 +34,20 @@ class LpNormalization(OpRun):
         return (np.divide(x, norm, out=np.zeros(x.shape), where=norm != 0).astype(x.dtype),)
 
 
+class ReduceLogSumExp(OpRun):
+    """The reference subtracts infinities."""
+
+    def _run(
+        self, x: Array, axes: Array | None = None, keepdims: int = 1, noop_with_empty_axes: int = 0
+    ) -> tuple[Array]:
+        given = () if axes is None else tuple(int(a) for a in axes)
+        along = given if given or noop_with_empty_axes else tuple(range(x.ndim))
+        largest = x.max(axis=along, keepdims=True, initial=-np.inf)
+        largest = np.where(np.isinf(largest), 0, largest)
+        total = np.log(np.exp(x - largest).sum(axis=along, keepdims=True)) + largest
+        return (np.asarray(total if keepdims else total.squeeze(along), x.dtype),)
+
+
 class GlobalMaxPool(OpRun):
     """The reference forgets axes past the second behind the channels."""
 
@@ -80,6 +94,6 @@ def _of_nothing(body: ReferenceEvaluator, carried: int) -> list[Array]:
 
 def evaluator(proto: ModelProto) -> ReferenceEvaluator:
     """ONNX's reference with these operators in it."""
-    mended: list[type[OpRun]] = [Erf, GlobalMaxPool, Loop, LpNormalization]
+    mended: list[type[OpRun]] = [Erf, GlobalMaxPool, Loop, LpNormalization, ReduceLogSumExp]
     mended += [GRU, LSTM, RNN, AveragePool, GlobalLpPool, LpPool]
     return ReferenceEvaluator(proto, new_ops=mended)
