@@ -80,8 +80,6 @@ def einsum(make: Maker) -> None:
 
 def recurrent(make: Maker) -> None:
     """LSTM, GRU and RNN in each direction, with and without lengths and states."""
-    if make.dtype == "float64":
-        raise UnfitError
     x = make.one(rank=(3, 3), where=lambda v: v.fixed(2) and 0 not in v.shape)
     op = make.choice(("LSTM", "GRU", "RNN"))
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
