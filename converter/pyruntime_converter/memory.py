@@ -14,16 +14,17 @@ from pyruntime_converter.arenas import Block, divide, pack, valued
 
 # what has a place of its own, whatever runs
 _FIXED = ("weight", "state")
+Span = tuple[int, int]  # first and last step
 MOST_ELEMENTS = 2**31 - 1  # of a tensor: indices are 32 bits on every target
 
 
-def lifetimes(program: Program, held: Container[Tensor] | None = None) -> dict[Tensor, tuple[int, int]]:
+def lifetimes(program: Program, held: Container[Tensor] | None = None) -> dict[Tensor, Span]:
     """First and last step of each temporary and input; inputs live from the start, outputs to the end.
 
     What lives at both sides of a loop's begin or end lives through all of the loop. With `held`, only what
     is in it is told.
     """
-    spans: dict[Tensor, tuple[int, int]] = dict.fromkeys(program.inputs, (-1, -1))
+    spans: dict[Tensor, Span] = dict.fromkeys(program.inputs, (-1, -1))
     for number, step in enumerate(program.steps):
         for tensor in _touched(step):
             if tensor.kind not in _FIXED:

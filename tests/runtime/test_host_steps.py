@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper, save
+from onnx import TensorProto, helper, save
 from pyruntime_converter.build import build_pack
 
 import pyruntime
@@ -126,6 +126,31 @@ def test_integers_cross_whole(tmp_path: Path) -> None:
     entry = json.loads((path / "pack.json").read_text())["targets"]["webgpu"]["variants"][0]["entries"][0]
     crossing = [t[5] for c in entry["commands"] if c["op"] == "host" for t in (*c["from"], *c["to"])]
     assert crossing == ["int64"]
+
+
+def test_nothing_crosses_that_is_not_there_yet(tmp_path: Path) -> None:
+    """The GPU writes to what the host makes, too: until then its place there is another tensor's."""
+    nodes = [
+        node("Cast", ["z"], ["short"], to=TensorProto.INT16),
+        node("ReverseSequence", ["x", "lengths"], ["turned"], batch_axis=1, time_axis=0),
+        node("ScatterND", ["short", "at", "least"], ["a"], reduction="min"),
+        node("ReduceSum", ["turned"], ["b"], keepdims=0),
+        node("Mish", ["turned"], ["c"]),
+    ]
+    doubles = random(7, 1).astype(np.float64)
+    feeds: dict[str, Array] = {"x": doubles, "least": np.array([[-1]], np.int16), "z": doubles * 9}
+    weights = {"lengths": np.array([7]), "at": np.array([[[5, -1]]])}
+    path, _ = packed(tmp_path, (model(nodes, feeds, ["a", "b", "c"], opset=18, weights=weights), [feeds]))
+    short = (doubles * 9).astype(np.int16)
+    short[5, 0] = min(short[5, 0], -1)
+    c = doubles[::-1] * np.tanh(np.log1p(np.exp(doubles[::-1])))
+    with pyruntime.load(path, device="webgpu") as session:
+        same(session.run(feeds), {"a": short, "b": np.asarray(doubles.sum()), "c": c})
+    crossing = [[c["from"], c["to"]] for c in hosts(json.loads((path / "pack.json").read_text()))]
+    assert [[[t[5] for t in side] for side in each] for each in crossing] == [
+        [["int32"], ["int16"]],
+        [[], []],
+    ]
 
 
 def test_entries_of_which_one_needs_the_host(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from pyruntime.ir.rpn import to_rpn
 from pyruntime.ir.views import Tensor
 from pyruntime.pack.targets import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
-from pyruntime_converter.memory import plan_single
+from pyruntime_converter.memory import Span, lifetimes, plan_single
 
 if TYPE_CHECKING:
     from pyruntime_converter.build import Stored
@@ -93,12 +93,13 @@ class Sides:
     def _runs(self) -> Iterator[Run]:
         """Steps that follow each other with nothing between; none goes on past where a jump leads."""
         targets = {s.to for s in self.program.steps if isinstance(s, Jump)}
+        spans = lifetimes(self.program)
         writers = Counter(c.output.tensor for c in self.program.calls)
         fresh: set[Tensor] = set()  # as in the module's memory, on the GPU
         run: list[int] = []
         for number, step in enumerate([*self.program.steps, None]):
             if run and (number not in self.reasons or number in targets):
-                yield self._run(run, fresh, writers)
+                yield self._run(run, fresh, writers, spans)
                 run = []
             if number in targets or isinstance(step, Jump):
                 fresh.clear()
@@ -107,7 +108,9 @@ class Sides:
             elif isinstance(step, KernelCall):
                 fresh.discard(step.output.tensor)
 
-    def _run(self, steps: list[int], fresh: set[Tensor], writers: Counter[Tensor]) -> Run:
+    def _run(
+        self, steps: list[int], fresh: set[Tensor], writers: Counter[Tensor], spans: Mapping[Tensor, Span]
+    ) -> Run:
         calls = [self.program.steps[n] for n in steps]
         read: dict[Tensor, None] = {}
         written: dict[Tensor, None] = {}
@@ -118,8 +121,12 @@ class Sides:
             partly = [target] if writers[target] > 1 or target.kind == "state" else []
             read |= dict.fromkeys(t for t in (*sources, *partly) if t not in written)
             written[target] = None
-        before = [t for t in read if self._crosses(t) and t not in fresh]
-        after = [t for t in written if self._crosses(t)]
+        # while a tensor does not live, its place is another's; states always do
+        always = (-1, len(self.program.steps))
+        born = {t for t in read if spans.get(t, always)[0] <= steps[0]}
+        kept = {t for t in written if spans.get(t, always)[1] > steps[-1]}
+        before = [t for t in read if t in born and self._crosses(t) and t not in fresh]
+        after = [t for t in written if t in kept and self._crosses(t)]
         fresh.update(before, after)
         return Run(steps, before, after)
 
