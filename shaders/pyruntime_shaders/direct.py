@@ -38,7 +38,7 @@ _LONG = 512  # k of which slices are worth adding up
 _AXES = ("n", "y", "x", "c")
 
 
-_SLICED = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8))
+_SLICED = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8), Patch(4, 2, 2, 8))
 
 
 class Walk(NamedTuple):

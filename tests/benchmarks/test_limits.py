@@ -85,6 +85,16 @@ def test_what_computes_much_keeps_a_gpu_busy(looked: tuple[Known, Path]) -> None
         assert program.plan.totals.small == ()
 
 
+def test_what_computes_much_in_integers_keeps_a_gpu_busy(tmp_path: Path) -> None:
+    """Words of four 8-bit integers leave slices a quarter of k."""
+    (tmp_path / "model.onnx").write_bytes(mobilenetv2().proto.SerializeToString())
+    pyruntime.convert(tmp_path / "model.onnx", tmp_path / "pack", targets=("webgpu",), quantize="int8")
+    with Pack(tmp_path / "pack") as pack:
+        (program,) = inspect(pack, {}).programs
+    assert program.plan.totals.exact
+    assert program.plan.totals.small == ()
+
+
 def test_memory(looked: tuple[Known, Path]) -> None:
     for program in programs(looked):
         (memory,) = program.memories

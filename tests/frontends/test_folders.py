@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pyruntime_converter.frontends import read_model
+from pyruntime_converter.lowering.lower import lower
+from pyruntime_converter.passes import optimise
 
 from pyruntime.errors import ModelError, UnsupportedError
 from tests.garden.folders import Model, Weights, add_sentence, write_json, write_weights
@@ -256,6 +258,18 @@ def test_a_head_is_left_off_under_pooling(tmp_path: Path) -> None:
     """As sentence-transformers does: many of its encoders were saved with their language model's name."""
     folder = Model(prefix="bert.", config={"architectures": ["BertForMaskedLM"]}).write(tmp_path / "model")
     assert "sentence_embedding" in read_model(add_sentence(folder)).graph.output_names
+
+
+@pytest.mark.parametrize("mode", ["mean_tokens", "mean_sqrt_len_tokens"])
+def test_the_mean_is_one_kernel_and_its_length_another(folder: Path, mode: str) -> None:
+    def kernels() -> list[str]:
+        graph = read_model(folder).graph
+        optimise(graph)
+        return [c.template for c in lower(graph).calls]
+
+    *encoder, _ = kernels()  # but for BERT's own pooler
+    add_sentence(folder, (mode,))
+    assert kernels() == [*encoder, "row", "row"]
 
 
 @pytest.mark.parametrize(

@@ -383,6 +383,8 @@ def cases() -> Iterator[Case]:
         yield _matmul(f"{m}x{n}x{k}", m, n, k)
         yield _matmul(f"{m}x{n}x{k}, 7 bits", m, n, k, span=SEVEN_BITS)
         yield _matmul(f"{m}x{n}x{k}, octets", m, n, k, span=SEVEN_BITS, octets=True)
+    for m, n, k in ((147, 124, 161), (270, 29, 133)):  # on WebGPU threads share few words of k
+        yield _matmul(f"slices {m}x{n}x{k}", m, n, k, dtypes=(U8, I8), epilogue=dequantised)
     yield from _gathered()
     for dtypes in DTYPES:
         name = f"{dtypes[0]!r} {dtypes[1]!r}"

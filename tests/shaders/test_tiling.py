@@ -14,13 +14,15 @@ SHAPES = (
     *((196, 256, 1024), (196, 1024, 256), (49, 512, 2048), (49, 2048, 512), (12544, 64, 147)),
     *((128, 384, 384), (128, 384, 1536), (128, 1152, 384), (128, 1536, 384)),
 )
+# the same of 8-bit integers, with k in words
+SHORT = ((784, 32, 36), (196, 64, 96), (49, 960, 40))
 
 
 def groups(tile: Tile, m: int, n: int) -> int:
     return -(-m // tile.height) * -(-n // tile.width)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), SHAPES)
+@pytest.mark.parametrize(("m", "n", "k"), [*SHAPES, *SHORT])
 def test_products_of_known_models_keep_a_gpu_busy(m: int, n: int, k: int) -> None:
     tile = choose(m, n, k, 1)
     assert groups(tile, m, n) >= BUSY

@@ -106,6 +106,8 @@ def add_embedding(builder: Builder, hidden: Value, mask: Value, sentence: Senten
     batch, sequence, _ = hidden.shape
     builder.origin = Origin("Pooling", "sentence_embedding")
     weights = builder.one("Cast", builder.one("Reshape", mask, shape=(batch, sequence, 1)), to=hidden.dtype)
+    # over all columns, so that one kernel sums states and mask
+    weights = builder.one("Expand", weights, shape=hidden.shape)
     parts = [_pooled(builder, hidden, weights, mode) for mode in sentence.modes]
     result = parts[0] if len(parts) == 1 else builder.one("Concat", *parts, axis=1)
     return _normalised(builder, result) if sentence.normalise else result
