@@ -7,8 +7,8 @@ bits); integers narrower than 32 bits are wrapped after every operation that can
 Transcendental functions are built in `templates/functions.wgsl` from exp, log, exp2, log2 and arithmetic, so
 that drivers agree: within about 1e-6, relative or absolute, for sin, cos and tan up to arguments of 10^4; pow
 loses digits as its result grows (1e-5). Division is within 2.5 units in the last place. NaN is tested by bits
-in is_nan, min, max, sign and the functions of that file; comparisons and plain arithmetic leave NaN and
-infinity to the driver.
+in is_nan, min, max, sign, casts to bool and the functions of that file; comparisons and plain arithmetic
+leave NaN and infinity to the driver.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ _CASTS: dict[tuple[str, str], str] = {
     **{(c, "f"): "f32({0})" for c in "iub"},
     **{(c, "i"): "i32({0})" for c in "ub"},
     **{(c, "u"): "u32({0})" for c in "ib"},
-    ("f", "b"): "({0} != 0.0f)",
+    ("f", "b"): "nonzero({0})",
     ("i", "b"): "({0} != 0)",
     ("u", "b"): "({0} != 0u)",
 }

@@ -22,7 +22,7 @@ def true_positions(ctx: NodeContext, x: Value) -> Value:
     if x in ctx.selected:  # so that selecting by the same again gives the same size
         return ctx.selected[x]
     elements = x.elements
-    mask = x if x.dtype is DType.BOOL else ctx.one("Not", ctx.one("Equal", x, ctx.like(0, x)))
+    mask = ctx.cast(x, DType.BOOL)
     mask = ctx.reshape(mask, (elements,))
     before, total = running_count(ctx, ctx.cast(mask, DType.I32), elements)
     place = ctx.one("Where", mask, before, ctx.like(-1, before))
