@@ -8,6 +8,7 @@ made with other bounds.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -32,10 +33,15 @@ class Atom:
         a, b = (str(x) if isinstance(x, int) or x.is_atom else f"({x})" for x in self.args)
         return f"{self.op}({a}, {b})" if self.op in ("min", "max") else f"{a}{self.op}{b}"
 
-    @property
+    @functools.cached_property
     def key(self) -> tuple[str, ...]:
         """Sorts atoms the same way in every run."""
         return (self.name, self.op, *(repr(a) for a in self.args))
+
+    @functools.cached_property
+    def bounds(self) -> Bounds:
+        """The least and the largest value, as `bounds` tells; kept, since operands are shared many times."""
+        return _atom_bounds(self)
 
 
 Monomial = tuple[Atom, ...]
@@ -317,7 +323,7 @@ def bounds(dim: Dim) -> Bounds:
     low: int | None = 0
     high: int | None = 0
     for monomial, coefficient in _terms(dim):
-        a, b = _product_bounds([_atom_bounds(atom) for atom in monomial])
+        a, b = _product_bounds([atom.bounds for atom in monomial])
         ends = (a, b) if coefficient > 0 else (b, a)
         low, high = (
             None if total is None or end is None else total + end * coefficient
@@ -345,13 +351,13 @@ def _atom_bounds(atom: Atom) -> Bounds:
         return low, high
     (a, b), (c, d) = (bounds(x) for x in atom.args)
     lows, highs = [x for x in (a, c) if x is not None], [x for x in (b, d) if x is not None]
-    total = sum(atom.args, start=0) if atom.op in ("min", "max") else None
+    total = _constant_sum(*atom.args) if atom.op in ("min", "max") else None
     match atom.op:
         case "min":
-            halves = [total // 2] if isinstance(total, int) else []
+            halves = [] if total is None else [total // 2]
             return min(lows) if len(lows) == 2 else None, min(highs + halves, default=None)
         case "max":
-            halves = [-(-total // 2)] if isinstance(total, int) else []
+            halves = [] if total is None else [-(-total // 2)]
             return max(lows + halves, default=None), max(highs) if len(highs) == 2 else None
     if c is None or c < 1:
         return None, None
@@ -360,6 +366,13 @@ def _atom_bounds(atom: Atom) -> Bounds:
     # a larger divisor brings the quotient nearer to 0, or from below to -1
     extremes = [[x // c, (0 if x >= 0 else -1) if d is None else x // d] for x in (a, b) if x is not None]
     return None if a is None else min(extremes[0]), None if b is None else max(extremes[-1])
+
+
+def _constant_sum(a: Dim, b: Dim) -> int | None:
+    """a + b where that is no expression; most often it is one, and then is not made."""
+    symbolic = [sum(bool(m) for m, _ in _terms(x)) for x in (a, b)]
+    total = a + b if symbolic[0] == symbolic[1] else None
+    return total if isinstance(total, int) else None
 
 
 def maximum(a: Dim, b: Dim) -> Dim:

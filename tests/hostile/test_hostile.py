@@ -186,6 +186,15 @@ def endless_loop() -> bytes:
     return model(*nodes, weights=(trips, start)).SerializeToString()
 
 
+def fed_slice(rank: int = 6) -> bytes:
+    """All of a Slice is fed: what is left of each axis hangs on every part, whichever of them is of it."""
+    fed = ("starts", "ends", "axes", "steps")
+    made = model(node("Slice", ["x", *fed], ["y"]))
+    made.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, range(5, 5 + rank)))
+    made.graph.input.extend(helper.make_tensor_value_info(n, TensorProto.INT64, [rank]) for n in fed)
+    return made.SerializeToString()
+
+
 def external(location: str) -> Callable[[], bytes]:
     """A weight in a file outside the model's folder."""
 
@@ -224,7 +233,10 @@ def test_refused(worker: Worker, name: str) -> None:
     assert outcome.kind in codes, outcome.reason
 
 
-@pytest.mark.parametrize("make", [branches, huge_constant, huge_tile, huge_pad, huge_transform, endless_loop])
+LARGE = (branches, huge_constant, huge_tile, huge_pad, huge_transform, endless_loop, fed_slice)
+
+
+@pytest.mark.parametrize("make", LARGE)
 def test_in_time(worker: Worker, make: Callable[[], bytes]) -> None:
     """What is valid, and larger than it looks, converts or is refused, at once and in little memory."""
     outcome = worker.convert(make())
