@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import ModelProto, helper
 
 from pyruntime.errors import InputError, ModelError, UnsupportedError
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.argument_models import MODELS, SHAPE, Feeds, fed, ints
-from tests.frontends.onnx_models import imported, one_node, random, runtime, same
+from tests.frontends.onnx_models import Array, agrees, imported, model, one_node, random, run, runtime, same
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -62,3 +63,42 @@ def test_lists_whose_length_is_open_are_refused() -> None:
 def test_more_axes_than_there_are() -> None:
     with pytest.raises(ModelError, match="4 axes of a tensor of rank 3"):
         imported(one_node("ReduceSum", {"x": random(*SHAPE), "axes": ints(0, 1, 2, 0)}, opset=18))
+
+
+def cut(join: str, rows: int | str = 7, *, quantised: bool = False) -> ModelProto:
+    """A table is cut to as many rows as x has, and joined with it."""
+    table = np.arange(-14, 14, dtype=np.int8).reshape(7, 4)
+    weights: dict[str, Array] = {"first": ints(0), "second": ints(1)}
+    feeds: dict[str, Array] = {"x": random(3, 4)}
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Slice", ["shape", "first", "second"], ["length"]),
+        helper.make_node("Slice", ["table", "first", "length"], ["p"]),
+        helper.make_node("Less", ["x", "p"], ["less"]),
+        helper.make_node(join, ["less", "p", "x"] if join == "Where" else ["p", "x"], ["y"]),
+    ]
+    if quantised:
+        weights |= {"levels": table, "scale": np.array(0.25, np.float32)}
+        nodes.insert(0, helper.make_node("DequantizeLinear", ["levels", "scale"], ["table"]))
+    else:
+        feeds["table"] = table.astype(np.float32)
+    shapes: dict[str, list[int | str]] = {"x": ["n", 4], "table": [rows, 4]}
+    shapes = {name: shapes[name] for name in feeds}
+    return model(nodes, feeds, ["y"], weights=weights, shapes=shapes)
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+@pytest.mark.parametrize("join", ["Mul", "Equal", "Where"])
+def test_tables_cut_to_a_length_are_as_long(join: str, quantised: bool) -> None:
+    proto = cut(join, quantised=quantised)
+    table = {} if quantised else {"table": random(7, 4)}
+    for rows in (1, 3, 7):
+        agrees(proto, {"x": random(rows, 4), **table})
+    with pytest.raises(InputError, match=r"n must be at most 7, or it does not fit min\(7, n\)"):
+        run(proto, {"x": random(8, 4), **table})
+
+
+def test_tables_that_may_have_one_row_are_refused() -> None:
+    """Then a longer sequence has a meaning, and what is cut another shape."""
+    with pytest.raises(UnsupportedError, match="differ at axis 0"):
+        imported(cut("Mul", "rows"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyruntime.ir.conditions import choose, less
-from pyruntime.ir.dims import Dim, at_least, ceildiv, grouped, maximum, minimum
+from pyruntime.ir.dims import Dim, Expr, at_least, ceildiv, grouped, maximum, minimum
 from pyruntime.ir.graph import Shape, Value
 from pyruntime_converter.frontends.onnx.context import NodeContext
 
@@ -25,6 +25,36 @@ def legacy_broadcast(ctx: NodeContext) -> tuple[Value, Value]:
     if trailing < 0:
         ctx.invalid(f"operands of rank {a.rank} and {b.rank} do not align at axis {axis}")
     return a, ctx.reshape(b, (*b.shape, *[1] * trailing))
+
+
+def fitted(ctx: NodeContext, *operands: Value) -> list[Value]:
+    """Operands that are broadcast, where one was cut to the size of another: inputs must be so that it is.
+
+    Of a table that is cut to a sequence's length, `min(1000, n)` rows are left. A longer sequence would meet
+    other than 1 or as many rows, which has no meaning: such inputs are refused.
+    """
+    made = []
+    for value in operands:
+        shape = list(value.shape)
+        for axis, size in enumerate(value.shape, -value.rank):
+            for other in [v.shape[axis] for v in operands if v.rank >= -axis]:
+                most = _cut_to(other, size)
+                if most is not None and not ctx.varies(size):
+                    reason = f"{other} must be at most {most}, or it does not fit {size}"
+                    ctx.require(less(other, most + 1), reason)
+                    shape[axis] = other
+        whole = {"starts": (0,) * value.rank, "sizes": tuple(shape), "steps": (1,) * value.rank}
+        made.append(value if value.shape == tuple(shape) else ctx.one("Slice", value, **whole))
+    return made
+
+
+def _cut_to(size: Dim, found: Dim) -> Dim | None:
+    """The size that found was cut from, to be `size` at most, if that cannot have been 1; else None."""
+    atom = found.terms[0][0][0] if isinstance(found, Expr) and found.is_atom else None
+    if atom is None or atom.op != "min" or size not in atom.args:
+        return None
+    (most,) = (a for a in atom.args if a != size)
+    return most if at_least(most, 2) else None
 
 
 def axes_of(ctx: NodeContext, input_since: int) -> tuple[Dim, ...] | None:

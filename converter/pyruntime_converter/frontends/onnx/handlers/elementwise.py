@@ -15,7 +15,7 @@ from pyruntime.ops.numerals import limits
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import legacy_broadcast
+from pyruntime_converter.frontends.onnx.handlers.common import fitted, legacy_broadcast
 from pyruntime_converter.frontends.onnx.handlers.strings import written
 from pyruntime_converter.frontends.onnx.held import Held
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
@@ -65,7 +65,7 @@ def equal(ctx: NodeContext) -> Value:
 
 def _same(ctx: NodeContext, *operands: Value) -> Value:
     stated = {name: ctx.attr(name) for name in definition(ctx.op).attrs}
-    return ctx.one(ctx.op, *operands, **{k: v for k, v in stated.items() if v is not None})
+    return ctx.one(ctx.op, *fitted(ctx, *operands), **{k: v for k, v in stated.items() if v is not None})
 
 
 @handles("Gelu")
@@ -171,7 +171,7 @@ def clip(ctx: NodeContext) -> Value:
 @handles("Where")
 def where(ctx: NodeContext) -> Value:
     """The second operand where the first holds, else the third."""
-    return ctx.one("Where", ctx.input(0), ctx.input(1), ctx.input(2))
+    return ctx.one("Where", *fitted(ctx, ctx.input(0), ctx.input(1), ctx.input(2)))
 
 
 ROUND_MODES: dict[str, RoundMode] = {"up": "up", "down": "down", "nearest": "nearest"}
