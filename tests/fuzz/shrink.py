@@ -19,6 +19,7 @@ from tests.fuzz.models import Made
 from tests.fuzz.wide import Array, Walk
 
 Failing = Callable[[Made], bool]
+_NOT_NUMPYS = 2  # `np.dtype.isbuiltin` of types such as bfloat16
 
 
 def shrunk(made: Made, failing: Failing, most: int = 80) -> Made:
@@ -107,7 +108,9 @@ def write(made: Made, folder: Path, name: str, reason: str) -> Path:
     """Write a model as text, which says what is fed, and as files to run again."""
     folder.mkdir(parents=True, exist_ok=True)
     fed: dict[str, Any] = {f"{i}/{n}": a for i, f in enumerate(made.feeds) for n, a in f.items()}
-    np.savez(folder / f"{name}.npz", **fed)
+    # files know NumPy's own types alone: of others they hold the bits
+    bits = {k: a.view(f"u{a.itemsize}") if a.dtype.isbuiltin == _NOT_NUMPYS else a for k, a in fed.items()}
+    np.savez(folder / f"{name}.npz", **bits)
     (folder / f"{name}.onnx").write_bytes(made.proto.SerializeToString())
     lines = [f"# {reason}", printer.to_text(made.proto)]
     for number, feeds in enumerate(made.feeds):
@@ -120,9 +123,11 @@ def write(made: Made, folder: Path, name: str, reason: str) -> Path:
 def load(path: Path) -> Made:
     """The model that `write` wrote, by the path of its .onnx."""
     feeds: dict[str, dict[str, Array]] = {}
+    proto = ModelProto.FromString(path.read_bytes())
+    types = {v.name: helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type) for v in proto.graph.input}
     with np.load(path.with_suffix(".npz")) as stored:
         for key in stored.files:
             run, _, name = key.partition("/")
-            feeds.setdefault(run, {})[name] = stored[key]
-    proto = ModelProto.FromString(path.read_bytes())
+            others = types[name].isbuiltin == _NOT_NUMPYS
+            feeds.setdefault(run, {})[name] = stored[key].view(types[name]) if others else stored[key]
     return Made(proto, [feeds[k] for k in sorted(feeds)] or [{}])

@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from numpy.typing import NDArray
 from onnx import helper
 from pyruntime_converter import memory
 from pyruntime_converter.lowering import lower
@@ -22,6 +24,7 @@ from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program
 from tests.conformance.judge import Outcome
+from tests.frontends.onnx_models import one_node
 from tests.fuzz import engine, shrink
 from tests.fuzz.__main__ import TARGETS, verdicts_of
 from tests.fuzz.engine import UNDECIDED, case_of, planned
@@ -161,6 +164,16 @@ def test_wrong_models_are_made_small_and_kept(tmp_path: Path) -> None:
     again = shrink.load(tmp_path / "small.onnx")
     assert planned(case_of("fuzz", again)).status == "passed"
     assert "MatMul" in (tmp_path / "small.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e5m2, ml_dtypes.int4])
+def test_feeds_of_any_type_are_kept(tmp_path: Path, dtype: type) -> None:
+    x: NDArray[Any] = np.array([[1.5, -2, np.nan if dtype is not ml_dtypes.int4 else 3]]).astype(dtype)
+    proto = one_node("Identity", {"x": x}, opset=23)
+    shrink.write(Made(proto, [{"x": x}]), tmp_path, "kept", "wrong")
+    (feeds,) = shrink.load(tmp_path / "kept.onnx").feeds
+    assert feeds["x"].dtype == x.dtype
+    np.testing.assert_array_equal(feeds["x"].view(np.uint8), x.view(np.uint8))
 
 
 def has(made: Made, op: str) -> bool:
