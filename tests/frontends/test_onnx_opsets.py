@@ -356,3 +356,11 @@ def test_batch_normalization_of_rank_two_and_mixed_types() -> None:
     proto = one_node("BatchNormalization", {"x": x}, weights=weights, opset=15)
     normal = (x.astype(np.float32) - weights["m"]) / np.sqrt(weights["v"] + f32(1e-5))
     same(run(proto, {"x": x}), {"out": (normal * weights["s"] + weights["b"]).astype(np.float16)}, 1e-3)
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(11, 1), (13, 1), (13, -1)])
+def test_hardmax_along_axes_of_any_size(opset: int, axis: int) -> None:
+    sizes: list[int | str] = ["n", "m", 3]
+    proto = one_node("Hardmax", {"x": random(2, 4, 3)}, opset=opset, shapes={"x": sizes}, axis=axis)
+    for shape in ((2, 4, 3), (1, 1, 3), (3, 5, 3)):
+        agrees(proto, {"x": random(*shape)})
