@@ -2,14 +2,14 @@
 
 Known sizes are placed at the lowest gap that is free for the whole lifetime (as in Pisarchyk and Lee,
 "Efficient memory management for deep neural net inference", 2020). With symbolic sizes, blocks share slots;
-a slot is as large as the largest of its blocks, and slots lie one after another.
+a slot is as large as the largest of its blocks, and slots lie one after another. WebGPU needs several arenas,
+and takes more care: `groups`.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,22 +21,26 @@ _TYPICAL = 16
 
 @dataclass(eq=False)
 class Block:
-    """Bytes needed from step `first` to step `last`, both inclusive."""
+    """Bytes needed from step `first` to step `last`, both inclusive.
+
+    `need` is what they were before they were rounded up to the alignment, or a little more.
+    """
 
     bytes: Dim
     first: int
     last: int
+    need: Dim | None = None
 
     def overlaps(self, other: Block) -> bool:
         """Whether both are alive at some step."""
         return self.first <= other.last and other.first <= self.last
 
 
-def typical(dim: Dim) -> int:
-    """A size to compare with others: as if all symbols were small and alike."""
+def typical(dim: Dim, size: int = _TYPICAL) -> int:
+    """A size to compare with others: as if all symbols were alike."""
     if isinstance(dim, int):
         return dim
-    found = valued(dim, _TYPICAL)
+    found = valued(dim, size)
     return 2**63 if found is None else found
 
 
@@ -51,10 +55,6 @@ def valued(dim: Dim, size: int) -> int | None:
 class Arena(Protocol):
     """Takes blocks one by one."""
 
-    def growth(self, block: Block) -> int:
-        """By how many bytes, typically, the block would make the arena larger."""
-        ...
-
     def put(self, block: Block) -> None:
         """Make room for a block."""
         ...
@@ -65,29 +65,38 @@ class Arena(Protocol):
 
 
 class Gaps:
-    """Blocks of known sizes, each at the lowest place that is free for all of its life."""
+    """Blocks of known sizes, each at the lowest place that is free for all of its life.
 
-    def __init__(self) -> None:
-        self._total = 0
+    Attributes:
+        total: bytes.
+    """
+
+    def __init__(self, sizes: Callable[[Block], int] = lambda block: typical(block.bytes)) -> None:
+        self.total = 0
+        self._sizes = sizes
         self._placed: list[tuple[int, int, Block]] = []  # by where they begin
 
     def growth(self, block: Block) -> int:
         """By how many bytes the block would make the arena larger."""
-        return max(self._place(block) + typical(block.bytes) - self._total, 0)
+        return max(self._place(block) + self._sizes(block) - self.total, 0)
 
     def put(self, block: Block) -> None:
         """Make room for a block."""
         place = self._place(block)
-        end = place + typical(block.bytes)
+        end = place + self._sizes(block)
         insort(self._placed, (place, end, block), key=lambda p: p[:2])
-        self._total = max(self._total, end)
+        self.total = max(self.total, end)
+
+    def placed(self) -> Iterator[tuple[int, Block]]:
+        """Each block with its place."""
+        return ((place, block) for place, _, block in self._placed)
 
     def finish(self) -> tuple[dict[Block, Dim], Dim]:
         """An offset for each block, and the total bytes."""
-        return {block: place for place, _, block in self._placed}, self._total
+        return {block: place for place, block in self.placed()}, self.total
 
     def _place(self, block: Block) -> int:
-        place, size, first, last = 0, typical(block.bytes), block.first, block.last
+        place, size, first, last = 0, self._sizes(block), block.first, block.last
         for begin, end, other in self._placed:  # the loop that planning large programs takes
             if first <= other.last and other.first <= last:
                 if begin - place >= size:
@@ -102,12 +111,6 @@ class Slots:
 
     def __init__(self) -> None:
         self._slots: list[tuple[Dim, list[Block]]] = []
-
-    def growth(self, block: Block) -> int:
-        """By how many bytes, typically, the block would make the arena larger."""
-        slot = self._slot(block)
-        held = 0 if slot is None else typical(self._slots[slot][0])
-        return max(typical(block.bytes) - held, 0)
 
     def put(self, block: Block) -> None:
         """Make room for a block."""
@@ -150,36 +153,3 @@ def pack(blocks: Sequence[Block]) -> tuple[dict[Block, Dim], Dim]:
     for block in largest_first(blocks):
         arena.put(block)
     return arena.finish()
-
-
-def divide(blocks: Sequence[Block], apart: Mapping[Block, set[Block]]) -> list[list[Block]]:
-    """Several arenas that are small together, of which none holds two blocks that must be apart.
-
-    Blocks are taken in several orders, and each goes where it adds least; the best division is given.
-    """
-    kind, divisions = arena_for(blocks), []
-    for order in _orders(blocks):
-        arenas: list[tuple[Arena, dict[Block, None]]] = []
-        for block in order:
-            free = [a for a in arenas if a[1].keys().isdisjoint(apart[block])]
-            arena, members = min(free, key=lambda a: a[0].growth(block), default=(kind(), {}))
-            if not members:
-                arenas.append((arena, members))
-            arena.put(block)
-            members[block] = None
-        divisions.append([[*members] for _, members in arenas])
-    return min(divisions, key=lambda d: sum(typical(pack(members)[1]) for members in d))
-
-
-def _orders(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
-    """Orders of which one or another suits a program: chains, residuals and branches differ."""
-    live: Counter[int] = Counter()  # bytes at each step
-    for block in blocks:
-        for step in range(block.first, block.last + 1):
-            live[step] += typical(block.bytes)
-    crowded = {b: max(live[step] for step in range(b.first, b.last + 1)) for b in blocks}
-    yield blocks
-    yield largest_first(blocks)
-    yield largest_first(sorted(blocks, key=lambda b: b.first - b.last))
-    yield sorted(blocks, key=lambda b: b.first - b.last)
-    yield sorted(largest_first(blocks), key=lambda b: -crowded[b])

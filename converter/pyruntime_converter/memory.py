@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, align, maximum
+from pyruntime.ir.dims import Dim, align, at_least, maximum
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program, Read, Step
 from pyruntime.ir.views import Tensor
-from pyruntime_converter.arenas import Block, divide, pack, valued
+from pyruntime_converter.arenas import Block, pack, valued
+from pyruntime_converter.groups import divide
 
 # what has a place of its own, whatever runs
 _FIXED = ("weight", "state")
@@ -102,15 +103,15 @@ def plan_coloured(
     With `held` they are for these tensors alone. Of `halves` an element takes two bytes.
     """
     spans = lifetimes(program, held)
-    blocks = {
-        t: Block(
-            align(
-                maximum(program.bytes_for(t.elements) * (2 if t in halves else 4 * t.words), 16), alignment
-            ),
-            *span,
-        )
-        for t, span in spans.items()
-    }
+
+    def block(tensor: Tensor, first: int, last: int) -> Block:
+        size = program.bytes_for(tensor.elements) * (2 if tensor in halves else 4 * tensor.words)
+        least = maximum(size, 16)
+        # a sum is simpler than the larger of two
+        need = size + 16 if least != size and at_least(size, 0) else least
+        return Block(align(least, alignment), first, last, need)
+
+    blocks = {t: block(t, *span) for t, span in spans.items()}
     apart: dict[Block, set[Block]] = {b: set() for b in blocks.values()}
     for call in program.calls:
         *reads, written = call.tensors()
@@ -118,9 +119,8 @@ def plan_coloured(
             if tensor in blocks:
                 apart[blocks[tensor]].add(blocks[written])
                 apart[blocks[written]].add(blocks[tensor])
-    arenas = divide([*blocks.values()], apart)
-    arena_of = {block: number for number, members in enumerate(arenas) for block in members}
-    packed = [pack(members) for members in arenas] or [({}, 0)]
+    packed = divide([*blocks.values()], apart, alignment) or [({}, 0)]
+    arena_of = {block: number for number, (offsets, _) in enumerate(packed) for block in offsets}
     return Placement(
         {t: packed[arena_of[b]][0][b] for t, b in blocks.items()},
         [],

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pyruntime
-from benchmarks.models.images import mobilenetv2, resnet50
+from benchmarks.models.images import detector, mobilenetv2, resnet50
 from benchmarks.models.minilm import encoder, tokens
+from benchmarks.models.sequences import llama
 from benchmarks.models.source import Source
 from pyruntime.cli.inspection.gather import Inspection, Program, inspect
 from pyruntime.pack.reader import Pack
@@ -48,9 +50,14 @@ def looked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A model and its pack."""
     known = MODELS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
-    (folder / "model.onnx").write_bytes(known.build().proto.SerializeToString())
-    pyruntime.convert(folder / "model.onnx", folder / "pack", targets=("webgpu",))
+    converted(known.build, folder).close()
     return known, folder / "pack"
+
+
+def converted(build: Callable[[], Source], folder: Path, **options: Any) -> Pack:
+    (folder / "model.onnx").write_bytes(build().proto.SerializeToString())
+    pyruntime.convert(folder / "model.onnx", folder / "pack", targets=("webgpu",), **options)
+    return Pack(folder / "pack")
 
 
 def inspections(looked: tuple[Known, Path]) -> Iterator[Inspection]:
@@ -87,9 +94,7 @@ def test_what_computes_much_keeps_a_gpu_busy(looked: tuple[Known, Path]) -> None
 
 def test_what_computes_much_in_integers_keeps_a_gpu_busy(tmp_path: Path) -> None:
     """Words of four 8-bit integers leave slices a quarter of k."""
-    (tmp_path / "model.onnx").write_bytes(mobilenetv2().proto.SerializeToString())
-    pyruntime.convert(tmp_path / "model.onnx", tmp_path / "pack", targets=("webgpu",), quantize="int8")
-    with Pack(tmp_path / "pack") as pack:
+    with converted(mobilenetv2, tmp_path, quantize="int8") as pack:
         (program,) = inspect(pack, {}).programs
     assert program.plan.totals.exact
     assert program.plan.totals.small == ()
@@ -99,6 +104,17 @@ def test_memory(looked: tuple[Known, Path]) -> None:
     for program in programs(looked):
         (memory,) = program.memories
         assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
+
+
+@pytest.mark.parametrize(("build", "each"), [(detector, [{}]), (llama, [{"past": 16}, {"past": 100}])])
+def test_memory_of_pyramids_and_caches(
+    build: Callable[[], Source], each: Sequence[Mapping[str, int]], tmp_path: Path
+) -> None:
+    with converted(build, tmp_path) as pack:
+        for sizes in each:
+            (program,) = inspect(pack, sizes).programs
+            (memory,) = program.memories
+            assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
 
 
 def test_code(looked: tuple[Known, Path]) -> None:
