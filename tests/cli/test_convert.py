@@ -138,6 +138,7 @@ def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyP
         "values": {"on": True},
         "host_steps": True,
         "quantize": "int8",
+        "tunable": False,
     }
 
 
