@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_max_pool import MaxPool as Reference
 
 Array = NDArray[Any]
 
@@ -64,6 +65,17 @@ class AveragePool(OpRun):
         counted = padded if given["count_include_pad"] else inside
         count = counted.sum(axis=_taps(x), dtype=x.dtype)
         return (np.asarray(met.sum(axis=_taps(x)) / np.maximum(count, 1)),)
+
+
+class MaxPool(Reference):
+    """With SAME the first window never begins behind the first element, however far strides reach."""
+
+    def _run(self, x: Array, **given: Any) -> tuple[Array, ...]:  # type: ignore[override]
+        if not (given["auto_pad"] or "").startswith("SAME"):
+            found: tuple[Array, ...] = super()._run(x, **given)  # type: ignore[no-untyped-call]
+            return found
+        met, inside, _ = _windows(x, given)
+        return (met.max(axis=_taps(x), where=inside, initial=-np.inf),)
 
 
 class LpPool(OpRun):

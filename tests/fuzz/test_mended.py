@@ -149,7 +149,13 @@ POOLS = (
 @pytest.mark.parametrize("given", POOLS)
 @pytest.mark.parametrize(
     ("op", "more"),
-    [("AveragePool", {}), ("AveragePool", {"count_include_pad": 1}), ("LpPool", {"p": 1}), ("LpPool", {})],
+    [
+        ("AveragePool", {}),
+        ("AveragePool", {"count_include_pad": 1}),
+        ("LpPool", {"p": 1}),
+        ("LpPool", {}),
+        ("MaxPool", {}),
+    ],
 )
 def test_pools(op: str, more: dict[str, Any], given: dict[str, Any]) -> None:
     feeds = {"x": random(2, 3, 5, 6, seed=1)}
@@ -160,6 +166,15 @@ def test_the_mean_of_no_element_is_0() -> None:
     feeds = {"x": random(1, 2, 1, seed=1)}
     given: dict[str, Any] = {"kernel_shape": [2], "dilations": [2], "pads": [1, 1]}
     agrees(one_node("AveragePool", feeds, opset=22, **given), feeds)
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "MaxPool"])
+def test_strides_that_pass_over_elements_need_no_padding(op: str) -> None:
+    """TensorFlow's text: `max((out - 1) * stride + filter - in, 0)`."""
+    x = np.arange(8, dtype=np.float32).reshape(1, 1, 8)
+    given: dict[str, Any] = {"kernel_shape": [1], "strides": [4], "auto_pad": "SAME_UPPER"}
+    found = evaluator(one_node(op, {"x": x}, opset=22, **given)).run(None, {"x": x})
+    np.testing.assert_equal(found, [[[[0, 4]]]])
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
