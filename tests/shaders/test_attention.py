@@ -1,9 +1,12 @@
-"""How many queries of attention a workgroup has: few where a GPU would be idle, of narrow values alone."""
+"""Blocks of attention: few queries where a GPU would be idle, and what every device has memory for."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pyruntime_shaders.kernels import attention
+from pyruntime_shaders.kernels.recurrence import STORAGE
 
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
@@ -29,3 +32,15 @@ def test_queries_of_a_workgroup(heads: int, m: Dim, width: int, queries: int) ->
     block = dict(kernel.values)["block"]
     assert isinstance(block, attention.Block)
     assert block.rows == queries
+
+
+SIZES = {"f32": 4, "vec4<f32>": 16}  # bytes
+
+
+@pytest.mark.parametrize("width", [1, 32, 64, 65, 100, 256, 512])
+@pytest.mark.parametrize("m", [1, 2, 4, 5, 128, 512, symbol("m")])
+def test_blocks_fit_workgroup_memory(m: Dim, width: int) -> None:
+    for kernel in attention.prepare(call(12, m, width)):
+        arrays = re.findall(r"var<workgroup> \w+: array<(.+), (\d+)>;", kernel.render())
+        assert len(arrays) == 5
+        assert sum(SIZES[held] * int(count) for held, count in arrays) <= STORAGE
