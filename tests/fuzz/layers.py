@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -50,6 +51,7 @@ class _Layer(OpRun):
     states: ClassVar[int] = 1
     functions: ClassVar[tuple[str, ...]]  # by default, of each direction
 
+    @abstractmethod
     def step(
         self, x: Array, state: list[Array], weights: list[Array], apply: Sequence[Function]
     ) -> list[Array]:
@@ -61,7 +63,6 @@ class _Layer(OpRun):
             weights: of one direction: W and R, transposed, the bias of both, and peepholes.
             apply: the functions, and last of all the one that clips what they take.
         """
-        raise NotImplementedError
 
     def _run(
         self,

@@ -70,9 +70,9 @@ class AveragePool(OpRun):
 class MaxPool(Reference):
     """With SAME the first window never begins behind the first element, however far strides reach."""
 
-    def _run(self, x: Array, **given: Any) -> tuple[Array, ...]:  # type: ignore[override]
+    def _run(self, x: Array, **given: Any) -> tuple[Array, ...]:  # type: ignore[override]  # it lists attributes
         if not (given["auto_pad"] or "").startswith("SAME"):
-            found: tuple[Array, ...] = super()._run(x, **given)  # type: ignore[no-untyped-call]
+            found: tuple[Array, ...] = super()._run(x, **given)  # type: ignore[no-untyped-call]  # it has no types
             return found
         met, inside, _ = _windows(x, given)
         return (met.max(axis=_taps(x), where=inside, initial=-np.inf),)
