@@ -46,12 +46,14 @@ MODELS = {
 
 
 @pytest.fixture(scope="module", params=list(MODELS))
-def looked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Known, Path]:
-    """A model and its pack."""
+def looked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Known, list[Inspection]]:
+    """A model, and what `inspect` tells of its pack at each of its sizes."""
     known = MODELS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
-    converted(known.build, folder).close()
-    return known, folder / "pack"
+    with converted(known.build, folder) as pack:
+        return known, [inspect(pack, sizes) for sizes in known.sizes]
 
 
 def converted(build: Callable[[], Source], folder: Path, **options: Any) -> Pack:
@@ -60,24 +62,23 @@ def converted(build: Callable[[], Source], folder: Path, **options: Any) -> Pack
     return Pack(folder / "pack")
 
 
-def inspections(looked: tuple[Known, Path]) -> Iterator[Inspection]:
-    known, path = looked
-    with Pack(path) as pack:
-        for sizes in known.sizes:
-            yield inspect(pack, sizes)
+def programs(looked: tuple[Known, list[Inspection]]) -> Iterator[Program]:
+    for told in looked[1]:
+        (program,) = told.programs
+        yield program
 
 
-def programs(looked: tuple[Known, Path]) -> Iterator[Program]:
-    for told in inspections(looked):
-        yield from told.programs
+def keeps_to_its_memory(program: Program) -> None:
+    (memory,) = program.memories
+    assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
 
 
-def test_dispatches(looked: tuple[Known, Path]) -> None:
+def test_dispatches(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
         assert 0 < (program.plan.totals.dispatches or 0) <= looked[0].dispatches
 
 
-def test_bytes_moved(looked: tuple[Known, Path]) -> None:
+def test_bytes_moved(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
         totals = program.plan.totals
         assert totals.bytes
@@ -85,7 +86,7 @@ def test_bytes_moved(looked: tuple[Known, Path]) -> None:
         assert totals.bytes <= BYTES * totals.fused
 
 
-def test_what_computes_much_keeps_a_gpu_busy(looked: tuple[Known, Path]) -> None:
+def test_what_computes_much_keeps_a_gpu_busy(looked: tuple[Known, list[Inspection]]) -> None:
     """More than a hundredth of the operations takes 64 workgroups."""
     for program in programs(looked):
         assert program.plan.totals.exact
@@ -100,10 +101,9 @@ def test_what_computes_much_in_integers_keeps_a_gpu_busy(tmp_path: Path) -> None
     assert program.plan.totals.small == ()
 
 
-def test_memory(looked: tuple[Known, Path]) -> None:
+def test_memory(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
-        (memory,) = program.memories
-        assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
+        keeps_to_its_memory(program)
 
 
 @pytest.mark.parametrize(("build", "each"), [(detector, [{}]), (llama, [{"past": 16}, {"past": 100}])])
@@ -113,15 +113,13 @@ def test_memory_of_pyramids_and_caches(
     with converted(build, tmp_path) as pack:
         for sizes in each:
             (program,) = inspect(pack, sizes).programs
-            (memory,) = program.memories
-            assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
+            keeps_to_its_memory(program)
 
 
-def test_code(looked: tuple[Known, Path]) -> None:
+def test_code(looked: tuple[Known, list[Inspection]]) -> None:
     """Of the shaders a page loads those of one variant."""
-    told = next(inspections(looked))
+    told = looked[1][0]
     sizes = {f.name: f.gzip for f in told.files if f.gzip is not None}
     shaders = [size for name, size in sizes.items() if name.endswith(".wgsl")]
     assert shaders
     assert RUNTIME + sizes["pack.json"] + max(shaders) <= CODE
-    print(f"{RUNTIME + sizes['pack.json'] + max(shaders):,} bytes")

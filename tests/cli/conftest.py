@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,23 @@ __all__ = ["browser", "package", "packs"]
 Invoke = Callable[..., Result]
 
 # a program that Ctrl-C ends even if it was started by one that runs in the background
-INTERRUPTIBLE = """
+_INTERRUPTIBLE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pyruntime.cli import main
 main()
 """
+
+
+@contextmanager
+def interruptible(*arguments: object, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, which Ctrl-C ends; killed if it is left otherwise."""
+    command = [sys.executable, "-c", _INTERRUPTIBLE, *map(str, arguments)]
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture

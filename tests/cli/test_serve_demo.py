@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from demo_site.visit import PHONE, Visit
 from pyruntime.cli import demo
 from pyruntime.pack.reader import Pack
 from pyruntime.runtime.web import carried
-from tests.cli.conftest import INTERRUPTIBLE, Invoke
+from tests.cli.conftest import Invoke, interruptible
 from tests.frontends.string_models import MODELS
 
 if TYPE_CHECKING:
@@ -33,13 +32,9 @@ if TYPE_CHECKING:
 @contextmanager
 def started(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """The command in a process of its own, and what it tells as JSON."""
-    command = [sys.executable, "-c", INTERRUPTIBLE, "serve-demo", *map(str, arguments), "--no-open", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with interruptible("serve-demo", *arguments, "--no-open", "--json") as process:
         assert process.stdout is not None
-        try:
-            yield process, json.loads(process.stdout.readline())
-        finally:
-            process.kill()
+        yield process, json.loads(process.stdout.readline())
 
 
 def get(url: str, posted: object = None) -> tuple[int, bytes, dict[str, str]]:

@@ -18,7 +18,7 @@ import pytest
 
 import pyruntime
 from scripts.newcomer import PAGES
-from tests.cli.conftest import INTERRUPTIBLE
+from tests.cli.conftest import interruptible
 from tests.documents import models
 from tests.documents.blocks import FILES, Block, blocks
 
@@ -102,16 +102,14 @@ def test_commands(words: list[str], folder: Path) -> None:
 
 def check_server(options: list[str], folder: Path) -> None:
     """It tells an address that answers, and ends by Ctrl-C."""
-    command = [sys.executable, "-c", INTERRUPTIBLE, *options, "--no-open"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+    with interruptible(*options, "--no-open", cwd=folder) as server:
         assert server.stdout is not None
         found = (re.search(r"http://\S+", line) for line in server.stdout)
         address = next(match[0] for match in found if match)
-        with urllib.request.urlopen(address) as answer:
+        with urllib.request.urlopen(address, timeout=20) as answer:
             assert answer.status == 200
         server.send_signal(signal.SIGINT)
-        server.stdout.read()
-    assert server.returncode == 0
+        assert server.wait(20) == 0
 
 
 def test_nothing_is_left_out() -> None:

@@ -76,10 +76,8 @@ class _Layer(OpRun):
     ) -> tuple[Array, ...]:
         directions, rows, units = r.shape
         more = [*others, *[None] * (self.states + 1 - len(others))]
+        assert not given["layout"]  # no ONNX Runtime could judge it
         initial, peepholes = more[: self.states], more[self.states]
-        if given["layout"]:
-            x = x.swapaxes(0, 1)
-            initial = [None if s is None else s.swapaxes(0, 1) for s in initial]
         steps, batch = x.shape[:2]
         bias = np.zeros((directions, 2 * rows), x.dtype) if bias is None else bias
         peepholes = np.zeros((directions, 3 * units), x.dtype) if peepholes is None else peepholes
@@ -98,10 +96,7 @@ class _Layer(OpRun):
                 state = [np.where(goes_on, new, old) for new, old in zip(found, state, strict=True)]
                 every[t, d] = np.where(goes_on, state[0], 0)
             finals[:, d] = state
-        outputs = [every, *finals]
-        if given["layout"]:
-            outputs = [every.transpose(2, 0, 1, 3), *(s.swapaxes(0, 1) for s in finals)]
-        return tuple(outputs[: len(self.onnx_node.output)])
+        return tuple([every, *finals][: len(self.onnx_node.output)])
 
     def _chosen(self, given: Mapping[str, Any], directions: int) -> list[list[Function]]:
         """The functions of each direction."""

@@ -65,9 +65,7 @@ def test_loop_ends(most: int | None, on: bool | None, below: float) -> None:
     agrees(looped((2, 3), most, on, below), {"x": random(2, 3, seed=1)})
 
 
-def layer(
-    op: str, direction: str, given: Sequence[str], layout: int = 0, **attrs: Any
-) -> tuple[ModelProto, dict[str, Array]]:
+def layer(op: str, direction: str, given: Sequence[str], **attrs: Any) -> tuple[ModelProto, dict[str, Array]]:
     both, rows = 1 + (direction == "bidirectional"), GATES[op] * UNITS
     tensors = {
         "x": random(STEPS, BATCH, WIDTH, seed=1),
@@ -81,8 +79,6 @@ def layer(
     }
     names = [*tensors][: 8 if op == "LSTM" else 6]
     feeds = {n: a for n, a in tensors.items() if n in ("x", "w", "r", *given) and n in names}
-    if layout:
-        feeds |= {n: feeds[n].swapaxes(0, 1) for n in ("x", "h", "c") if n in feeds}
     proto = one_node(
         op,
         feeds,
@@ -91,7 +87,6 @@ def layer(
         outputs=("y", "y_h", "y_c")[: 3 if op == "LSTM" else 2],
         hidden_size=UNITS,
         direction=direction,
-        layout=layout,
         **attrs,
     )
     return proto, feeds
