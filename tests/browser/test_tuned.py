@@ -12,12 +12,10 @@ import pytest
 
 import pyruntime
 from pyruntime.errors import PackError
-from pyruntime.pack.alternatives import Alternatives, decode_alternatives
-from pyruntime.pack.amend import set_tuned
-from pyruntime.pack.reader import Pack
 from tests.browser import golden
 from tests.browser.server import Server
 from tests.frontends.form_models import expected, rows, two_forms
+from tests.packs.tuned import tune_first
 from tests.runtime.test_host_steps import same
 from tests.runtime.test_tune import rewritten
 
@@ -66,23 +64,6 @@ def pack(server: Server, tunable: Path) -> Path:
     return folder
 
 
-def candidates(pack: Path) -> Alternatives:
-    with Pack(pack) as opened:
-        target = opened.manifest.targets.webgpu
-        assert target is not None
-        assert target.candidates is not None
-        return decode_alternatives(opened.read(target.candidates), target.candidates.file)
-
-
-def store(pack: Path, gpu: str) -> str:
-    """Let an alternative of the first command be best on a GPU; the name of its shader."""
-    found = candidates(pack)
-    best = found.variants[0][0][0]
-    vendor, architecture = gpu.split()
-    set_tuned(pack, vendor, architecture, "", found.only({(0, 0): [best]}))
-    return found.shaders[best.shader].name
-
-
 def loaded(page: Page, every: bool = True, **options: Any) -> Any:
     feeds = [golden.encode({"x": rows(count)}) for count in COUNTS] if every else []
     return page.evaluate(LOAD, ["/other/tuned/", feeds, options])
@@ -99,7 +80,7 @@ def test_what_is_best_on_this_gpu_runs(page: Page, server: Server, pack: Path) -
     check(base)
     assert base["tuned"] is False
     assert not any(path.endswith("tuned.js") for path in server.requests)
-    name = store(pack, base["engine"])
+    name = tune_first(pack, *base["engine"].split())
     (told,) = json.loads((pack / "pack.json").read_text())["targets"]["webgpu"]["tuned"]
     found = loaded(page)
     check(found)
@@ -111,7 +92,7 @@ def test_what_is_best_on_this_gpu_runs(page: Page, server: Server, pack: Path) -
 
 
 def test_what_is_best_elsewhere_does_not(page: Page, pack: Path) -> None:
-    store(pack, "nvidia ampere")
+    tune_first(pack, "nvidia", "ampere")
     assert loaded(page, every=False)["tuned"] is False
 
 
@@ -130,7 +111,7 @@ def test_what_is_best_elsewhere_does_not(page: Page, pack: Path) -> None:
 def test_a_file_that_contradicts_the_pack(
     page: Page, pack: Path, edit: Callable[[Any], object], message: str
 ) -> None:
-    store(pack, loaded(page, every=False)["engine"])
+    tune_first(pack, *loaded(page, every=False)["engine"].split())
     rewritten(pack, lambda target: target["tuned"][0], edit)
     found = loaded(page)
     assert found["code"] == PackError.code
@@ -139,7 +120,7 @@ def test_a_file_that_contradicts_the_pack(
 
 
 def test_a_damaged_file(page: Page, pack: Path) -> None:
-    store(pack, loaded(page, every=False)["engine"])
+    tune_first(pack, *loaded(page, every=False)["engine"].split())
     (file,) = pack.glob("tuned-*.json")
     file.write_bytes(file.read_bytes().replace(b"fn main", b"fn nain"))
     assert loaded(page)["code"] == pyruntime.HashError.code

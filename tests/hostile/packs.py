@@ -16,10 +16,7 @@ from typing import Any
 import numpy as np
 
 import pyruntime
-from pyruntime.pack.alternatives import decode_alternatives
-from pyruntime.pack.amend import set_tuned
 from pyruntime.pack.manifest import decode_manifest
-from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import CHUNK
 from tests.formats.fixtures import ARCHIVES, unpack
 from tests.frontends.argument_models import MODELS as ARGUMENTS
@@ -29,6 +26,7 @@ from tests.frontends.test_onnx_lists import sums
 from tests.hostile.damage import cut, flip, splice
 from tests.hostile.manifests import FIELDS, Place, by_field, mutated
 from tests.packs import handmade
+from tests.packs.tuned import tune_first
 from tests.state.streams import STREAMS
 
 MANIFEST = "pack.json"
@@ -89,20 +87,10 @@ def originals(folder: Path) -> list[Original]:
     for name, model, options in _models():
         (folder / f"{name}.onnx").write_bytes(model)
         pyruntime.convert(folder / f"{name}.onnx", folder / name, **options)
-    _tune(folder / TUNED)
+    tune_first(folder / TUNED, "maker", "family", "model")
     if not handmade.compiler_missing():
         handmade.write(folder)
     return [_original(path) for path in sorted(folder.iterdir()) if path.is_dir()]
-
-
-def _tune(path: Path) -> None:
-    """Let the first candidate be best on some GPU."""
-    with Pack(path) as pack:
-        target = pack.manifest.targets.webgpu
-        assert target
-        assert target.candidates
-        found = decode_alternatives(pack.read(target.candidates), target.candidates.file)
-    set_tuned(path, "maker", "family", "model", found.only({(0, 0): found.variants[0][0][:1]}))
 
 
 def _original(path: Path) -> Original:
