@@ -137,7 +137,7 @@ def write_corpus(folder: Path, corpus: Corpus, vectors: Vectors, places: np.ndar
 def code_sizes(site: Path, folder: Path) -> dict[str, int]:
     """Bytes of code that a page loads on each device, as a server compresses it: all but data and weights."""
     pack = folder / PACK
-    page = [site / "shared" / "site.css", *folder.glob("*.html"), *folder.glob("*.css"), *folder.glob("*.js")]
+    page = [*folder.glob("*.html"), *folder.glob("*.css"), *folder.glob("*.js")]
     page += [file for file in (site / "shared").iterdir() if file.suffix in (".css", ".js")]
     page = [file for file in page if file.name != "python.js"]
     own = {"webgpu": [pack / "shaders.base.wgsl"], "wasm": [pack / "model.relaxed.wasm"]}
