@@ -12,6 +12,8 @@ import { variantHolds } from "./validate.ts";
 export interface Extended {
   readonly variant: GpuVariant;
   readonly code: (own: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>;
+  /** How many bytes of the file came from the cache. */
+  readonly cached: number;
 }
 
 type Code = Omit<Shader, "offset" | "bytes"> & { readonly code: string };
@@ -31,7 +33,7 @@ export async function extend(
 ): Promise<Extended> {
   let json = "";
   const accept = (bytes: Uint8Array<ArrayBuffer>): void => void (json = new TextDecoder().decode(bytes));
-  await download(pack.folder, [{ stored: best, accept }], undefined, signal, pack.cache);
+  const cached = await download(pack.folder, [{ stored: best, accept }], undefined, signal, pack.cache);
   const { shaders, variants } = parsed(json, best.file);
   const number = target.variants.indexOf(variant);
   const at = `.${best.file}`;
@@ -66,6 +68,7 @@ export async function extend(
       codes.forEach((code, i) => whole.set(code, places[i]!.offset));
       return whole;
     },
+    cached,
   };
 }
 

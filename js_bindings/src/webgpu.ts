@@ -388,7 +388,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       ...weightDownloads(pack.manifest.weights, target.weights, upload),
       ...(host?.files ?? []),
     ];
-    const bytesCached = await download(pack.folder, files, onProgress, signal, pack.cache);
+    const cached = await download(pack.folder, files, onProgress, signal, pack.cache);
     const bytesLoaded = files.reduce((sum, { stored }) => sum + stored.bytes, best?.bytes ?? 0);
     const hosted = target.host?.entries[index]!.steps ?? [];
     // several dispatches of one step are forms of a kernel, of which the sizes leave one
@@ -407,7 +407,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
       tuned: !!tuned,
       reads: program.commands.filter(({ op }) => op === "read").length,
       bytesLoaded,
-      bytesCached,
+      bytesCached: cached + (tuned?.cached ?? 0),
       engine: gpu.name,
       weightsBytes: target.buffers.reduce((sum, size) => sum + size, 0),
     };

@@ -33,11 +33,11 @@ LOAD = """async ([url, every, options]) => {
     };
     try {
         const session = await harness.load(url, { device: "webgpu", ...options });
-        const { tuned, engine, bytesLoaded } = session.report;
+        const { tuned, engine, bytesLoaded, bytesCached } = session.report;
         const made = [];
         for (const feeds of every) made.push(harness.encodeAll(await session.run(harness.decodeAll(feeds))));
         session.dispose();
-        return { tuned, engine, bytesLoaded, made, compiled };
+        return { tuned, engine, bytesLoaded, bytesCached, made, compiled };
     } catch (error) {
         return { code: error.code, message: error.message };
     } finally {
@@ -89,6 +89,17 @@ def test_what_is_best_on_this_gpu_runs(page: Page, server: Server, pack: Path) -
     assert found["bytesLoaded"] == base["bytesLoaded"] + told["bytes"]
     assert not any("candidates" in path for path in server.requests)
     assert loaded(page, every=False, worker=True)["tuned"] is True
+
+
+def test_what_is_best_is_kept_in_the_cache(page: Page, server: Server, pack: Path) -> None:
+    tune_first(pack, *loaded(page, every=False)["engine"].split())
+    first = loaded(page, every=False, cache="tuned")
+    assert (first["tuned"], first["bytesCached"]) == (True, 0)
+    server.requests.clear()
+    again = loaded(page, every=False, cache="tuned")
+    assert again["tuned"] is True
+    assert again["bytesCached"] == again["bytesLoaded"] == first["bytesLoaded"]
+    assert [path for path in server.requests if path.startswith("/other/")] == ["/other/tuned/pack.json"]
 
 
 def test_what_is_best_elsewhere_does_not(page: Page, pack: Path) -> None:
