@@ -2,7 +2,7 @@
 //
 // A number is value / unit, and what is read back as it lies within `less` / unit below it and `more` / unit above:
 // digits are taken off until what is left is within either (R. G. Burger, R. K. Dybvig, Printing Floating-Point Numbers
-// Quickly and Accurately, 1996). `pyruntime.ops.digits` says how they are written; `digits.wgsl.j2` is the same.
+// Quickly and Accurately, 1996). `pyruntime.ops.digits` says how they are written. On WebGPU these are host steps.
 
 #pragma once
 #include "numerals.h"
@@ -25,7 +25,8 @@ SHARED void digits_tenfold(numeral_big *n, int32_t times) {
 // The sign of a + b - c.
 SHARED int digits_compare(const numeral_big *a, const numeral_big *b, const numeral_big *c) {
   int32_t left = 0;  // of the higher limbs, in units of the present one: 1 or -2 decides whatever follows
-  for (int32_t i = DIGITS_LIMBS; i-- > 0;) {
+  const int32_t used = a->used > b->used ? a->used : b->used;
+  for (int32_t i = used > c->used ? used : c->used; i-- > 0;) {
     left = left * 0x10000 + (int32_t)(numeral_limb(a, i) + numeral_limb(b, i)) - (int32_t)numeral_limb(c, i);
     if (left > 0) return 1;
     if (left < -1) return -1;
@@ -61,7 +62,7 @@ SHARED int32_t digits_shortest(uint64_t significand, int32_t power, digits_forma
   // log10(2) is 78913 / 2^18. The number is less than 10^place, or than ten times that
   int32_t place = ((63 - __builtin_clzll(significand) + power) * 78913 >> 18) + 1;
   digits_tenfold(&unit, place);
-  for (int each = 0; each < 3; each++) digits_tenfold(each == 0 ? &value : each == 1 ? &more : &less, -place);
+  digits_tenfold(&value, -place), digits_tenfold(&more, -place), digits_tenfold(&less, -place);
   const int reached = digits_compare(&value, &more, &unit) > -even;
   *point = place + reached;
   int32_t count = 0;
