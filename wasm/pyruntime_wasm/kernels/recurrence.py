@@ -118,8 +118,21 @@ class Signature:
         work = call.steps * call.batch * (sums * call.units**2 * self.cost)
         parameters.share(best_cut([(1, rows), (0, len(call.reverse))], work))
 
+    def common(self) -> dict[str, object]:
+        """What both templates are told alike."""
+        call = self.call
+        return {
+            "signature": self.parameters.signature,
+            "directions": len(call.reverse),
+            "backward": _backward_if(call.reverse),
+            "slots": call.slots,
+            "lengths": "" if call.lengths is None else self.operands[call.lengths].at("0", "d", "b"),
+            "finals": [(slot, operand.at("d", "b")) for slot, operand in self.finals],
+            "out_at_step": self.out.at("step", "d", "b"),
+        }
 
-def backward_if(reverse: Sequence[bool]) -> str:
+
+def _backward_if(reverse: Sequence[bool]) -> str:
     """A C condition: whether direction d runs backward."""
     if len(set(reverse)) == 1:
         return str(int(reverse[0]))
@@ -140,24 +153,18 @@ class RecurrenceKernel:
         assert 0 in dict(call.phases[last].updates), f"{call.name}: the last phase leaves slot 0 as it is"
         return render_template(
             "recurrence",
+            **s.common(),
             name=name,
-            signature=s.parameters.signature,
-            directions=len(call.reverse),
-            backward=backward_if(call.reverse),
-            slots=call.slots,
             phases=[self._phase(s, i, keeps=call.keeps_steps and i == last) for i in range(last + 1)],
             most_gates=max(p.sums for p in call.phases),
             repacks=not all(p.panels for p in call.phases),
-            lengths="" if call.lengths is None else s.operands[call.lengths].at("0", "d", "b"),
             initial=[
                 (slot, s.operands[i].at("0", "d", "b"), s.operands[i].strides[-1])
                 for slot, i in enumerate(call.initial)
                 if i is not None
             ],
-            finals=[(slot, operand.at("d", "b")) for slot, operand in s.finals],
             keeps_steps=call.keeps_steps,
             cut_rows=s.cut_rows,
-            out_at_step=s.out.at("step", "d", "b"),
         )
 
     def _phase(self, s: Signature, number: int, *, keeps: bool) -> dict[str, object]:

@@ -11,7 +11,7 @@ from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._operands import load
 from pyruntime_wasm.kernels._share import SCALAR_WORK
-from pyruntime_wasm.kernels.recurrence import Signature, backward_if
+from pyruntime_wasm.kernels.recurrence import Signature
 from pyruntime_wasm.printer import SCALAR, Printer
 
 
@@ -27,21 +27,15 @@ class DoubleRecurrenceKernel:
         s = _signature(call)
         return render_template(
             "recurrence_double",
+            **s.common(),
             name=name,
-            signature=s.parameters.signature,
-            directions=len(call.reverse),
-            backward=backward_if(call.reverse),
-            slots=call.slots,
             phases=[self._phase(s, number) for number in range(len(call.phases))],
-            lengths="" if call.lengths is None else s.operands[call.lengths].at("0", "d", "b"),
             initial=[
                 (slot, s.operands[i].at("0", "d", "b", "u"))
                 for slot, i in enumerate(call.initial)
                 if i is not None
             ],
-            finals=[(slot, operand.at("d", "b")) for slot, operand in s.finals],
             out=s.out.at("t", "d", "b") if call.keeps_steps else "",
-            out_at_step=s.out.at("step", "d", "b"),
         )
 
     def _phase(self, s: Signature, number: int) -> dict[str, object]:
