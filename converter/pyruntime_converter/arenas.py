@@ -9,9 +9,8 @@ and takes more care: `groups`.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from pyruntime.ir.dims import Dim, at_least, evaluate, maximum, symbols_of
 
@@ -50,18 +49,6 @@ def valued(dim: Dim, size: int) -> int | None:
         return evaluate(dim, dict.fromkeys(symbols_of(dim), size))
     except OverflowError:
         return None
-
-
-class Arena(Protocol):
-    """Takes blocks one by one."""
-
-    def put(self, block: Block) -> None:
-        """Make room for a block."""
-        ...
-
-    def finish(self) -> tuple[dict[Block, Dim], Dim]:
-        """An offset for each block, and the total bytes."""
-        ...
 
 
 class Gaps:
@@ -137,19 +124,9 @@ class Slots:
         return fitting[-1] if fitting else None
 
 
-def arena_for(blocks: Iterable[Block]) -> type[Gaps | Slots]:
-    """The kind of arena that such blocks need."""
-    return Gaps if all(isinstance(b.bytes, int) for b in blocks) else Slots
-
-
-def largest_first(blocks: Iterable[Block]) -> list[Block]:
-    """The order in which an arena wastes little."""
-    return sorted(blocks, key=lambda b: -typical(b.bytes))
-
-
 def pack(blocks: Sequence[Block]) -> tuple[dict[Block, Dim], Dim]:
     """One arena for all: an offset for each block, and the total bytes."""
-    arena = arena_for(blocks)()
-    for block in largest_first(blocks):
+    arena = Gaps() if all(isinstance(b.bytes, int) for b in blocks) else Slots()
+    for block in sorted(blocks, key=lambda b: -typical(b.bytes)):  # the largest first wastes little
         arena.put(block)
     return arena.finish()
