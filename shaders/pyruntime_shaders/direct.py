@@ -21,6 +21,7 @@ from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.tiling import (
     BUSY,
     LIKELY,
+    SLICED_PATCHES,
     Patch,
     Source,
     Tile,
@@ -36,9 +37,6 @@ from pyruntime_shaders.windows import channel_quads, outside_input, window_lines
 LARGE = 1 << 28  # multiplications from which on a tile in workgroup memory pays
 _LONG = 512  # k of which slices are worth adding up
 _AXES = ("n", "y", "x", "c")
-
-
-_SLICED = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8), Patch(4, 2, 2, 8))
 
 
 class Walk(NamedTuple):
@@ -110,7 +108,7 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch:
     rows, columns = (d if isinstance(d, int) else max(least(d), LIKELY) for d in (m, n))
     across = 4 if columns <= 16 else 8 if columns <= 32 else 16
     options = [(Patch(across, 64 // across, height), BUSY) for height in (4, 2, 1)]
-    sliced = [(p, BUSY) for p in _SLICED if p.across <= across and at_least(k, 8 * p.slices)]
+    sliced = [(p, BUSY) for p in SLICED_PATCHES if p.across <= across and at_least(k, 8 * p.slices)]
     if sliced and at_least(k, _LONG):
         # a thread's way through k is long: where threads are few, nothing hides its loads
         options = [(options[0][0], 2 * BUSY)]

@@ -120,7 +120,9 @@ class Tile(Patch):
         return operands if self.slices == 1 else max(operands, self.threads * self.rows)
 
 
-# for small products: few results for each of 128 threads, since software devices are slow to start threads
+# where threads of a workgroup share k, and read operands where they lie
+SLICED_PATCHES = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8), Patch(4, 2, 2, 8))
+# tiles for small products: few results for each of 128 threads, which software devices are slow to start
 _SLICED = (Tile(8, 4, 4, 4, 4), Tile(4, 4, 4, 8, 2), Tile(4, 2, 4, 16, 2))
 # where k, as a rule in words of 8-bit integers, does not fill the smallest of them
 _SHORT = (Tile(8, 4, 2, 4, 2), Tile(4, 4, 2, 8, 1))
@@ -133,8 +135,7 @@ def options(m: Dim, n: Dim, k: Dim) -> list[Patch]:
     """
     made = [Patch(across, 64 // across, rows) for across in (8, 16) for rows in (1, 2, 4, 8)]
     made += [Patch(4, 16, 1), Patch(4, 16, 4), Patch(16, 16, 2), Patch(16, 16, 4)]
-    made += [Patch(8, 2, 4, 4), Patch(4, 2, 4, 8), Patch(4, 2, 2, 8)]
-    made += [Tile(8, 8, 4), Tile(8, 8, 8, quads=2), Tile(8, 32, 4), *_SLICED, *_SHORT]
+    made += [*SLICED_PATCHES, Tile(8, 8, 4), Tile(8, 8, 8, quads=2), Tile(8, 32, 4), *_SLICED, *_SHORT]
     made += [Tile(16, 16, rows, quads=quads) for rows, quads in ((2, 4), (4, 4), (4, 8), (8, 4))]
     made = [p for p in made if p.slices == 1 or at_least(k, 4 * p.slices)]
     return [p for p in made if _fills(p.height, m) and _fills(p.width, n)]
@@ -151,14 +152,14 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Tile:
     across = width // 4
     down = THREADS // across
     # past 128 rows the part of `a` would not fit workgroup memory beside that of `b`
-    options = [Tile(across, down, rows) for rows in (4, 2, 1) if rows * down <= 128]
+    tiles = [Tile(across, down, rows) for rows in (4, 2, 1) if rows * down <= 128]
     sliced = _SLICED if at_least(k, _SLICED[-1].depth) else (*_SLICED, *_SHORT)
-    options += [t for t in sliced if t.width <= width and at_least(k, t.depth)]
+    tiles += [t for t in sliced if t.width <= width and at_least(k, t.depth)]
     rows, columns = (d if isinstance(d, int) else max(least(d), LIKELY) for d in (m, n))
-    for tile in options:
+    for tile in tiles:
         if -(-rows // tile.height) * -(-columns // tile.width) * least(batches) >= BUSY:
             return tile
-    return options[-1]
+    return tiles[-1]
 
 
 def least(dim: Dim) -> int:
