@@ -48,13 +48,12 @@ def kernels_for(call: KernelCall) -> list[Kernel]:
 
 def alternatives(call: KernelCall) -> list[list[Kernel]]:
     """For each of the kernels of a call all others that do the same, in other patches of the result."""
-    module, kernels = _module(call), kernels_for(call)
-    found: list[list[Kernel]] = [[] for _ in kernels]
+    module = _module(call)
+    found = [{kernel.key: kernel} for kernel in kernels_for(call)]
     for patch in module.patches(call) if hasattr(module, "patches") else ():
-        for kernel, others, other in zip(kernels, found, module.prepare(call, patch), strict=True):
-            if other.key not in {k.key for k in (kernel, *others)}:
-                others.append(other)
-    return found
+        for others, other in zip(found, module.prepare(call, patch), strict=True):
+            others.setdefault(other.key, other)
+    return [[*others.values()][1:] for others in found]
 
 
 def _module(call: KernelCall) -> ModuleType:

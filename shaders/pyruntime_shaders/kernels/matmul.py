@@ -39,13 +39,12 @@ def prepare(call: MatMul, patch: Patch | None = None) -> list[Kernel]:
 
     `patch` is a workgroup's part of the result where there are many rows, by default the one that is chosen.
     """
-    if call.a.tensor.dtype in WORD_RANGES and not call.panels:
+    if _by_rows(call):
         return row.prepare(_as_row(call))
     batches = product(call.batch)
-    rows = occupied(call.m)
-    if at_least(FEW, rows):
+    if _few(call):
         return [_few_rows(call, batches, 1)]
-    if at_least(rows, FEW + 1):
+    if at_least(occupied(call.m), FEW + 1):
         return _many_rows(call, batches, 1, patch)
     # exactly one of all has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
@@ -54,7 +53,17 @@ def prepare(call: MatMul, patch: Patch | None = None) -> list[Kernel]:
 
 def patches(call: MatMul) -> list[Patch]:
     """What may be chosen for many rows, best or not."""
-    return options(call.m, call.n, call.k)
+    return [] if _by_rows(call) or _few(call) else options(call.m, call.n, call.k)
+
+
+def _by_rows(call: MatMul) -> bool:
+    """Whether it is computed as what reduces rows."""
+    return call.a.tensor.dtype in WORD_RANGES and not call.panels
+
+
+def _few(call: MatMul) -> bool:
+    """Whether there are never rows enough for a patch."""
+    return at_least(FEW, occupied(call.m))
 
 
 def _as_row(call: MatMul) -> Row:
