@@ -97,10 +97,15 @@ def forms(
 
     if isinstance(where, int):
         return [form(on, m, where)]
-    if through_caches(on, None) is None:
+    smaller = on * (1 - where)
+    small = through_caches(smaller, None if tile else patch)
+    if small is None:
         return [tiled(on, m, tile)]
     each = math.prod(d if isinstance(d, int) else least(d) for d in others)
-    return [form(on * (1 - where), m, 0), form(on * where, max(least(m), -(-LARGE // each)), 1)]
+    return [
+        tiled(smaller, m, tile) if tile else small,
+        form(on * where, max(least(m), -(-LARGE // each)), 1),
+    ]
 
 
 def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch:
