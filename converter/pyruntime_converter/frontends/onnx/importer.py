@@ -14,7 +14,7 @@ from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Constraint, Graph, Listed, Origin, Shape, Value
+from pyruntime.ir.graph import Constraint, Graph, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
@@ -30,8 +30,8 @@ from pyruntime_converter.frontends.onnx.assumptions import (
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
 from pyruntime_converter.frontends.onnx.emptiness import admit_empty
-from pyruntime_converter.frontends.onnx.held import Held, Maps, TensorSequence, Text, flat
-from pyruntime_converter.frontends.onnx.interface import Inputs
+from pyruntime_converter.frontends.onnx.held import Held, Text, flat
+from pyruntime_converter.frontends.onnx.interface import Inputs, declare_output
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
 from pyruntime_converter.frontends.onnx.survey import MISFIT, UNDECIDED, UNKNOWN_INPUT, Survey, Types
@@ -123,7 +123,7 @@ class _Importer:
             raise (UnsupportedNodesError(self._problems) if len(self._problems) > 1 else self._problems[0])
         for output, result in zip(proto.output, results, strict=True):
             assert not isinstance(result, Gap)
-            self._output(output.name, result)
+            declare_output(self._builder, output.name, result)
         if len(set(graph.output_names)) != len(graph.output_names):
             raise ModelError(f"outputs {graph.output_names} repeat a name")
         graph.verify()
@@ -157,28 +157,6 @@ class _Importer:
         for name, held in inputs.declare(self._problems.append if self._beyond else None):
             scope.define(name, held)
         self._named.update(self._graph.inputs)
-
-    def _output(self, name: str, held: Held) -> None:
-        """Let a result be the output of this name, or those of its elements."""
-        graph = self._graph
-        if isinstance(held, Maps):  # their values, and behind them the keys, which all share
-            self._output(name, held.values)
-            self._output(f"{name}_keys", held.keys)
-            return
-        self._builder.origin = Origin("Output", name)
-        named = {name: held} if isinstance(held, Value | Text) else {}
-        if isinstance(held, TensorSequence):
-            named = {f"{name}[{i}]": item for i, item in enumerate(held.items)}
-        if not isinstance(held, Value | Text):
-            length = len(named) if isinstance(held, TensorSequence) else None
-            graph.lists.append(Listed(name, "outputs", len(graph.outputs), length))
-        for called, item in named.items():
-            value = text.bytes_of(self._builder, item) if isinstance(item, Text) else item
-            if isinstance(item, Text):
-                graph.encoded[called] = DType.STRING
-            self._builder.materialised(value)
-            graph.outputs.append(value)
-            graph.output_names.append(called)
 
     def _openable(self, value: Value, floats: bool) -> frozenset[str]:
         """Inputs whose contents alone decide a value; those of strings have none."""

@@ -1,4 +1,4 @@
-"""What an ONNX model is fed: tensors, and sequences and optionals as the user tells what they hold."""
+"""What an ONNX model is fed and gives: tensors, sequences and optionals; users tell what those fed hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pyruntime.ir.ratio import MOST_ABOVE, MOST_BELOW, Ratio
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.assumptions import OPENED_ELEMENTS, is_parameter
-from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text
+from pyruntime_converter.frontends.onnx.held import Empty, Held, Maps, TensorSequence, Text
 from pyruntime_converter.frontends.onnx.scope import Gap
 from pyruntime_converter.frontends.onnx.symbols import Symbols
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
@@ -217,6 +217,29 @@ class Inputs:
         if len(set(numbers)) == 1:
             graph.defaults[name] = numbers[0]
         return self._builder.constant(array, name=name)
+
+
+def declare_output(builder: Builder, name: str, held: Held) -> None:
+    """Let a result be the output of this name in the builder's graph, or let its elements be outputs."""
+    graph = builder.graph
+    if isinstance(held, Maps):  # their values, and behind them the keys, which all share
+        declare_output(builder, name, held.values)
+        declare_output(builder, f"{name}_keys", held.keys)
+        return
+    builder.origin = Origin("Output", name)
+    named = {name: held} if isinstance(held, Value | Text) else {}
+    if isinstance(held, TensorSequence):
+        named = {f"{name}[{i}]": item for i, item in enumerate(held.items)}
+    if not isinstance(held, Value | Text):
+        length = len(named) if isinstance(held, TensorSequence) else None
+        graph.lists.append(Listed(name, "outputs", len(graph.outputs), length))
+    for called, item in named.items():
+        value = text.tensor_of(builder, item)
+        if isinstance(item, Text):
+            graph.encoded[called] = DType.STRING
+        builder.materialised(value)
+        graph.outputs.append(value)
+        graph.output_names.append(called)
 
 
 def _tensor_of(declared: TypeProto) -> TypeProto.Tensor | None:

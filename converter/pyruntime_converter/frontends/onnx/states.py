@@ -33,17 +33,7 @@ class Repeated:
 
     def outside(self, ctx: NodeContext, results: Sequence[Value]) -> list[Element]:
         """What the loop gives, of the tensors that it gives."""
-        return [bare(ctx.builder, v, s) for v, s in zip(results, self.strings, strict=True)]
-
-
-def bare(builder: Builder, value: Value, strings: bool) -> Element:
-    """Strings of their rows of bytes; numbers as they are."""
-    return text.of_bytes(builder, value) if strings else value
-
-
-def tensor_of(builder: Builder, element: Element) -> Value:
-    """The rows of bytes of strings; numbers as they are."""
-    return text.bytes_of(builder, element) if isinstance(element, Text) else element
+        return [text.bare(ctx.builder, v, s) for v, s in zip(results, self.strings, strict=True)]
 
 
 def repeated(
@@ -67,7 +57,7 @@ def repeated(
         def given(builder: Builder, initial: Sequence[Value] = initial) -> list[Element]:
             carried = [builder.input(v.name, v.dtype, v.shape) for v in initial]
             strings = [isinstance(v, Text) for v in held]
-            return inputs(builder, [bare(builder, v, s) for v, s in zip(carried, strings, strict=True)])
+            return inputs(builder, [text.bare(builder, v, s) for v, s in zip(carried, strings, strict=True)])
 
         body = ctx.subgraph(ctx.required("body"), given)
         made: list[Element] = []
@@ -79,7 +69,7 @@ def repeated(
         wider = [maximum(w, _width(v)) for w, v in zip(widths, states, strict=True)]
         if wider == widths:
             fitted = [_fitted(body.builder, v, w) for v, w in zip(states, widths, strict=True)]
-            others = [tensor_of(body.builder, v) for v in made[leading + len(held) :]]
+            others = [text.tensor_of(body.builder, v) for v in made[leading + len(held) :]]
             body.results = [*made[:leading], *fitted, *others]
             body.graph.outputs = flat(body.results)
             return Repeated(body, initial, [isinstance(v, Text) for v in made[leading:]])

@@ -70,6 +70,16 @@ def bytes_of(builder: Builder, text: Text) -> Value:
     return text.whole or builder.one("Gather", text.table, text.rows, axis=0)
 
 
+def bare(builder: Builder, value: Value, strings: bool) -> Value | Text:
+    """Strings of their rows of bytes; numbers as they are."""
+    return of_bytes(builder, value) if strings else value
+
+
+def tensor_of(builder: Builder, element: Value | Text) -> Value:
+    """The rows of bytes of strings; numbers as they are."""
+    return bytes_of(builder, element) if isinstance(element, Text) else element
+
+
 def fitted(builder: Builder, whole: Value, width: Dim) -> Value:
     """The bytes in rows of another width; of longer strings what is past it is lost."""
     own = whole.shape[-1]

@@ -19,7 +19,7 @@ from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, refilled, shape_of
 from pyruntime_converter.frontends.onnx.learnt import cut, with_sizes
-from pyruntime_converter.frontends.onnx.states import Element, bare, repeated, tensor_of
+from pyruntime_converter.frontends.onnx.states import Element, repeated
 
 MOST_UNROLLED = 64  # iterations of a loop whose shapes change
 SHAPES_CHANGE = "Export with results of one shape, padded where need be."
@@ -260,14 +260,14 @@ def _scanned(
         ctx.fail(f"its inputs are scanned over axes of sizes {', '.join(map(str, lengths))}")
     (length,) = lengths
     counter = ctx.counter(length)
-    outer = [tensor_of(ctx.builder, v) for v in scanned]
+    outer = [text.tensor_of(ctx.builder, v) for v in scanned]
 
     def inputs(builder: Builder, carried: list[Element]) -> list[Element]:
         slices: list[Element] = []
         for element, value, axis, back in zip(scanned, outer, axes, backwards, strict=True):
             whole = builder.input(value.name, value.dtype, value.shape)
             part = _slice(builder, whole, axis, length - 1 - counter if back else counter)
-            slices.append(bare(builder, part, isinstance(element, Text)))
+            slices.append(text.bare(builder, part, isinstance(element, Text)))
         return [*carried, *slices]
 
     found = repeated(ctx, initial, 0, inputs)
