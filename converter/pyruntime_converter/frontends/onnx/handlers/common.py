@@ -116,6 +116,17 @@ def slice_axis(ctx: NodeContext, value: Value, axis: int, start: Dim, size: Dim)
     return ctx.one("Slice", value, starts=starts, sizes=sizes, steps=(1,) * value.rank)
 
 
+def concatenated(ctx: NodeContext, values: Sequence[Value], axis: int) -> Value:
+    """Values one after the other along an axis; a single one as it is."""
+    return values[0] if len(values) == 1 else ctx.one("Concat", *values, axis=axis)
+
+
+def stacked(ctx: NodeContext, values: Sequence[Value], axis: int = 0) -> Value:
+    """Values one after the other along a new axis."""
+    every = [ctx.reshape(v, (*v.shape[:axis], 1, *v.shape[axis:])) for v in values]
+    return concatenated(ctx, every, axis)
+
+
 def ones(count: int) -> tuple[int, ...]:
     """As many ones: the default of strides and dilations."""
     return (1,) * count

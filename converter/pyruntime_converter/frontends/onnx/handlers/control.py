@@ -17,6 +17,7 @@ from pyruntime.ops.definition import OpError
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import concatenated, stacked
 from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, refilled, shape_of
 from pyruntime_converter.frontends.onnx.learnt import cut, with_sizes
 from pyruntime_converter.frontends.onnx.states import Element, repeated
@@ -199,12 +200,7 @@ def _unrolled(ctx: NodeContext, count: int, initial: Sequence[Held], reason: str
             break
     if stacks is None:
         ctx.fail(reason, SHAPES_CHANGE)
-    return [*carried, *(text.joined(ctx.builder, s, partial(_stacked, ctx)) for s in stacks)]
-
-
-def _stacked(ctx: NodeContext, values: Sequence[Value]) -> Value:
-    every = [ctx.reshape(v, (1, *v.shape)) for v in values]
-    return every[0] if len(every) == 1 else ctx.one("Concat", *every, axis=0)
+    return [*carried, *(text.joined(ctx.builder, s, partial(stacked, ctx)) for s in stacks)]
 
 
 @handles("Scan", since=9)
@@ -242,9 +238,7 @@ def scan_batch(ctx: NodeContext) -> list[Value]:
         made = _scanned(ctx, parts[:split], parts[split:], (0,) * count, backwards)
         tensors = [ctx.tensor(v, "a result of its body") for v in made]
         results.append([ctx.reshape(v, (1, *v.shape)) for v in tensors])
-    return [
-        ctx.one("Concat", *every, axis=0) if batch > 1 else every[0] for every in zip(*results, strict=True)
-    ]
+    return [concatenated(ctx, every, 0) for every in zip(*results, strict=True)]
 
 
 def _scanned(

@@ -13,7 +13,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import concatenated, slice_axis
 from pyruntime_converter.frontends.onnx.held import Held, Maps
 
 
@@ -75,7 +75,7 @@ def feature_vectorizer(ctx: NodeContext) -> Value:
             pads = {"before": (0, 0), "after": (0, size - own), "mode": "constant", "value": 0}
             part = ctx.one("Pad", part, **pads)
         parts.append(slice_axis(ctx, part, 1, 0, size))
-    return parts[0] if len(parts) == 1 else ctx.one("Concat", *parts, axis=1)
+    return concatenated(ctx, parts, 1)
 
 
 @handles("ArrayFeatureExtractor", domain="ai.onnx.ml")

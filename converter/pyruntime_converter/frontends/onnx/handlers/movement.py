@@ -14,6 +14,7 @@ from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import (
     axes_of,
     clamp,
+    concatenated,
     ones,
     slice_axis,
     slice_range,
@@ -256,7 +257,7 @@ def concat(ctx: NodeContext) -> Value:
     values = ctx.variadic()
     axis = ctx.attr("axis")
     axis = ctx.axis(1 if axis is None else axis, values[0].rank)
-    return values[0] if len(values) == 1 else ctx.one("Concat", *values, axis=axis)
+    return concatenated(ctx, values, axis)
 
 
 @handles("Pad", until=10)

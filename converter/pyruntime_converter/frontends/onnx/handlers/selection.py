@@ -9,7 +9,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import clamp, slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import clamp, concatenated, slice_axis
 from pyruntime_converter.frontends.onnx.held import Text
 
 # a running count of more elements goes by rows of so many, which GPUs count side by side
@@ -67,7 +67,7 @@ def non_zero(ctx: NodeContext) -> Value:
         if axis:
             row = ctx.one("Mod", row, ctx.builder.dims(size, DType.I32))
         rows.append(ctx.reshape(ctx.cast(row, DType.I64), (1, *found.shape)))
-    table = rows[0] if len(rows) == 1 else ctx.one("Concat", *rows, axis=0)
+    table = concatenated(ctx, rows, 0)
     ctx.indices.add(table)
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import Dim, minimum
@@ -10,7 +11,7 @@ from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import concatenated, slice_axis, stacked
 from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text, shape_of
 
 MOST_PARTS = 4096  # tensors that a node may split one into
@@ -56,8 +57,7 @@ def sequence_at(ctx: NodeContext) -> Value | Text:
         )
 
     def taken(values: Sequence[Value]) -> Value:
-        every = [ctx.reshape(v, (1, *v.shape)) for v in values]
-        return ctx.one("Gather", _concat(ctx, every, 0), ctx.reshape(place, ()), axis=0)
+        return ctx.one("Gather", stacked(ctx, values), ctx.reshape(place, ()), axis=0)
 
     return text.joined(ctx.builder, items, taken)
 
@@ -100,17 +100,7 @@ def concat_from_sequence(ctx: NodeContext) -> Value | Text:
     if not items:
         ctx.invalid("the sequence is empty")
     axis = ctx.axis(ctx.required("axis"), len(shape_of(items[0])) + new)
-
-    def together(values: Sequence[Value]) -> Value:
-        if new:
-            values = [ctx.reshape(v, (*v.shape[:axis], 1, *v.shape[axis:])) for v in values]
-        return _concat(ctx, values, axis)
-
-    return text.joined(ctx.builder, items, together)
-
-
-def _concat(ctx: NodeContext, values: Sequence[Value], axis: int) -> Value:
-    return values[0] if len(values) == 1 else ctx.one("Concat", *values, axis=axis)
+    return text.joined(ctx.builder, items, partial(stacked if new else concatenated, ctx, axis=axis))
 
 
 @handles("SplitToSequence")

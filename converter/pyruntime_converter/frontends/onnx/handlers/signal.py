@@ -20,7 +20,7 @@ from pyruntime_converter.frontends.onnx.fourier import (
     mirror_weights,
     split,
 )
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, stacked
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
 
 _LONGEST_OPEN = 46340  # a length that only inputs know: products of two indices stay below 2^31
@@ -179,13 +179,7 @@ def _open(ctx: NodeContext, x: Value, t: Transform) -> Value:
     if scale is not None:
         cosine, sine = ctx.one("Mul", cosine, scale), ctx.one("Mul", sine, scale)
     rows = [[cosine, sine], [ctx.one("Neg", sine), cosine]][: t.parts]
-
-    def stacked(values: list[Value], axis: int) -> Value:
-        shape = (*values[0].shape[:axis], 1, *values[0].shape[axis:])
-        parts = [ctx.reshape(v, shape) for v in values]
-        return parts[0] if len(parts) == 1 else ctx.one("Concat", *parts, axis=axis)
-
-    weights = stacked([stacked(row[: t.results], 1) for row in rows], 1)
+    weights = stacked(ctx, [stacked(ctx, row[: t.results], 1) for row in rows], 1)
     flat = ctx.reshape(x, (x.shape[0], t.taken * t.parts))
     made = ctx.one("MatMul", flat, ctx.reshape(weights, (t.taken * t.parts, t.results * t.given)))
     return ctx.reshape(made, (x.shape[0], t.results, t.given))
