@@ -25,6 +25,7 @@ from pyruntime.ir.kernel import Map
 from pyruntime.ir.program import Boundary
 from pyruntime.ir.scalar import Const, Index, Load, Scalar, Size, call, cast
 from pyruntime.ir.views import Indirect, View
+from pyruntime.ops.layouts import level_words, panel_elements
 
 
 @lowers("Gather", "Embedding")
@@ -61,7 +62,7 @@ def _tied_rows(low: Lowering, node: Node, tied: Tied) -> Lazy:
     view, (rows, width) = low.view(indices), table.data.shape
 
     def at(panel: int, lane: tuple[int, int] = (1, 1)) -> View:
-        stored = low.store(places(view, indices.shape, rows, PANELS, panel, lane)).view
+        stored = low.store(places(view, indices.shape, rows, panel, lane)).view
         assert stored is not None
         return stored
 
@@ -69,14 +70,14 @@ def _tied_rows(low: Lowering, node: Node, tied: Tied) -> Lazy:
     if table.dtype is DType.U32:
         bits, k = tied.product.attrs["bits"], tied.product.attrs["k"]
         words = packed_levels(low, operand, bits, k)
-        begin = at(k * PANELS * bits // WORD, (bits, WORD))
+        begin = at(level_words(k, PANELS, bits), (bits, WORD))
         return low.store(words_of_levels(words, begin, view, rows, shape, bits, k), why=Boundary.LAYOUT)
     matrix = operand.data if tied.product.op == "MatMul" else operand.data.T
     if table.dtype.is_float:
         tensor = packed(low, operand, matrix).tensor
-        return rows_of_panels(tensor, at(width * PANELS), shape, PANELS)
+        return rows_of_panels(tensor, at(panel_elements(width, PANELS, PANELS)), shape)
     tensor = packed(low, operand, matrix, exact=True).tensor
-    fours = rows_of_quads(tensor, at(-(-width // QUAD) * QUAD * PANELS, (QUAD, 1)), shape, PANELS)
+    fours = rows_of_quads(tensor, at(-(-width // QUAD) * QUAD * PANELS, (QUAD, 1)), shape)
     whole = low.reshaped(fours, (*shape[:-1], fours.shape[-2] * QUAD))
     found = whole.slice((0,) * len(shape), shape, (1,) * len(shape))
     assert found is not None
