@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.text import Text
 
 from pyruntime.cli import look
-from pyruntime.cli.execution import feeds_for, is_pack, made_pack
+from pyruntime.cli.execution import is_pack, made_pack
 from pyruntime.cli.failures import message, stable_code
-from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, read_inputs
+from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, random_inputs, read_inputs
 from pyruntime.cli.pages import filled
 from pyruntime.cli.sizes import value_of
 from pyruntime.errors import InputError, PyRuntimeError
@@ -90,7 +90,6 @@ class Feeder:
         manifest = pack.manifest
         self._entry = manifest.entries[0]
         self._kept = KeptState(manifest.state, manifest.model.sha256)
-        self._arguments = arguments
         self.specs = tuple(map(spec_of, self._entry.inputs))
         self.given = read_inputs(arguments, self.specs)
         self._sizes = {s.name: self._kept.sizes[s.state] for s in self._entry.symbols if s.state is not None}
@@ -106,15 +105,15 @@ class Feeder:
             made = spec.name not in self.given and spec.default is None
             if made and (count := math.prod(value_of(dim, sizes) for dim in spec.shape)) > MOST:
                 raise InputError(f"{spec.name!r} would have {count} elements; the page takes {MOST} at most")
-        feeds, _ = feeds_for(self.specs, self._sizes, self._arguments, asked, seed)
-        return feeds
+        feeds = self.given | random_inputs(self.specs, self.given, sizes, seed)
+        return {spec.name: feeds[spec.name] for spec in self.specs if spec.name in feeds}
 
     def packed(self, asked: Any) -> bytes:
         """What the page's feeds.js reads: an error or arrays, for `{"symbols": {"n": 2}, "seed": 0}`."""
         try:
             feeds = self(_whole(asked["symbols"]), _whole({"seed": asked["seed"]})["seed"])
             bound = bind(self._entry, feeds, self._kept.sizes)
-        except (PyRuntimeError, OSError) as error:
+        except PyRuntimeError as error:
             return _framed({"error": {"code": stable_code(error), "message": message(error)}})
         tensors: list[dict[str, Any]] = []
         parts: list[memoryview] = []
