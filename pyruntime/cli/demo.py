@@ -92,7 +92,7 @@ class Feeder:
         self._kept = KeptState(manifest.state, manifest.model.sha256)
         self.specs = tuple(map(spec_of, self._entry.inputs))
         self.given = read_inputs(arguments, self.specs)
-        self._sizes = {s.name: self._kept.sizes[s.state] for s in self._entry.symbols if s.state is not None}
+        self._sizes = self._kept.symbols(self._entry)
         told = bind_symbols(self.specs, self.given, asked, self._sizes)
         read = {str(dim) for spec in self.specs if spec.name in self.given for dim in spec.shape}
         self.symbols = {name: size for name, size in told.items() if name not in {*read, *self._sizes}}

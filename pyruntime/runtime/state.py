@@ -64,6 +64,10 @@ class KeptState:
         """Note that a run failed after it had begun to overwrite states."""
         self.torn = bool(self.states)
 
+    def symbols(self, entry: Entry) -> dict[str, int]:
+        """The symbols of an entry that sizes of states bind, with their present values."""
+        return {s.name: self.sizes[s.state] for s in entry.symbols if s.state is not None}
+
     def full(self, entry: Entry, symbols: Mapping[str, int]) -> dict[str, int]:
         """The symbols' values when states are full: memory is laid out for them once, not at every step."""
         bound = {s.name: self.states[s.state] for s in entry.symbols if s.state is not None}
@@ -100,7 +104,7 @@ class SessionState:
     def symbols(self) -> dict[str, int]:
         """The symbols of the inputs' shapes that sizes of states bind, with their present values."""
         _, entry = self._session._find(None)
-        return {s.name: self._kept.sizes[s.state] for s in entry.symbols if s.state is not None}
+        return self._kept.symbols(entry)
 
     @property
     def capacities(self) -> dict[str, int]:

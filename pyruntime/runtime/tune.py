@@ -134,8 +134,7 @@ def tune(
         with WebGpuSession(pack, None, "to be tuned", tuned=False) as session:
             number, entry = session._find(None)
             session._kept.sizes = grown(entry, session._kept.sizes, sizes or {})
-            present = {s.name: session._kept.sizes[s.state] for s in entry.symbols if s.state is not None}
-            bound = session._kept.bind(entry, feeder(entry, present))
+            bound = session._kept.bind(entry, feeder(entry, session._kept.symbols(entry)))
             work = _Work(session, pack, candidates, file, number, entry, bound, clock or clock_of(session))
             with session.using(), session._gpu.guarded(f"entry {entry.name!r}"):
                 found, winners = work.done(budget, progress, gpu or session._gpu.adapter.identity)

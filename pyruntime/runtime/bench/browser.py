@@ -73,8 +73,7 @@ class Subject:
         manifest = pack.manifest
         entry, kept = manifest.entries[0], KeptState(manifest.state, manifest.model.sha256)
         kept.sizes = grown(entry, kept.sizes, sizes)
-        present = {s.name: kept.sizes[s.state] for s in entry.symbols if s.state is not None}
-        return cls(pack, entry, kept.bind(entry, feeder(entry, present)), kept)
+        return cls(pack, entry, kept.bind(entry, feeder(entry, kept.symbols(entry))), kept)
 
 
 def profile(
