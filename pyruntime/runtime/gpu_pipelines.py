@@ -31,6 +31,10 @@ class Pipelines:
         for number in sorted({shaders[0] for shaders in forms.values() if len(shaders) == 1}):
             self.get(number)
 
+    def extend(self, variant: GpuVariant, code: bytes) -> None:
+        """Go on with `variant`, which has more shaders behind the present ones; what is made stays."""
+        self._variant, self._code = variant, code
+
     def get(self, number: int) -> tuple[Any, Any]:
         """The pipeline of a shader, and the layout of its bindings.
 

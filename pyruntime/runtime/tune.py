@@ -27,7 +27,6 @@ from pyruntime.runtime.bench.profile import Budget, Progress
 from pyruntime.runtime.bench.states import grown
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_names import Identity
-from pyruntime.runtime.gpu_pipelines import Pipelines
 from pyruntime.runtime.proof import agree, right
 from pyruntime.runtime.tensors import Tensor
 from pyruntime.runtime.webgpu import WebGpuSession
@@ -163,25 +162,24 @@ class _Work:
         self._number, self._entry, self._bound = number, entry, bound
         self._code = pack.read(session._variant)
         self._own = len(session._variant.shaders)
-        whole = self._with({})
-        session._take(whole.target)
-        session._pipelines = Pipelines(session._gpu, session._variant, whole.code)
+        self._base = self._with({})
+        session._take(self._base.target)
+        session._pipelines.extend(session._variant, self._base.code)
 
     def done(self, budget: Budget, progress: Progress, gpu: Identity) -> tuple[Tuning, Sequence[Alternative]]:
         """What was found, and the winners."""
-        base = self._with({})
-        expected = self._outputs(base)
-        rows = self._worth_trying(base)
+        expected = self._outputs(self._base)
+        rows = self._worth_trying()
         offered = {c: len(options) for c, options in rows.items()}
         if not rows:
             budget = Budget(rounds=1)
-        self._prove(base, rows, lambda part: progress(0.3 * part))
+        self._prove(rows, lambda part: progress(0.3 * part))
         # column j has option j of every step, so that one run times one of each
-        columns = [base, *map(self._with, _columns(rows))]
+        columns = [self._base, *map(self._with, _columns(rows))]
         times: list[dict[int, list[float]]] = [{} for _ in columns]
         rounds = self._rounds(columns, times, budget, lambda part: progress(0.3 + 0.6 * part))
         winners = _winners(rows, times)
-        before, after = self._compared(base, winners, expected, rounds)
+        before, after = self._compared(winners, expected, rounds)
         if after >= before:
             winners, after = {}, before
         steps = []
@@ -235,17 +233,17 @@ class _Work:
             found[dispatch.command] = found.get(dispatch.command, 0.0) + seconds
         return found
 
-    def _worth_trying(self, base: Extended) -> dict[int, list[Alternative]]:
+    def _worth_trying(self) -> dict[int, list[Alternative]]:
         """Alternatives of the commands that take a part of the time that matters."""
-        looks = [self._timed(base) for _ in range(WARM_UP + LOOKS)][WARM_UP:]
+        looks = [self._timed(self._base) for _ in range(WARM_UP + LOOKS)][WARM_UP:]
         usual = {c: statistics.median(look.get(c, 0.0) for look in looks) for c in looks[0]}
         least = LEAST_SHARE * sum(usual.values())
         offered = self._candidates.of(self._session._number, self._number)
         return {c: list(offered[c]) for c in offered if usual.get(c, 0.0) >= max(least, 1e-12)}
 
-    def _prove(self, base: Extended, rows: dict[int, list[Alternative]], progress: Progress) -> None:
+    def _prove(self, rows: dict[int, list[Alternative]], progress: Progress) -> None:
         """Leave only what compiles here, and gives what the default gives in its place."""
-        self._take(base)
+        self._take(self._base)
         total, seen = sum(map(len, rows.values())) or 1, 0
         for options in rows.values():
             for option in [*options]:
@@ -286,9 +284,7 @@ class _Work:
             progress(budget.spent(rounds, time.perf_counter() - began) if rounds else 0.0)
         return rounds
 
-    def _compared(
-        self, base: Extended, winners: Column, expected: Sequence[Tensor], rounds: int
-    ) -> tuple[float, float]:
+    def _compared(self, winners: Column, expected: Sequence[Tensor], rounds: int) -> tuple[float, float]:
         """Seconds of all steps by the defaults and by the winners. Raises RunError where results differ."""
         made = self._with(winners)
         for spec, one, other in zip(self._entry.outputs, expected, self._outputs(made), strict=True):
@@ -296,7 +292,7 @@ class _Work:
                 raise RunError(f"output {spec.name!r} differs with what is fastest; nothing was stored")
         before, after = [], []
         for _ in range(rounds):
-            before.append(sum(self._timed(base).values()))
+            before.append(sum(self._timed(self._base).values()))
             after.append(sum(self._timed(made).values()))
         return statistics.median(before), statistics.median(after)
 
