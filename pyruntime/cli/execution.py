@@ -31,6 +31,7 @@ from pyruntime.cli.feeds import (
 )
 from pyruntime.cli.progress import ConversionProgress, Waiting
 from pyruntime.errors import InputError
+from pyruntime.runtime.bench.profile import Feeder
 from pyruntime.runtime.session import Device
 from pyruntime.runtime.tensors import TensorSpec
 
@@ -232,6 +233,16 @@ def feeds_for(
     sizes = bind_symbols(specs, feeds, asked, kept)
     feeds |= random_inputs(specs, feeds, sizes, seed or 0)
     return {s.name: feeds[s.name] for s in specs if s.name in feeds}, sizes
+
+
+def feeder_for(arguments: Sequence[str], asked: Mapping[str, int], seed: int) -> Feeder:
+    """Makes inputs by `feeds_for`; sizes that states have are not asked for a second time."""
+
+    def feeder(specs: Sequence[TensorSpec], kept: Mapping[str, int]) -> Mapping[str, Any]:
+        others = {name: size for name, size in asked.items() if name not in kept}
+        return feeds_for(specs, kept, arguments, others, seed)[0]
+
+    return feeder
 
 
 def _described(spec: TensorSpec) -> str:

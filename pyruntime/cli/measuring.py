@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,16 +14,13 @@ from rich.text import Text
 import pyruntime
 from pyruntime.cli import browsers, look
 from pyruntime.cli.conversion import shortened
-from pyruntime.cli.execution import feeds_for, is_pack, made_pack
+from pyruntime.cli.execution import feeder_for, is_pack, made_pack
 from pyruntime.cli.feeds import parse_sizes
 from pyruntime.cli.progress import MeasuringProgress, Waiting
 from pyruntime.pack.reader import Pack
-from pyruntime.pack.schema import Entry
 from pyruntime.runtime.bench import browser, native
 from pyruntime.runtime.bench.profile import Budget, Limits, Profile, StepTime, together
-from pyruntime.runtime.bind import spec_of
 from pyruntime.runtime.session import Device
-from pyruntime.runtime.tensors import TensorSpec
 
 BAR = 16  # characters of the longest bar
 STEP = 34  # characters of a step's name
@@ -61,37 +56,19 @@ def measure(request: Request) -> Profile:
         pack = request.path
         if not is_pack(pack):
             pack, _ = stack.enter_context(made_pack(pack, request.device))
+        feeder = feeder_for(request.inputs, asked, request.seed)
         progress = MeasuringProgress(look.stderr())
-        if request.browser:
-            opened = stack.enter_context(Pack(pack))
-            return _in_browser(request, opened, asked, stack.enter_context(progress))
+        if request.browser:  # which needs no engine here
+            subject = browser.Subject.of(stack.enter_context(Pack(pack)), feeder, asked)
+            opener = functools.partial(browsers.opened, request.browser)
+            bar = stack.enter_context(progress)
+            return browser.profile(subject, request.device, request.threads, request.budget, opener, bar)
         with Waiting(look.stderr(), "loading"):
             loaded = pyruntime.load(pack, device=request.device, threads=request.threads)
         session = stack.enter_context(loaded)
         native.grow_states(session, asked)
-        feeds = _feeds(request, session.inputs, session.state.symbols, asked)
+        feeds = feeder(session.inputs, session.state.symbols)
         return native.measure(session, feeds, request.budget, stack.enter_context(progress))
-
-
-def _in_browser(
-    request: Request, pack: Pack, asked: Mapping[str, int], progress: MeasuringProgress
-) -> Profile:
-    """Measure in a browser, which needs no engine here."""
-
-    def feeder(entry: Entry, kept: Mapping[str, int]) -> Mapping[str, Any]:
-        return _feeds(request, [*map(spec_of, entry.inputs)], kept, asked)
-
-    subject = browser.Subject.of(pack, feeder, asked)
-    opener = functools.partial(browsers.opened, request.browser)
-    return browser.profile(subject, request.device, request.threads, request.budget, opener, progress)
-
-
-def _feeds(
-    request: Request, specs: Sequence[TensorSpec], kept: Mapping[str, int], asked: Mapping[str, int]
-) -> Mapping[str, Any]:
-    """Inputs as given or random; sizes that states have are not asked for a second time."""
-    others = {name: size for name, size in asked.items() if name not in kept}
-    return feeds_for(specs, kept, request.inputs, others, request.seed)[0]
 
 
 def show(path: Path, profile: Profile, console: Console) -> None:

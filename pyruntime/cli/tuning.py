@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,11 @@ import pyruntime
 from pyruntime.cli import look
 from pyruntime.cli.conversion import shortened
 from pyruntime.cli.convert import place_for
-from pyruntime.cli.execution import feeds_for, is_pack
+from pyruntime.cli.execution import feeder_for, is_pack
 from pyruntime.cli.feeds import parse_sizes
 from pyruntime.cli.progress import ConversionProgress, MeasuringProgress
-from pyruntime.pack.schema import Entry
 from pyruntime.runtime import gpu_device
 from pyruntime.runtime.bench.profile import Budget
-from pyruntime.runtime.bind import spec_of
 from pyruntime.runtime.gpu_names import Identity
 from pyruntime.runtime.tune import Tuning
 from pyruntime.runtime.tune import tune as tune_pack
@@ -65,12 +61,8 @@ def execute(request: Request) -> tuple[Path, Tuning]:
         with ConversionProgress(look.stderr()) as progress:
             pyruntime.convert(request.path, path, progress=progress, tunable=True)
 
-    def feeder(entry: Entry, kept: Mapping[str, int]) -> Mapping[str, Any]:
-        others = {name: size for name, size in asked.items() if name not in kept}
-        return feeds_for([*map(spec_of, entry.inputs)], kept, request.inputs, others, request.seed)[0]
-
-    with ExitStack() as stack:
-        bar = stack.enter_context(MeasuringProgress(look.stderr()))
+    feeder = feeder_for(request.inputs, asked, request.seed)
+    with MeasuringProgress(look.stderr()) as bar:
         return path, tune_pack(path, feeder, request.budget, bar, sizes=asked, gpu=gpu)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyruntime.errors import DeviceError, PackError, RunError
 from pyruntime.pack.alternatives import (
@@ -23,7 +22,7 @@ from pyruntime.pack.reader import Pack
 from pyruntime.pack.schema import Entry
 from pyruntime.pack.targets import Dispatch
 from pyruntime.runtime.bench.gpu_timer import Clock, clock_of
-from pyruntime.runtime.bench.profile import Budget, Progress
+from pyruntime.runtime.bench.profile import Budget, Feeder, Progress
 from pyruntime.runtime.bench.states import grown
 from pyruntime.runtime.bind import Bound
 from pyruntime.runtime.gpu_names import Identity
@@ -36,8 +35,6 @@ LEAST_GAIN = 0.05  # of a step's time: what gains less may be noise
 LOOKS = 3  # runs that tell which steps matter
 WARM_UP = 1  # rounds that count for nothing
 
-# feeds for an entry whose states have these sizes
-Feeder = Callable[[Entry, Mapping[str, int]], Mapping[str, Any]]
 Column = dict[int, Alternative]  # by command what does it
 
 
@@ -133,7 +130,7 @@ def tune(
         with WebGpuSession(pack, None, "to be tuned", tuned=False) as session:
             number, entry = session._find(None)
             session._kept.sizes = grown(entry, session._kept.sizes, sizes or {})
-            bound = session._kept.bind(entry, feeder(entry, session._kept.symbols(entry)))
+            bound = session._kept.bind(entry, feeder(session.inputs, session.state.symbols))
             work = _Work(session, pack, candidates, file, number, entry, bound, clock or clock_of(session))
             with session.using(), session._gpu.guarded(f"entry {entry.name!r}"):
                 found, winners = work.done(budget, progress, gpu or session._gpu.adapter.identity)

@@ -24,6 +24,7 @@ from pyruntime.runtime.bench.profile import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
     Budget,
+    Feeder,
     Profile,
     Progress,
     Samples,
@@ -31,7 +32,7 @@ from pyruntime.runtime.bench.profile import (
     profile_of,
 )
 from pyruntime.runtime.bench.states import grown
-from pyruntime.runtime.bind import Bound
+from pyruntime.runtime.bind import Bound, spec_of
 from pyruntime.runtime.serving import Answer, Content, Site, running
 from pyruntime.runtime.state import KeptState
 from pyruntime.runtime.wasm import PROBES, TAIL, weight_spans, write_weights
@@ -50,9 +51,6 @@ _KINDS: Mapping[str, type[PyRuntimeError]] = {
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chromium", "Version": "Safari"}
 
 Opener = Callable[[str], AbstractContextManager[None]]  # opens an address, as long as the context lasts
-Feeder = Callable[
-    [Entry, Mapping[str, int]], Mapping[str, Any]
-]  # feeds for an entry whose states have these sizes
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,8 @@ class Subject:
         manifest = pack.manifest
         entry, kept = manifest.entries[0], KeptState(manifest.state, manifest.model.sha256)
         kept.sizes = grown(entry, kept.sizes, sizes)
-        return cls(pack, entry, kept.bind(entry, feeder(entry, kept.symbols(entry))), kept)
+        feeds = feeder([*map(spec_of, entry.inputs)], kept.symbols(entry))
+        return cls(pack, entry, kept.bind(entry, feeds), kept)
 
 
 def profile(

@@ -11,8 +11,11 @@ from typing import Any
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import size
 from pyruntime.pack.schema import Entry
+from pyruntime.runtime.tensors import TensorSpec
 
 Progress = Callable[[float], None]  # told the part that is done, 0 to 1
+# feeds for inputs, where symbols that states bind have these sizes
+Feeder = Callable[[Sequence[TensorSpec], Mapping[str, int]], Mapping[str, Any]]
 
 SHORT = 1e-4  # seconds: 20 ticks of the clock in a page
 LEAST_ROUNDS = 5
