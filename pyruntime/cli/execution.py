@@ -261,9 +261,8 @@ def show(result: Result, console: Console) -> None:
             *(_number(v) for v in (tensor.low, tensor.mean, tensor.high)),
             Text(_first(tensor), style=look.QUIET),
         )
-    sizes = "".join(f" · {name} = {size}" for name, size in result.symbols.items())
     threads = f", {result.threads} threads" if result.threads > 1 else ""
-    where = f"  {result.device}{threads}{sizes}"
+    where = f"  {result.device}{threads}{look.sizes_text(result.symbols)}"
     console.print(Text.assemble(look.mark("ok"), " ", (str(result.path), look.STRONG), where))
     look.print_section(console, table)
     odd = [_odd(tensor) for tensor in result.outputs if tensor.nan or tensor.infinite]

@@ -104,6 +104,11 @@ def seconds_text(seconds: float) -> str:
     raise AssertionError("the last unit takes every value")
 
 
+def sizes_text(symbols: Mapping[str, int]) -> str:
+    """What follows a name or a device at these sizes: " · batch = 4 · n = 7"; empty where there are none."""
+    return "".join(f" · {name} = {size}" for name, size in symbols.items())
+
+
 def shape_text(shape: Sequence[Any]) -> str:
     """A shape with sizes and expressions: 1 × 3 × 240 × 320, batch × 4; scalars are called so."""
     return " × ".join(f"({d})" if " " in str(d) else str(d) for d in shape) or "scalar"

@@ -86,9 +86,8 @@ def show(path: Path, profile: Profile, console: Console) -> None:
 def headline(profile: Profile) -> str:
     """Where it ran, and at which sizes."""
     threads = f", {profile.threads} threads" if profile.threads > 1 else ""
-    sizes = "".join(f" · {name} = {size}" for name, size in profile.symbols.items())
     place = "" if profile.place == "native" else f" in {profile.place}"
-    return f"{profile.device}{place}{threads}{sizes}"
+    return f"{profile.device}{place}{threads}{look.sizes_text(profile.symbols)}"
 
 
 def summary(profile: Profile) -> list[str]:

@@ -93,8 +93,8 @@ def to_dict(found: Tuning) -> dict[str, Any]:
 
 def show(path: Path, found: Tuning, console: Console) -> None:
     """Print what was tried, what has become faster, and for which GPU that is stored."""
-    sizes = "".join(f" · {name} = {size}" for name, size in found.symbols.items())
-    console.print(Text.assemble(look.mark("ok"), " ", (str(path), look.STRONG), f"  {found.engine}{sizes}"))
+    where = f"  {found.engine}{look.sizes_text(found.symbols)}"
+    console.print(Text.assemble(look.mark("ok"), " ", (str(path), look.STRONG), where))
     if found.steps:
         numbers = ("default", "best", "tried", "refused")
         table = look.table("step", *numbers, "shader", right=numbers)
