@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pyruntime.cli import look
-from pyruntime.cli.execution import is_pack, made_pack
+from pyruntime.cli.execution import made_pack
 from pyruntime.cli.failures import message, stable_code
 from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, random_inputs, read_inputs
 from pyruntime.cli.pages import filled
@@ -158,9 +158,7 @@ def served(request: Request) -> Iterator[Served]:
     runtime = carried_runtime()
     asked = parse_sizes(request.symbols)
     with ExitStack() as stack:
-        place, converted = request.path, None
-        if not is_pack(place):
-            place, converted = stack.enter_context(made_pack(place, "auto"))
+        place, converted = stack.enter_context(made_pack(request.path, "auto"))
         pack = stack.enter_context(Pack(place))
         feeder = Feeder(pack, request.inputs, asked)
         job = {"name": request.path.stem, "seed": request.seed, "symbols": feeder.symbols}

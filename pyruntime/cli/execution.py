@@ -161,9 +161,7 @@ def execute(request: Request) -> Result:
     """
     with ExitStack() as stack:
         asked = parse_sizes(request.symbols)
-        pack, converted = request.path, None
-        if not is_pack(request.path):
-            pack, converted = stack.enter_context(made_pack(request.path, request.device))
+        pack, converted = stack.enter_context(made_pack(request.path, request.device))
         waiting = stack.enter_context(Waiting(look.stderr(), "loading"))
         started = time.perf_counter()
         session = stack.enter_context(pyruntime.load(pack, device=request.device, threads=request.threads))
@@ -200,15 +198,21 @@ def execute(request: Request) -> Result:
 
 
 @contextmanager
-def made_pack(model: Path, device: Device) -> Iterator[tuple[Path, float]]:
-    """A pack of a model for a device, there while the context lasts, and the seconds it took."""
+def made_pack(path: Path, device: Device) -> Iterator[tuple[Path, float | None]]:
+    """The pack at a path, or one of the model there, and the seconds that making it took; None for a pack.
+
+    One that is made is for a device, and there while the context lasts.
+    """
+    if is_pack(path):
+        yield path, None
+        return
     targets = ("webgpu", "wasm") if device == "auto" else (device,)
     with tempfile.TemporaryDirectory(prefix="pyruntime-") as folder:
-        path = Path(folder) / f"{model.stem}.pack"
+        pack = Path(folder) / f"{path.stem}.pack"
         started = time.perf_counter()
         with ConversionProgress(look.stderr()) as progress:
-            pyruntime.convert(model, path, targets=targets, progress=progress)
-        yield path, time.perf_counter() - started
+            pyruntime.convert(path, pack, targets=targets, progress=progress)
+        yield pack, time.perf_counter() - started
 
 
 def feeds_for(

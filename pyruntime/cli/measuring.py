@@ -14,7 +14,7 @@ from rich.text import Text
 import pyruntime
 from pyruntime.cli import browsers, look
 from pyruntime.cli.conversion import shortened
-from pyruntime.cli.execution import feeder_for, is_pack, made_pack
+from pyruntime.cli.execution import feeder_for, made_pack
 from pyruntime.cli.feeds import parse_sizes
 from pyruntime.cli.progress import MeasuringProgress, Waiting
 from pyruntime.pack.reader import Pack
@@ -53,9 +53,7 @@ def measure(request: Request) -> Profile:
     """
     with ExitStack() as stack:
         asked = parse_sizes(request.symbols)
-        pack = request.path
-        if not is_pack(pack):
-            pack, _ = stack.enter_context(made_pack(pack, request.device))
+        pack, _ = stack.enter_context(made_pack(request.path, request.device))
         feeder = feeder_for(request.inputs, asked, request.seed)
         progress = MeasuringProgress(look.stderr())
         if request.browser:  # which needs no engine here

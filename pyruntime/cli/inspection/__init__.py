@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from pyruntime.cli.execution import is_pack, made_pack
+from pyruntime.cli.execution import made_pack
 from pyruntime.pack.reader import Pack
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Pack]:
     """The pack at a path, or that of a model there, which lasts as long as the context. Errors as `Pack`."""
-    with ExitStack() as stack:
-        if not is_pack(path):
-            path, _ = stack.enter_context(made_pack(path, "auto"))
-        yield stack.enter_context(Pack(path))
+    with made_pack(path, "auto") as (place, _), Pack(place) as pack:
+        yield pack
