@@ -65,10 +65,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """What a request failed with goes to stderr, unless the browser has gone away."""
         if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # as it was called
+            super().handle_error(request, client_address)
 
 
 class Site(Server):
