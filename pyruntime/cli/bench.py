@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Device, Inputs, Json, Seed, Sizes, Threads
+from pyruntime.cli.options import Debug, Device, Inputs, Json, Rounds, Seconds, Seed, Sizes, Threads
 
 
 def bench(
@@ -19,13 +19,8 @@ def bench(
     symbol: Sizes = None,
     device: Device = "auto",
     threads: Threads = None,
-    seconds: Annotated[
-        float, typer.Option(help="How long to measure; a few rounds are run in any case.", min=0.0)
-    ] = 3.0,
-    rounds: Annotated[
-        int | None,
-        typer.Option("--rounds", "-n", help="Rounds to measure, instead of --seconds.", min=1),
-    ] = None,
+    seconds: Seconds = 3.0,
+    rounds: Rounds = None,
     browser: Annotated[
         str,
         typer.Option(

@@ -64,6 +64,13 @@ Sizes = Annotated[
         show_default=False,
     ),
 ]
+Seconds = Annotated[
+    float, typer.Option(help="How long to measure; a few rounds are run in any case.", min=0.0)
+]
+Rounds = Annotated[
+    int | None,
+    typer.Option("--rounds", "-n", help="Rounds to measure, instead of --seconds.", min=1),
+]
 FixedSizes = Annotated[
     list[str] | None,
     typer.Option("--symbol", metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Inputs, Json, Seed, Sizes
+from pyruntime.cli.options import Debug, Inputs, Json, Rounds, Seconds, Seed, Sizes
 
 
 def tune(
@@ -30,13 +30,8 @@ def tune(
     inputs: Inputs = None,
     seed: Seed = 0,
     symbol: Sizes = None,
-    seconds: Annotated[
-        float, typer.Option(help="How long to measure; a few rounds are run in any case.", min=0.0)
-    ] = 10.0,
-    rounds: Annotated[
-        int | None,
-        typer.Option("--rounds", "-n", help="Rounds to measure, instead of --seconds.", min=1),
-    ] = None,
+    seconds: Seconds = 10.0,
+    rounds: Rounds = None,
     gpu: Annotated[
         str,
         typer.Option(
