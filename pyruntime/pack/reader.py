@@ -6,7 +6,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -109,7 +109,7 @@ class Pack:
 
     def manifest_bytes(self) -> bytes:
         """What pack.json has now. Raises MissingFileError."""
-        with self._reading(MANIFEST) as file:
+        with self.open(MANIFEST) as file:
             return file.read(self._files.size(MANIFEST))
 
     @property
@@ -127,14 +127,25 @@ class Pack:
         """Bytes that a file has now. Raises MissingFileError."""
         return self._files.size(name)
 
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file as it is, unchecked, for who passes it on. Raises MissingFileError, PackError."""
-        return self._reading(name)
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """A file as it is, unchecked, for as long as the context lasts.
+
+        Raises MissingFileError, HashError for a damaged archive, PackError for what cannot be read.
+        """
+        try:
+            self._files.size(name)  # names what is missing
+            with self._files.open(name) as stream:
+                yield stream
+        except zipfile.BadZipFile as error:
+            raise HashError(f"{name}: {error}") from error
+        except (OSError, EOFError, NotImplementedError) as error:
+            raise PackError(f"cannot read {name} of {self.path}: {error}") from error
 
     def read(self, file: File) -> bytes:
         """The whole of a file that has one hash. Raises MissingFileError, HashError."""
         self._check_size(file.file, file.bytes)
-        with self._reading(file.file) as stream:
+        with self.open(file.file) as stream:
             data = stream.read(file.bytes)
         if hashlib.sha256(data).hexdigest() != file.sha256:
             raise HashError(f"{file.file} does not have the bytes that the pack was written with")
@@ -183,7 +194,7 @@ class Pack:
         """Checked chunks that hold some of the spans, with where in the file they begin."""
         self._check_size(shard.file, shard.bytes)
         needed = sorted({i for begin, end in spans for i in range(begin // CHUNK, (end - 1) // CHUNK + 1)})
-        with self._reading(shard.file) as stream:
+        with self.open(shard.file) as stream:
             for i in needed:
                 stream.seek(i * CHUNK)
                 data = stream.read(min(CHUNK, shard.bytes - i * CHUNK))
@@ -198,18 +209,6 @@ class Pack:
         size = self._files.size(name)
         if size != expected:
             raise HashError(f"{name} has {size} bytes, the pack was written with {expected}")
-
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[BinaryIO]:
-        """The file, opened; what the operating system or the archive says becomes a PackError."""
-        try:
-            self._files.size(name)  # names what is missing
-            with self._files.open(name) as stream:
-                yield stream
-        except zipfile.BadZipFile as error:
-            raise HashError(f"{name}: {error}") from error
-        except (OSError, EOFError, NotImplementedError) as error:
-            raise PackError(f"cannot read {name} of {self.path}: {error}") from error
 
 
 def _open(path: Path) -> _Files:
