@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -71,7 +72,7 @@ def _amend_archive(path: Path, manifest: bytes, added: dict[str, bytes], gone: s
     with zipfile.ZipFile(path) as old:
         kept = [i for i in old.infolist() if i.filename not in written and i.filename not in gone]
         members: list[Archived] = [
-            *((name, len(data), data) for name, data in written.items()),
+            *((name, len(data), partial(io.BytesIO, data)) for name, data in written.items()),
             *((i.filename, i.file_size, partial(_member, old, i.filename)) for i in kept),
         ]
         _replace(path, lambda file: archive(file, members))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import secrets
@@ -160,17 +159,16 @@ def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-# a member of an archive: its name, its bytes, and what opens it, or its content
-Archived = tuple[str, int, Callable[[], AbstractContextManager[BinaryIO]] | bytes]
+# a member of an archive: its name, its bytes, and what opens it
+Archived = tuple[str, int, Callable[[], AbstractContextManager[BinaryIO]]]
 
 
 def archive(file: BinaryIO, members: Iterable[Archived]) -> None:
     """One stored archive with fixed times, so that equal packs are equal bytes; pack.json comes first."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as made:
-        for name, size, content in sorted(members, key=lambda m: (m[0] != MANIFEST, m[0])):
+        for name, size, opened in sorted(members, key=lambda m: (m[0] != MANIFEST, m[0])):
             info = zipfile.ZipInfo(name)
             info.external_attr = 0o644 << 16
             info.file_size = size
-            opened = io.BytesIO(content) if isinstance(content, bytes) else content()
-            with made.open(info, "w") as into, opened as source:
+            with made.open(info, "w") as into, opened() as source:
                 shutil.copyfileobj(source, into, 1 << 20)
