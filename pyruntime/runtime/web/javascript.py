@@ -59,7 +59,7 @@ _kept: list[Runtime] = []  # the wheel's, once it is imported: Blobs have a new 
 
 async def _carried() -> Runtime:
     if not _kept:
-        main, worker = (carried.CARRIED / f"{name}.js" for name in ("pyruntime", "worker"))
+        main, worker = (carried.CARRIED / name for name in carried.NAMES)
         if not main.exists():
             raise DeviceError(f"this wheel was built without the JavaScript runtime: {_SERVE_IT}")
         if hasattr(js, "process") and not hasattr(js, "document"):
