@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -50,6 +50,14 @@ class Plan:
     uniforms: Any
     symbols: Mapping[str, int] = field(default_factory=dict)
     start: int = 0
+
+    def singly(self) -> Iterator[tuple[Callable[[Any], None], BoundDispatch | None]]:
+        """What encodes each command by itself, in the order of the program; with it a dispatch, else None."""
+        for encode in self.encode:
+            if isinstance(encode, ComputePass):
+                yield from ((ComputePass([call]), call.bound) for call in encode.dispatches)
+            else:
+                yield encode, None
 
 
 def step_names(target: WebGpu, variant: int, entry: int) -> list[str]:

@@ -14,7 +14,7 @@ from pyruntime.pack.program import BoundDispatch, BoundProgram, Span, bind
 from pyruntime.pack.schema import Entry
 from pyruntime.pack.targets import WebGpu
 from pyruntime.runtime.bind import Bound
-from pyruntime.runtime.gpu_plan import ComputePass, Plan
+from pyruntime.runtime.gpu_plan import Plan
 from pyruntime.runtime.webgpu import WebGpuSession
 
 # of an element, and of the largest one: sums in another order, of thousands of products
@@ -62,12 +62,8 @@ def right(
     done: set[int] = set()
     while True:
         programs = [_bound(session, other, number, entry, plan) for other in others]
-        for place, (command, encode) in enumerate(zip(plan.program.commands, _each(plan), strict=True)):
-            if (
-                not isinstance(command, BoundDispatch)
-                or command.command in done
-                or command.command not in results
-            ):
+        for place, (encode, command) in enumerate(plan.singly()):
+            if command is None or command.command in done or command.command not in results:
                 _submit(session, encode)
                 continue
             done.add(command.command)
@@ -90,15 +86,6 @@ def _bound(
         return None
     same = [getattr(c, "command", None) for c in made.commands]
     return made if same == [getattr(c, "command", None) for c in plan.program.commands] else None
-
-
-def _each(plan: Plan) -> Iterator[Any]:
-    """What encodes each command of a plan by itself."""
-    for encode in plan.encode:
-        if isinstance(encode, ComputePass):
-            yield from (ComputePass([call]) for call in encode.dispatches)
-        else:
-            yield encode
 
 
 def _submit(session: WebGpuSession, encode: Any) -> None:

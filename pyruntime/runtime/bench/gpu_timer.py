@@ -47,13 +47,10 @@ class Waits:
         """See `Clock`."""
         plan, found = session._start(number, entry, bound), Taken()
         while True:
-            for encode in plan.encode:
-                if not isinstance(encode, ComputePass):
-                    self._submitted(encode)
-                    continue
-                for call in encode.dispatches:
-                    assert call.bound is not None
-                    found.append((call.bound, self._submitted(ComputePass([call]))))
+            for encode, dispatch in plan.singly():
+                seconds = self._submitted(encode)
+                if dispatch is not None:
+                    found.append((dispatch, seconds))
             pause = plan.program.pause
             if pause is None:
                 return found
