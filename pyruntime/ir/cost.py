@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pyruntime.ir.dims import Dim, at_least, product
+from pyruntime.ir.dims import Dim, at_least, occupied, product
 from pyruntime.ir.kernel import (
     Attention,
     Conv,
@@ -157,5 +157,8 @@ def _moving(call: KernelCall, view: View) -> set[int]:
 
 
 def _within(count: Dim, most: Dim) -> Dim:
-    """The smaller of two dims, or `count` where the symbols decide: packs keep these expressions."""
-    return most if at_least(count, most) else count
+    """The smaller of two dims, or `count` where the symbols decide: packs keep these expressions.
+
+    Inputs are taken not to be empty.
+    """
+    return most if at_least(occupied(count), most) else count

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from pyruntime_converter.lowering.lower import lower
+from pyruntime_converter.passes.spread import refined
 
 from tests.frontends.onnx_models import random
 from tests.passes.net import Net, Shapes, ints, recognised
@@ -74,18 +77,71 @@ def test_layer_norm_without_scale_or_bias() -> None:
     )
 
 
+def tensorflow_norm(net: Net, x: str, axis: int, *parameters: int) -> str:
+    """As TensorFlow writes it: x times a gain, plus what takes the mean away."""
+    middle = mean(net, x, axis)
+    d = net("Sub", x, middle)
+    root = net("Sqrt", net("Add", mean(net, net("Mul", d, d), axis), 1e-5))
+    gain = net("Mul", net("Reciprocal", root), net.weight(*parameters))
+    shift = net("Sub", net.weight(*parameters), net("Mul", middle, gain))
+    return net("Add", net("Mul", x, gain), shift)
+
+
 def test_layer_norm_as_tensorflow_writes_it() -> None:
     net = Net(FEEDS, SHAPES)
-    middle = mean(net, "x")
-    d = net("Sub", "x", middle)
-    inverse = net("Reciprocal", deviation(net, net("Mul", d, d)))
-    gain = net("Mul", inverse, net.weight(12))
-    shift = net("Sub", net.weight(12), net("Mul", middle, gain))
     recognised(
-        net.proto(net("Add", net("Mul", "x", gain), shift)),
-        FEEDS,
-        {"LayerNormalization": 1, "Mul": 0, "Add": 0},
+        net.proto(tensorflow_norm(net, "x", -1, 12)), FEEDS, {"LayerNormalization": 1, "Mul": 0, "Add": 0}
     )
+
+
+def test_norm_of_channels_that_come_first() -> None:
+    net = Net(FEEDS, SHAPES)
+    d = net("Sub", "x", mean(net, "x", 1))
+    root = net("Sqrt", net("Add", mean(net, net("Mul", d, d), 1), 1e-5))
+    graph = recognised(
+        net.proto(net("Add", net("Mul", net("Div", d, root), net.weight(5, 1)), net.weight(5, 1))),
+        FEEDS,
+        {"LayerNormalization": 1, "Transpose": 2},
+    )
+    assert [c.template for c in lower(graph).calls] == ["row"]
+
+
+def test_norm_of_channels_that_come_first_as_tensorflow_writes_it() -> None:
+    net = Net(FEEDS, SHAPES)
+    graph = recognised(
+        net.proto(tensorflow_norm(net, "x", 1, 1, 5, 1)), FEEDS, {"LayerNormalization": 1, "ReduceMean": 0}
+    )
+    assert [c.template for c in lower(graph).calls] == ["row"]
+
+
+def test_norm_of_what_was_looked_up_and_regrouped() -> None:
+    """One kernel looks up, normalises and stores in the order that the product reads."""
+    ids = np.random.default_rng(0).integers(0, 7, (2, 12))
+    net = Net({"ids": ids}, {"ids": ["batch", 12]})
+    rows = net("Gather", net.weight(7, 4), "ids")
+    grouped = net("Reshape", rows, ints(-1, 6, 8))
+    normal = tensorflow_norm(net, grouped, 1, 1, 6, 1)
+    graph = recognised(
+        net.proto(net("MatMul", normal, net.weight(8, 3))), {"ids": ids}, {"LayerNormalization": 1}
+    )
+    assert [c.template for c in lower(graph).calls] == ["row", "matmul"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted"),
+    [
+        ((5, 12, 8), (5, 6, 16), [(5,), (6,), (2, 8)]),
+        ((2, 3, 4), (6, 4), [(2, 3), (4,)]),
+        ((24,), (4, 6), [(4,), (6,)]),
+        ((4, 6), (24,), [(4, 6)]),
+        ((2, 1, 3), (1, 6), [(1,), (2, 3)]),
+        ((4, 6), (6, 4), None),  # 6 elements along the last axis, and 4
+    ],
+)
+def test_axes_that_reshape_merges(
+    before: tuple[int, ...], after: tuple[int, ...], wanted: list[tuple[int, ...]] | None
+) -> None:
+    assert refined(before, after) == wanted
 
 
 def test_layer_norm_over_two_axes() -> None:
@@ -136,13 +192,6 @@ def test_rms_norm_with_a_bias_keeps_the_addition() -> None:
     net = Net(FEEDS, SHAPES)
     scaled = net("Mul", net.weight(12), rms_llama(net, "x"))
     recognised(net.proto(net("Add", scaled, net.weight(12))), FEEDS, {"RMSNormalization": 1, "Add": 1})
-
-
-def test_other_axes_are_left_alone() -> None:
-    net = Net(FEEDS, SHAPES)
-    d = net("Sub", "x", mean(net, "x", 1))
-    root = net("Sqrt", net("Add", mean(net, net("Mul", d, d), 1), 1e-5))
-    recognised(net.proto(net("Div", d, root)), FEEDS, {"LayerNormalization": 0, "RMSNormalization": 0})
 
 
 def test_mean_and_variance_of_different_axes_are_left_alone() -> None:

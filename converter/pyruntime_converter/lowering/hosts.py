@@ -8,7 +8,7 @@ from typing import Literal
 
 from pyruntime_converter.lowering import views
 from pyruntime_converter.lowering.lazy import Lazy, Pool
-from pyruntime_converter.lowering.space import Space, storage_order
+from pyruntime_converter.lowering.space import Space, storage_order, told_order
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Shape
@@ -227,6 +227,11 @@ class RowHost:
         if self.elementwise:
             return storage_order((*self.outer, *self.reduced), self.leaves)
         return range(len(self.outer))
+
+    @property
+    def pliant(self) -> bool:
+        """Whether one order is as good as another, since elements are looked up."""
+        return self.elementwise and told_order((*self.outer, *self.reduced), self.leaves) is None
 
     def emit(self, name: str, lazy: Lazy, output: View) -> KernelCall:
         """The reductions, then lazy's tree for each point or each row."""

@@ -212,6 +212,13 @@ class Lazy:
         tree = transform(self.tree, lambda n: replace(n, axis=n.axis + lead) if isinstance(n, Index) else n)
         return replace(self, space=target, tree=tree, leaves=tuple(v for v in leaves if v is not None))
 
+    def backward(self, view: View) -> View | None:
+        """A view over the value's shape, seen over the space; None where strides cannot say it."""
+        seen: View | None = view
+        for move in reversed(self.moves):
+            seen = None if seen is None else move.backward(seen)
+        return seen
+
     def into_space(self, other: Lazy) -> Lazy | None:
         """This value, of other's shape, seen over the space of other's host."""
         lazy: Lazy | None = self

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 from pyruntime_converter.lowering import views
-from pyruntime_converter.lowering.hosts import ConvHost, MatMulHost, dense, emit_map
+from pyruntime_converter.lowering.hosts import ConvHost, MatMulHost, RowHost, dense, emit_map
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, combine, scalar_constant
 from pyruntime_converter.lowering.rows import together
 from pyruntime_converter.lowering.sharing import reconverging
@@ -257,6 +257,8 @@ class Lowering:
         axes = lazy.host.order() if lazy.host else (order or storage_order(lazy.space, lazy.leaves))
         tensor = self.tensor(self._origin_of(lazy).name, lazy.tree.dtype, lazy.space)
         output = dense(tensor, lazy.space, axes)
+        if isinstance(lazy.host, RowHost) and lazy.host.pliant:
+            output = lazy.backward(views.contiguous(tensor, lazy.shape)) or output
         self.emit(lazy, output, why or (Boundary.OPERAND if order is None else Boundary.LAYOUT))
         stored = Lazy.of(output, lazy.space)
         for move in lazy.moves:
@@ -281,9 +283,7 @@ class Lowering:
 
     def store_into(self, lazy: Lazy, target: View, why: Boundary = Boundary.OUTPUT) -> None:
         """Store lazy to target, a view over its shape."""
-        output: View | None = target
-        for move in reversed(lazy.moves):
-            output = move.backward(output) if output is not None else None
+        output = lazy.backward(target)
         if output is not None and lazy.host:
             # other kernels store well only along their last axis
             order = list(lazy.host.order())

@@ -87,6 +87,11 @@ class Space:
 
 def storage_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int]:
     """Axes from largest to smallest stride of the view that covers most of shape; row-major if in doubt."""
+    return told_order(shape, leaves) or list(range(len(shape)))
+
+
+def told_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int] | None:
+    """The same; None where no view covers all of shape in an order."""
     plain = list(range(len(shape)))
     wide = [a for a in plain if shape[a] != 1]
 
@@ -95,7 +100,7 @@ def storage_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int]:
 
     best = max((v for v in leaves if not v.indirect), key=coverage, default=None)
     if best is None or coverage(best) < len(wide) or any(isinstance(s, int) and s < 0 for s in best.strides):
-        return plain
+        return None
     order: list[int] = []
     strides = [occupied(s) for s in best.strides]
     for axis in wide:
@@ -103,5 +108,5 @@ def storage_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int]:
         place = next((i for i, o in enumerate(order) if not at_least(strides[o], strides[axis])), len(order))
         order.insert(place, axis)
     if any(not at_least(strides[a], strides[b]) for a, b in itertools.pairwise(order)):
-        return plain
+        return None
     return [a for a in plain if a not in wide] + order

@@ -13,7 +13,11 @@ from pyruntime_converter.passes.cleanup import eliminate_common, eliminate_dead
 from pyruntime_converter.passes.codes import retype
 from pyruntime_converter.passes.convolutions import absorb_padding, fold_batch_norm
 from pyruntime_converter.passes.dequantized import settle_weights, sink_dequantize
-from pyruntime_converter.passes.embedding import one_hot_to_embedding, slice_in_order
+from pyruntime_converter.passes.embedding import (
+    fold_into_tables,
+    one_hot_to_embedding,
+    slice_in_order,
+)
 from pyruntime_converter.passes.expand import expand_attention, expand_blocks
 from pyruntime_converter.passes.indices import fold_indices
 from pyruntime_converter.passes.integer_products import integer_products
@@ -40,6 +44,7 @@ RECOGNISE: tuple[Pass, ...] = (
     fold_indices,
     slice_in_order,
     recognise_activations,
+    fold_into_tables,
     recognise_normalizations,
     recognise_rotary,
     recognise_attention,

@@ -74,11 +74,13 @@ def _where(node: Node, _: Builder) -> Value | None:
 
 
 def _reshape(node: Node, builder: Builder) -> Value | None:
-    producer = node.input(0).producer
-    if node.input(0).shape == node.output.shape:
-        return node.input(0)
+    producer, source = node.input(0).producer, node.input(0)
     if producer is not None and producer.op == "Reshape":
-        return builder.one("Reshape", producer.input(0), shape=node.output.shape)
+        source = producer.input(0)
+    if source.shape == node.output.shape:
+        return source
+    if source is not node.input(0):
+        return builder.one("Reshape", source, shape=node.output.shape)
     return None
 
 

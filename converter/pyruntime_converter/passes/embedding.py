@@ -1,4 +1,7 @@
-"""Lookups of rows: a one-hot matrix times a weight is one, and one of rows that follow each other is none."""
+"""Lookups of rows: a one-hot matrix times a weight is one, and one of rows that follow each other is none.
+
+What is computed of each row that is looked up, and of constants, can be computed once for a table's rows.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, at_least
+from pyruntime.ir.dims import Dim, at_least, occupied
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ops.builder import Builder
+from pyruntime.ops.definition import Elementwise, OpError, broadcast, definition
+from pyruntime_converter.passes.cleanup import eliminate_dead
 from pyruntime_converter.passes.indices import Known, affine
+from pyruntime_converter.passes.patterns import made_by
 from pyruntime_converter.passes.rewriter import constant_of, rewrite
+from pyruntime_converter.tied import TABLES
 
 
 def one_hot_to_embedding(graph: Graph) -> None:
@@ -37,6 +44,48 @@ def one_hot_to_embedding(graph: Graph) -> None:
         return builder.one("Reshape", rows, shape=node.output.shape)
 
     rewrite(graph, rule)
+
+
+def fold_into_tables(graph: Graph) -> None:
+    """Elementwise functions of rows of a table that has no other readers, and no more rows than are read."""
+    eliminate_dead(graph)  # what is read by dead nodes alone is not read
+    readers, outputs = graph.uses(), set(graph.outputs)
+
+    def rule(node: Node, builder: Builder) -> Value | None:
+        rows = {v for v in node.inputs if v is not None and v.data is None}
+        if len(rows) != 1 or not isinstance(definition(node.op), Elementwise):
+            return None
+        (looked,) = rows
+        lookup = made_by(looked, *TABLES)
+        if lookup is None or lookup.attrs["axis"] != 0 or looked in outputs:
+            return None
+        table, indices = lookup.input(0), lookup.input(1)
+        alone = len(set(readers.get(looked, ()))) == 1 and len(set(readers.get(table, (lookup,)))) == 1
+        constants = [v for v in node.inputs if v is not None and v is not looked]
+        if (
+            not alone
+            or not constant_of(table)
+            or (node.output.shape, node.output.dtype) != (looked.shape, table.dtype)
+            or not at_least(occupied(indices.elements), table.shape[0])
+            or not all(_of_a_row(v, table) for v in constants)
+        ):
+            return None
+        computed = [table if v is looked else v for v in node.inputs]
+        made = builder.one(lookup.op, builder.one(node.op, *computed, **node.attrs), indices, axis=0)
+        readers[made] = readers.get(node.output, [])
+        outputs.update({made} if node.output in outputs else ())
+        return made
+
+    rewrite(graph, rule)
+
+
+def _of_a_row(value: Value, table: Value) -> bool:
+    """Whether a constant is the same for all rows of a table."""
+    row = table.shape[1:]
+    try:
+        return broadcast([value.shape, row]) == row
+    except OpError:
+        return False
 
 
 def slice_in_order(graph: Graph) -> None:

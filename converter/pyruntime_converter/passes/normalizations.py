@@ -19,6 +19,7 @@ from pyruntime_converter.passes.patterns import (
     square,
 )
 from pyruntime_converter.passes.rewriter import rewrite
+from pyruntime_converter.passes.spread import over_axes
 
 _NORMS = ("LayerNormalization", "RMSNormalization")
 
@@ -68,14 +69,10 @@ def _norm(node: Node, builder: Builder) -> Value | None:
         squared = None if found is None else square(found[0])
         if found is None or squared is not x or x.shape != node.output.shape:
             continue
-        axis = _trailing(found[1], x.rank)
-        if axis is None:
-            continue
-        one = builder.constant(np.ones((), x.dtype.value))
         centred = _centred(x, found[1])
         if centred is not None:
-            return builder.one("LayerNormalization", centred, one, None, axis=axis, epsilon=epsilon)
-        return builder.one("RMSNormalization", x, one, axis=axis, epsilon=epsilon)
+            return over_axes(builder, "LayerNormalization", centred, found[1], epsilon)
+        return over_axes(builder, "RMSNormalization", x, found[1], epsilon)
     return None
 
 
@@ -122,7 +119,10 @@ def _of_gain(x: Value, gain: Value, bias: Value, axes: Sequence[int], builder: B
             ):
                 continue
             axis = _trailing(axes, x.rank)
-            values = [_parameter(v, x, axis, builder) for v in (scale, bias)] if axis is not None else [None]
+            if axis is None:
+                normal = over_axes(builder, "LayerNormalization", x, axes, epsilon)
+                return builder.one("Add", builder.one("Mul", normal, scale), bias)
+            values = [_parameter(v, x, axis, builder) for v in (scale, bias)]
             if all(v is not None for v in values):
                 return builder.one("LayerNormalization", x, *values, axis=axis, epsilon=epsilon)
     return None

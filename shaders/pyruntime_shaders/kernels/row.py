@@ -72,7 +72,8 @@ def _shape(call: Row, rows: Dim, length: Dim) -> Shape:
         return Shape(64, 1, True)
     outer = len(call.sizes) - call.reduced
     many = not isinstance(rows, int) or rows >= 64
-    if many and outer and any(v.strides[outer - 1] == 1 and v.strides[-1] not in (0, 1) for v in call.inputs):
+    apart = [v for v in call.inputs if v.indirect or v.strides[-1] not in (0, 1)]
+    if many and outer and any(v.strides[outer - 1] == 1 for v in apart):
         return Shape(32, 8, True)
     if isinstance(length, int) and length <= 256:
         return Shape(4, 64, False)
