@@ -80,10 +80,12 @@ def run(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     return run_graph(imported(proto), feeds)
 
 
-def runtime(proto: ModelProto, feeds: Mapping[str, Any]) -> dict[str, Any]:
-    """The same on ONNX Runtime."""
+def runtime(proto: ModelProto, feeds: Mapping[str, Any], *, literal: bool = False) -> dict[str, Any]:
+    """The same on ONNX Runtime; `literal`: without its optimisations, of which some are not exact."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if literal:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
         proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
