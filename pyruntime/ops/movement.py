@@ -146,7 +146,8 @@ class Slice(OpDef):
     Attributes:
         starts: for each axis the first position, not negative (a dim).
         sizes: for each axis how many (a dim).
-        steps: for each axis how far from one to the next, not zero (a dim).
+        steps: for each axis how far from one to the next (a dim). One that is not known may be 0, which gives
+            the same element again.
     """
 
     name = "Slice"

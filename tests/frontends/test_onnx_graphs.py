@@ -44,12 +44,6 @@ def test_equal_names_are_one_symbol() -> None:
     agrees(proto, feeds)
 
 
-def test_unlike_symbols_are_told() -> None:
-    proto = one_node("Add", {"a": random(2), "b": random(2)}, shapes={"a": ["n"], "b": ["m"]})
-    with pytest.raises(UnsupportedError, match="same name"):
-        imported(proto)
-
-
 def test_axes_of_open_size_are_dropped_where_only_that_converts() -> None:
     """A matrix comes of x only where its batch is not 1, or only where it is."""
     for perm, size, other in (((1, 0, 2), 2, 1), ((1, 0), 1, 2)):

@@ -17,14 +17,16 @@ from pyruntime.errors import ModelError, UnsupportedError
 from pyruntime.ir.conditions import Facts, less, signed
 from pyruntime.ir.dims import Dim, bounds, maximum
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Origin, Value
+from pyruntime.ir.graph import Origin, Shape, Value
 from pyruntime.ir.ratio import Ratio
 from pyruntime.ops.builder import Builder, dims_of
+from pyruntime.ops.definition import Elementwise, definition
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import attributes
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.bounds import bound_of
+from pyruntime_converter.frontends.onnx.broadcasting import Broadcasting
 from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, kind_of
 from pyruntime_converter.frontends.onnx.ratios import ratios_of
 
@@ -86,6 +88,7 @@ class NodeContext:
         indices: set[Value],
         require: Callable[[Dim, str], None],
         varies: Callable[[Dim], str],
+        broadcasting: Broadcasting,
         greatest: Callable[[Dim], Dim],
         openable: Callable[[Value, bool], frozenset[str]],
         assumptions: Assumptions,
@@ -96,6 +99,7 @@ class NodeContext:
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
         self._fresh, self.selected, self.indices = fresh, selected, indices
         self._require, self._varies, self.greatest = require, varies, greatest
+        self._broadcasting = broadcasting
         self.limit_bytes = limit_bytes
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
@@ -302,8 +306,34 @@ class NodeContext:
     # ---------------------------------------------------------------- building
 
     def one(self, op: str, *inputs: Value | None, **attrs: Any) -> Value:
-        """Apply a canonical op with one output."""
+        """Apply a canonical op with one output; elementwise ones broadcast, as inputs may tell."""
+        if isinstance(definition(op), Elementwise):
+            inputs = self.broadcast(*inputs)
         return self.builder.one(op, *inputs, **attrs)
+
+    def broadcast(self, *operands: Value | None, kept: int = 0) -> tuple[Value | None, ...]:
+        """Operands as they are, or repeated along axes of which only inputs tell that their size is 1.
+
+        The last `kept` axes of each are left alone.
+        """
+        shapes = [v.shape[: v.rank - kept] for v in operands if v is not None]
+        shape = self.joined(*shapes) if len(set(shapes)) > 1 else None
+        return operands if shape is None else tuple(v and self.spread(v, shape, kept) for v in operands)
+
+    def joined(self, *shapes: Shape) -> Shape | None:
+        """What shapes broadcast to where inputs must be so that they do; None where that can not be asked."""
+        return self._broadcasting.shape(shapes, self.require)
+
+    def spread(self, value: Value, shape: Shape, kept: int = 0) -> Value:
+        """A value repeated along axes that may have to be for a shape which it broadcasts to."""
+        own, last = value.shape[: value.rank - kept], value.shape[value.rank - kept :]
+        steps = self._broadcasting.steps(own, shape)
+        if all(step == 1 for step in steps):
+            return value
+        pairs = zip(own, shape[len(shape) - len(own) :], steps, strict=True)
+        sizes = (*(dim if step == 1 else size for dim, size, step in pairs), *last)
+        starts, steps = (0,) * value.rank, (*steps, *(1 for _ in last))
+        return self.builder.one("Slice", value, starts=starts, sizes=sizes, steps=steps)
 
     def like(self, value: float | int, other: Value) -> Value:
         """A scalar constant of another value's dtype."""

@@ -28,6 +28,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
     openable,
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
+from pyruntime_converter.frontends.onnx.broadcasting import Broadcasting
 from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, NodeContext, handler_of
 from pyruntime_converter.frontends.onnx.emptiness import admit_empty
 from pyruntime_converter.frontends.onnx.held import Held, Text, flat
@@ -152,6 +153,7 @@ class _Importer:
         fed = [v for v in proto.input if not scope.has(v.name)]
         inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty)
         self._unbound = Unbound(inputs.symbols)
+        self._broadcasting = Broadcasting(self._unbound.varies)
         if self._types is not None:
             self._beyond = Survey(self._types, self._stand_in, self._unbound.size)
         for name, held in inputs.declare(self._problems.append if self._beyond else None):
@@ -327,6 +329,7 @@ class _Importer:
             selected=self._selected,
             indices=self._indices,
             varies=self._unbound.varies,
+            broadcasting=self._broadcasting,
             greatest=self._unbound.greatest,
             openable=self._openable,
             assumptions=self._assumptions,
@@ -443,11 +446,14 @@ class _Importer:
 
     def _attempt(self, graph: GraphProto, frame: Frame, facts: Facts) -> Body | None:
         """A branch that some sizes lead to, converted for those; None where it has no meaning for them."""
-        noted = len(self._problems)
+        noted, constraints = len(self._problems), len(self._graph.constraints)
+        joined = self._broadcasting.joined
         try:
             return self._subgraph(graph, frame, facts, lambda _: ())
         except (Blocked, Undecided, UnsupportedError, ModelError):
             problems = self._problems[noted:]
+            del self._graph.constraints[constraints:]
+            self._broadcasting.joined = joined
             if any(isinstance(p, LackingError) for p in problems):
                 raise Blocked from None
             del self._problems[noted:]

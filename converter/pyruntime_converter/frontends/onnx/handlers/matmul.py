@@ -12,7 +12,7 @@ def product(ctx: NodeContext, a: Value, b: Value) -> Value:
         ctx.invalid("an operand is a scalar")
     left = ctx.reshape(a, (1, *a.shape)) if a.rank == 1 else a
     right = ctx.reshape(b, (*b.shape, 1)) if b.rank == 1 else b
-    result = ctx.one("MatMul", left, right)
+    result = ctx.one("MatMul", *ctx.broadcast(left, right, kept=2))
     shape = list(result.shape)
     if b.rank == 1:
         shape.pop(-1)

@@ -373,7 +373,8 @@ def expand(ctx: NodeContext) -> Value:
             fits = maximum(equal(asked, own), equal(asked, 1))
             ctx.require(fits, f"size {asked} of its target shape must be 1 or {own}")
             target[axis] = own
-    shape = broadcast([x.shape, tuple(target)])
+    shape = ctx.joined(x.shape, tuple(target)) or broadcast([x.shape, tuple(target)])
+    x = ctx.spread(x, shape)
     return x if shape == x.shape else ctx.one("Expand", x, shape=shape)
 
 
