@@ -36,6 +36,7 @@ from pyruntime_converter.passes.quantize import Quantization, Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
 from pyruntime_converter.targets.inlining import inline_masks
+from pyruntime_converter.targets.tables import tabulate
 
 Progress = Callable[[str, int, int, str], None]
 Storage = Literal["f32", "f16"]
@@ -168,16 +169,18 @@ def build_pack(
     for graph in graphs:
         optimise(graph, quantized)
     tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
-    programs = [lower(g) for g in graphs]
-    constants = lift_constants(programs)
-    inlined = [inline_masks(p) for p in programs] if "webgpu" in targets else []
+    lowered = [lower(g) for g in graphs]
+    programs = tabulate(lowered) if "wasm" in targets else lowered
+    plain = lowered if "webgpu" in targets else programs
+    constants = lift_constants([*programs, *(p for p in plain if not any(p is q for q in programs))])
+    inlined = [inline_masks(p) for p in plain] if "webgpu" in targets else []
     if "wasm" not in targets:
         programs = inlined
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)
     exact = {constants, *(s.initial for s in states.states)}
     with PackWriter(out) as pack:
-        tensors = dict.fromkeys(t for p in programs for t in p.weights())
+        tensors = dict.fromkeys(t for p in (*programs, *inlined) for t in p.weights())
         stored = []
         for done, tensor in enumerate(tensors):
             tell("weights", done, len(tensors), tensor.name)

@@ -44,6 +44,7 @@ from pyruntime_converter.state import PackStates
 from pyruntime_converter.targets import wasm
 from pyruntime_converter.targets.forms import gpu_bytes, gpu_dtype, half_forms
 from pyruntime_converter.targets.host import Sides
+from pyruntime_converter.targets.tables import tabulate
 
 Array = NDArray[Any]
 Device = Literal["wasm", "webgpu"]
@@ -113,7 +114,7 @@ def diff(
         path = Path(folder) / "model.pack"
         model = read_model(Path(source))
         build_pack([model.graph], path, Model("model", "onnx", "0" * 64), targets=(device,))
-        program = _program(model.graph)
+        program = _program(model.graph, device)
         with Pack(path) as pack:
             session = WasmSession(pack, None, "", 1) if device == "wasm" else WebGpuSession(pack, None, "")
         with session:
@@ -129,9 +130,11 @@ def diff(
                 yield from _compared(program, bound, target, tolerance)
 
 
-def _program(graph: Graph) -> Program:
+def _program(graph: Graph, device: Device) -> Program:
     """What `build_pack` made of a graph, once more: the same graph, optimised, gives the same program."""
     program = lower(graph)
+    if device == "wasm":
+        (program,) = tabulate([program])
     lift_constants([program])
     return program
 

@@ -66,7 +66,7 @@ class Acc(Scalar):
 
 @dataclass(frozen=True)
 class Call(Scalar):
-    """A function of `FUNCTIONS`, or `cast` or `bitcast` (to `dtype`), applied to trees."""
+    """A function of `FUNCTIONS`, or `cast`, `bitcast` (to `dtype`) or `lookup`, applied to trees."""
 
     function: str
     args: tuple[Scalar, ...]
@@ -113,6 +113,9 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
+TABLE = 256  # elements of what `lookup` looks up in
+
+
 def call(function: str, *args: Scalar) -> Scalar:
     """A checked Call; its dtype follows from the arguments. Raises TypeError for a misuse."""
     row = FUNCTIONS[function]
@@ -147,6 +150,16 @@ def bitcast(value: Scalar, dtype: DType) -> Scalar:
     return Call(dtype, "bitcast", (value,))
 
 
+def lookup(table: Load, index: Scalar) -> Scalar:
+    """Element `index` modulo 256 of a table: the 256 elements that begin with the one that `table` loads.
+
+    The index has 8 bits; the operand's view has no strides. For Wasm alone, where the converter makes them.
+    """
+    if not index.dtype.is_integer or index.dtype.width != 8:
+        raise TypeError(f"an index of {index.dtype!r} into a table")
+    return Call(table.dtype, "lookup", (table, index))
+
+
 def transform(tree: Scalar, leaf: Callable[[Scalar], Scalar]) -> Scalar:
     """tree with every leaf (anything but a Call) replaced by leaf(node); what is shared stays shared."""
     done: dict[int, Scalar] = {}
@@ -175,8 +188,25 @@ def walk(tree: Scalar) -> Iterator[Scalar]:
                 pending += [(arg, False) for arg in reversed(node.args)]
 
 
+def tables_of(tree: Scalar) -> set[int]:
+    """Operands that the tree looks up in."""
+    calls = [n for n in walk(tree) if isinstance(n, Call) and n.function == "lookup"]
+    return {table.operand for table in (n.args[0] for n in calls) if isinstance(table, Load)}
+
+
 # operations that one element costs on a CPU, for deciding what to compute twice
-_COST = {"exp": 12, "log": 12, "erf": 16, "tanh": 14, "pow": 24, "div": 4, "sqrt": 4, "sin": 16, "cos": 16}
+_COST = {
+    "exp": 12,
+    "log": 12,
+    "erf": 16,
+    "tanh": 14,
+    "pow": 24,
+    "div": 4,
+    "sqrt": 4,
+    "sin": 16,
+    "cos": 16,
+    "lookup": 4,
+}
 
 
 def cost(tree: Scalar) -> int:

@@ -173,7 +173,7 @@ def evaluate(
         tree: the expression.
         operands: what Load leaves give; None for one that the tree does not load. Of the Load's dtype, or of
             dtype object with dims as elements (then only integer arithmetic, comparisons and logic are
-            possible; a truth is a dim that is 0 or 1).
+            possible; a truth is a dim that is 0 or 1). Tables of `lookup` are whole: 256 elements.
         index: what Index leaves give, an integer array for each axis.
         acc: what Acc leaves give; cast to the leaf's dtype.
         sizes: what Size leaves give.
@@ -224,6 +224,9 @@ def _apply(node: Call, args: list[Array]) -> Array:
         function = np.frompyfunc(_DIMS[node.function], len(args), 1)
         result = np.asarray(function(*(a.astype(object) for a in args)), dtype=object)
         return result.astype(node.dtype.value) if node.dtype.is_float else result
+    if node.function == "lookup":
+        table, index = args
+        return np.asarray(table[index.view(np.uint8)])
     # half precision is computed in single and rounded once, as a machine does
     args = [a.astype(np.float32) if a.dtype == np.float16 else a for a in args]
     return np.asarray(_NUMPY[node.function](*args)).astype(node.dtype.value, copy=False)

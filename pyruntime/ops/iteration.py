@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.kernel import KernelCall
-from pyruntime.ir.scalar import Load, Scalar, walk
+from pyruntime.ir.scalar import TABLE, Load, Scalar, tables_of, walk
 from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.evaluate import evaluate
 
@@ -112,10 +112,18 @@ class Run:
     def tree(self, tree: Scalar, sizes: Sizes, acc: Sequence[Array] = ()) -> Array:
         """A tree over an iteration space; only operands that it loads are read."""
         used = {node.operand for node in walk(tree) if isinstance(node, Load)}
-        operands = [self.load(v, sizes) if i in used else None for i, v in enumerate(self.call.inputs)]
+        tables = tables_of(tree)
+        operands = [
+            self._table(v) if i in tables else self.load(v, sizes) if i in used else None
+            for i, v in enumerate(self.call.inputs)
+        ]
         return evaluate(
             tree, operands, index=index_arrays(sizes), acc=acc, sizes=self.dims(self.call.size_values)
         )
+
+    def _table(self, view: View) -> Array:
+        first = self.dim(view.offset)
+        return self.memory[view.tensor][first : first + TABLE]
 
     def finish(self, tree: Scalar, sizes: Sizes, acc: Sequence[Array] = ()) -> None:
         """Evaluate the body and store it over the iteration space."""

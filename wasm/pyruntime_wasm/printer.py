@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pyruntime.ir.dtypes import PLAIN, DType
-from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Scalar, walk
+from pyruntime.ir.scalar import FUNCTIONS, Call, Const, Load, Scalar, walk
 from pyruntime.ops.quantization import limits
 from pyruntime.ops.trees import sigmoid
 
@@ -99,11 +99,44 @@ VECTOR = Mode(
     ),
 )
 # what makes sixteen elements of four vectors of int32, which it saturates
-SATURATING = {DType.I8: "i8x16_saturated", DType.U8: "u8x16_saturated"}
+_SATURATING = {DType.I8: "i8x16_saturated", DType.U8: "u8x16_saturated"}
 BESIDE = frozenset({"erf", "tanh"})  # functions of vmath.h that several vectors are given to at once
 _WRAPPING = frozenset(
     {"add", "sub", "mul", "neg", "abs", "bit_not", "shift_left"}
 )  # may leave a narrow type's range
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """How sixteen elements of 8 bits are made of vectors of four, and stored.
+
+    Attributes:
+        levels: what `Printer.saturated` prints: the tree, or what it looks up.
+        function: makes a vector of sixteen of an array of four.
+        table: what it looks up in, or none.
+    """
+
+    levels: Scalar
+    function: str
+    table: Load | None = None
+
+    @staticmethod
+    def of(tree: Scalar) -> Narrow | None:
+        """The form of a tree of 8 bits; None for others."""
+        table: Scalar | None = None
+        levels = tree
+        if isinstance(tree, Call) and tree.function == "lookup":
+            table, levels = tree.args
+        assert table is None or isinstance(table, Load)
+        function = _SATURATING.get(levels.dtype)
+        return None if function is None or tree.dtype.bits != 8 else Narrow(levels, function, table)
+
+    def stored(self, address: str, vector: str, table: Callable[[Load], str], left: str = "") -> str:
+        """The C statement that stores a vector, or as many of its elements as are left, at most 15."""
+        suffix, last = ("", "") if self.table is None else ("_found", f", {table(self.table)}")
+        if left:
+            return f"v128_store_first{suffix}({address}, {vector}, {left}{last});"
+        return f"{'v128' if suffix else 'wasm_v128'}_store{suffix}({address}, {vector}{last});"
 
 
 def vectorisable(tree: Scalar) -> bool:
@@ -171,6 +204,7 @@ class Printer:
     Args:
         mode: SCALAR or VECTOR.
         leaf: gives the C expression, of the mode's type for the node's dtype, for a leaf that is no Const.
+        table: gives the C expression of the address that a `lookup` loads from.
         prefix: what temporaries' names begin with.
         still: in how many loops, the innermost first, a leaf keeps its value. What such leaves alone decide
             is in `between`, statements that must stand before the innermost loop, or in `outside`, before
@@ -182,6 +216,7 @@ class Printer:
     mode: Mode
     leaf: Callable[[Scalar], str]
     prefix: str = "t"
+    table: Callable[[Load], str] | None = None
     still: Callable[[Scalar], int] | None = None
     copies: int = 1
     statements: list[str] = field(default_factory=list)
@@ -193,8 +228,13 @@ class Printer:
 
     def value(self, tree: Scalar) -> str:
         """A name or literal for the tree's value. Raises KeyError for a tree that the mode cannot hold."""
+        tables = {id(n.args[0]) for n in nodes(tree) if isinstance(n, Call) and n.function == "lookup"}
         for node in nodes(tree):
-            if id(node) not in self._by_node:
+            if id(node) in tables:
+                assert isinstance(node, Load)
+                assert self.table is not None, "a lookup where there are no tables"
+                self._levels[id(node)], self._by_node[id(node)] = 2, (node, self.table(node))
+            elif id(node) not in self._by_node:
                 self._levels[id(node)] = self._level(node)
                 self._by_node[id(node)] = (node, self._print(node))
         return self._by_node[id(tree)][1]
@@ -207,7 +247,7 @@ class Printer:
         return 2 if isinstance(node, Const) else self.still(node)
 
     def saturated(self, tree: Scalar) -> str:
-        """An i32x4 expression of a tree's value for a vector that saturates it: see SATURATING."""
+        """An i32x4 expression of a tree's value for a vector that saturates it: see Narrow."""
         quantised = self._quantised(tree)
         if quantised is None and isinstance(tree, Call) and tree.function == "cast":
             (x,) = tree.args
@@ -294,6 +334,9 @@ class Printer:
         if self.mode is VECTOR and (levels := self._quantised(node)) is not None:
             low, high = limits(node.dtype)
             text = f"i32x4_min(i32x4_max({levels}, i32x4_splat({low})), i32x4_splat({high}))"
+        elif node.function == "lookup":
+            element = f"{args[0]}[(uint8_t){args[1]}]"
+            text = f"{class_.memory}_lookup({args[0]}, {args[1]})" if self.mode is VECTOR else element
         elif node.function == "cast":
             text = convert(self.mode, args[0], node.args[0].dtype, node.dtype)
         elif node.function == "bitcast":

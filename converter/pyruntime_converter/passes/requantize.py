@@ -1,6 +1,6 @@
 """Quantize with a constant scale divides nothing: its inverse goes into the constants of what it is given.
 
-Bounds that saturation sets anyway are left out.
+Bounds that saturation sets anyway are left out. What tables will hold stays what it is, to the last bit.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ops.builder import Builder
+from pyruntime.ops.definition import Elementwise, definition
 from pyruntime.ops.quantization import limits
 from pyruntime_converter.passes.cleanup import eliminate_dead
 from pyruntime_converter.passes.dequantized import zero_of
@@ -68,9 +69,32 @@ def _division(node: Node, builder: Builder, only: set[Value]) -> Value | None:
     scale = node.input(1).data
     if scale is None or scale.size != 1 or not 0 < scale.item() < np.inf or scale.item() == 1:
         return None
+    if _tabulated(node):
+        return None
     factor, x = 1 / scale.reshape(()).astype(np.float64), node.input(0)
     moved = _scaled(x, factor, builder, only, _DEPTH) or _multiplied(x, factor, builder)
     return builder.one("Quantize", moved, builder.constant(1, DType.F32), node.input(2))
+
+
+def _tabulated(node: Node) -> bool:
+    """Whether one 8-bit tensor alone decides the result, in several steps: a table, which is to be exact."""
+    base, source = _base(node.input(0), {}), made_by(node.input(0), "Dequantize")
+    return base is not None and (source is None or source.input(0) is not base)
+
+
+def _base(value: Value, known: dict[Value, Value | None]) -> Value | None:
+    """The first 8-bit tensor that decides each element of a value alone, by its element at the same place."""
+    if value not in known:
+        known[value] = value if value.dtype in (DType.I8, DType.U8) else None
+        node = value.producer
+        if node is not None and isinstance(definition(node.op), Elementwise):
+            inputs = [v for v in node.inputs if v is not None and (v.data is None or v.elements != 1)]
+            bases = {
+                None if v.data is not None or v.shape != value.shape else _base(v, known) for v in inputs
+            }
+            if len(bases) == 1 and (base := bases.pop()) is not None:
+                known[value] = base
+    return known[value]
 
 
 def _saturation(node: Node, builder: Builder) -> Value | None:

@@ -288,6 +288,30 @@ INLINE void v128_store_first(void *to, v128_t v, int32_t n) {
   }
   if (n & 1) wasm_v128_store8_lane(p, v, 0);
 }
+// What the last eight bits of each lane name in a table of 256 bytes.
+INLINE v128_t u8x4_lookup(const uint8_t *table, v128_t at) {
+  return wasm_i32x4_make(table[(uint8_t)wasm_i32x4_extract_lane(at, 0)], table[(uint8_t)wasm_i32x4_extract_lane(at, 1)],
+                         table[(uint8_t)wasm_i32x4_extract_lane(at, 2)], table[(uint8_t)wasm_i32x4_extract_lane(at, 3)]);
+}
+INLINE v128_t i8x4_lookup(const int8_t *table, v128_t at) {
+  return wasm_i32x4_make(table[(uint8_t)wasm_i32x4_extract_lane(at, 0)], table[(uint8_t)wasm_i32x4_extract_lane(at, 1)],
+                         table[(uint8_t)wasm_i32x4_extract_lane(at, 2)], table[(uint8_t)wasm_i32x4_extract_lane(at, 3)]);
+}
+// What sixteen bytes name in a table, stored. They travel in two words: lanes of vectors are slow to reach.
+INLINE void v128_store_found(void *to, v128_t at, const void *table) {
+  const uint8_t *from = table;
+  uint8_t *p = to;
+  UNROLLED for (int half = 0; half < 2; half++, p += 8) {
+    const uint64_t eight = half ? wasm_u64x2_extract_lane(at, 1) : wasm_u64x2_extract_lane(at, 0);
+    UNROLLED for (int i = 0; i < 8; i++) p[i] = from[(uint8_t)(eight >> 8 * i)];
+  }
+}
+// The same for the first n of them, 0 to 15.
+INLINE void v128_store_first_found(void *to, v128_t at, int32_t n, const void *table) {
+  uint8_t found[16];
+  v128_store_found(found, at, table);
+  v128_store_first(to, wasm_v128_load(found), n);
+}
 INLINE void u8x4_store(void *p, v128_t v) {
   v = wasm_i8x16_shuffle(v, v, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
   wasm_v128_store32_lane(p, v, 0);

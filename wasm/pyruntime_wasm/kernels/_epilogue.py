@@ -22,10 +22,10 @@ from pyruntime.ir.views import View
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
 from pyruntime_wasm.printer import (
     BESIDE,
-    SATURATING,
     SCALAR,
     VECTOR,
     Mode,
+    Narrow,
     Printer,
     literal,
     nodes,
@@ -184,16 +184,17 @@ class Epilogue:
 
     def value(self) -> tuple[list[str], str]:
         """C statements for the point, or the four points, at (r, j), and the expression of its value."""
-        printer = Printer(self.mode, self._vector_leaf if self.vector else self._scalar_leaf)
+        leaf = self._vector_leaf if self.vector else self._scalar_leaf
+        printer = Printer(self.mode, leaf, table=self._table)
         value = printer.value(self.body)
         return printer.statements, value
 
     @property
-    def narrow(self) -> str:
-        """What makes sixteen adjacent columns of 8 bits of four vectors, which it saturates; or none."""
+    def narrow(self) -> Narrow | None:
+        """How sixteen adjacent columns are stored at once, if they have 8 bits."""
         if not self.stores or not self.vector or self.output.strides[-1] != "1" or not self._adjacent:
-            return ""
-        return SATURATING.get(self.output.dtype, "")
+            return None
+        return Narrow.of(self.body)
 
     @property
     def copies(self) -> int:
@@ -207,19 +208,22 @@ class Epilogue:
         Sums are acc[h], and rows r[h]. With `narrow`, the value is still to be saturated.
         """
         leaf = partial(self._vector_leaf, copy="[h]")
-        printer = Printer(self.mode, leaf, still=self._still, copies=self.copies)
-        value = printer.saturated(self.body) if self.narrow else printer.value(self.body)
-        return printer, value
+        printer = Printer(self.mode, leaf, table=self._table, still=self._still, copies=self.copies)
+        narrow = self.narrow
+        return printer, printer.saturated(narrow.levels) if narrow else printer.value(self.body)
+
+    def _table(self, table: Load) -> str:
+        return self.operands[f"in{table.operand}"].name
 
     def stored(self, vectors: str) -> list[str]:
         """C statements that store an array of vectors to row r[h] from j on: four with `narrow`, else one."""
-        if not self.narrow:
+        if (narrow := self.narrow) is None:
             return [self._vector_store(f"{vectors}[0]", whole=False, copy="[h]")]
         address = self._address(self.output, "[h]")
         return [
-            f"const v128_t narrow = {self.narrow}({vectors});",
-            f"if (j + 16 <= columns) wasm_v128_store({address}, narrow);",
-            f"else v128_store_first({address}, narrow, columns - j);",
+            f"const v128_t narrow = {narrow.function}({vectors});",
+            f"if (j + 16 <= columns) {narrow.stored(address, 'narrow', self._table)}",
+            f"else {narrow.stored(address, 'narrow', self._table, 'columns - j')}",
         ]
 
     def _still(self, leaf: Scalar) -> int:

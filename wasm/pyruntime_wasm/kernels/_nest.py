@@ -20,7 +20,7 @@ from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
 from pyruntime.ir.views import Indirect, View
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, scaled, store, total
-from pyruntime_wasm.printer import SATURATING, SCALAR, VECTOR, Mode, Printer, literal, nodes, vectorisable
+from pyruntime_wasm.printer import SCALAR, VECTOR, Mode, Narrow, Printer, literal, nodes, vectorisable
 
 
 class Nest:
@@ -92,11 +92,11 @@ class Nest:
 
 @dataclass(frozen=True)
 class Sixteen:
-    """Sixteen points at once: statements and value of four of them; what makes a vector of four values."""
+    """Sixteen points at once: statements and value of four of them; what stores all, the array `parts`."""
 
     lines: tuple[str, ...]
     value: str
-    narrow: str
+    store: str
 
 
 @dataclass
@@ -127,7 +127,8 @@ class Site:
 
     def __post_init__(self) -> None:
         assert (self.mode is VECTOR) == (self.lanes is not None)
-        self.printer = Printer(self.mode, self._leaf, self.prefix, self._still if self.hoists else None)
+        still = self._still if self.hoists else None
+        self.printer = Printer(self.mode, self._leaf, self.prefix, self._table, still)
 
     @property
     def outside(self) -> list[str]:
@@ -249,6 +250,9 @@ class Site:
             case _:
                 raise AssertionError(f"{type(node).__name__} is no leaf")
 
+    def _table(self, table: Load) -> str:
+        return f"in{table.operand}_at"
+
     def _place(self, name: str) -> tuple[str, str]:
         """Address at this point, or at the first lane, and the condition under which it is valid."""
         view = self.nest.views[name]
@@ -311,13 +315,14 @@ class Site:
 
     def sixteen(self, tree: Scalar) -> Sixteen | None:
         """How sixteen points along the innermost loop are computed and written, if the output has 8 bits."""
-        narrow = SATURATING.get(self.nest.operands["out"].dtype)
+        narrow = Narrow.of(tree)
         along = self.mode is VECTOR and self.loop == self.lanes and self._stride("out", self.lanes) == "1"
         if not along or narrow is None:
             return None
-        text = self.printer.saturated(tree)
+        text = self.printer.saturated(narrow.levels)
         lines, self.printer.statements = self.printer.statements, []
-        return Sixteen(tuple(lines), text, narrow)
+        store = narrow.stored("out_at + begin", f"{narrow.function}(parts)", self._table)
+        return Sixteen(tuple(lines), text, store)
 
     def finish(self, tree: Scalar) -> list[str]:
         """Statements that compute a tree and write it to the output."""
