@@ -37,6 +37,7 @@ class Tensor:
     original_shape: tuple[int, ...] = ()
     interval: tuple[int, int] | None = None  # what its integers lie in, where known
     octets: tuple[int, int] | None = None  # of a weight in quads, where known: see `ops.octets`
+    magnitude: int | None = None  # of a filter of integers, where known: the largest sum of |w| for an output
 
     @property
     def array(self) -> NDArray[Any] | None:

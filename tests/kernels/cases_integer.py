@@ -243,12 +243,15 @@ def _conv(
     fill: int = 0,
     octets: bool = False,
     span: tuple[int, int] | None = None,
+    x_span: tuple[int, int] | None = None,
     layout: Sequence[int] = (0, 1, 2, 3),
     epilogue: Build = plain,
     note: str = "",
+    wasm_only: str = "",
 ) -> Case:
     """One convolution; x is padded with `fill`."""
     maker = FullRange(seed=shape.channels + 7 * shape.kernel[1])
+    maker.span = x_span
     x = maker.permuted((shape.batch, *shape.size, shape.channels), layout, dtypes[0])
     per_group = shape.channels // shape.groups
     maker.span = span
@@ -266,6 +269,7 @@ def _conv(
     else:
         data = pack_conv_quads(filters, shape.groups, 8)
         panels, weight = 8, _weight(maker, matrices, data, "convquads8", run)
+        weight.magnitude = int(np.abs(matrices.astype(np.int64)).sum((0, 1)).max())
     out = (shape.batch, *shape.out_size, shape.out_channels)
     body, inputs, dtype = epilogue(maker, out)
     kernel = Conv(
@@ -284,7 +288,7 @@ def _conv(
         panels=panels,
         body=body,
     )
-    return Case(kernel.name, kernel, maker.inputs, maker.symbols)
+    return Case(kernel.name, kernel, maker.inputs, maker.symbols, wasm_only)
 
 
 def _quantised(value: Scalar, dtype: DType) -> Scalar:
@@ -342,6 +346,17 @@ CONVOLUTIONS = (
     Shape((4, 4), 300, 10, (2, 2), before=(1, 1)),
     Shape((5, 4), 40, 140, (3, 3), before=(1, 1), after=(1, 1)),
     Shape((2, 2), 3, 4, (3, 3)),  # nothing fits: no output
+)
+# what transformed tiles compute, where they are exact
+WINOGRAD = (
+    *(same(Shape((h, w), 16, 16, (3, 3))) for h, w in ((5, 5), (8, 8), (9, 7), (6, 30))),
+    *(same(Shape((7, 11), c, oc, (3, 3), batch=2)) for c, oc in ((16, 17), (40, 33))),
+    Shape((8, 9), 24, 16, (3, 3), before=(2, 0), after=(1, 3)),
+    Shape((9, 12), 16, 24, (3, 3), before=(-1, -2), after=(0, -1)),
+    Shape((2, 3), 16, 16, (3, 3), before=(4, 5), after=(3, 2)),
+    same(Shape((31, 29), 24, 24, (3, 3))),  # several blocks of tiles
+    same(Shape((18, 22), 264, 56, (3, 3))),  # and of output channels, which threads share
+    same(Shape((5, 6), 160, 40, (3, 3))),  # sums in several pieces
 )
 DEPTHWISE = (
     *(same(Shape((9, 12), c, c, (3, 3), groups=c)) for c in (2, 3, 4, 8, 9, 31)),
@@ -435,6 +450,28 @@ def cases() -> Iterator[Case]:
             for span in (None, SEVEN_BITS):
                 note = f"planes of {dtypes[0]!r} {span}"
                 yield _conv(shape, dtypes=dtypes, span=span, fill=5, layout=(0, 3, 1, 2), note=note)
+    usual = "WebGPU has the same form for these as for others"
+    for shape in WINOGRAD:
+        yield _conv(shape, note="transformed", wasm_only=usual)
+        yield _conv(
+            shape,
+            dtypes=(U8, I8),
+            fill=131,
+            epilogue=requantised_unsigned,
+            note="transformed",
+            wasm_only=usual,
+        )
+    for corner in (-128, 127, 0, 255):  # as large as outputs may get
+        for weight in limits(I8):
+            yield _conv(
+                same(Shape((8, 8), 224, 16, (3, 3))),
+                dtypes=(U8 if corner in limits(U8) else I8, I8),
+                fill=corner,
+                x_span=(corner, corner),
+                span=(weight, weight),
+                note=f"all {corner} by {weight}",
+                wasm_only=usual,
+            )
     for shape in (CONVOLUTIONS[3], CONVOLUTIONS[8], DEPTHWISE[4], DEPTHWISE[10]):
         for dtypes in DTYPES:
             yield _conv(shape, dtypes=dtypes, fill=5, note="filled")

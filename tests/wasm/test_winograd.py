@@ -11,7 +11,7 @@ from pyruntime_wasm.kernels import _winograd
 from pyruntime.ir.dims import evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
-from tests.kernels import wasm_harness
+from tests.kernels import cases_integer, wasm_harness
 from tests.kernels.case import Case
 from tests.kernels.cases_conv import WINOGRAD, Shape, _case, same
 
@@ -45,6 +45,27 @@ def test_the_kernel_cases_are_computed_this_way() -> None:
 )
 def test_others_are_not(shape: Shape) -> None:
     assert not _winograd.pays(_call(_case(shape)))
+
+
+def test_kernel_cases_of_bytes_are_computed_this_way() -> None:
+    cases = [c for c in cases_integer.cases() if "transformed" in c.name]
+    assert len(cases) == 2 * len(cases_integer.WINOGRAD)
+    assert [c.name for c in cases if not _winograd.pays(_call(c))] == []
+
+
+def test_bytes_are_not_whose_outputs_might_wrap() -> None:
+    """64 times the largest output of 224 channels is within int32; of 232 not, unless weights are known."""
+    call = next(_call(c) for c in cases_integer.cases() if "224->16" in c.name)
+    weight = call.weight.tensor
+    assert _winograd.pays(call)
+    assert weight.magnitude is not None
+    weight.magnitude = None
+    assert _winograd.pays(call)
+    assert not _winograd.pays(replace(call, in_channels=232))
+    weight.magnitude = (1 << 18) - 1
+    assert _winograd.pays(replace(call, in_channels=232))
+    weight.magnitude += 1
+    assert not _winograd.pays(call)
 
 
 def test_other_dtypes_are_not() -> None:

@@ -96,6 +96,7 @@ def rearranged(low: Lowering, filter_: Filter, groups: int, window: Window, *, e
         # the pixels of a filter row follow one another unless they are dilated
         run = window.kernel[1] if window.dilations[1] == 1 else 1
         oc, c = filter_.shape[:2]
+        tensor.magnitude = int(np.abs(data.astype(np.int64)).reshape(oc, -1).sum(1).max(initial=0))
         tensor.octets = octet_range(data.transpose(2, 3, 1, 0).reshape(-1, c, oc), run)
     return tensor
 

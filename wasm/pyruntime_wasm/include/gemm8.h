@@ -36,6 +36,7 @@ typedef struct {
   int32_t *c;            // [row_count][c_row], whole panels
   int32_t c_row;
   int16_t *wide;  // for words: memory for a panel
+  int add;        // whether sums go on from those in c instead, for panels of words alone
 } Gemm8;
 
 INLINE int32_t gemm8_panel(const Gemm8 *g) { return g->tap_count * g->depth * 8; }
@@ -130,19 +131,20 @@ SHARED void gemm8_pack(int8_t *panels, int32_t *sums, const int8_t *b, int32_t b
 }
 
 // c[ROWS][8] = start + the products, for some tiles one below the other: calls would take a quarter of the time that
-// products of a small depth do. MULTIPLY adds those of two bytes or words of the left matrix, TWO those of K from step U
+// products of a small depth do. `start_row` is 0 where all rows begin with the same. MULTIPLY adds those of two bytes or words of the left matrix, TWO those of K from step U
 // on and of K more.
 #define GEMM8_TILE(NAME, ROWS, T, K, MULTIPLY, TWO)                                                   \
   SHARED void NAME(const T *const *rows, int32_t tiles, const int32_t *taps, int32_t tap_count,       \
-                   int32_t depth, const T *panel, const int32_t *start, int32_t *c, int32_t c_row) {  \
+                   int32_t depth, const T *panel, const int32_t *start, int32_t start_row, int32_t *c, \
+                  int32_t c_row) {                                                                    \
     KEPT(one, wasm_i16x8_splat(1));                                                                   \
     (void)one;                                                                                        \
-    for (; tiles > 0; tiles--, rows += ROWS, c += ROWS * c_row) {                                     \
+    for (; tiles > 0; tiles--, rows += ROWS, start += ROWS * start_row, c += ROWS * c_row) {          \
       const T *b = panel;                                                                             \
       int32_t t = 0;                                                                                  \
       v128_t sum[ROWS][2];                                                                            \
       for (int i = 0; i < ROWS; i++)                                                                  \
-        for (int h = 0; h < 2; h++) sum[i][h] = wasm_v128_load(start + 4 * h);                        \
+        for (int h = 0; h < 2; h++) sum[i][h] = wasm_v128_load(start + i * start_row + 4 * h);        \
       do {                                                                                            \
         const T *a[ROWS];                                                                             \
         int32_t tap = taps[t], k = depth;                                                             \
@@ -216,10 +218,11 @@ GEMM8_TILES(gemm8_fused, int8_t, 4, GEMM8_MULTIPLY_FUSED, GEMM8_TWO)
 #endif
 
 #define GEMM8_CALL(TILE, T, TILES)                                                                    \
-  TILE((const T *const *)rows, TILES, g->taps, g->tap_count, g->depth, (const T *)b, g->start + 8 * p, c, g->c_row)
+  TILE((const T *const *)rows, TILES, g->taps, g->tap_count, g->depth, (const T *)b, start, start_row, c, g->c_row)
 #define GEMM8_PANEL(TILE, T)                                                                          \
   GEMM8_CALL(TILE##_4, T, left / 4);                                                                  \
   rows += left & -4;                                                                                  \
+  start += (left & -4) * start_row;                                                                   \
   c += (left & -4) * g->c_row;                                                                        \
   switch (left & 3) {                                                                                 \
     case 3: GEMM8_CALL(TILE##_3, T, 1); break;                                                        \
@@ -227,13 +230,17 @@ GEMM8_TILES(gemm8_fused, int8_t, 4, GEMM8_MULTIPLY_FUSED, GEMM8_TWO)
     case 1: GEMM8_CALL(TILE##_1, T, 1); break;                                                        \
   }
 
+// From four columns of a quad, [4][4], to those of its first two k and of its last two: [2][4][2].
+INLINE v128_t gemm8_in_pairs(v128_t v) {
+  return wasm_i8x16_shuffle(v, v, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+}
+
 // wide[k / 2][8][2] = the panel [k / 4][8][4] of int8 or uint8.
 SHARED void gemm8_widen(int16_t *wide, const int8_t *b, int32_t quads, int is_unsigned) {
   const v128_t mask = wasm_i16x8_splat(is_unsigned ? 0xff : -1);
   COMPACT_LOOP for (; quads > 0; quads--, b += 32, wide += 32) {
     UNROLLED for (int h = 0; h < 2; h++) {
-      v128_t v = wasm_v128_load(b + 16 * h);
-      v = wasm_i8x16_shuffle(v, v, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+      const v128_t v = gemm8_in_pairs(wasm_v128_load(b + 16 * h));
       wasm_v128_store(wide + 8 * h, wasm_v128_and(wasm_i16x8_extend_low_i8x16(v), mask));
       wasm_v128_store(wide + 16 + 8 * h, wasm_v128_and(wasm_i16x8_extend_high_i8x16(v), mask));
     }
@@ -278,8 +285,9 @@ SHARED void gemm8_block(const Gemm8 *g) {
   for (int32_t p = 0; p < g->panel_count; p++) {
     const void *const *rows = g->rows;
     const int8_t *panel = g->b + p * gemm8_panel(g);
+    const int32_t *start = g->start + 8 * p;
     int32_t *c = g->c + 8 * p;
-    int32_t left = g->row_count;
+    int32_t left = g->row_count, start_row = 0;
 #ifdef __wasm_relaxed_simd__
     if (g->form != GEMM8_WORDS) {
       const int8_t *b = panel;
@@ -302,6 +310,18 @@ SHARED void gemm8_block(const Gemm8 *g) {
     }
     const int16_t *b = g->wide;
     gemm8_widen(g->wide, panel, gemm8_panel(g) / 32, g->b_unsigned);
+    GEMM8_PANEL(gemm8_words, int16_t)
+  }
+}
+
+// The same where panels are words already: [panel][k / 2][8][2].
+SHARED void gemm8_words_block(const Gemm8 *g) {
+  for (int32_t p = 0; p < g->panel_count; p++) {
+    const void *const *rows = g->rows;
+    const int16_t *b = (const int16_t *)(const void *)g->b + p * gemm8_panel(g);
+    int32_t *c = g->c + 8 * p;
+    const int32_t *start = g->add ? c : g->start + 8 * p;
+    int32_t left = g->row_count, start_row = g->add ? g->c_row : 0;
     GEMM8_PANEL(gemm8_words, int16_t)
   }
 }

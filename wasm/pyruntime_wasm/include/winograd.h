@@ -8,8 +8,8 @@
 #pragma once
 #include "gemm.h"
 #include "window.h"
+#include "winograd_sizes.h"
 
-enum { WINOGRAD_TILE = 4, WINOGRAD_PATCH = 6, WINOGRAD_POINTS = 36 };
 #define WINOGRAD_A 0.75f
 #define WINOGRAD_B 1.5f
 #define WINOGRAD_SQUARE(x) ((x) * (x))

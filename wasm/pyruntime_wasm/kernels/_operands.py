@@ -57,6 +57,11 @@ class Parameters:
         """The parameters as C."""
         return ", ".join(self.declarations)
 
+    @property
+    def names(self) -> list[str]:
+        """What is declared, by its names in C."""
+        return [declaration.split()[-1].lstrip("*") for declaration in self.declarations]
+
     def dim(self, name: str, value: Dim) -> str:
         """Declare a size; gives its name."""
         self.declarations.append(f"int32_t {name}")

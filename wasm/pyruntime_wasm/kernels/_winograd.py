@@ -1,12 +1,14 @@
-"""Which convolutions include/winograd.h computes, and in which blocks.
+"""Which convolutions include/winograd.h and winograd8.h compute, and in which blocks.
 
 An output's error is at most about 1e-5 of the largest output of its tile, twice that of a plain sum over 512
 channels. A NaN or an infinity reaches all outputs of the tiles of 4x4 whose inputs it is among.
+
+Bytes are exact, while outputs have 6 bits less than int32: they are known times 64, modulo 2^32.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import DType
@@ -18,12 +20,55 @@ from pyruntime_wasm.kernels._window import Cuts
 
 COLUMNS = 16  # output channels at a time
 DEPTH = 128  # input channels at a time: their transformed filters stay in L2
-GAP = 16  # floats, a line of a cache
+GAP = 64  # bytes, a line of a cache
 _POINTS, _PATCH, _OUTPUTS = 36, 36, 16
 _TILES = 48
 WHOLE = 12  # whole tiles of gemm.h, of 4 rows or of 6
 _INPUT = 1 << 20  # bytes of a block's transformed input
+_LARGEST = 1 << 25  # outputs of bytes, before what they begin with: less than this
 _FEWEST = 16  # channels, in and out, and outputs along an axis, that pay for the transformations
+
+
+@dataclass(frozen=True)
+class Form:
+    """What winograd.c.j2 has to know beside the call's signature.
+
+    Attributes:
+        exact: whether bytes are convolved, by winograd8.h.
+        function: the name of the C function.
+        arguments: those that pass its parameters on.
+        shift: what makes bytes signed.
+        tiles: the most in a block; whole: in a part's unit, `columns` being channels of one.
+    """
+
+    exact: bool
+    function: str
+    tiles: int
+    arguments: str = ""
+    shift: int = 0
+    whole: int = WHOLE
+    columns: int = COLUMNS
+    depth: int = DEPTH
+
+    @property
+    def stem(self) -> str:
+        """What names of winograd.h or winograd8.h begin with."""
+        return "winograd8" if self.exact else "winograd"
+
+    @property
+    def element(self) -> str:
+        """The C type of what is transformed."""
+        return "int16_t" if self.exact else "float"
+
+    @property
+    def sum(self) -> str:
+        """The C type of sums."""
+        return "int32_t" if self.exact else "float"
+
+    @property
+    def gap(self) -> int:
+        """Elements between points, so that the 36 do not fall on the same lines of a cache."""
+        return GAP // (2 if self.exact else 4)
 
 
 def pays(call: Conv) -> bool:
@@ -32,26 +77,41 @@ def pays(call: Conv) -> bool:
     plain = (window.kernel, window.strides, window.dilations) == ((3, 3), (1, 1), (1, 1))
     return (
         plain
-        and call.x.tensor.dtype is DType.F32
         and (call.panels, call.groups) == (8, 1)
         and call.x.strides[-1] == 1
-        and call.in_channels % 4 == 0
+        and call.in_channels % (8 if call.exact else 4) == 0
         and min(call.in_channels, call.out_channels) >= _FEWEST
         and min(map(typical, call.out_size)) > 4
+        and (_fits(call) if call.exact else call.x.tensor.dtype is DType.F32)
     )
+
+
+def _fits(call: Conv) -> bool:
+    """Whether the input is of bytes, and outputs are small enough whatever it holds."""
+    weight = call.weight.tensor
+    if call.x.tensor.dtype is DType.I16 or weight.dtype is not DType.I8:
+        return False
+    most = 9 * call.in_channels * 128 if weight.magnitude is None else weight.magnitude
+    return 128 * most < _LARGEST
 
 
 def tiles(call: Conv) -> int:
     """The most tiles in a block."""
-    fit = _INPUT // (_POINTS * 4 * call.in_channels)
+    fit = _INPUT // (_POINTS * _element(call) * call.in_channels)
     return max(min(_TILES, fit // WHOLE * WHOLE), WHOLE)
 
 
 def scratch(call: Conv) -> Dim:
     """Bytes for the transformed input and filters, the sums, a tile of outputs, and a patch of the input."""
     count = minimum(_all_tiles(call), tiles(call))
-    each = count * call.in_channels + min(call.in_channels, DEPTH) * COLUMNS + count * COLUMNS + 3 * GAP
-    return (each * _POINTS + _OUTPUTS * COLUMNS + _PATCH * call.in_channels) * 4 + SLACK
+    transformed = count * call.in_channels + min(call.in_channels, DEPTH) * COLUMNS
+    points = (transformed * _element(call) + count * COLUMNS * 4 + 4 * GAP) * _POINTS
+    return points + (_OUTPUTS + 1) * COLUMNS * 4 + _PATCH * call.in_channels * 4 + SLACK
+
+
+def _element(call: Conv) -> int:
+    """Bytes of what is transformed."""
+    return 2 if call.exact else 4
 
 
 def cut(call: Conv) -> Share:

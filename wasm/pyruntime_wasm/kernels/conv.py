@@ -116,11 +116,7 @@ class ConvKernel:
         return render_template(
             "winograd",
             **common,
-            tiles=_winograd.tiles(call),
-            whole=_winograd.WHOLE,
-            columns=_winograd.COLUMNS,
-            depth=_winograd.DEPTH,
-            gap=_winograd.GAP,
+            w=_winograd.Form(exact=False, function=common["name"], tiles=_winograd.tiles(call)),
             cuts=Cuts,
             x_h=x_h,
             x_w=x_w,

@@ -8,7 +8,7 @@ from typing import Any
 from pyruntime.ir.dims import Dim, align, ceildiv, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
-from pyruntime_wasm.kernels import Argument, Share, render_template
+from pyruntime_wasm.kernels import Argument, Share, _winograd, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
 from pyruntime_wasm.kernels._convolution import Signature, block, declare
 from pyruntime_wasm.kernels._gemm8 import SLACK, gemm8_form
@@ -35,8 +35,17 @@ def _signature(call: Conv) -> Signature:
         s.window["kernel_h"] = str(call.window.kernel[0])
     s.parameters.dim("outside", int(call.x.fill))  # no literal: zero points differ from layer to layer
     s.parameters.scratch()
-    s.parameters.share(_cut(call))
+    if _transformed(call):
+        s.parameters.shared()
+        s.parameters.share(_winograd.cut(call))
+    else:
+        s.parameters.share(_cut(call))
     return s
+
+
+def _transformed(call: Conv) -> bool:
+    """Whether winograd8.h computes the call where there is no exact dot product of bytes."""
+    return not call.depthwise and _winograd.pays(call)
 
 
 def _cut(call: Conv) -> Share:
@@ -104,16 +113,32 @@ class ConvIntegerKernel:
                     "i0", "oh", "0" if fast else "ow", "c0" if fast else "0"
                 ),
             )
+        one = call.groups == 1
         return render_template(
             "conv_integer",
             **common,
             rows=ROWS,
             columns=COLUMNS,
             form=gemm8_form(call.x.tensor, call.weight.tensor),
+            w=self._winograd(call, s, name),
+            width=_winograd.COLUMNS if _transformed(call) else Cuts.WIDTH,
             x=SCALAR.classes[call.x.tensor.dtype].name,
             b_unsigned=int(call.weight.tensor.dtype.is_unsigned),
-            image=s.x.at("i0", "0", "0", "group * channels"),
-            store_arguments=s.epilogue.block_arguments("i0", "oh + i", "ow", "group * out_channels + n0"),
+            image=s.x.at("i0", "0", "0", "0" if one else "group * channels"),
+            store_arguments=s.epilogue.block_arguments(
+                "i0", "oh + i", "ow", "n0" if one else "group * out_channels + n0"
+            ),
+        )
+
+    def _winograd(self, call: Conv, s: Signature, name: str) -> _winograd.Form | None:
+        if not _transformed(call):
+            return None
+        return _winograd.Form(
+            exact=True,
+            function=f"{name}_winograd",
+            tiles=_winograd.tiles(call),
+            arguments=", ".join(s.parameters.names),
+            shift=-128 if call.x.tensor.dtype.is_unsigned else 0,
         )
 
     def scratch(self, call: Conv) -> Dim:
@@ -127,7 +152,8 @@ class ConvIntegerKernel:
         channels = align(call.in_channels // call.groups, 4)
         words = 8 * kh * kw * channels + maximum(pixels, 0) * channels + max(SLACK, _PIXELS_PAST * 4)
         integers = ROWS * COLUMNS + align(call.out_channels // call.groups, 8) + kh * kw
-        return integers * DType.I32.bytes + words * 2
+        direct = integers * DType.I32.bytes + words * 2
+        return maximum(direct, _winograd.scratch(call)) if _transformed(call) else direct
 
     def _depthwise_scratch(self, call: Conv) -> Dim:
         """Sums of an output row, weights for both parities, slots for pairs of rows."""
