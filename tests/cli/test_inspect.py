@@ -276,6 +276,12 @@ def test_the_page_in_a_browser(invoke: Invoke, chromium: str) -> None:
         assert "a reduction takes whole rows of it" in details.inner_text()
         details.locator("button", has_text="row").click()
         assert "2 steps read it" in details.inner_text()
+        search.fill("w0 ")  # a weight: what the step says of it
+        assert shown.locator(".found-count").inner_text() == "1 found"
+        assert shown.locator(".graph.searching").count() == 1
+        search.fill("nothing like it")
+        assert shown.locator(".found-count").inner_text() == "0 found"
+        assert shown.locator(".graph.searching").count() == 0  # all steps are as they were
         box = shown.locator(".graph svg").get_attribute("viewBox")
         shown.locator(".graph").focus()
         shown.keyboard.press("+")

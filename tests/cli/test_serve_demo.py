@@ -239,3 +239,22 @@ def test_the_page(browser: Browser, packs: Path) -> None:
         page.get_by_role("button", name="Run").click()
         assert outputs(visit, "webgpu")[0]["first"] == pytest.approx(on_wasm[0]["first"], rel=1e-5)
         assert trouble(visit) == []
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("package")
+def test_a_pack_that_could_not_be_fetched(browser: Browser, packs: Path) -> None:
+    """The page says so, and goes on when it is asked to try again."""
+    with opened(browser, packs / "affine") as visit:
+        page, again = visit.page, visit.page.get_by_role("button", name="Try again")
+        assert not again.is_visible()
+        page.route("**/model.pack/*", lambda route: route.abort("internetdisconnected"))
+        page.locator("input[value=webgpu]").check()
+        again.wait_for()
+        assert "cannot be fetched" in page.locator("#status").inner_text()
+        assert page.get_by_role("button", name="Run").is_disabled()
+        page.unroute("**/model.pack/*")
+        again.click()
+        page.locator("#run:enabled").wait_for()
+        assert not again.is_visible()
+        assert page.evaluate("document.activeElement.value") == "webgpu"

@@ -66,7 +66,7 @@ async function changed(engine) {
   if (engine) showSteps();
   bytes = [];
   find("loading").hidden = true;
-  if (!engine) return hint(devices.error ? "This device cannot be used: choose another one." : "");
+  if (!engine) return hint(devices.error ? "The model does not run here: try again, or choose another device." : "");
   hint("Type a few words, or choose an example.");
   const rows = await loadedBytes(engine.report, PACK, FETCHED);
   if (engine !== devices.engine) return;

@@ -7,6 +7,8 @@ const part = (tag, text, attributes = {}) => {
   return made;
 };
 
+const SEARCHED = ["kernel", "weights"]; // what a step is found by, beside its name: terms of its details
+
 class Graph {
   constructor(root, entry) {
     this.entry = entry;
@@ -17,6 +19,7 @@ class Graph {
     this.told = root.querySelector(".found-count");
     this.nodes = [...this.svg.querySelectorAll(".node")];
     this.byName = new Map(this.nodes.map((n) => [n.dataset.name, n]));
+    this.texts = new Map(this.nodes.map((n) => [n, this.text(n)]));
     this.paths = [...this.svg.querySelectorAll("path")];
     [this.width, this.height] = [Number(this.svg.dataset.width), Number(this.svg.dataset.height)];
     this.matches = [];
@@ -94,10 +97,15 @@ class Graph {
     this.panel.replaceChildren(part("h3", name), list);
   }
 
+  text({ dataset }) {
+    const told = this.entry.details[dataset.name].filter(([term]) => SEARCHED.includes(term));
+    return `${dataset.text} ${told.map(([, value]) => value).join(" ").toLowerCase()}`;
+  }
+
   search() {
     const wanted = this.input.value.trim().toLowerCase();
-    this.frame.classList.toggle("searching", wanted !== "");
-    this.matches = wanted ? this.nodes.filter((n) => n.dataset.text.includes(wanted)) : [];
+    this.matches = wanted ? this.nodes.filter((n) => this.texts.get(n).includes(wanted)) : [];
+    this.frame.classList.toggle("searching", this.matches.length > 0);
     for (const node of this.nodes) node.classList.toggle("found", this.matches.includes(node));
     this.at = -1;
     this.tell(wanted);

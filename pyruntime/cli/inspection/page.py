@@ -141,7 +141,8 @@ def _graph(program: Program) -> str:
         for template, count in counts.most_common()
     )
     return f"""<div class="tools" role="search">
-<input type="search" placeholder="Search steps" aria-label="search steps; Enter goes to the next">
+<input type="search" placeholder="Step, kernel, weight"
+aria-label="search steps by name, kernel or weight; Enter goes to the next">
 <span class="found-count quiet" aria-live="polite"></span>
 <button type="button" data-do="in" aria-label="zoom in">+</button>
 <button type="button" data-do="out" aria-label="zoom out">−</button>

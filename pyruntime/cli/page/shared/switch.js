@@ -25,7 +25,7 @@ export class DeviceSwitch {
   error = null;
 
   /**
-   * @param {HTMLElement} card has `#devices`, a table, `#status` and `#progress`.
+   * @param {HTMLElement} card has `#devices`, a table, `#status`, `#progress` and `#retry`, a button.
    * @param {{
    *   kinds: Record<string, import("./devices.js").Kind>,
    *   columns: Record<string, string>,
@@ -42,6 +42,10 @@ export class DeviceSwitch {
     const heads = ["Device", ...Object.values(options.columns)].map((text) => element("th", { scope: "col", text }));
     this.#find("#devices").append(element("thead", {}, element("tr", {}, ...heads)), element("tbody"));
     for (const [kind, told] of Object.entries(options.kinds)) this.#add(kind, told);
+    this.#find("#retry").addEventListener("click", () => {
+      this.#rows[this.kind].querySelector("input").focus(); // the button goes
+      this.choose(this.kind);
+    });
   }
 
   /** Loads the model for this kind; the one before is let go. */
@@ -52,6 +56,7 @@ export class DeviceSwitch {
     Object.assign(this, { kind, engine: null, error: null });
     this.#rows[kind].querySelector("input").checked = true;
     this.#card.className = `card runs ${kind}`;
+    this.#find("#retry").hidden = true;
     this.#options.changed(null);
     const started = performance.now();
     try {
@@ -89,6 +94,7 @@ export class DeviceSwitch {
     this.engine = null;
     this.bar(0);
     this.#card.classList.add("failed");
+    this.#find("#retry").hidden = false;
     this.#say(`Not available: ${error.message}${error.code ? ` (${error.code})` : ""}`);
     this.#options.changed(null);
   }
