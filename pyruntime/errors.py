@@ -17,6 +17,12 @@ class ModelError(PyRuntimeError):
     code = "model-invalid"
 
 
+class OptionError(PyRuntimeError, ValueError):
+    """An option of `convert` has a value that it cannot have, or that does not fit the model."""
+
+    code = "option"
+
+
 class UnsupportedError(PyRuntimeError):
     """A model uses something that cannot be converted; the message names node, op, reason and remedy.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime import __version__
-from pyruntime.errors import ModelError
+from pyruntime.errors import ModelError, OptionError
 from pyruntime.ir.cost import operations, traffic
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
@@ -30,7 +30,7 @@ from pyruntime_converter.frontends import read_model
 from pyruntime_converter.interface import entry, kept
 from pyruntime_converter.lowering.constants import lift_constants
 from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.options import Elements, OptionError, Told
+from pyruntime_converter.options import Elements, Told
 from pyruntime_converter.passes import QUANTIZE, optimise
 from pyruntime_converter.passes.quantize import Quantization, Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
@@ -123,7 +123,7 @@ def convert(
     _check_options(targets, weights, quantize)
     options = StateOptions(state or {}, capacity or {}, state_init or {}, symbols or {})
     tell = progress or _silent
-    tell("read", 0, 1, os.fspath(source))
+    tell("read", 0, 1, Path(source).name)
     model = read_model(Path(source), name, Told(options.dims(), elements or {}, values or {}))
     attach(model.graph, options)
     origin = Model(model.graph.name, model.format, model.sha256, model.opset)
@@ -201,7 +201,7 @@ def build_pack(
             *(() if gpu is None else webgpu.notes(gpu.sides, [*gpu.target.buffers, *gpu.target.state])),
         )
         on_host = [] if gpu is None else webgpu.left_to_host(gpu.sides)
-        tell("write", 0, 1, os.fspath(out))
+        tell("write", 0, 1, Path(out).name)
         entries = [
             entry(g, p, states, g.name if len(graphs) > 1 else "main")
             for g, p in zip(graphs, programs, strict=True)
@@ -235,7 +235,7 @@ def build_pack(
             },
         )
         pack.finish(manifest)
-    tell("write", 1, 1, os.fspath(out))
+    tell("write", 1, 1, Path(out).name)
     return Report(
         name=model.name,
         path=os.fspath(out),

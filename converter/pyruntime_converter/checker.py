@@ -106,7 +106,7 @@ def check(source: str | os.PathLike[str], told: Told = NOTHING, tell: Progress =
     """
     path = Path(source)
     found = _Found()
-    tell("read", 0, 1, os.fspath(source))
+    tell("read", 0, 1, Path(source).name)
     model, graph, format_ = _read(path, told, found)
     nodes = 0 if graph is None else len(graph.nodes)
     kernels = 0

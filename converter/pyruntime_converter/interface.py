@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pyruntime.errors import OptionError
 from pyruntime.ir import dims
 from pyruntime.ir.cost import kind, operations, traffic
 from pyruntime.ir.dims import symbols_of
@@ -13,7 +14,6 @@ from pyruntime.ir.program import Program
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.ir.views import Tensor
 from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Listed, Size, Spec, State, Symbol
-from pyruntime_converter.options import OptionError
 from pyruntime_converter.state import PackStates
 
 

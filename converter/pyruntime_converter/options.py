@@ -1,4 +1,4 @@
-"""What the options of `convert` have in common: their error, and what they tell of a model's inputs."""
+"""What the options of `convert` tell of a model's inputs."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyruntime.errors import PyRuntimeError
 from pyruntime.ir.dims import Dim
 
 ElementShape = Sequence[int | str]  # of sizes and names of symbols
 Elements = int | Sequence[ElementShape] | None
-
-
-class OptionError(PyRuntimeError, ValueError):
-    """An option of `convert` has a value that it cannot have."""
-
-    code = "option"
 
 
 @dataclass(frozen=True)

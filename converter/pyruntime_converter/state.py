@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyruntime.errors import OptionError
 from pyruntime.ir.dims import Dim, Expr, symbol
 from pyruntime.ir.graph import Graph, State, Value
 from pyruntime.ir.program import Carried, Program
 from pyruntime.ir.views import Tensor
-from pyruntime_converter.options import OptionError
 from pyruntime_converter.state_names import guess
 
 

@@ -7,7 +7,7 @@ import sys
 import traceback
 from io import TextIOWrapper
 
-from pyruntime.cli.exits import BUG, USAGE
+from pyruntime.cli.exits import BUG, INTERRUPTED, USAGE
 
 NEEDED = ("typer", "rich")
 
@@ -21,13 +21,15 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(USAGE)
-    from pyruntime.cli.app import app
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # × and µ on a console that lacks them are no reason to fail
     try:
+        from pyruntime.cli.app import app
+
         app(prog_name="pyruntime")
+    except KeyboardInterrupt:  # while it is still being imported
+        sys.exit(INTERRUPTED)
     except Exception:  # noqa: BLE001 - the last resort; everything expected was handled by the app
         traceback.print_exc()
         print(

@@ -7,13 +7,22 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Device, Inputs, Json, Rounds, Seconds, Seed, Sizes, Threads
+from pyruntime.cli.options import (
+    Debug,
+    Device,
+    Inputs,
+    Json,
+    PackOrModel,
+    Rounds,
+    Seconds,
+    Seed,
+    Sizes,
+    Threads,
+)
 
 
 def bench(
-    pack: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A pack, or a model file, which is converted first.")
-    ],
+    pack: PackOrModel,
     inputs: Inputs = None,
     seed: Seed = 0,
     symbol: Sizes = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pyruntime.cli.exits import UNSUPPORTED
-from pyruntime.cli.options import Debug, Elements, FixedSizes, Json, Values
+from pyruntime.cli.options import Debug, Elements, FixedSizes, Json, Values, source
 
 
 class Target(StrEnum):
@@ -23,7 +23,7 @@ class Target(StrEnum):
 def check(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="The trained model: a file or folder, as convert takes it."),
+        source("MODEL", "The trained model: a file or folder, as convert takes it."),
     ],
     target: Annotated[
         list[Target] | None,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pyruntime.cli.options import Debug, Elements, FixedSizes, Json, Values
+from pyruntime.cli.options import Debug, Elements, FixedSizes, Json, Values, source
 
 
 class Target(StrEnum):
@@ -21,10 +21,7 @@ class Target(StrEnum):
 def convert(
     model: Annotated[
         Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="The trained model: an .onnx file, or a folder with config.json and safetensors.",
-        ),
+        source("MODEL", "The trained model: an .onnx file, or a folder with config.json and safetensors."),
     ],
     out: Annotated[
         Path | None,
@@ -76,7 +73,9 @@ def convert(
     ] = None,
     asset: Annotated[
         list[Path] | None,
-        typer.Option(help="A file that travels in the pack under its own name; repeat for several."),
+        typer.Option(
+            help="A file that travels in the pack under its own name; repeat for several.", readable=False
+        ),
     ] = None,
     state: Annotated[
         list[str] | None,
@@ -134,7 +133,11 @@ def convert(
 
 def place_for(model: Path, out: Path | None, *, force: bool) -> Path:
     """Where a model's pack goes. Raises typer.BadParameter where something is that may not be replaced."""
+    from pyruntime.pack.writer import may_replace
+
     path = out or Path(f"{model.resolve().name if model.is_dir() else model.stem}.pack")
     if not force and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise typer.BadParameter(f"{path} is there already; --force replaces it", param_hint="OUT")
+        if may_replace(path):
+            raise typer.BadParameter(f"{path} is there already; --force replaces it", param_hint="OUT")
+        raise typer.BadParameter(f"{path} is there already, and is not a pack", param_hint="OUT")
     return path

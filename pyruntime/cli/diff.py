@@ -8,22 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from pyruntime.cli.exits import FAILED
-from pyruntime.cli.options import Debug, Json, Seed, Sizes
+from pyruntime.cli.options import Debug, Inputs, Json, Seed, Sizes, source
 
 
 def diff(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file; it is converted first.")],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--inputs",
-            "-i",
-            metavar="FILE",
-            help="file.npz with an array per input, or x=file.npy, as `pyruntime run` takes them; inputs that"
-            " are not given are random.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Annotated[Path, source("MODEL", "A model file; it is converted first.")],
+    inputs: Inputs = None,
     seed: Seed = 0,
     symbol: Sizes = None,
     device: Annotated[

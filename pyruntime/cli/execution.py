@@ -31,6 +31,7 @@ from pyruntime.cli.feeds import (
 )
 from pyruntime.cli.progress import ConversionProgress, Waiting
 from pyruntime.errors import InputError
+from pyruntime.pack.reader import MANIFEST
 from pyruntime.runtime.bench.profile import Feeder
 from pyruntime.runtime.session import Device
 from pyruntime.runtime.tensors import TensorSpec
@@ -148,7 +149,7 @@ class Result:
 
 def is_pack(path: Path) -> bool:
     """Whether this is meant as a pack; anything else is a model that has to be converted."""
-    return path.suffix in (".pack", ".zip") or (path / "pack.json").exists()
+    return path.suffix in (".pack", ".zip") or path.name == MANIFEST or (path / MANIFEST).exists()
 
 
 def execute(request: Request) -> Result:

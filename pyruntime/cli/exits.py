@@ -11,13 +11,14 @@ from pyruntime.errors import (
     InputError,
     MemoryLimitError,
     ModelError,
+    OptionError,
     PackError,
     PyRuntimeError,
     RunError,
     UnsupportedError,
 )
 
-DONE, BAD_FILE, USAGE, UNSUPPORTED, NO_DEVICE, FAILED, BUG = 0, 1, 2, 3, 4, 5, 70
+DONE, BAD_FILE, USAGE, UNSUPPORTED, NO_DEVICE, FAILED, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 5, 70, 130
 
 
 class Exit(NamedTuple):
@@ -35,15 +36,16 @@ EXITS = (
         "a model, pack or other file is missing, damaged, or cannot be written",
         (ModelError, PackError, OSError, PyRuntimeError),
     ),
-    Exit(USAGE, "the command line is wrong, or an input does not fit the model", (InputError,)),
+    Exit(USAGE, "the command line is wrong, or an input does not fit the model", (InputError, OptionError)),
     Exit(UNSUPPORTED, "the model uses something that cannot be converted", (UnsupportedError,)),
     Exit(NO_DEVICE, "this machine lacks a device, a compiler or a package", (DeviceError, CompilerError)),
     Exit(
         FAILED,
         "the model failed while running, needs too much memory, or differs from the reference",
-        (RunError, MemoryLimitError, DisposedError),
+        (RunError, MemoryLimitError, MemoryError, DisposedError),
     ),
     Exit(BUG, "a bug in pyruntime: the traceback is shown"),
+    Exit(INTERRUPTED, "ended by Ctrl-C before it was done"),
 )
 
 _CODES: dict[type, int] = {error: row.code for row in EXITS for error in row.errors}

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyruntime.cli import look
-from pyruntime.errors import PyRuntimeError, UnsupportedError, UnsupportedNodesError
+from pyruntime.errors import MemoryLimitError, PyRuntimeError, UnsupportedError, UnsupportedNodesError
 
 
 def show(error: Exception, code: int, *, json: bool, debug: bool) -> None:
@@ -28,6 +28,8 @@ def show(error: Exception, code: int, *, json: bool, debug: bool) -> None:
 
 def stable_code(error: Exception) -> str:
     """The code that names this kind of error, the same in every release."""
+    if isinstance(error, MemoryError):  # Python's own: this machine has no more
+        return MemoryLimitError.code
     return error.code if isinstance(error, PyRuntimeError) else "file"
 
 
@@ -45,7 +47,7 @@ def message(error: Exception) -> str:
     """What went wrong, as a person reads it."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return str(error) or "there is not enough memory"  # only a MemoryError may say nothing
 
 
 def _nodes(error: UnsupportedError) -> tuple[UnsupportedError, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.cli.sizes import symbols_of, value_of
-from pyruntime.errors import InputError
+from pyruntime.errors import InputError, MemoryLimitError
 from pyruntime.ir.dtypes import DType
 from pyruntime.ops.definition import complete, definition
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyruntime.runtime.tensors import TensorSpec
 
 Array = NDArray[Any]
+_MOST = 2**32  # bytes of an input: what a device can address at most
 _INPUT = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<file>.+?\.np[yz])(?::(?P<key>.+))?", flags=re.DOTALL)
 
 
@@ -168,6 +170,8 @@ def random_inputs(
 
     Inputs that need not be fed are left out.
     Equal seeds give equal arrays, whichever inputs are given.
+
+    Raises MemoryLimitError where one is larger than any device can hold.
     """
     made: dict[str, Array] = {}
     for i, spec in enumerate(specs):
@@ -176,6 +180,12 @@ def random_inputs(
         random = np.random.default_rng((seed, i))
         shape = tuple(value_of(dim, sizes) for dim in spec.shape)
         dtype = DType(spec.dtype)
+        needed = math.prod(shape) * dtype.bytes
+        if needed > _MOST:
+            raise MemoryLimitError(
+                f"input {spec.name!r} of shape {shape} takes {needed:,} bytes, more than the {_MOST:,} that a"
+                " device can address"
+            )
         drawn = np.asarray(random.random(shape) if dtype.is_float else random.integers(0, 2, shape))
         if dtype is DType.STRING:
             made[spec.name] = np.asarray(np.array(["a", "b"], object)[drawn], object)

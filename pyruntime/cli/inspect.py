@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Json, Sizes
+from pyruntime.cli.options import Debug, Json, PackOrModel, Sizes
 
 
 def inspect(
-    pack: Annotated[
-        Path, typer.Argument(metavar="PACK", help="A pack, or a model file, which is converted first.")
-    ],
+    pack: PackOrModel,
     symbol: Sizes = None,
     html: Annotated[
         Path | None,

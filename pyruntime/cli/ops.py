@@ -9,11 +9,20 @@ import typer
 from pyruntime.cli.options import Debug, Json
 
 
+def _completed(incomplete: str) -> list[str]:
+    """Operators whose names begin so, for the shell."""
+    from pyruntime.cli import operators
+
+    return [name for name in operators.stored()["operators"] if name.startswith(incomplete)]
+
+
 def ops(
     operator: Annotated[
         str | None,
         typer.Argument(
-            metavar="OP", help="One operator, such as Resize or ai.onnx.ml.Scaler; all by default."
+            metavar="OP",
+            help="One operator, such as Resize or ai.onnx.ml.Scaler; all by default.",
+            autocompletion=_completed,
         ),
     ] = None,
     json: Json = False,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +33,12 @@ def _set_debug(context: typer.Context, value: bool) -> bool:
     return value
 
 
+def source(metavar: str, told: str) -> Any:
+    """A path that a command reads; what cannot be read is told when it tries, as any other error."""
+    return typer.Argument(metavar=metavar, help=told, readable=False)
+
+
+PackOrModel = Annotated[Path, source("PACK", "A pack, or a model file, which is converted first.")]
 Json = Annotated[
     bool,
     typer.Option("--json", callback=_set_json, help="Print one JSON document, errors included."),
@@ -49,7 +56,8 @@ Inputs = Annotated[
         "--input",
         "-i",
         metavar="NAME=FILE",
-        help="x=file.npy, as `pyruntime run` takes it; inputs that are not given are random.",
+        help="x=file.npy, or file.npz with an array per input, as `pyruntime run` takes them; inputs that are"
+        " not given are random.",
         show_default=False,
     ),
 ]
@@ -73,7 +81,12 @@ Rounds = Annotated[
 ]
 FixedSizes = Annotated[
     list[str] | None,
-    typer.Option("--symbol", metavar="SYMBOL=SIZE", help="A fixed size for a symbol of the inputs' shapes."),
+    typer.Option(
+        "--symbol",
+        "-s",
+        metavar="SYMBOL=SIZE",
+        help="A fixed size for a symbol of the inputs' shapes. Repeat for several.",
+    ),
 ]
 Elements = Annotated[
     list[str] | None,

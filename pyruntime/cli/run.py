@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Device, Json, Seed, Sizes, Threads
+from pyruntime.cli.options import Debug, Device, Json, PackOrModel, Seed, Sizes, Threads
 
 
 def run(
-    pack: Annotated[
-        Path, typer.Argument(metavar="PACK", help="A pack, or a model file, which is converted first.")
-    ],
+    pack: PackOrModel,
     inputs: Annotated[
         list[str] | None,
         typer.Option(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Inputs, Json, Seed, Sizes
+from pyruntime.cli.options import Debug, Inputs, Json, PackOrModel, Seed, Sizes
 
 
 def serve_demo(
-    pack: Annotated[
-        Path, typer.Argument(metavar="PACK", help="A pack, or a model file, which is converted first.")
-    ],
+    pack: PackOrModel,
     inputs: Inputs = None,
     seed: Seed = 0,
     symbol: Sizes = None,

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Inputs, Json, Rounds, Seconds, Seed, Sizes
+from pyruntime.cli.options import Debug, Inputs, Json, Rounds, Seconds, Seed, Sizes, source
 
 
 def tune(
     pack: Annotated[
         Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A pack that was converted with --tunable, or a model file, which is converted first.",
+        source(
+            "MODEL", "A pack that was converted with --tunable, or a model file, which is converted first."
         ),
     ],
     out: Annotated[

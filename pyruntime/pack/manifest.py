@@ -21,13 +21,21 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def _parsed(data: bytes) -> Any:
+    """What the JSON says. Raises PackError for anything else, Invalid for a key that comes twice."""
+    try:
+        return json.loads(data, object_pairs_hook=_unique)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise PackError(f"pack.json is not JSON ({error}); it begins with {data[:24]!r}") from None
+
+
 def decode_manifest(data: bytes) -> Manifest:
     """The manifest of pack.json's bytes, as yet unvalidated.
 
     Raises PackVersionError for a newer format or an unknown requirement, PackError for anything malformed.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_unique)
+        value = _parsed(data)
         version = record(_Version)(value)
         if version.format > FORMAT:
             raise PackVersionError(

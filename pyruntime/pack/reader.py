@@ -219,4 +219,6 @@ def _open(path: Path) -> _Files:
     except FileNotFoundError:
         raise MissingFileError(f"there is no pack at {path}") from None
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        if path.name == MANIFEST:
+            raise PackError(f"{path} is the file of a pack that describes it: give its folder") from None
         raise PackError(f"{path} is neither a folder nor an archive of a pack: {error}") from None

@@ -137,14 +137,17 @@ class PackWriter:
                 return
 
 
-def _refuse_to_overwrite(path: Path) -> None:
+def may_replace(path: Path) -> bool:
+    """Whether a pack may take the place of what is there: nothing, an empty folder, or another pack."""
+    if not path.exists():
+        return True
     if path.suffix == ".zip":
-        taken = path.exists() and not (path.is_file() and zipfile.is_zipfile(path))
-    else:
-        taken = path.exists() and not (
-            path.is_dir() and ((path / MANIFEST).is_file() or not any(path.iterdir()))
-        )
-    if taken:
+        return path.is_file() and zipfile.is_zipfile(path)
+    return path.is_dir() and ((path / MANIFEST).is_file() or not any(path.iterdir()))
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    if not may_replace(path):
         raise PackError(f"{path} exists and is not a pack; choose another path")
 
 

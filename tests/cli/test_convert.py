@@ -106,6 +106,17 @@ def test_force_spares_what_is_no_pack(invoke: Invoke, model: Path) -> None:
     Path("mine/thesis.txt").write_text("years of work")
     assert invoke("convert", model, "mine", "--force", "-t", "webgpu").exit_code == 1
     assert Path("mine/thesis.txt").read_text() == "years of work"
+    unforced = invoke("convert", model, "mine", "-t", "webgpu")
+    assert unforced.exit_code == 2
+    assert "is not a pack" in unforced.stderr
+    assert "--force" not in unforced.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "convert", "diff"])
+def test_a_pack_is_no_model(invoke: Invoke, packs: Path, command: str) -> None:
+    result = invoke(command, packs / "affine")
+    assert result.exit_code == 1
+    assert "a pack, which is converted already" in " ".join(result.stderr.split())
 
 
 def test_options_reach_the_converter(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_right_kernels(invoke: Invoke, chain: Path, device: str) -> None:
 def test_wrong_kernel(invoke: Invoke, chain: Path, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _break_matmul(monkeypatch)
     np.savez(chain.with_suffix(".npz"), x=np.linspace(-1, 1, 20, dtype=np.float32).reshape(4, 5))
-    result = invoke("diff", chain, "-d", device, "--inputs", chain.with_suffix(".npz"))
+    result = invoke("diff", chain, "-d", device, "--input", chain.with_suffix(".npz"))
     assert result.exit_code == 5
     assert "MatMul product" in result.stdout
     told = json.loads(invoke("diff", chain, "-d", device, "-s", "rows=4", "--json").stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pyruntime.cli import operators
-from tests.cli.conftest import Invoke
+from tests.cli.conftest import Invoke, start
 
 
 def test_all_operators(invoke: Invoke) -> None:
@@ -42,3 +42,8 @@ def test_marks_tell_where_a_dtype_is_taken() -> None:
         "bool": "·",
         "string": "",
     }
+
+
+def test_the_shell_completes_operators() -> None:
+    done = start(_PYRUNTIME_COMPLETE="complete_bash", COMP_WORDS="pyruntime ops Resh", COMP_CWORD="2")
+    assert (done.returncode, done.stdout.split()) == (0, ["Reshape"])

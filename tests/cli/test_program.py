@@ -1,18 +1,22 @@
 """The program as a whole: help, exit codes, missing extras, bugs, what is imported when."""
 
+import errno
 import json
+import os
 import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pyruntime
 from pyruntime import errors
 from pyruntime.cli import app
-from pyruntime.cli.exits import BUG, EXITS, HANDLED, USAGE, exit_code
+from pyruntime.cli.exits import BUG, EXITS, HANDLED, INTERRUPTED, USAGE, exit_code
+from tests.browser.fixtures import ROOT
 from tests.cli.conftest import Invoke, start
 
 COMMANDS = tuple(command.__name__.replace("_", "-") for command in app.COMMANDS)
@@ -25,6 +29,11 @@ def test_help_tells_the_exit_codes(invoke: Invoke, command: tuple[str, ...]) -> 
     assert result.exit_code == 0
     for row in EXITS:
         assert f"{row.code}: {row.when}" in result.stdout
+
+
+def test_the_guide_tells_the_exit_codes() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "docs" / "cli.md").read_text(), flags=re.MULTILINE)
+    assert rows == [(str(row.code), row.when) for row in EXITS]
 
 
 def test_without_a_command_the_help_is_shown(invoke: Invoke) -> None:
@@ -60,6 +69,8 @@ def test_every_error_has_an_exit_code() -> None:
         errors.CompilerError("c"): 4,
         errors.MemoryLimitError("m"): 5,
         errors.RunError("r"): 5,
+        errors.OptionError("o"): 2,
+        MemoryError(): 5,
     }
     assert {e: exit_code(e) for e in codes} == codes
 
@@ -103,6 +114,50 @@ def test_an_error_is_one_panel_without_a_traceback(invoke: Invoke) -> None:
     for part in ("pack-missing-file", "there is no pack at nowhere.pack", "exit code 1", "--debug"):
         assert part in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("told", "message"), [("", "not enough memory"), ("cannot allocate 30 GiB",) * 2])
+def test_a_machine_without_memory(told: str, message: str) -> None:
+    broken = f"import pyruntime\ndef load(*a, **k): raise MemoryError({told!r})\npyruntime.load = load"
+    done = start("run", "x.pack", "--json", before=broken)
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (5, "memory")
+    assert message in error["message"]
+
+
+def test_ctrl_c_during_imports() -> None:
+    done = start(
+        "--help",
+        before="""
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pyruntime.cli.app": raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())""",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")
+
+
+@pytest.mark.parametrize("command", ["check", "convert", "inspect", "run", "bench", "diff"])
+def test_a_file_that_cannot_be_read(
+    invoke: Invoke, model: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as any other file that is of no use. Root can read all files, so calls are made to fail."""
+    unreadable = Path("unreadable.onnx")
+    unreadable.write_bytes(model.read_bytes())
+    unreadable.chmod(0)
+    monkeypatch.setattr(os, "access", lambda *_args, **_named: False)
+    real = Path.open
+
+    def refused(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name == unreadable.name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refused)
+    result = invoke(command, unreadable, "--json")
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["exit"], error["code"]) == (1, 1, "model-invalid")
+    assert "Permission denied" in error["message"]
 
 
 def test_debug_shows_the_traceback(invoke: Invoke) -> None:

@@ -46,6 +46,14 @@ def test_result_as_json(invoke: Invoke, packs: Path) -> None:
     assert told["seconds"]["convert"] is None
 
 
+@pytest.mark.parametrize("batch", [10**9, 10**23])
+def test_inputs_that_no_device_holds(invoke: Invoke, packs: Path, batch: int) -> None:
+    result = invoke("run", packs / "affine", "--random", "-s", f"batch={batch}", "-d", "wasm", "--json")
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["code"]) == (5, "memory")
+    assert f"input 'x' of shape ({batch}, 4) takes {batch * 16:,} bytes" in error["message"]
+
+
 def test_the_seed_decides_the_random_inputs(invoke: Invoke, packs: Path) -> None:
     def outputs(seed: int) -> object:
         told = invoke("run", packs / "dtypes", "-r", "-s", "n=9", "-d", "wasm", "--json", "--seed", seed)

@@ -53,7 +53,7 @@ def test_pairs(invoke: Invoke, cache: Path, argument: str) -> None:
 
 def test_options_that_do_not_fit(invoke: Invoke, cache: Path) -> None:
     result = invoke("convert", cache, "c.pack", *STATES, "--symbol=batch=1")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "say how far, as by capacity={" in " ".join(result.stderr.split())
     assert not Path("c.pack").exists()
     result = invoke("convert", cache, "c.pack", "--capacity", "eight")

@@ -11,10 +11,10 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from pyruntime_converter.build import convert
-from pyruntime_converter.options import OptionError
 from pyruntime_converter.passes.quantize import Quantization
 
 import pyruntime
+from pyruntime.errors import OptionError
 from pyruntime.pack.reader import Pack
 from tests.frontends.on_devices import DEVICES, Device
 from tests.frontends.onnx_models import random, runtime

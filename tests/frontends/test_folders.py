@@ -80,6 +80,9 @@ def test_files_that_are_missing_or_damaged(
 def test_an_empty_folder_and_other_kinds(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"config\.json: no such file"):
         read_model(tmp_path)
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(ModelError, match=r"it holds model\.onnx: give the file itself"):
+        read_model(tmp_path)
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(UnsupportedError, match="TensorFlow SavedModel"):
         read_model(tmp_path)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, TypeProto, helper
 from pyruntime_converter.frontends.onnx import read
-from pyruntime_converter.options import OptionError, Told
+from pyruntime_converter.options import Told
 
 import pyruntime
-from pyruntime.errors import InputError, UnsupportedError
+from pyruntime.errors import InputError, OptionError, UnsupportedError
 from pyruntime.runtime.tensors import ListSpec
 from tests.frontends.on_devices import DEVICES, Device, on_device
 from tests.frontends.onnx_models import Array, random, reference, runtime

@@ -125,6 +125,19 @@ def test_not_an_archive(tmp_path: Path, data: bytes) -> None:
         Pack(path)
 
 
+@pytest.mark.parametrize("data", [b"", b"<!doctype html>", b"{", b"\xff\xfe{}"])
+def test_a_manifest_that_is_not_json(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "pack.json").write_bytes(data)
+    with pytest.raises(PackError, match=r"pack\.json is not JSON .*; it begins with b") as told:
+        Pack(tmp_path)
+    assert repr(data) in str(told.value)
+
+
+def test_the_manifest_instead_of_the_folder(packs: Path) -> None:
+    with pytest.raises(PackError, match=r"give its folder"):
+        Pack(packs / "affine" / "pack.json")
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="there is no pack at"):
         Pack(tmp_path / "p.pack")

@@ -11,11 +11,12 @@ import pytest
 from onnx import ModelProto
 from pyruntime_converter.frontends import read_model
 from pyruntime_converter.lowering.lower import lower
-from pyruntime_converter.options import OptionError, Told
+from pyruntime_converter.options import Told
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.state import StateOptions, attach
 from pyruntime_converter.state_names import guess
 
+from pyruntime.errors import OptionError
 from pyruntime.ir.dims import evaluate
 from pyruntime.ir.program import Program
 from pyruntime.ops.interpret import run_program

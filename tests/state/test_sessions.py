@@ -14,11 +14,11 @@ import onnx
 import pytest
 from pyruntime_converter.build import build_pack
 from pyruntime_converter.frontends import read_model
-from pyruntime_converter.options import OptionError
 from pyruntime_converter.state import StateOptions, attach
 
 import pyruntime
 from pyruntime import Session
+from pyruntime.errors import OptionError
 from pyruntime.pack.schema import Model
 from pyruntime.runtime.wasm import WasmSession
 from tests.frontends.onnx_models import model, random, same

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pyruntime.errors import ModelError, UnsupportedError
+from pyruntime.errors import ModelError, OptionError, UnsupportedError
 from pyruntime.ir.graph import Graph
-from pyruntime_converter.options import NOTHING, OptionError, Told
+from pyruntime_converter.options import NOTHING, Told
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ _RECOGNISED = {
     ".mlir": "an MLIR module",
     ".safetensors": "weights without a program",
     ".ort": "an ONNX Runtime flatbuffer",
+    ".zip": "an archive, perhaps a pack, which is converted already",
 }
 
 
@@ -90,15 +91,28 @@ def read_model(
         if not kind:
             if told:
                 raise OptionError(f"{path} is a folder: nothing can be told of its model's inputs")
+            _check_folder(path)
             return _folder(path, name)
     else:
         reader = _READERS.get(path.suffix.lower())
         if reader is not None:
             return reader(path, name, told, survey)
-        kind = _RECOGNISED.get(path.suffix.lower()) or f"a file with the suffix {path.suffix!r}"
+        kind = _RECOGNISED.get(path.suffix.lower()) or (
+            f"a file with the suffix {path.suffix!r}" if path.suffix else "a file without a suffix"
+        )
     raise UnsupportedError(
         "model format",
         str(path),
         f"it is {kind}; supported are {', '.join(sorted(_READERS))} (ONNX) and folders with config.json",
         "Export the model to ONNX.",
     )
+
+
+def _check_folder(path: Path) -> None:
+    """Raise ModelError for a folder that is no model's, and say what it is, or where its model is."""
+    if (path / "pack.json").exists():
+        raise ModelError(f"{path}: a pack, which is converted already; give the model that it was made of")
+    if not any((path / name).exists() for name in ("config.json", "modules.json")):
+        found = sorted(file.name for file in path.glob("*.onnx"))
+        hint = f"; it holds {', '.join(found[:3])}: give the file itself" if found else ""
+        raise ModelError(f"{path / 'config.json'}: no such file, and no model is a folder without it{hint}")

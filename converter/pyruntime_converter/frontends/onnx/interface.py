@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, TypeProto, ValueInfoProto
 
-from pyruntime.errors import UnsupportedError
+from pyruntime.errors import OptionError, UnsupportedError
 from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import product
 from pyruntime.ir.dtypes import DType
@@ -23,7 +23,7 @@ from pyruntime_converter.frontends.onnx.held import Empty, Held, Maps, TensorSeq
 from pyruntime_converter.frontends.onnx.scope import Gap
 from pyruntime_converter.frontends.onnx.symbols import Symbols
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
-from pyruntime_converter.options import Elements, ElementShape, OptionError, Told
+from pyruntime_converter.options import Elements, ElementShape, Told
 
 MOST_ELEMENTS = 4096  # tensors of a sequence that is fed
 _INSTEAD_OF_MAPS = (

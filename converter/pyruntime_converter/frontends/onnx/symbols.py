@@ -7,10 +7,9 @@ from collections.abc import Callable, Container, Mapping, Sequence
 
 from onnx import TensorShapeProto, TypeProto
 
-from pyruntime.errors import ModelError
+from pyruntime.errors import ModelError, OptionError
 from pyruntime.ir.dims import Dim, floordiv, symbol
 from pyruntime.ir.graph import Shape
-from pyruntime_converter.options import OptionError
 
 _OPERATORS: dict[type[ast.operator], Callable[[Dim, Dim], Dim]] = {
     ast.Add: lambda a, b: a + b,
