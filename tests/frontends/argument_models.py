@@ -76,6 +76,14 @@ def _shapes() -> Iterator[tuple[str, Model]]:
     yield "Unsqueeze-two", _over("Unsqueeze", [ints(*a) for a in ((0, 4), (3, 1), (-1, -2), (0, 1), (-5, 2))])
 
 
+def _eyes() -> Iterator[tuple[str, Model]]:
+    sizes = [{"x": random(*size)} for size in ((3, 4), (5, 2), (1, 1), (4, 4))]
+    for k in (0, 2, -1, 1 << 40, -9):
+        yield f"EyeLike-{k}", fed("EyeLike", sizes, k=k)
+    rows = [{"x": random(n, 3)} for n in (1, 2, 5)]
+    yield "EyeLike-rows", fed("EyeLike", rows, k=1, dtype=TensorProto.INT64)
+
+
 def _slices() -> Iterator[tuple[str, Model]]:
     def sliced(
         *parts: Sequence[Sequence[int]], shape: Sequence[int] = SHAPE, names: str = "seak"
@@ -179,6 +187,13 @@ def _resizes() -> Iterator[tuple[str, Model]]:
             for i, (box, s) in enumerate(zip(boxes, [(8, 3), (4, 7), (3, 1), (11, 14)], strict=True))
         ]
         yield f"Resize-crop-{mode}", fed("Resize", every, **how)
+    # whole sizes: of others ONNX Runtime forgets the fraction, and what keeps its size it does not crop
+    even = [
+        {"x": random(1, 2, *size), "roi": np.array(boxes[0], np.float32)} for size in ((4, 6), (7, 8), (1, 2))
+    ]
+    how = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "axes": [2, 3]}
+    how |= {"inputs": ("x", "roi", "s"), "weights": {"s": np.array([2, 0.5], np.float32)}}
+    yield "Resize-crop-scales", fed("Resize", even, **how)
     scaled = [{"x": random(1, 1, n, 6, seed=n)} for n in (5, 8, 1, 13)]
     weights = {"s": np.array([1, 1, 0.6, 2.5], np.float32)}
     for mode in ("nearest", "linear", "cubic"):
@@ -279,6 +294,7 @@ MODELS: Mapping[str, Model] = dict(
     [
         *_reductions(),
         *_shapes(),
+        *_eyes(),
         *_slices(),
         *_pads(),
         *_triangles(),

@@ -14,7 +14,7 @@ import pyruntime
 from pyruntime.errors import InputError
 from pyruntime.ir.dims import bounds
 from tests.frontends.on_devices import DEVICES, Device, on_device
-from tests.frontends.onnx_models import Array, imported, model, one_node, random, runtime, same
+from tests.frontends.onnx_models import Array, imported, model, one_node, random, run, runtime, same
 
 make = helper.make_node
 Shapes = dict[str, list[int | str | None]]
@@ -163,4 +163,19 @@ def adding() -> Any:
         "body",
         declared[:2],
         declared[2:],
+    )
+
+
+def test_axes_that_a_reshape_copies_say_nothing_of_the_rest() -> None:
+    """Also where there are no elements to divide, which ONNX Runtime refuses."""
+    feeds = {"x": random(0, 6, 4)}
+    both: tuple[Shapes | None, ...] = (None, {"x": ["n", 6, 4]})
+    for shapes in both:
+        proto = one_node("Reshape", feeds, weights={"s": np.array([0, 0, 2, -1])}, shapes=shapes)
+        assert run(proto, feeds)["out"].shape == (0, 6, 2, 2)
+    node = make("RotaryEmbedding", ["x", "cos", "sin"], ["y"], num_heads=2, interleaved=1)
+    angles = {"cos": random(0, 6, 1), "sin": random(0, 6, 1)}
+    same(
+        run(model([node], {**feeds, **angles}, ["y"], opset=23, ir_version=10), {**feeds, **angles}),
+        {"y": random(0, 6, 4)},
     )

@@ -88,6 +88,26 @@ def test_sizes_are_those_of_the_exact_product() -> None:
     same({"out": out}, reference(proto, feeds), 0)
 
 
+@pytest.mark.parametrize("fed", [False, True])
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_crops_by_scales(mode: str, fed: bool) -> None:
+    """Of sizes that only the run knows; steps are those of the exact product, as in ONNX's reference."""
+    how: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": "tf_crop_and_resize", "opset": 19}
+    how |= {"inputs": ("x", "roi", "s"), "extrapolation_value": 7.0, "shapes": {"x": ["n"]}}
+    for roi in (floats(0.2, 0.9), floats(-0.31, 0.53), floats(0.7, 0.1)):
+        for scale in (0.7, 1.1, 2.3, 3.0):
+            given, told = {"x": random(1)}, {"roi": roi, "s": floats(scale)}
+            proto = (
+                one_node("Resize", {**given, **told}, **how)
+                if fed
+                else one_node("Resize", given, weights=told, **how)
+            )
+            graph = imported(proto)
+            for size in (2, 7, 30):
+                feeds = {"x": random(size, seed=size), **(told if fed else {})}
+                same(run_graph(graph, feeds), reference(proto, feeds))
+
+
 def test_a_scale_that_leaves_nothing() -> None:
     feeds = {"x": random(1, 3), "s": floats(1, 0.25)}
     (out,) = run_graph(imported(one_node("Resize", feeds, inputs=FED, opset=19)), feeds).values()

@@ -23,7 +23,15 @@ _ROUNDINGS: dict[str, Callable[[Math, Value], Value]] = {
 
 
 def cropped(
-    ctx: NodeContext, x: Value, at: int, out: Dim, ends: Ends, nearest: str, cubic: float | None, inside: bool
+    ctx: NodeContext,
+    x: Value,
+    at: int,
+    out: Dim,
+    exact: tuple[Dim, Dim],
+    ends: Ends,
+    nearest: str,
+    cubic: float | None,
+    inside: bool,
 ) -> tuple[Value, Value]:
     """`out` elements between the ends of an axis, and which of them lie outside the axis.
 
@@ -32,6 +40,7 @@ def cropped(
         x: what is resized.
         at: the axis.
         out: how many elements it gets.
+        exact: the same before it was rounded, as a fraction.
         ends: where the first and the last one lie.
         nearest: how coordinates are rounded to elements; empty to interpolate.
         cubic: the cubic's coefficient; None for linear.
@@ -41,9 +50,11 @@ def cropped(
     numbers = Math(ctx, DType.F64 if x.dtype is DType.F64 else DType.F32)
     start, end = (ctx.cast(e, numbers.dtype) if isinstance(e, Value) else numbers.number(e) for e in ends)
     row = ctx.cast(ctx.one("Range", size=out, dtype=DType.I32), numbers.dtype)
-    steps = numbers.apply("Div", row, maximum(out - 1, 1))
+    above, below = exact
+    row = row if below == 1 else numbers.apply("Mul", row, below)
+    steps = numbers.apply("Div", row, maximum(above - below, 1))
     # a single element lies in the middle
-    middle = numbers.apply("Mul", numbers.number(equal(out, 1)), 0.5)
+    middle = numbers.apply("Mul", numbers.number(equal(above, below)), 0.5)
     steps = ctx.one("Add", steps, middle)
     place = ctx.one("Add", start, ctx.one("Mul", steps, ctx.one("Sub", end, start)))
     place = numbers.apply("Mul", place, size - 1)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx import text
-from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
+from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.held import Held
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
 
@@ -24,6 +25,8 @@ _FORMS: dict[str, Callable[[Any], np.ndarray[Any, Any]]] = {
     "value_string": lambda v: np.asarray(v, object),
     "value_strings": lambda v: np.asarray(v, object),
 }
+
+_FAR = 1 << 30  # a diagonal that is further away than any element
 
 
 @handles("Constant")
@@ -55,8 +58,11 @@ def eye_like(ctx: NodeContext) -> Value:
     if x.rank != 2:
         ctx.invalid(f"rank {x.rank}, not 2")
     rows, columns = x.shape
-    if not isinstance(rows, int) or not isinstance(columns, int):
-        ctx.fail(f"the matrix is {rows} x {columns}, which depends on the input sizes", FIX_DIMS)
-    ctx.limited(rows * columns, "the matrix")
     dtype = x.dtype if stated is None else dtype_of(stated, ctx.name)
-    return ctx.builder.constant(np.eye(rows, columns, ctx.attr("k"), dtype=dtype.value))
+    offset = max(min(ctx.attr("k"), _FAR), -_FAR)
+    if isinstance(rows, int) and isinstance(columns, int):
+        ctx.limited(rows * columns, "the matrix")
+        return ctx.builder.constant(np.eye(rows, columns, offset, dtype=dtype.value))
+    diagonal = ctx.one("Range", start=offset, size=rows, dtype=DType.I32)
+    place = ctx.one("Range", size=columns, dtype=DType.I32)
+    return ctx.cast(ctx.one("Equal", ctx.reshape(diagonal, (rows, 1)), place), dtype)

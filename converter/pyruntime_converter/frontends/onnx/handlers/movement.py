@@ -54,21 +54,27 @@ def _target(ctx: NodeContext, target: Sequence[Dim], *, keep_zero: bool) -> tupl
     """The target with 0 (that axis of the input) and -1 (what is left) resolved."""
     x = ctx.input()
     shape: list[Dim] = []
+    copied: set[int] = set()
     for axis, dim in enumerate(target):
         if dim == 0 and not keep_zero:
             if axis >= x.rank:
                 ctx.invalid(f"target {tuple(target)} copies axis {axis} of an input of rank {x.rank}")
+            copied.add(axis)
             dim = x.shape[axis]
         shape.append(dim)
     if shape.count(-1) > 1 or any(isinstance(d, int) and d < -1 for d in shape):
         ctx.invalid(f"target {tuple(target)}")
     if -1 in shape:
-        rest = product([d for d in shape if d != -1])
+        # what is copied says nothing of what is left, which is then known without elements, too
+        whole, rest = (
+            product([d for axis, d in enumerate(dims) if axis not in copied and d != -1])
+            for dims in (x.shape, shape)
+        )
         if rest == 0:
             ctx.invalid(f"target {tuple(target)} leaves -1 undefined")
-        if isinstance(x.elements, int) and isinstance(rest, int) and not divides(rest, x.elements):
+        if isinstance(whole, int) and isinstance(rest, int) and not divides(rest, whole):
             ctx.invalid(f"{x.elements} elements do not fit {tuple(target)}")
-        shape[shape.index(-1)] = floordiv(x.elements, rest)
+        shape[shape.index(-1)] = floordiv(whole, rest)
     return tuple(shape)
 
 

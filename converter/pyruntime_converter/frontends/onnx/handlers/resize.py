@@ -332,11 +332,13 @@ def _scalar(ctx: NodeContext, step: _Step, up: Dim, down: Dim, dtype: DType) -> 
 
 def _cropped(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> tuple[Value, Value]:
     """A part of an axis resized by numbers that only the run knows, and what of it lies outside."""
-    if method.antialias or (step.ratio is not None and step.scale != 1):
-        ctx.fail("it crops with antialias or scales in a way that depends on the input", FIX_DIMS)
+    if method.antialias:
+        ctx.fail("it crops with antialias in a way that depends on the input", FIX_DIMS)
+    size = x.shape[step.at]
+    exact = (size * step.ratio[0], step.ratio[1]) if step.ratio else (step.out, 1)
     nearest = method.nearest if method.mode == "nearest" else ""
     cubic = method.a if method.mode == "cubic" else None
-    return cropped(ctx, x, step.at, step.out, step.roi, nearest, cubic, method.exclude_outside)
+    return cropped(ctx, x, step.at, step.out, exact, step.roi, nearest, cubic, method.exclude_outside)
 
 
 def _repeats(method: _Method, times: int) -> bool:
