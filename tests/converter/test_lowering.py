@@ -13,7 +13,8 @@ from pyruntime_converter.passes import optimise
 from pyruntime.errors import UnsupportedNodesError
 from pyruntime.ir.dims import symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Graph, Origin, Shape
+from pyruntime.ir.graph import Graph, Origin, Shape, Value
+from pyruntime.ir.kernel import Conv, Map
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import run_graph
@@ -71,6 +72,39 @@ def test_a_convolution_stores_an_output_of_the_model_where_it_is_wanted(kernel: 
         assert made == ([first, "pool", "map", "map"] if read else [first])
         for result, wanted in zip(run_program(program, [feed], {}), expected, strict=True):
             np.testing.assert_allclose(result.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_repeated_pixels_stay_channels_last() -> None:
+    """Between convolutions nearest neighbours are copies of whole pixels; an output is row-major at once."""
+    rng = np.random.default_rng(0)
+    graph = Graph("pyramid")
+    builder = Builder(graph)
+    x = builder.input("x", DType.F32, (1, 4, 5, 6))
+
+    def conv(value: Value, channels: int) -> Value:
+        w = builder.constant(rng.standard_normal((7, channels, 3, 3)).astype(np.float32))
+        geometry: dict[str, Any] = {"strides": (1, 1), "dilations": (1, 1), "pads": (1, 1, 1, 1), "group": 1}
+        return builder.one("Conv", value, w, **geometry)
+
+    def doubled(value: Value) -> Value:
+        n, c, h, w = value.shape
+        split = builder.one("Reshape", value, shape=(n, c, h, 1, w, 1))
+        wide = builder.one("Expand", split, shape=(n, c, h, 2, w, 2))
+        return builder.one("Reshape", wide, shape=(n, c, h * 2, w * 2))
+
+    y = doubled(conv(x, 4))
+    z = conv(builder.one("Concat", y, builder.one("Sin", y), axis=1), 14)
+    graph.outputs, graph.output_names = [z, doubled(y)], ["z", "large"]
+    feed = rng.standard_normal((1, 4, 5, 6)).astype(np.float32)
+    expected = run_graph(graph, {"x": feed}).values()
+    program = lower(graph)
+    (last,) = [c for c in program.calls if isinstance(c, Conv) and c.in_channels == 14]
+    assert last.x.strides == (14 * 120, 14 * 12, 14, 1)
+    maps = [c for c in program.calls if isinstance(c, Map)]
+    assert [c.output.strides[-1] for c in maps] == [1] * len(maps)
+    assert [c.output.tensor for c in maps].count(program.outputs[1]) == 1
+    for result, wanted in zip(run_program(program, [feed], {}), expected, strict=True):
+        np.testing.assert_allclose(result.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_small_concats_within_one_another_are_one_kernel() -> None:

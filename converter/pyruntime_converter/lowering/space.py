@@ -90,6 +90,26 @@ def storage_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int]:
     return told_order(shape, leaves) or list(range(len(shape)))
 
 
+def grouped_order(shape: Sequence[Dim], target: Sequence[Dim], leaves: Sequence[View]) -> list[int]:
+    """Axes in which to store what is to be seen as target: as the leaves lie, as far as strides can say it.
+
+    Axes that target has as one stay together. Row-major if in doubt.
+    """
+    plain = list(range(len(shape)))
+    groups = views.factor(shape, target)
+    best = max(leaves, key=lambda v: sum(s != 0 for s in v.strides), default=None)
+    if groups is None or best is None:
+        return plain
+    walked = [1 if stride == 0 else size for size, stride in zip(shape, best.strides, strict=True)]
+    order = told_order(walked, [best])
+    if order is None:
+        return plain
+    place = {axis: i for i, axis in enumerate(order) if walked[axis] != 1}
+    runs = sorted((run for run, _ in groups), key=lambda run: max(place.get(a, -1) for a in run))
+    grouped = [axis for run in runs for axis in run]
+    return [a for a in plain if a not in grouped] + grouped
+
+
 def told_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int] | None:
     """The same; None where no view covers all of shape in an order."""
     plain = list(range(len(shape)))

@@ -11,6 +11,7 @@ from pyruntime_converter.lowering.hosts import dense
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime_converter.lowering.rows import spread_over
+from pyruntime_converter.lowering.space import grouped_order
 from pyruntime_converter.lowering.states import parts
 
 from pyruntime.ir.dims import Dim, at_least, maximum, product
@@ -54,11 +55,13 @@ def permute(low: Lowering, node: Node) -> Lazy:
 
 @lowers("Reshape")
 def reshape(low: Lowering, node: Node) -> Lazy:
-    """Other strides over the same memory; a row-major copy where the memory is not in that order."""
-    lazy = low.lazy(node.input(0))
-    return lazy.reshape(node.output.shape) or low.reshaped(
-        low.store(lazy, why=Boundary.LAYOUT), node.output.shape
-    )
+    """Other strides over the same memory, or a copy in an order that allows them; row-major if an output."""
+    lazy, shape = low.lazy(node.input(0)), node.output.shape
+    moved = lazy.reshape(shape)
+    if moved is None and node.output not in low.graph.outputs:
+        order = grouped_order(lazy.space, shape, lazy.leaves)
+        moved = low.store(lazy, order=order, why=Boundary.LAYOUT).reshape(shape)
+    return moved or low.reshaped(low.store(lazy, why=Boundary.LAYOUT), shape)
 
 
 @lowers("Slice")
