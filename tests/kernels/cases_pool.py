@@ -40,7 +40,7 @@ def _case(
     call = Pool(
         name=f"{mode}{' with padding' if include_pad else ''} {shape}{note and ', '}{note}",
         inputs=inputs,
-        output=maker.part(out, 1, 4) if part else maker.output(out, dtype, order),
+        output=maker.part(out, 1, 4, dtype) if part else maker.output(out, dtype, order),
         size_values=size_values,
         mode=mode,
         n=shape.batch,
@@ -97,6 +97,10 @@ def cases() -> Iterator[Case]:
         yield _case(same(Shape((5, 6), 7, 7, (3, 3))), "max", dtype=dtype, note=repr(dtype))
         if dtype.is_float:
             yield _case(same(Shape((5, 6), 7, 7, (3, 3))), "average", dtype=dtype, note=repr(dtype))
+    for dtype in (DType.I8, DType.U8):
+        for channels in (16, 37):
+            shape = same(Shape((5, 6), channels, channels, (3, 3), (2, 1)))
+            yield _case(shape, "max", dtype=dtype, part=channels == 37, note=repr(dtype))
     yield not_a_number()
     height, width = symbol("height"), symbol("width")
     for values in ((2, 3), (9, 30)):

@@ -9,6 +9,7 @@ from typing import Any
 from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Pool
+from pyruntime.ir.scalar import Acc
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._epilogue import Epilogue
 from pyruntime_wasm.kernels._operands import Operand, Parameters, load, require_plain
@@ -19,6 +20,7 @@ from pyruntime_wasm.printer import SCALAR, VECTOR, literal
 _ROW_AXIS = 2  # of (n, oh, ow, c)
 # adjacent outputs that are computed together; windows and strides for which their columns fit registers
 _OUTPUTS, _WIDEST, _STRIDES = 4, 5, 2
+_SIXTEEN = {DType.I8: "i8x16", DType.U8: "u8x16"}  # dtypes whose maxima are taken sixteen at a time
 
 
 @dataclass
@@ -55,6 +57,13 @@ def _shares(call: Pool) -> bool:
     return call.mode == "max" and first and small
 
 
+def _sixteen(call: Pool) -> str:
+    """The class of sixteen adjacent channels whose maxima are stored as they are, or none."""
+    adjacent = call.x.strides[-1] == call.output.strides[-1] == 1
+    plain = isinstance(call.body, Acc) and not call.output.guards and not call.output.indirect
+    return _SIXTEEN.get(call.x.tensor.dtype, "") if call.mode == "max" and adjacent and plain else ""
+
+
 def lowest(dtype: DType) -> float | int | bool:
     """What the maximum of nothing is."""
     if dtype.is_float:
@@ -79,7 +88,10 @@ class PoolKernel:
         mode = s.epilogue.mode
         class_ = mode.classes[dtype]
         start: Any = literal(lowest(dtype) if call.mode == "max" else 0, dtype)
-        if s.epilogue.vector:
+        sixteen = _sixteen(call)
+        if sixteen:
+            start, element = f"wasm_{sixteen}_splat({start})", ""
+        elif s.epilogue.vector:
             start, element = f"{class_.name}_splat({start})", f"{VECTOR.classes[dtype].memory}_load(p + j)"
         else:
             element = load(dtype, "p + j * channel")
@@ -92,6 +104,7 @@ class PoolKernel:
             count_include_pad=call.count_include_pad,
             stored=SCALAR.classes[dtype].stored,
             class_name=class_.name,
+            sixteen=sixteen,
             cuts=Cuts,
             outputs=_OUTPUTS if s.epilogue.vector and _shares(call) else 0,
             **s.window,
