@@ -322,6 +322,33 @@ def _loop_that_grows() -> tuple[ModelProto, list[Feeds]]:
     return _model([accumulating("m", body=body)], feeds[0], ["y", "ys"], {"m": scalar(3, "int64")}), feeds
 
 
+def _loop_that_appends(ended: bool) -> tuple[ModelProto, list[Feeds]]:
+    """Rows behind and columns in front, by a number of iterations that sizes tell, or data too."""
+    limit = [node("ReduceMax", ["a2"], ["most"], keepdims=0), node("Less", ["most", "limit"], ["go"])]
+    nodes = [
+        *STEP[1:],
+        *(limit if ended else [ALWAYS]),
+        node("Mul", ["a2", "a2"], ["squares"]),
+        node("Concat", ["rows", "a2", "squares"], ["rows2"], axis=-2),
+        node("ReduceSum", ["a2", "last"], ["sums"]),
+        node("Concat", ["sums", "columns"], ["columns2"], axis=1),
+        node("ReduceSum", ["a2"], ["s"], keepdims=0),
+    ]
+    body = looped(nodes, ["rows", "a", "columns"], ["go", "rows2", "a2", "columns2", "s"])
+    results = ["rows", "y", "columns", "ys"]
+    outer = [
+        node("Shape", ["t"], ["m"], end=1),
+        node("Loop", ["m", "", "none", "x", "start"], results, body=body),
+        node("Exp", ["rows"], ["exps"]),
+    ]
+    weights = {"w": np.full((2, 3), 2, np.float32), "limit": scalar(9), "last": ints(1)}
+    weights |= {"none": random(0, 3), "start": random(2, 1)}
+    feeds: list[Feeds] = [
+        {"x": np.full((2, 3), v, np.float32), "t": random(n)} for n, v in ((3, 1), (1, 5), (6, 0.2))
+    ]
+    return _model(outer, feeds[0], [*results, "exps"], weights, t=["n"]), feeds
+
+
 def _swap() -> tuple[ModelProto, list[Feeds]]:
     """Fibonacci: each carried value becomes the other."""
     nodes = [ALWAYS, node("Add", ["a", "b"], ["c"]), node("Identity", ["b"], ["a2"])]
@@ -375,6 +402,8 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "loop-if": _branch_in_loop(),
     "loop-prefixes": _loop_over_prefixes(),
     "loop-grows": _loop_that_grows(),
+    "loop-appends": _loop_that_appends(ended=False),
+    "loop-appends-until": _loop_that_appends(ended=True),
     "loop-swap": _swap(),
     **{f"scan-{a}-{d}": _scan(a, d) for a in (0, 1, -1) for d in (0, 1)},
 }

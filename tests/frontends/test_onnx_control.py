@@ -303,7 +303,8 @@ def test_tables_that_loops_run_along() -> None:
 
 
 def test_shapes_that_change_are_told() -> None:
-    body = looped([ALWAYS, node("Concat", ["a", "x"], ["a2"], axis=0)], ["a"], ["go", "a2"])
+    """What is appended to may have one reader alone, since what it is then nothing else tells."""
+    body = looped([ALWAYS, node("Concat", ["a", "x", "a"], ["a2"], axis=0)], ["a"], ["go", "a2"])
     feeds = {"x": random(2, 3), "t": random(4)}
     nodes = [node("Shape", ["t"], ["m"], end=1), node("Loop", ["m", "", "x"], ["y"], body=body, name="grows")]
     with pytest.raises(UnsupportedError, match="'grows': a carried value changes from"):

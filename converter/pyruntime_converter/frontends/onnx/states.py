@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from onnx import GraphProto
+
 from pyruntime.ir.dims import Dim, maximum
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import Builder
@@ -38,6 +40,7 @@ class Repeated:
 
 def repeated(
     ctx: NodeContext,
+    graph: GraphProto,
     held: Sequence[Element],
     leading: int,
     inputs: Callable[[Builder, list[Element]], list[Element]],
@@ -46,6 +49,7 @@ def repeated(
 
     Args:
         ctx: the loop.
+        graph: its body.
         held: the states before the first iteration.
         leading: how many of the body's results are no states and come before these.
         inputs: the body's inputs, for the states that an iteration gets.
@@ -59,7 +63,7 @@ def repeated(
             strings = [isinstance(v, Text) for v in held]
             return inputs(builder, [text.bare(builder, v, s) for v, s in zip(carried, strings, strict=True)])
 
-        body = ctx.subgraph(ctx.required("body"), given)
+        body = ctx.subgraph(graph, given)
         made: list[Element] = []
         for result in body.results:
             if not isinstance(result, Element):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
+from onnx import GraphProto
 
 from pyruntime.ir.conditions import pins, truth
 from pyruntime.ir.dims import Dim, maximum
@@ -15,6 +16,7 @@ from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import OpError
 from pyruntime_converter.frontends.onnx import text
+from pyruntime_converter.frontends.onnx.appending import parts_of, put_together
 from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import concatenated, stacked
@@ -105,8 +107,12 @@ def _even_out(bodies: Sequence[Body]) -> None:
 @handles("Loop")
 def loop(ctx: NodeContext) -> Sequence[Held]:
     """A body for a number of times, or while a condition holds."""
+    return _looped(ctx, ctx.required("body"), [ctx.held(i) for i in range(2, ctx.stated_inputs)])
+
+
+def _looped(ctx: NodeContext, graph: GraphProto, held: Sequence[Held]) -> Sequence[Held]:
+    """The loop of a body over what is carried."""
     trip, condition = ctx.optional(0), ctx.optional(1)
-    held = [ctx.held(i) for i in range(2, ctx.stated_inputs)]
     trips = ctx.contents(trip) if trip else None
     elements = [v for v in held if isinstance(v, Element)]
     if len(elements) < len(held):
@@ -116,7 +122,7 @@ def loop(ctx: NodeContext) -> Sequence[Held]:
     def inputs(builder: Builder, carried: list[Element]) -> list[Element]:
         return [builder.dims(counter), builder.constant(np.array(True)), *carried]
 
-    found = repeated(ctx, elements, 1, inputs)
+    found = repeated(ctx, graph, elements, 1, inputs)
     if found is None:
         return _of_sequences(ctx, trips, condition, held)
     body, initial = found.body, found.initial
@@ -141,8 +147,23 @@ def loop(ctx: NodeContext) -> Sequence[Held]:
     except OpError as error:
         count = attrs["trip"]
         if begins != 1 or not isinstance(count, int) or count > MOST_UNROLLED:
-            ctx.fail(str(error), SHAPES_CHANGE)
+            return _appending(ctx, graph, held, str(error))
         return _unrolled(ctx, count, held, str(error))
+
+
+def _appending(ctx: NodeContext, graph: GraphProto, held: Sequence[Held], reason: str) -> Sequence[Held]:
+    """A loop whose carried values grow by what each iteration appends to them: all of that at once."""
+    body, found = parts_of(graph, len(held))
+    if not found or not all(isinstance(held[f.place], Value) for f in found):
+        ctx.fail(reason, SHAPES_CHANGE)
+    places = {f.place for f in found}
+    results = list(_looped(ctx, body, [v for i, v in enumerate(held) if i not in places]))
+    parts = [ctx.tensor(v, "what it appends") for v in results[-len(found) :]]
+    results = results[: -len(found)]
+    for how, part in zip(found, parts, strict=True):
+        initial = ctx.tensor(held[how.place], "what it appends to")
+        results.insert(how.place, put_together(ctx, initial, part, how))
+    return results
 
 
 def _measured(ctx: NodeContext, trip: Value) -> tuple[Dim] | None:
@@ -264,7 +285,7 @@ def _scanned(
             slices.append(text.bare(builder, part, isinstance(element, Text)))
         return [*carried, *slices]
 
-    found = repeated(ctx, initial, 0, inputs)
+    found = repeated(ctx, ctx.required("body"), initial, 0, inputs)
     if found is None:
         ctx.fail("strings that it carries grow from one iteration to the next")
     stacks = len(found.body.graph.outputs) - len(initial)

@@ -1,0 +1,75 @@
+"""Loops that append (`acc = cat([acc, part])`): parts of all iterations, put together behind the loop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from onnx import GraphProto, NodeProto, helper
+
+from pyruntime.ir.dims import maximum
+from pyruntime.ir.graph import Value
+from pyruntime_converter.frontends.onnx.context import NodeContext
+from pyruntime_converter.frontends.onnx.handlers.common import concatenated
+from pyruntime_converter.frontends.onnx.order import reads
+
+_GIVEN = 2  # inputs of a body before what it carries: the iteration's number, the condition
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A carried value to which a body appends: which one, along which axis, and whether in front."""
+
+    place: int
+    axis: int
+    in_front: bool
+
+
+def parts_of(body: GraphProto, carried: int) -> tuple[GraphProto, list[Appended]]:
+    """A body that gives, after all else, what it appended before, and no longer carries what that went to.
+
+    A carried value counts where nothing but the Concat that makes its next one reads it, and nothing that.
+    """
+    uses = Counter(name for node in body.node for name in reads(node))
+    uses.update(v.name for v in body.output)
+    made = {name: node for node in body.node for name in node.output}
+    found: list[Appended] = []
+    changed: dict[int, NodeProto] = {}
+    rest = GraphProto()
+    rest.CopyFrom(body)
+    for place in range(carried):
+        before, after = body.input[_GIVEN + place].name, body.output[1 + place].name
+        node = made.get(after)
+        stated = [a.i for a in node.attribute if a.name == "axis"] if node is not None else []
+        if node is None or node.op_type != "Concat" or node.domain or not stated or len(node.input) < 2:
+            continue
+        if uses[before] != 1 or uses[after] != 1 or before not in (node.input[0], node.input[-1]):
+            continue
+        in_front = node.input[-1] == before
+        others = node.input[:-1] if in_front else node.input[1:]
+        found.append(Appended(place, stated[0], in_front))
+        changed[id(node)] = helper.make_node("Concat", others, [after], name=node.name, axis=stated[0])
+    gone = {f.place for f in found}
+    for field, first in ((rest.input, _GIVEN), (rest.output, 1)):
+        kept = [v for i, v in enumerate(field) if i - first not in gone]
+        kept += [body.output[1 + f.place] for f in found] if field is rest.output else []
+        del field[:]
+        field.extend(kept)
+    del rest.node[:]
+    rest.node.extend(changed.get(id(n), n) for n in body.node)
+    return rest, found
+
+
+def put_together(ctx: NodeContext, initial: Value, parts: Value, how: Appended) -> Value:
+    """What a loop makes of `initial`; parts: [iterations, ...]."""
+    axis = ctx.axis(how.axis, parts.rank - 1)
+    if how.in_front:
+        last, rest = maximum(parts.shape[0] - 1, 0), parts.rank - 1
+        parts = ctx.one(
+            "Slice", parts, starts=(last, *[0] * rest), sizes=parts.shape, steps=(-1, *[1] * rest)
+        )
+    order = (*range(1, axis + 1), 0, *range(axis + 1, parts.rank))
+    shape = list(parts.shape[1:])
+    shape[axis] = shape[axis] * parts.shape[0]
+    flat = ctx.reshape(ctx.one("Transpose", parts, perm=order), shape)
+    return concatenated(ctx, [flat, initial] if how.in_front else [initial, flat], axis)
