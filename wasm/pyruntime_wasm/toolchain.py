@@ -7,7 +7,6 @@ made them. The same sources, variant and compiler give the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -15,7 +14,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyruntime.errors import CompilerError
+from pyruntime_wasm.cache import Objects
 
 WEIGHTS_BASE = 131072
 STACK_BYTES = 65536
@@ -143,10 +142,8 @@ def _zig(path: str) -> Compiler:
     version = _ask(path, "version").strip()
     features = "+".join(("mvp", *(f.removeprefix("-m").replace("-", "_") for f in _FEATURES)))
     target = ("-target", "wasm32-freestanding", f"-mcpu={features}", "-fno-sanitize=all", "-g0")
-    folder = cache_folder()
-    caches = {}
-    if folder is not None:
-        caches = {name: str(folder / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+    # zig keeps all that it compiled for ever: let that be in the folder of a build, which goes
+    caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), "zig-cache")
     return Compiler("zig", f"zig {version}", (path, "cc", *target), (path, "wasm-ld"), caches)
 
 
@@ -219,26 +216,7 @@ def all_compilers() -> list[Compiler]:
     return list(by_name.values())
 
 
-# ---- the cache of objects
-
-
-def cache_folder() -> Path | None:
-    """Where objects are kept between builds, None where nothing can be written. PYRUNTIME_CACHE overrides."""
-    named = os.environ.get("PYRUNTIME_CACHE")
-    if named:
-        folder = Path(named)
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")) / "pyruntime"
-    elif sys.platform == "darwin":
-        folder = Path("~/Library/Caches/pyruntime")
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "pyruntime"
-    try:
-        folder = folder.expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+# ---- compile and link
 
 
 @functools.cache
@@ -253,22 +231,6 @@ def _object_key(compiler: Compiler, flags: Sequence[str], source: str) -> str:
         digest.update(part.encode() + b"\0")
     digest.update(_headers())
     return digest.hexdigest()
-
-
-def _remember(path: Path, data: bytes) -> None:
-    """Write a file of the cache in one step; a cache that cannot be written to is no error."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).replace(path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-
-
-# ---- compile and link
 
 
 def _run(compiler: Compiler, words: Sequence[str], what: str, folder: Path) -> None:
@@ -292,22 +254,21 @@ def _run(compiler: Compiler, words: Sequence[str], what: str, folder: Path) -> N
         raise CompilerError(f"{compiler.version} failed to {what}:\n{_first_lines(done.stderr)}")
 
 
-def _compile(compiler: Compiler, name: str, source: str, extra: Sequence[str], folder: Path) -> Path:
+def _compile(
+    compiler: Compiler, name: str, source: str, extra: Sequence[str], folder: Path, cache: Objects
+) -> Path:
     """The object of one unit, from the cache or made anew."""
     flags = (*_FLAGS, *extra)
-    cache = cache_folder()
-    stored = cache and cache / "objects" / f"{_object_key(compiler, flags, source)}.o"
+    key = _object_key(compiler, flags, source)
     target = folder / f"{name}{''.join(extra)}.o"
-    if stored:
-        with contextlib.suppress(OSError):
-            target.write_bytes(stored.read_bytes())
-            return target
+    if (stored := cache.get(key)) is not None:
+        target.write_bytes(stored)
+        return target
     text = target.with_suffix(".c")
     text.write_text(source, encoding="utf-8")
     words = (*compiler.compile, *flags, "-I", str(INCLUDE), "-c", "-o", target.name, text.name)
     _run(compiler, words, f"compile {' '.join((f'{name}.c', *extra))}", folder)
-    if stored:
-        _remember(stored, target.read_bytes())
+    cache.put(key, target.read_bytes())
     return target
 
 
@@ -324,7 +285,7 @@ def build(
     Raises:
         CompilerError: no compiler, or it failed, or stack and static data exceed WEIGHTS_BASE.
     """
-    compiler = compiler or find_compiler()
+    compiler, cache = compiler or find_compiler(), Objects.of_user()
     with (
         tempfile.TemporaryDirectory(prefix="pyruntime-") as name,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
@@ -332,7 +293,8 @@ def build(
         folder = Path(name)
         objects = {
             flags: [
-                pool.submit(_compile, compiler, unit, text, flags, folder) for unit, text in sources.items()
+                pool.submit(_compile, compiler, unit, text, flags, folder, cache)
+                for unit, text in sources.items()
             ]
             for flags in dict.fromkeys(VARIANTS[v].flags for v in variants)
         }
@@ -344,4 +306,6 @@ def build(
             _run(compiler, (*compiler.link, *options, "-o", output.name, *names), f"link {variant}", folder)
             return output.read_bytes()
 
-        return dict(zip(variants, pool.map(link, variants), strict=True))
+        modules = dict(zip(variants, pool.map(link, variants), strict=True))
+    cache.trim()
+    return modules
