@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyruntime_shaders.octets import Octets
 
 THREADS = 256
+_LONG = 1024  # k that more threads should share
 BUSY = 64  # workgroups that keep a GPU busy
 LIKELY = 128  # rows or columns, where symbols tell less: a sentence, or a batch of small images
 
@@ -120,6 +121,25 @@ class Tile(Patch):
         return operands if self.slices == 1 else max(operands, self.threads * self.rows)
 
 
+@dataclass(frozen=True)
+class Lanes:
+    """A workgroup's part of a product with few rows: `quads` of four columns each, for all of which `lanes`
+    threads share k."""
+
+    quads: int
+    lanes: int
+
+    @property
+    def threads(self) -> int:
+        """Of the workgroup."""
+        return self.quads * self.lanes
+
+    @property
+    def width(self) -> int:
+        """Columns of the result."""
+        return self.quads * 4
+
+
 # where threads of a workgroup share k, and read operands where they lie
 SLICED_PATCHES = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8), Patch(4, 2, 2, 8))
 # tiles for small products: few results for each of 128 threads, which software devices are slow to start
@@ -139,6 +159,24 @@ def options(m: Dim, n: Dim, k: Dim) -> list[Patch]:
     made += [Tile(16, 16, rows, quads=quads) for rows, quads in ((2, 4), (4, 4), (4, 8), (8, 4))]
     made = [p for p in made if p.slices == 1 or at_least(k, 4 * p.slices)]
     return [p for p in made if _fills(p.height, m) and _fills(p.width, n)]
+
+
+def few_rows(n: Dim, k: Dim, others: int) -> Lanes:
+    """Two quads, which are a panel; one where these are too few to keep a GPU busy.
+
+    `others` are workgroups of the same columns: of other rows, and of batches.
+    """
+    if isinstance(n, int) and -(-n // 8) * others < BUSY:
+        # a thread's way through k is long: where threads are few, nothing hides its loads
+        return Lanes(1, 128 if at_least(k, _LONG) else 64)
+    return Lanes(2, 64)
+
+
+def few_row_options(n: Dim, k: Dim) -> list[Lanes]:
+    """What else may be best on some GPU; all fit the limits that every WebGPU device has."""
+    made = [Lanes(quads, lanes) for quads in (1, 2, 4, 8) for lanes in (16, 32, 64, 128, 256)]
+    made = [m for m in made if 32 <= m.threads <= THREADS and _fills(m.width, n)]
+    return [m for m in made if not isinstance(k, int) or m.lanes <= max(2 * k, 32)]
 
 
 def _fills(size: int, dim: Dim) -> bool:

@@ -17,12 +17,16 @@ from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
+    Lanes,
     Patch,
     Tile,
     accumulator,
     alone,
     block_panels,
     choose,
+    few_row_options,
+    few_rows,
+    least,
     options,
     panels,
     quad_panels,
@@ -34,26 +38,30 @@ from pyruntime_shaders.tiling import (
 FEW = 4  # rows that are not worth a tile
 
 
-def prepare(call: MatMul, patch: Patch | None = None) -> list[Kernel]:
+def prepare(call: MatMul, patch: Patch | Lanes | None = None) -> list[Kernel]:
     """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute.
 
-    `patch` is a workgroup's part of the result where there are many rows, by default the one that is chosen.
+    `patch` is a workgroup's part of the result where there are many rows, or few, by default what is chosen.
     """
     if _by_rows(call):
         return row.prepare(_as_row(call))
     batches = product(call.batch)
+    lanes, patch = (patch, None) if isinstance(patch, Lanes) else (None, patch)
     if _few(call):
-        return [_few_rows(call, batches, 1)]
+        return [_few_rows(call, batches, 1, lanes)]
     if at_least(occupied(call.m), FEW + 1):
         return _many_rows(call, batches, 1, patch)
     # exactly one of all has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
-    return [_few_rows(call, batches, 1 - many), *_many_rows(call, batches, many, patch)]
+    return [_few_rows(call, batches, 1 - many, lanes), *_many_rows(call, batches, many, patch)]
 
 
-def patches(call: MatMul) -> list[Patch]:
-    """What may be chosen for many rows, best or not."""
-    return [] if _by_rows(call) or _few(call) else options(call.m, call.n, call.k)
+def patches(call: MatMul) -> list[Patch | Lanes]:
+    """What may be chosen for many rows and for few, best or not."""
+    if _by_rows(call):
+        return []
+    few = [] if at_least(occupied(call.m), FEW + 1) else few_row_options(call.n, _steps(call))
+    return [*few, *([] if _few(call) else options(call.m, call.n, call.k))]
 
 
 def _by_rows(call: MatMul) -> bool:
@@ -103,10 +111,17 @@ def _dotted(call: MatMul) -> bool:
     return octets.by_fours(call.a.tensor, call.b.tensor, call.panels)
 
 
-def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
+def _steps(call: MatMul) -> Dim:
+    """k, in words of several elements where operands are such."""
+    return ceildiv(call.k, octets.DEPTH) if _dotted(call) else call.k
+
+
+def _few_rows(call: MatMul, batches: Dim, on: Dim, lanes: Lanes | None) -> Kernel:
     height = 1 if call.m == 1 else 2 if call.m == 2 else 4
-    tiles_across = ceildiv(call.n, 8)
-    tiles = ceildiv(call.m, height) * tiles_across
+    above = ceildiv(call.m, height)
+    lanes = lanes or few_rows(call.n, _steps(call), least(above * batches))
+    tiles_across = ceildiv(call.n, lanes.width)
+    tiles = above * tiles_across
     vector_a = _dotted(call) and quads(call.a, -1, call.k)
     held = accumulator(call.a.tensor.dtype)
     return _kernel(
@@ -117,6 +132,7 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim) -> Kernel:
         on,
         vector_a=vector_a,
         height=height,
+        lanes=lanes,
         accumulators=tuple(sum_of_fours(row, held) for row in range(height)),
         subgroups=True,
     )
@@ -134,8 +150,7 @@ def _many_rows(call: MatMul, batches: Dim, on: Dim, patch: Patch | None) -> list
 
 def _tiled(call: MatMul, batches: Dim, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
     """In tiles: by default those that suit as many rows as are `likely`."""
-    k = ceildiv(call.k, octets.DEPTH) if _dotted(call) else call.k
-    tile = tile or choose(likely, call.n, k, batches)
+    tile = tile or choose(likely, call.n, _steps(call), batches)
     tiles_across = ceildiv(call.n, tile.width)
     tiles = ceildiv(call.m, tile.height) * tiles_across
     a_order = "columns" if call.a.strides[-1] != 1 and call.a.strides[-2] == 1 else "rows"
@@ -177,8 +192,7 @@ def _kernel(
         vectors += [v.tensor for v in (call.blocks.scales, call.blocks.zeros) if v is not None]
     module = Module(call, (*outer, "m", "column"), (*call.batch, call.m, call.n), vectors)
     held, dots = accumulator(call.a.tensor.dtype), None
-    k_words = ceildiv(call.k, octets.DEPTH)
-    k = module.word("k_words", k_words) if dotted else module.word("k", call.k)
+    k = module.word("k_words" if dotted else "k", _steps(call))
     module.accumulates(0, held, sum_range(call.a, call.b, call.k))
     a = source(module, "a", call.a, (*outer, "m", "k"), (*call.batch, call.m, call.k), "k", vector_a)
     over = (*outer, "k", "column")
@@ -186,7 +200,7 @@ def _kernel(
         if not vector_a:
             a = a.before(f"k >= {module.word('k', call.k)}")
         a = octets.left(a, call.a, call.b.tensor, f"k >= {k}")
-        b, dots = octets.right(module, call.b, over, k_words, call.n, call.a.tensor.dtype)
+        b, dots = octets.right(module, call.b, over, _steps(call), call.n, call.a.tensor.dtype)
     elif call.blocks is not None:
         b = block_panels(module, call, call.blocks, over)
     elif call.panels and call.exact:
