@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, minimum, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, maximum, minimum, occupied, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ir.scalar import Scalar
@@ -34,6 +34,7 @@ from pyruntime_shaders.tiling import (
 )
 from pyruntime_shaders.windows import channel_quads, outside_input, window_lines
 
+SHORT, _SHORTER = 64, 16  # rows, where there may be more, that have a patch of their own; those that it suits
 LARGE = 1 << 28  # multiplications from which on a tile in workgroup memory pays
 _LONG = 512  # k of which slices are worth adding up
 _AXES = ("n", "y", "x", "c")
@@ -75,16 +76,16 @@ def large(*sizes: Dim) -> Dim:
 def forms(
     sizes: tuple[Dim, Dim, Dim, Dim],
     on: Dim,
-    through_caches: Callable[[Dim, Patch | None], Kernel | None],
+    through_caches: Callable[[Dim, Patch], Kernel | None],
     tiled: Callable[[Dim, Dim, Tile | None], Kernel],
     patch: Patch | None,
 ) -> list[Kernel]:
-    """The dispatches of a product, of which the sizes leave one: large products have tiles.
+    """The dispatches of a product, of which the sizes leave one: large ones have tiles, short ones slices.
 
     Args:
         sizes: m, n, k and batches.
         on: 1, or 0 to skip all of them.
-        through_caches: the form of others; None where there is no such. It takes `on` and `patch`.
+        through_caches: the form of others; None where there is no such. It takes `on` and a patch.
         tiled: the form with tiles. It takes `on`, what m is taken for, and a tile.
         patch: a workgroup's part of the result in each of them, by default what is best for it.
     """
@@ -92,20 +93,27 @@ def forms(
     where, tile = large(*sizes), patch if isinstance(patch, Tile) else None
 
     def form(on: Dim, rows: Dim, size: int) -> Kernel:
-        small = None if tile or (size and patch is None) else through_caches(on, patch)
+        through = not tile and (patch is not None or not size)
+        small = through_caches(on, patch or choose(rows, *others)) if through else None
         return small or tiled(on, rows, tile)
 
+    def by_rows(on: Dim) -> list[Kernel]:
+        """Of a product that is not large, one more form where rows may be fewer than `LIKELY`."""
+        if (
+            isinstance(m, int)
+            or at_least(occupied(m), SHORT + 1)
+            or form(1, _SHORTER, 0).key == form(1, m, 0).key
+        ):
+            return [form(on, m, 0)]
+        many = minimum(maximum(m - SHORT, 0), 1)
+        return [form(on * (1 - many), _SHORTER, 0), form(on * many, m, 0)]
+
     if isinstance(where, int):
-        return [form(on, m, where)]
-    smaller = on * (1 - where)
-    small = through_caches(smaller, None if tile else patch)
-    if small is None:
-        return [tiled(on, m, tile)]
+        return [form(on, m, 1)] if where else by_rows(on)
+    if through_caches(1, choose(m, *others)) is None:
+        return by_rows(on)
     each = math.prod(d if isinstance(d, int) else least(d) for d in others)
-    return [
-        tiled(smaller, m, tile) if tile else small,
-        form(on * where, max(least(m), -(-LARGE // each)), 1),
-    ]
+    return [*by_rows(on * (1 - where)), form(on * where, max(least(m), -(-LARGE // each)), 1)]
 
 
 def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch:
@@ -114,8 +122,9 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch:
     across = 4 if columns <= 16 else 8 if columns <= 32 else 16
     options = [(Patch(across, 64 // across, height), BUSY) for height in (4, 2, 1)]
     sliced = [(p, BUSY) for p in SLICED_PATCHES if p.across <= across and at_least(k, 8 * p.slices)]
-    if sliced and at_least(k, _LONG):
-        # a thread's way through k is long: where threads are few, nothing hides its loads
+    if sliced and (at_least(k, _LONG) or rows <= _SHORTER):
+        # a thread's way through k is long: where threads are few, nothing hides its loads; with few rows it
+        # had better have four of them, which share what it reads
         options = [(options[0][0], 2 * BUSY)]
     options += sliced
     for patch, enough in options:
@@ -124,19 +133,18 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Patch:
     return options[-1][0]
 
 
-def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch | None = None) -> Kernel | None:
+def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch) -> Kernel | None:
     """The kernel of a product; None where there is no such form.
 
     Args:
         call: the product, of floats.
         batches: how many.
         on: 1, or 0 to skip it.
-        patch: a workgroup's part of the result, by default the one that is chosen.
+        patch: a workgroup's part of the result.
     """
     floats = call.a.tensor.dtype.is_float and call.b.tensor.dtype.is_float
     if not floats or call.blocks is not None or call.a.guards or call.a.indirect:
         return None
-    patch = patch or choose(call.m, call.n, call.k, batches)
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
     fours = divides(4, call.k) and quads(call.a, -1, call.k) and alone(call, call.a.tensor)
     vector_b = alone(call, call.b.tensor) and (
@@ -182,7 +190,7 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch | None = None) -> K
     )
 
 
-def conv(call: Conv, on: Dim, patch: Patch | None = None) -> Kernel | None:
+def conv(call: Conv, on: Dim, patch: Patch) -> Kernel | None:
     """The kernel of a convolution; None where there is no such form. `on` and `patch` as for `matmul`."""
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     rows, taps = product((call.n, *call.out_size)), call.window.kernel[0] * call.window.kernel[1]
@@ -190,7 +198,6 @@ def conv(call: Conv, on: Dim, patch: Patch | None = None) -> Kernel | None:
     floats = call.x.tensor.dtype.is_float and call.weight.tensor.dtype.is_float
     if not floats or not vector_b or call.x.guards or call.x.fill != 0:
         return None
-    patch = patch or choose(rows, width, taps * depth, call.groups)
     if patch.slices > 1 and depth < 4 * patch.slices:
         patch = Patch(16, 4, 2)  # slices share the channels of each tap
     fours, outer = channel_quads(call, depth), ("group",) if call.groups > 1 else ()

@@ -141,11 +141,11 @@ class Lanes:
 
 
 # where threads of a workgroup share k, and read operands where they lie
-SLICED_PATCHES = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8), Patch(4, 2, 2, 8))
+SLICED_PATCHES = (Patch(8, 2, 4, 4), Patch(4, 2, 4, 8), Patch(2, 2, 4, 16), Patch(4, 2, 2, 8))
 # tiles for small products: few results for each of 128 threads, which software devices are slow to start
-_SLICED = (Tile(8, 4, 4, 4, 4), Tile(4, 4, 4, 8, 2), Tile(4, 2, 4, 16, 2))
+_SLICED = (Tile(8, 4, 4, 4, 4), Tile(4, 4, 4, 8, 2), Tile(4, 2, 4, 16, 2), Tile(4, 2, 2, 16, 2))
 # where k, as a rule in words of 8-bit integers, does not fill the smallest of them
-_SHORT = (Tile(8, 4, 2, 4, 2), Tile(4, 4, 2, 8, 1))
+_SHORT = (Tile(8, 4, 2, 4, 2), Tile(4, 4, 2, 8, 1), Tile(4, 2, 2, 16, 1))
 
 
 def options(m: Dim, n: Dim, k: Dim) -> list[Patch]:

@@ -41,7 +41,8 @@ def minilm() -> Source:
 MODELS = {
     "mobilenetv2": Known(mobilenetv2, 60),
     "resnet50": Known(resnet50, 60),
-    "minilm": Known(minilm, 45, ({"batch": 1, "length": 128}, {"batch": 16, "length": 128})),
+    "minilm": Known(minilm, 45, tuple({"batch": b, "length": n} for b, n in ((1, 128), (16, 128), (1, 16)))),
+    "llama": Known(llama, 91, ({"past": 16}, {"past": 160})),
 }
 
 
@@ -99,6 +100,26 @@ def test_what_computes_much_in_integers_keeps_a_gpu_busy(tmp_path: Path) -> None
         (program,) = inspect(pack, {}).programs
     assert program.plan.totals.exact
     assert program.plan.totals.small == ()
+
+
+@pytest.mark.parametrize(
+    ("build", "sizes", "options"),
+    [
+        (llama, {"past": 160}, {"quantize": "int4"}),
+        (minilm, {"batch": 1, "length": 16}, {"quantize": "int8-weights"}),
+        (minilm, {"batch": 1, "length": 16}, {"weights": "f16"}),
+    ],
+)
+def test_weights_of_fewer_bits(
+    build: Callable[[], Source], sizes: Mapping[str, int], options: Mapping[str, Any], tmp_path: Path
+) -> None:
+    with converted(build, tmp_path, **options) as pack:
+        (program,) = inspect(pack, sizes).programs
+    totals = program.plan.totals
+    assert totals.small == ()
+    assert totals.bytes
+    assert totals.fused
+    assert totals.bytes <= BYTES * totals.fused
 
 
 def test_memory(looked: tuple[Known, list[Inspection]]) -> None:

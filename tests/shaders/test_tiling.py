@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pyruntime_shaders.tiling import BUSY, Tile, choose
+from pyruntime_shaders.tiling import BUSY, Lanes, Tile, choose, few_row_options, few_rows
 
 from pyruntime.ir.dims import Dim, symbol
 
@@ -27,6 +27,25 @@ def test_products_of_known_models_keep_a_gpu_busy(m: int, n: int, k: int) -> Non
     tile = choose(m, n, k, 1)
     assert groups(tile, m, n) >= BUSY
     assert tile.depth <= k
+
+
+@pytest.mark.parametrize(("n", "k"), [(288, 288), (288, 768), (257, 128), (864, 288), (32000, 288)])
+def test_rows_of_known_models_keep_a_gpu_busy(n: int, k: int) -> None:
+    assert -(-n // few_rows(n, k, 1).width) >= BUSY
+
+
+def test_few_rows_read_whole_panels_where_these_are_many() -> None:
+    assert few_rows(512, 512, 1) == few_rows(256, 512, 2) == few_rows(symbol("n"), 512, 1) == Lanes(2, 64)
+    assert few_rows(256, 512, 1) == Lanes(1, 64)
+    assert few_rows(256, 4096, 1) == Lanes(1, 128)
+
+
+def test_options_for_few_rows_fit_every_device() -> None:
+    found = few_row_options(symbol("n"), symbol("k"))
+    assert len(set(found)) == len(found) > 10
+    assert all(32 <= lanes.threads <= 256 for lanes in found)
+    assert {lanes.width for lanes in few_row_options(8, 40)} == {4, 8, 16}
+    assert max(lanes.lanes for lanes in few_row_options(8, 40)) == 64
 
 
 def test_large_products_have_large_tiles() -> None:
