@@ -152,8 +152,15 @@ const command: Check<Command> = (value, at) => {
   return COMMANDS[op](value, at);
 };
 
+const tunedRow = object({ file, bytes: size, sha256: digest, vendor: text, architecture: text, device: text });
+const checkTuned: Check<ReturnType<typeof tunedRow>> = (value, at) => {
+  const row = tunedRow(value, at);
+  if (!row.device && !(row.vendor && row.architecture)) fail(at, "neither a device nor vendor and architecture are named");
+  return row;
+};
+
 const checkWebgpu = object({
-  tuned: listOrNone(object({ file, bytes: size, sha256: digest, vendor: text, architecture: text })),
+  tuned: listOrNone(checkTuned),
   host: optional(checkWasm),
   buffers: list(size),
   state: listOrNone(size),

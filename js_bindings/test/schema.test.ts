@@ -1,6 +1,7 @@
 // pack.json: a whole manifest passes, and each wrong field is named by its path.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { parseManifest } from "../src/schema.ts";
@@ -22,6 +23,18 @@ test("one target is enough", () => {
   }
 });
 
+test("what must name a tuned GPU is told as elsewhere", () => {
+  type Row = { vendor: string; architecture: string; device: string; named: boolean };
+  const path = new URL("../../tests/vectors/tuned.json", import.meta.url);
+  for (const { named, ...names } of JSON.parse(readFileSync(path, "utf8")) as Row[]) {
+    const manifest = valid();
+    manifest.targets.webgpu!["tuned"] = [{ file: "tuned.json", bytes: 1, sha256: HASH, ...names }];
+    const parsed = () => parseManifest(JSON.stringify(manifest));
+    if (named) assert.equal(parsed().targets.webgpu!.tuned.length, 1);
+    else assert.throws(parsed, { message: "pack.json: targets.webgpu.tuned[0]: neither a device nor vendor and architecture are named" });
+  }
+});
+
 const WRONG: Wrong<Draft> = {
   "no format": ["format: ", (m) => Reflect.deleteProperty(m, "format")],
   "a format that is no number": ["format: ", (m) => Object.assign(m, { format: "0" })],
@@ -32,7 +45,7 @@ const WRONG: Wrong<Draft> = {
   ],
   "a tuned GPU's file elsewhere": [
     "targets.webgpu.tuned[0].file: ",
-    (m) => (m.targets.webgpu!["tuned"] = [{ file: "../tuned.json", bytes: 1, sha256: HASH, vendor: "nvidia", architecture: "ampere" }]),
+    (m) => (m.targets.webgpu!["tuned"] = [{ file: "../tuned.json", bytes: 1, sha256: HASH, vendor: "nvidia", architecture: "ampere", device: "" }]),
   ],
   "no entry": ["entries: ", (m) => (m.entries = [])],
   "an entry twice": ["entries[1].name: ", (m) => m.entries.push(m.entries[0]!)],

@@ -215,21 +215,6 @@ WRONG: Mapping[str, tuple[Edit, str]] = {
         ),
         "arenas[0]: symbol 'k' is not one of the entry's",
     ),
-    "a GPU without a name": (
-        lambda m: m["targets"]["webgpu"].update(
-            tuned=[
-                {
-                    "file": "tuned.json",
-                    "bytes": 1,
-                    "sha256": "0" * 64,
-                    "vendor": "apple",
-                    "architecture": "",
-                    "device": "",
-                }
-            ]
-        ),
-        "targets.webgpu.tuned[0]: neither a device nor vendor and architecture are named",
-    ),
     "no target": (lambda m: m.update(targets={}), "targets: there is neither wasm nor webgpu"),
     "shard data past its end": (
         lambda m: m["weights"]["shards"][0].update(data=181),
@@ -435,3 +420,18 @@ def test_fixed_sizes_are_checked_at_once(packs: Path) -> None:
 
     with pytest.raises(PackError, match="bytes 0 to 60 lie outside arena 1 of 40 bytes"):
         validate(decode_manifest(edited(packs, fix)))
+
+
+TUNED = json.loads((Path(__file__).parents[1] / "vectors" / "tuned.json").read_text())
+
+
+@pytest.mark.parametrize("row", TUNED, ids=lambda r: "-".join(filter(None, map(str, r.values()))))
+def test_what_names_a_tuned_gpu(packs: Path, row: Json) -> None:
+    names = {k: v for k, v in row.items() if k != "named"}
+    entry = {"file": "tuned.json", "bytes": 1, "sha256": "0" * 64, **names}
+    made = decode_manifest(edited(packs, lambda m: m["targets"]["webgpu"].update(tuned=[entry])))
+    if row["named"]:
+        validate(made)
+    else:
+        with pytest.raises(PackError, match=r"tuned\[0\]: neither a device nor vendor and architecture are"):
+            validate(made)
