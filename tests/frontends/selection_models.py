@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from tests.frontends.onnx_models import Array, model
+from tests.frontends.onnx_models import Array, model, value_info
 
 Feeds = Mapping[str, Array]
 Sizes = Sequence[int | str | None]
@@ -158,6 +158,71 @@ def _unlike() -> tuple[ModelProto, list[Feeds]]:
     return model(nodes, feeds[0], outputs, shapes={"x": ["rows", "columns"]}), feeds
 
 
+def _parts() -> tuple[ModelProto, list[Feeds]]:
+    """From where the greatest is, up to as many from the end, and between two places of a table."""
+    nodes = [
+        node("ArgMax", ["m"], ["at"], axis=0, keepdims=1),
+        node("Neg", ["at"], ["back"]),
+        node("Slice", ["x", "at", "far", "zero"], ["after"]),
+        node("Slice", ["x", "zero", "back", "zero"], ["before"]),
+        node("ReduceSum", ["after", "zero"], ["sum"], keepdims=0),
+        node("Cast", ["from"], ["first"], to=7),
+        node("Cast", ["to"], ["last"], to=7),
+        node("Slice", ["table", "first", "last", "axes", "steps"], ["out"]),
+    ]
+    weights: dict[str, Array] = {"far": np.array([2**62]), "zero": np.array([0]), "axes": np.array([1, 0])}
+    weights |= {"steps": np.array([2, 1]), "table": np.arange(35, dtype=np.float32).reshape(5, 7)}
+    places = (([0, 0], [7, 5]), ([-3, 1], [99, -1]), ([5, 4], [2, 2]), ([-99, -2], [-1, 5]))
+    feeds: list[Feeds] = []
+    for number, (first, last) in enumerate(places):
+        rng, size = np.random.default_rng(number), 3 * number + 1
+        fed = {
+            "m": rng.random(size),
+            "x": rng.random((size, 3)),
+            "from": np.array(first),
+            "to": np.array(last),
+        }
+        feeds.append({name: array.astype(np.float32) for name, array in fed.items()})
+    shapes: dict[str, Sizes] = {"m": ["n"], "x": ["n", 3]}
+    return model(nodes, feeds[0], ["after", "before", "sum", "out"], shapes=shapes, weights=weights), feeds
+
+
+def _bags() -> tuple[ModelProto, list[Feeds]]:
+    """Sums of rows of a table, as many as the offsets say, as EmbeddingBag is exported."""
+    body = helper.make_graph(
+        [
+            node("Gather", ["ends", "i"], ["start"]),
+            node("Add", ["i", "one"], ["next"]),
+            node("Gather", ["ends", "next"], ["end"]),
+            node("Unsqueeze", ["start", "axis"], ["first"]),
+            node("Unsqueeze", ["end", "axis"], ["last"]),
+            node("Slice", ["x", "first", "last", "axis"], ["part"]),
+            node("Gather", ["table", "part"], ["rows"]),
+            node("ReduceSum", ["rows", "axis"], ["sum"], keepdims=0),
+            node("Identity", ["going"], ["on"]),
+        ],
+        "bag",
+        [value_info("i", np.array(0)), value_info("going", np.array(True))],
+        [value_info("on", np.array(True)), value_info("sum", np.zeros(4, np.float32))],
+    )
+    nodes = [
+        node("Shape", ["offsets"], ["bags"]),
+        node("Squeeze", ["bags"], ["trips"]),
+        node("Shape", ["x"], ["size"]),
+        node("Concat", ["offsets", "size"], ["ends"], axis=0),
+        node("Loop", ["trips", "true"], ["out"], body=body),
+    ]
+    weights: dict[str, Array] = {"axis": np.array([0]), "one": np.array(1), "true": np.array(True)}
+    weights["table"] = sparse(20, 4, share=1)
+    rng = np.random.default_rng(0)
+    offsets = ([0, 2, 2, 5], [0], [0, 3, 8])
+    feeds: list[Feeds] = [
+        {"x": rng.integers(0, 20, n), "offsets": np.array(o)} for n, o in zip((6, 3, 9), offsets, strict=True)
+    ]
+    shapes: dict[str, Sizes] = {"x": ["n"], "offsets": ["bags"]}
+    return model(nodes, feeds[0], ["out"], shapes=shapes, weights=weights), feeds
+
+
 MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "select-indices": _indices(),
     "select-read-back": _read_back(),
@@ -166,4 +231,6 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "select-boxes-fed": _parameters(),
     "select-detector": _detector(),
     "select-unlike": _unlike(),
+    "select-parts": _parts(),
+    "select-bags": _bags(),
 }

@@ -10,7 +10,7 @@ from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, grouped
 from pyruntime.ir.graph import Value
 from pyruntime.ops.definition import broadcast
 from pyruntime_converter.frontends.onnx.axes import FedAxes, fed_axes, integers
-from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import (
     axes_of,
     clamp,
@@ -150,16 +150,31 @@ def slice_attributes(ctx: NodeContext) -> Value:
 @handles("Slice", since=10)
 def slice_inputs(ctx: NodeContext) -> Value:
     """Bounds that are inputs."""
-    starts = ctx.known(ctx.input(1), "where it starts")
-    ends = ctx.known(ctx.input(2), "where it ends")
+    x, first, last = (ctx.input(i) for i in range(3))
+    if first.rank != 1 or not isinstance(first.elements, int):
+        ctx.fail(f"how many axes it slices, {first.elements}, depends on the input sizes", FIX_DIMS)
     axes, steps = ctx.optional(3), ctx.optional(4)
-    return _slice(
-        ctx,
-        starts,
-        ends,
-        range(len(starts)) if axes is None else ctx.known(axes, "its list of axes"),
-        ones(len(starts)) if steps is None else ctx.known(steps, "its steps"),
-    )
+    every = ones(first.elements) if steps is None else ctx.known(steps, "its steps")
+    along = range(first.elements) if axes is None else ctx.known(axes, "its list of axes")
+    starts = _positions(ctx, first, x, along, every, "where it starts")
+    return _slice(ctx, starts, _positions(ctx, last, x, along, every, "where it ends"), along, every)
+
+
+def _positions(
+    ctx: NodeContext, value: Value, x: Value, along: Sequence[Dim], steps: Sequence[Dim], what: str
+) -> Sequence[Dim]:
+    """Bounds along axes of x, as dims; those that data alone tell count from the front, and lie within."""
+    known, axes = ctx.contents(value), integers(along)
+    forward = all(isinstance(step, int) and step > 0 for step in steps)  # -1 lies before the first, backwards
+    if known is not None or axes is None or not forward or value.shape != (len(axes),):
+        return ctx.known(value, what)
+    found: list[Dim] = []
+    for place, axis in enumerate(ctx.axes(axes, x.rank)):
+        stated = ctx.reshape(slice_axis(ctx, value, 0, place, 1), ())
+        size, zero = ctx.builder.dims(x.shape[axis], stated.dtype), ctx.like(0, stated)
+        front = ctx.one("Where", ctx.one("Less", stated, zero), ctx.one("Add", stated, size), stated)
+        found.append(ctx.measure(ctx.one("Min", ctx.one("Max", front, zero), size), x.shape[axis]))
+    return found
 
 
 @dataclass(frozen=True)
