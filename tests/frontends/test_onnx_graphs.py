@@ -263,6 +263,28 @@ def test_what_was_halved_and_doubled_is_cut_to_its_size(size: int) -> None:
     agrees(model(nodes, feeds, ["out"], weights=weights, shapes=shapes), feeds)
 
 
+def test_what_was_halved_and_doubled_meets_what_it_came_of() -> None:
+    """As in detectors; inputs of sizes for which the two are unlike are refused."""
+    resize: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
+    halve: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    nodes = [
+        node("AveragePool", ["x"], ["half"], **halve),
+        node("AveragePool", ["half"], ["quarter"], **halve),
+        node("Resize", ["quarter", "", "twice"], ["large"], nearest_mode="floor", **resize),
+        node("Concat", ["half", "large"], ["both"], axis=1),
+        node("Conv", ["both", "w"], ["c"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+        node("Concat", ["quarter", "c"], ["out"], axis=1),
+    ]
+    weights: dict[str, Array] = {"twice": np.array([1, 1, 2, 2], np.float32), "w": random(3, 4, 3, 3)}
+    shapes: dict[str, list[int | str | None]] = {"x": ["batch", 2, "height", "width"]}
+    proto = model(nodes, {"x": random(1, 2, 4, 4)}, ["out"], weights=weights, shapes=shapes)
+    for height, width in ((4, 8), (3, 7), (20, 4)):
+        agrees(proto, {"x": random(2, 2, height, width)})
+    for height, width in ((5, 8), (4, 6)):
+        with pytest.raises(InputError, match=r"Concat .* along axis"):
+            run(proto, {"x": random(1, 2, height, width)})
+
+
 def test_range_of_constants() -> None:
     bounds = {"a": np.array(1, np.float32), "b": np.array(4, np.float32), "c": np.array(0.5, np.float32)}
     graph = imported(one_node("Range", {}, weights=bounds))
