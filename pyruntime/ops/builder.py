@@ -17,7 +17,7 @@ from pyruntime.ops.widen import converted, unknown_type, widened
 
 # larger results stay in the graph: folding must not inflate the pack (Expand, ConstantOfShape, Range)
 FOLD_BYTES_LIMIT = 1 << 20
-CONTENTS_LIMIT = 1024  # elements: shapes are small, larger tensors of dims are no shape arithmetic
+CONTENTS_LIMIT = 128  # elements: shapes are small, larger tensors of dims are no shape arithmetic
 
 
 class Builder:
