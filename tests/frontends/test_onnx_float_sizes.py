@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from onnx.shape_inference import infer_shapes
 from pyruntime_converter.passes import optimise
 
 import pyruntime
@@ -79,12 +80,25 @@ def test_antialias_by_fed_scales_and_sizes(coordinates: str, mode: str, inside: 
                     same(run_graph(graph, {"x": x, **told}), run_graph(imported(constant), {"x": x}), 1e-4)
 
 
-def test_sizes_are_those_of_the_exact_product() -> None:
-    """10 * float32(0.7) is 6.99999988, which float32 rounds to 7; ONNX's reference does not."""
-    feeds = {"x": random(10), "s": floats(0.7)}
-    proto = one_node("Resize", feeds, inputs=FED, opset=19)
+@pytest.mark.parametrize(
+    ("size", "scale"), [(10, 0.7), (20, 0.35), (100, 0.29), (30, 0.9), (10, 0.1), (5, 2.2)]
+)
+@pytest.mark.parametrize("told", ["constant", "open", "fed"])
+def test_sizes_are_those_of_the_exact_product(told: str, size: int, scale: float) -> None:
+    """10 * float32(0.7) is 6.99999988, which float32 rounds to 7.
+
+    ONNX's reference and its shape inference do not round, so models hold the sizes of the exact product.
+    """
+    x, scales = {"x": random(size)}, {"s": floats(scale)}
+    constant = one_node("Resize", x, weights=scales, inputs=FED, opset=19)
+    (inferred,) = infer_shapes(constant, data_prop=True).graph.output
+    open_ = one_node("Resize", x, weights=scales, inputs=FED, opset=19, shapes={"x": ["n"]})
+    fed = one_node("Resize", {**x, **scales}, inputs=FED, opset=19)
+    proto = {"constant": constant, "open": open_, "fed": fed}[told]
+    feeds = {**x, **scales} if told == "fed" else x
     (out,) = run_graph(imported(proto), feeds).values()
-    assert out.shape == (6,)
+    assert out.shape == (inferred.type.tensor_type.shape.dim[0].dim_value,)
+    assert out.shape == (math.floor(size * float(np.float32(scale))),)
     same({"out": out}, reference(proto, feeds), 0)
 
 

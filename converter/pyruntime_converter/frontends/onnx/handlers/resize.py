@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,6 @@ from pyruntime_converter.frontends.onnx.resampling import (
 from pyruntime_converter.frontends.onnx.sampling import Math
 
 _PRODUCT = 2**49  # more than any of a size and a fed denominator: the Wasm module counts to 2^50
-_FINEST = 4096  # the largest denominator of a scale where only the run knows the size
 
 
 @dataclass(frozen=True)
@@ -181,14 +179,17 @@ def _by_scales(
             steps.append(_Step(at, floordiv(size * ratio.above, ratio.below), None, roi, ratio, scale[1]))
             continue
         up, down = scale.as_integer_ratio()
-        near = Fraction(scale).limit_denominator(_FINEST)
-        ratio = Ratio(near.numerator, near.denominator)
+        if not isinstance(size, int) and down > 1:
+            if down > _PRODUCT:
+                ctx.fail(f"its scale of {scale} is too fine for sizes that depend on the input", FIX_DIMS)
+            _checked(ctx, Ratio(up, down), size)
+        ratio = Ratio(up, down)
         steps.append(_Step(at, floordiv(size * up, down), scale, roi, ratio))
     return steps
 
 
 def _checked(ctx: NodeContext, scale: Ratio, size: Dim) -> Ratio:
-    """A fed scale, for inputs that make it one that the targets can count with."""
+    """A scale, for inputs whose sizes, and which itself where it is fed, the targets can count with."""
     above = maximum(scale.above, 1)
     ctx.require(less(0, scale.above), "its scales must be more than 0")
     longest, finest = (floordiv(n, maximum(size, 1)) for n in (fractions.LONGEST, _PRODUCT))
