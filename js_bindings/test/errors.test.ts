@@ -7,7 +7,14 @@ import { test } from "node:test";
 import * as errors from "../src/errors.ts";
 
 /** What only converting a model, or waiting in Python, can raise. */
-const OF_PYTHON = ["ModelError", "UnsupportedError", "UnsupportedNodesError", "CompilerError", "BlockingError"];
+const OF_PYTHON = [
+  "ModelError",
+  "OptionError",
+  "UnsupportedError",
+  "UnsupportedNodesError",
+  "CompilerError",
+  "BlockingError",
+];
 
 test("every error has the code that it has in Python", () => {
   const python = readFileSync(new URL("../../pyruntime/errors.py", import.meta.url), "utf8");
