@@ -259,7 +259,7 @@ def build_pack(
 def _check_options(targets: Sequence[str], weights: str, quantize: str | None) -> None:
     unknown = [t for t in targets if t not in TARGETS]
     if unknown or not targets:
-        raise OptionError(f"targets {list(targets)}: give one or both of {', '.join(TARGETS)}")
+        raise OptionError(f"targets {targets!r}: give a list with one or both of {', '.join(TARGETS)}")
     if weights not in ("f32", "f16"):
         raise OptionError(f"weights {weights!r}: give 'f32' or 'f16'")
     if quantize is not None and quantize not in QUANTIZE:

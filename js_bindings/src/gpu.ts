@@ -60,7 +60,7 @@ export async function acquireGpu(target: GpuTarget, software: boolean, device?: 
   }
   const gpu = globalThis.navigator?.gpu as GPU | undefined;
   if (!gpu)
-    throw new DeviceError("navigator.gpu is missing: the browser is too old, or the page is not served over https");
+    throw new DeviceError("navigator.gpu is missing: this is no browser, an old one, or a page without https");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new DeviceError("the browser offers no WebGPU adapter: the GPU or its driver is blocked");
   const fallback = adapter.info?.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;

@@ -270,9 +270,8 @@ const mismatch = (spec: StoredSpec, expected: string, got: string): InputError =
   new InputError(`input ${JSON.stringify(spec.name)}: expected ${expected}, got ${got}`);
 
 function checkShape(spec: StoredSpec, shape: readonly number[]): void {
-  if (!Array.isArray(shape) || shape.length !== spec.shape.length) {
-    throw mismatch(spec, expectedShape(spec), Array.isArray(shape) ? describe(shape) : `shape ${shape}`);
-  }
+  if (!Array.isArray(shape)) throw mismatch(spec, `{ data, shape } of ${expectedShape(spec)}`, `shape ${shape}`);
+  if (shape.length !== spec.shape.length) throw mismatch(spec, expectedShape(spec), describe(shape));
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
     throw mismatch(spec, "integer sizes", describe(shape));
   }

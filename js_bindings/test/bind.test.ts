@@ -39,6 +39,12 @@ test("sizes are at least 1, or 0 where the pack says so", () => {
   assert.equal(inputs[0]!.length, 0);
 });
 
+test("an array alone is no feed", () => {
+  const message = 'input "x": expected { data, shape } of shape [n], got shape undefined';
+  const alone = { ...feeds(3, 3, 0), x: new Float32Array(3) } as unknown as ReturnType<typeof feeds>;
+  assert.throws(() => bindFeeds(entry, alone), { code: "input", message });
+});
+
 test("constraints are told", () => {
   const message = "x has less than a second; given n=6, rate=3, flag=0";
   assert.throws(() => bindFeeds(entry, feeds(6, 3, 0)), { code: "input", message });

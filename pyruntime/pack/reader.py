@@ -221,4 +221,5 @@ def _open(path: Path) -> _Files:
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         if path.name == MANIFEST:
             raise PackError(f"{path} is the file of a pack that describes it: give its folder") from None
-        raise PackError(f"{path} is neither a folder nor an archive of a pack: {error}") from None
+        hint = "; pyruntime.convert makes a pack of a model" if path.suffix == ".onnx" else ""
+        raise PackError(f"{path} is neither a folder nor an archive of a pack: {error}{hint}") from None

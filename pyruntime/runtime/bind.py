@@ -173,8 +173,8 @@ def _check_names(entry: Entry, feeds: Mapping[str, Any]) -> None:
     for name in feeds:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise InputError(f"there is no input {name!r}{hint} The inputs are {listed}")
+            hint = f"; did you mean {close[0]!r}? The" if close else "; the"
+            raise InputError(f"there is no input {name!r}{hint} inputs are {listed}")
     missing = [
         n for n, s in zip(called, entry.inputs, strict=True) if s.name not in feeds and s.default is None
     ]

@@ -88,6 +88,12 @@ class Session(ABC):
         self._committed = False  # whether the present run has begun to overwrite states
         self._kept = kept
 
+    def __repr__(self) -> str:
+        def told(specs: Sequence[TensorSpec]) -> str:
+            return ", ".join(f"{s.name}: {s.dtype}[{', '.join(map(str, s.shape))}]" for s in specs)
+
+        return f"<{type(self).__name__} {told(self.inputs)} -> {told(self.outputs)}>"
+
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs of the session's entry."""

@@ -70,8 +70,15 @@ def test_files(unpacked: Path) -> None:
     assert sum(files.values()) <= PACKED_BYTES
 
 
-@pytest.mark.parametrize("compiler", COMPILERS, ids=["present", "earlier"])
-@pytest.mark.parametrize(("module", "resolution"), [("nodenext", "nodenext"), ("esnext", "bundler")])
+@pytest.mark.parametrize(
+    ("compiler", "module", "resolution"),
+    [
+        *((compiler, "nodenext", "nodenext") for compiler in COMPILERS),
+        *((compiler, "esnext", "bundler") for compiler in COMPILERS),
+        (COMPILERS[1], "esnext", "node10"),  # which knows nothing of exports; the present one has dropped it
+    ],
+    ids=["present-node", "earlier-node", "present-bundler", "earlier-bundler", "earlier-node10"],
+)
 def test_types(project: Path, npm: None, compiler: Path, module: str, resolution: str) -> None:
     """Also for users whose TypeScript knows neither WebGPU nor Float16Array, and who check libraries."""
     (project / "use.ts").write_text(USE)

@@ -133,6 +133,13 @@ def test_a_manifest_that_is_not_json(tmp_path: Path, data: bytes) -> None:
     assert repr(data) in str(told.value)
 
 
+def test_a_model_instead_of_a_pack(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"\x08\x0e")
+    with pytest.raises(PackError, match=r"pyruntime\.convert makes a pack of a model"):
+        Pack(path)
+
+
 def test_the_manifest_instead_of_the_folder(packs: Path) -> None:
     with pytest.raises(PackError, match=r"give its folder"):
         Pack(packs / "affine" / "pack.json")

@@ -160,9 +160,9 @@ def test_objects_that_offer_themselves_as_arrays() -> None:
         ({"tokens": Tensor(memoryview(b"12"), (2, 5), "int64")}, "2 bytes"),
         (
             {"token": 1},
-            "there is no input 'token'; did you mean 'tokens'?.*'tokens', 'mask', 'past', 'scale'",
+            r"there is no input 'token'; did you mean 'tokens'\? The inputs are 'tokens', 'mask'",
         ),
-        ({"zzz": 1}, "there is no input 'zzz'"),
+        ({"zzz": 1}, "there is no input 'zzz'; the inputs are 'tokens', 'mask', 'past', 'scale'$"),
     ],
 )
 def test_bad_feeds(changes: dict[str, Any], message: str) -> None:

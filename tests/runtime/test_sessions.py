@@ -54,6 +54,7 @@ def test_what_a_session_tells(session: Session) -> None:
     assert session.inputs == (TensorSpec("x", "float32", ("batch", 4)),)
     assert session.outputs == (TensorSpec("y", "float32", ("batch", 3)),)
     assert session.entries == ("main", "stretch", "trap")
+    assert repr(session).endswith("Session x: float32[batch, 4] -> y: float32[batch, 3]>")
     report = session.report
     assert report.reason == "asked for"
     assert report.steps == ("affine", "relu")
