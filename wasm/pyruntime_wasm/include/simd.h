@@ -297,14 +297,13 @@ INLINE v128_t i8x4_lookup(const int8_t *table, v128_t at) {
   return wasm_i32x4_make(table[(uint8_t)wasm_i32x4_extract_lane(at, 0)], table[(uint8_t)wasm_i32x4_extract_lane(at, 1)],
                          table[(uint8_t)wasm_i32x4_extract_lane(at, 2)], table[(uint8_t)wasm_i32x4_extract_lane(at, 3)]);
 }
-// What sixteen bytes name in a table, stored. They travel in two words: lanes of vectors are slow to reach.
+// What sixteen bytes name in a table, stored.
+#define FOUND(I) p[I] = from[wasm_u8x16_extract_lane(at, I)];
 INLINE void v128_store_found(void *to, v128_t at, const void *table) {
   const uint8_t *from = table;
   uint8_t *p = to;
-  UNROLLED for (int half = 0; half < 2; half++, p += 8) {
-    const uint64_t eight = half ? wasm_u64x2_extract_lane(at, 1) : wasm_u64x2_extract_lane(at, 0);
-    UNROLLED for (int i = 0; i < 8; i++) p[i] = from[(uint8_t)(eight >> 8 * i)];
-  }
+  FOUND(0) FOUND(1) FOUND(2) FOUND(3) FOUND(4) FOUND(5) FOUND(6) FOUND(7)
+  FOUND(8) FOUND(9) FOUND(10) FOUND(11) FOUND(12) FOUND(13) FOUND(14) FOUND(15)
 }
 // The same for the first n of them, 0 to 15.
 INLINE void v128_store_first_found(void *to, v128_t at, int32_t n, const void *table) {
