@@ -14,6 +14,7 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.targets.tables import tabulate
 
 import pyruntime
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Map, MatMul
 from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Call, tables_of, walk
@@ -164,6 +165,30 @@ def test_packs_for_both_targets_share_the_rest(tmp_path: Path) -> None:
     assert len(names) == len(set(names))
     with pyruntime.load(tmp_path / "pack", device="wasm") as session:
         assert session.run(feeds)
+
+
+def test_what_several_read_is_stored_as_levels() -> None:
+    """Each reader dequantises for itself."""
+    zero = np.asarray(120, np.uint8)
+    net = Net({"x": random(7, 12)})
+    weight = np.random.default_rng(0).integers(-63, 63, (12, 37), np.int8)
+    product = net(
+        "MatMul",
+        through(net, "x", 0.01, zero),
+        dequantise(net, net.constant(weight), 0.01, np.asarray(0, np.int8)),
+    )
+    y = through(net, product, 0.02, zero)
+    proto = net.proto(net("Sigmoid", y), through(net, net("Add", y, 1.5), 0.03, zero))
+    program = tabulated(proto)
+    (stored,) = [c.output.tensor for c in program.calls if isinstance(c, MatMul)]
+    assert stored.dtype is DType.U8
+    assert len(program.calls) == 4
+    session = runtime(proto)
+    assert session is not None
+    for made, wanted in zip(
+        run_program(program, [net.feeds["x"]], {}), session.run(None, net.feeds), strict=True
+    ):
+        np.testing.assert_allclose(made.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_cheap_or_decided_by_more_is_computed() -> None:

@@ -35,6 +35,8 @@ _RULES: dict[str, Rule] = {}
 
 # a tree that costs no more than this is computed again by each reader rather than stored
 RECOMPUTE_COST = 2
+# the same of 8-bit elements, as Dequantize takes: they are a quarter of what would be stored
+DEQUANTIZE_COST = 4
 # what is worth a GPU by itself
 PRODUCTS = (ConvHost, MatMulHost)
 # what stores blocks of sums, as well across them as along them
@@ -172,6 +174,10 @@ class Lowering:
             return scalar_constant(value.dtype, data.flat[0].item(), value.shape)
         tensor = self.weight(value, "plain", data)
         return Lazy.of(views.contiguous(tensor, value.shape), value.shape)
+
+    def stays(self, value: Value) -> bool:
+        """Whether a value may be computed where it is read, and be in memory nowhere."""
+        return value in self._stays
 
     def waits(self, value: Value) -> bool:
         """Whether it is a pending kernel's, or not computed yet."""
@@ -327,7 +333,9 @@ class Lowering:
         if not lazy.origins and lazy.view is None:
             lazy = replace(lazy, origins=(self._origin,))
         if value not in self._stays and lazy.view is None:
-            cheap = not lazy.host and cost(lazy.tree) <= RECOMPUTE_COST and len(lazy.leaves) <= 1
+            narrow = {v.tensor.dtype for v in lazy.leaves} in ({DType.I8}, {DType.U8})
+            most = DEQUANTIZE_COST if narrow else RECOMPUTE_COST
+            cheap = not lazy.host and cost(lazy.tree) <= most and len(lazy.leaves) <= 1
             if value in self._ends and isinstance(lazy.host, SCATTERING):
                 self._values[value] = lazy
                 self.contiguous(value)
