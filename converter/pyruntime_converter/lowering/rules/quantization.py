@@ -21,7 +21,7 @@ _ROWS = frozenset(
 
 @lowers("Dequantize")
 def dequantize(low: Lowering, node: Node) -> Lazy:
-    """Elementwise, over integers that are stored where a reduction or several readers would have it stored."""
+    """Elementwise, over integers that are stored where a reduction or several readers would store floats."""
     x, readers = node.input(0), low.uses.get(node.output, ())
     reduced = any(reader.op in _ROWS for reader in readers)
     if (reduced or _shared(low, node, readers)) and x.dtype.bits == 8 and x.data is None:
