@@ -13,14 +13,13 @@ def doctor(json: Json = False, _debug: Debug = False) -> None:
     from pyruntime.cli import look
     from pyruntime.cli.probes import diagnose
 
+    with look.stderr().status("") as status:
+        diagnosis = diagnose(status.update)
     if json:
-        diagnosis = diagnose(lambda _: None)
         look.print_json(diagnosis.to_dict())
     else:
         from pyruntime.cli.diagnosis import show
 
-        with look.stderr().status("") as status:
-            diagnosis = diagnose(status.update)
         show(diagnosis, look.stdout())
     if not diagnosis.healthy:
         raise typer.Exit(NO_DEVICE)

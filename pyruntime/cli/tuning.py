@@ -119,6 +119,8 @@ def show(path: Path, found: Tuning, console: Console) -> None:
 
 def summary(found: Tuning) -> list[str]:
     """What has changed, and for whom."""
+    if not found.steps:
+        return ["no step that takes a part of the time that matters has another shader: the defaults stay"]
     if not found.stored:
         return [f"the defaults are best here, of {len(found.steps)} steps that matter"]
     names = " ".join(filter(None, (found.gpu.vendor, found.gpu.architecture))) or found.gpu.device

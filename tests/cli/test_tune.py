@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 import pyruntime
+from pyruntime.cli.tuning import summary
+from pyruntime.runtime.gpu_names import Identity
+from pyruntime.runtime.tune import Tuning
 from tests.cli.conftest import Invoke
 
 pytestmark = pytest.mark.webgpu
@@ -71,3 +74,10 @@ def test_a_pack_without_anything_to_try(invoke: Invoke, packs: Path) -> None:
     result = invoke("tune", packs / "affine")
     assert result.exit_code != 0
     assert "nothing to try" in " ".join(result.output.split())
+
+
+def test_a_pack_of_which_nothing_matters() -> None:
+    found = Tuning(Identity("", "", "some GPU"), "some GPU", "waiting", 1, (), 0.0, 0.0, {})
+    assert summary(found) == [
+        "no step that takes a part of the time that matters has another shader: the defaults stay"
+    ]
