@@ -158,7 +158,7 @@ def options(m: Dim, n: Dim, k: Dim) -> list[Patch]:
     made += [*SLICED_PATCHES, Tile(8, 8, 4), Tile(8, 8, 8, quads=2), Tile(8, 32, 4), *_SLICED, *_SHORT]
     made += [Tile(16, 16, rows, quads=quads) for rows, quads in ((2, 4), (4, 4), (4, 8), (8, 4))]
     made = [p for p in made if p.slices == 1 or at_least(k, 4 * p.slices)]
-    return [p for p in made if _fills(p.height, m) and _fills(p.width, n)]
+    return [p for p in made if fills(p.height, m) and fills(p.width, n)]
 
 
 def few_rows(n: Dim, k: Dim, others: int) -> Lanes:
@@ -175,11 +175,11 @@ def few_rows(n: Dim, k: Dim, others: int) -> Lanes:
 def few_row_options(n: Dim, k: Dim) -> list[Lanes]:
     """What else may be best on some GPU; all fit the limits that every WebGPU device has."""
     made = [Lanes(quads, lanes) for quads in (1, 2, 4, 8) for lanes in (16, 32, 64, 128, 256)]
-    made = [m for m in made if 32 <= m.threads <= THREADS and _fills(m.width, n)]
+    made = [m for m in made if 32 <= m.threads <= THREADS and fills(m.width, n)]
     return [m for m in made if not isinstance(k, int) or m.lanes <= max(2 * k, 32)]
 
 
-def _fills(size: int, dim: Dim) -> bool:
+def fills(size: int, dim: Dim) -> bool:
     """Whether half of so many rows or columns are there, as far as that is known, or they are few anyway."""
     return not isinstance(dim, int) or size <= max(2 * dim, 16)
 

@@ -58,6 +58,7 @@ def finish_window(
     update: str,
     weight: Source | None = None,
     counted: str = "",
+    group: int = GROUP,
 ) -> Kernel:
     """The kernel with a thread per pixel and `width` channels.
 
@@ -71,6 +72,7 @@ def finish_window(
         update: the statement for one tap inside the input, over {acc}, {value} and {weight}.
         weight: what {weight} reads, over tap and c.
         counted: the condition on h and w under which a tap counts for an average; none without one.
+        group: threads of a workgroup.
     """
     height, across = call.out_size
     threads = product((call.n, height, across, channels // width))
@@ -99,7 +101,7 @@ def finish_window(
             module.word("out_width", across, "u32"),
             module.word("blocks", channels // width, "u32"),
         ),
-        "group": GROUP,
+        "group": group,
         "body": module.block([call.body]),
     }
-    return module.finish("window", (*fold(ceildiv(threads, GROUP)), 1), **values)
+    return module.finish("window", (*fold(ceildiv(threads, group)), 1), **values)

@@ -1,4 +1,4 @@
-"""Whatever patch of the result a product is divided into, it is the same product."""
+"""However workgroups divide a result, or share it, it is the same."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pyruntime_shaders.tiling import Patch, Tile, options
 
 from pyruntime.ir.dims import symbol
 from pyruntime.ops.interpret import allocate, run_call
-from tests.kernels import cases_blocks, cases_conv, cases_integer, cases_matmul
+from tests.kernels import cases_attention, cases_blocks, cases_conv, cases_integer, cases_matmul, cases_row
 from tests.kernels.case import Case
 from tests.kernels.webgpu_harness import compare, gpu
 
+TUNABLE = ("attention", "conv", "matmul", "row")
 EACH = 4  # alternatives that are tried of a case: from case to case others
 WGSL_LIMITS = {"invocations": 256, "vectors": 1024}  # what every device has
 
 
 def cases() -> Iterator[tuple[int, Case]]:
-    for module in (cases_matmul, cases_conv, cases_integer, cases_blocks):
-        found = [c for c in module.cases() if c.call.template in ("matmul", "conv") and not c.wasm_only]
+    for module in (cases_matmul, cases_conv, cases_integer, cases_blocks, cases_row, cases_attention):
+        found = [c for c in module.cases() if c.call.template in TUNABLE and not c.wasm_only]
         found = [c for c in found if all(t.dtype.bits < 64 for t in c.call.tensors())]
         found = [c for c in found if any(alternatives(c.call))]
         yield from enumerate(found[:: max(len(found) // 3, 1)])

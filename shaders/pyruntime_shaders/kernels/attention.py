@@ -13,8 +13,6 @@ from pyruntime_shaders.tiling import BUSY, LIKELY, Source, least, quads, source
 
 FEW = 4  # queries that are not worth a block of many
 _MOST_ACROSS = 64
-_SMALL, _LARGE = 16, 32  # queries of a workgroup
-_SHAPES = {_SMALL: (64, 32, 16), _LARGE: (256, 64, 16)}  # threads, keys, and threads over keys
 
 # of a row of scores: the largest, which need not be NaN where one is, since its weight will be
 _LARGEST = Accumulator(
@@ -55,38 +53,75 @@ class Block(NamedTuple):
         return self.threads // self.rows
 
 
-def prepare(call: Attention) -> list[Kernel]:
-    """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute."""
+def _across(value_width: int) -> int:
+    """Threads over the quads of a value's features."""
+    return min(1 << (-(-value_width // 4) - 1).bit_length(), _MOST_ACROSS)
+
+
+class Shape(NamedTuple):
+    """What of a workgroup may be chosen: queries, threads, keys at a time, and threads over these.
+
+    Where queries are few, there is one, or two, or `FEW`, whatever it says.
+    """
+
+    rows: int
+    threads: int
+    keys: int
+    key_lanes: int
+
+    def block(self, value_width: int, rows: int | None = None) -> Block:
+        """The workgroup, for values of so many features."""
+        rows = rows or self.rows
+        across = _across(value_width)
+        down, quads = min(rows, self.threads // across), -(-value_width // (4 * across))
+        return Block(self.threads, rows, self.keys, self.key_lanes, across, down, quads)
+
+
+_SMALL, _LARGE = Shape(16, 64, 32, 16), Shape(32, 256, 64, 16)
+_FEW = Shape(FEW, 128, 128, 128)
+# what else may be best on some GPU, within the workgroup memory that every device has
+_MANY_QUERIES = (_SMALL, _LARGE, Shape(8, 64, 64, 16), Shape(16, 128, 64, 16), Shape(32, 128, 64, 16))
+_FEW_QUERIES = (_FEW, Shape(FEW, 32, 32, 32), Shape(FEW, 64, 64, 64), Shape(FEW, 64, 128, 64))
+
+
+def prepare(call: Attention, shape: Shape | None = None) -> list[Kernel]:
+    """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute.
+
+    `shape` is that of workgroups for few queries, or for many, by default what is chosen.
+    """
     rows = occupied(call.m)
+    one = shape if shape and shape.rows == FEW else _FEW
+    other = shape if shape and shape.rows > FEW else _usual(call)
     if at_least(FEW, rows):
-        return [_kernel(call, 1 if call.m == 1 else 2 if call.m == 2 else FEW, 1)]
-    height = _height(call)
+        few = 1 if call.m == 1 else 2 if call.m == 2 else FEW
+        return [_kernel(call, one.block(call.value_width, few), 1)]
     if at_least(rows, FEW + 1):
-        return [_kernel(call, height, 1)]
+        return [_kernel(call, other.block(call.value_width), 1)]
     # exactly one of the two has workgroups
     many = minimum(maximum(call.m - FEW, 0), 1)
-    return [_kernel(call, FEW, 1 - many), _kernel(call, height, many)]
+    blocks = one.block(call.value_width), other.block(call.value_width)
+    return [_kernel(call, blocks[0], 1 - many), _kernel(call, blocks[1], many)]
 
 
-def _height(call: Attention) -> int:
-    """Queries of a workgroup: many share keys and values, where there are enough to keep a GPU busy."""
+def patches(call: Attention) -> list[Shape]:
+    """What may be chosen for a call, best or not."""
+    rows = occupied(call.m)
+    few = [] if at_least(rows, FEW + 1) else _FEW_QUERIES
+    many = [] if at_least(FEW, rows) else _MANY_QUERIES
+    return [s for s in (*few, *many) if s.threads >= _across(call.value_width)]
+
+
+def _usual(call: Attention) -> Shape:
+    """Many queries share keys and values, where there are enough to keep a GPU busy."""
     rows = call.m if isinstance(call.m, int) else max(least(call.m), LIKELY)
-    groups = -(-rows // _LARGE) * least(product(call.batch))
+    groups = -(-rows // _LARGE.rows) * least(product(call.batch))
     # a thread holds the sums of more queries where workgroups are small: of narrow values alone
-    return _SMALL if groups < BUSY and call.value_width <= 4 * _SMALL else _LARGE
+    return _SMALL if groups < BUSY and call.value_width <= 4 * _SMALL.rows else _LARGE
 
 
-def _block(rows: int, value_width: int) -> Block:
-    threads, keys, key_lanes = _SHAPES.get(rows, (128, 128, 128))
-    needed = -(-value_width // 4)
-    across = min(1 << (needed - 1).bit_length(), _MOST_ACROSS)
-    return Block(threads, rows, keys, key_lanes, across, min(rows, threads // across), -(-needed // across))
-
-
-def _kernel(call: Attention, rows: int, on: Dim) -> Kernel:
-    block = _block(rows, call.value_width)
+def _kernel(call: Attention, block: Block, on: Dim) -> Kernel:
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
-    batches, tiles = product(call.batch), ceildiv(call.m, rows)
+    batches, tiles = product(call.batch), ceildiv(call.m, block.rows)
     parts = {"q": (call.q, call.width), "k": (call.k, call.width), "v": (call.v, call.value_width)}
     others = {v.tensor for v in (*call.inputs, call.output)}
     plain = {v.tensor for v, width in parts.values() if v.tensor in others or not quads(v, -1, width)}

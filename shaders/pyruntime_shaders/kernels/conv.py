@@ -22,18 +22,20 @@ from pyruntime_shaders.tiling import (
     sum_range,
     whole_fours,
 )
-from pyruntime_shaders.windows import channel_quads, finish_window, outside_input, window_lines
+from pyruntime_shaders.windows import GROUP, channel_quads, finish_window, outside_input, window_lines
 
 AXES = ("n", "y", "x", "c")
 
 
-def prepare(call: Conv, patch: Patch | None = None) -> list[Kernel]:
+def prepare(call: Conv, patch: Patch | int | None = None) -> list[Kernel]:
     """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute.
 
-    `patch` is a workgroup's part of the result, by default the one that is chosen.
+    `patch` is a workgroup's part of the result, or how many threads it has where each has a pixel of its own;
+    by default what is chosen.
     """
     if call.depthwise:
-        return [_depthwise(call)]
+        return [_depthwise(call, patch if isinstance(patch, int) else GROUP)]
+    assert not isinstance(patch, int)
     k = product(call.window.kernel) * call.in_channels // call.groups
     return direct.forms(
         (product((call.n, *call.out_size)), call.out_channels // call.groups, k, call.groups),
@@ -44,10 +46,10 @@ def prepare(call: Conv, patch: Patch | None = None) -> list[Kernel]:
     )
 
 
-def patches(call: Conv) -> list[Patch]:
+def patches(call: Conv) -> list[Patch] | list[int]:
     """What may be chosen for a call, best or not."""
     if call.depthwise:
-        return []
+        return [32, 128, 256]
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     # slices share the channels of each tap
     return options(product((call.n, *call.out_size)), width, depth)
@@ -157,7 +159,7 @@ def _taps(
     return a
 
 
-def _depthwise(call: Conv) -> Kernel:
+def _depthwise(call: Conv, group: int) -> Kernel:
     vector = (
         channel_quads(call, call.in_channels)
         and alone(call, call.weight.tensor)
@@ -177,4 +179,5 @@ def _depthwise(call: Conv) -> Kernel:
         identity=module.literal(0, held),
         update="{acc} += {value} * {weight};",
         weight=source(module, "weight", weight, ("tap", "c"), (), "c", vector),
+        group=group,
     )

@@ -14,6 +14,7 @@ from pyruntime.ir.kernel import Reduction, Row
 from pyruntime.ir.scalar import Acc, walk
 from pyruntime_shaders.accumulation import Accumulator, Running, running
 from pyruntime_shaders.module import Kernel, Module, fold
+from pyruntime_shaders.tiling import fills
 
 _SHORT = 32  # rows up to this many elements are one thread's work
 
@@ -36,13 +37,34 @@ class Pass(NamedTuple):
     body: tuple[str, ...]  # statements for one element
 
 
-def prepare(call: Row) -> list[Kernel]:
-    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
+# what else may be best on some GPU: one row, or a few, side by side or interleaved
+_SHAPES = (
+    *(Shape(1, lanes, False) for lanes in (64, 128, 256)),
+    *(Shape(rows, 64, False) for rows in (2, 4)),
+    *(Shape(rows, 32, False) for rows in (2, 8)),
+    *(Shape(64, lanes, True) for lanes in (1, 4)),
+    *(Shape(32, lanes, True) for lanes in (4, 8)),
+    Shape(16, 16, True),
+)
+
+
+def patches(call: Row) -> list[Shape]:
+    """What may be chosen for a call, best or not, so far as its rows fill half of it."""
+    outer = len(call.sizes) - call.reduced
+    rows, length = product(call.sizes[:outer]), product(call.sizes[outer:])
+    return [s for s in _SHAPES if fills(s.rows, rows) and fills(s.lanes, length)]
+
+
+def prepare(call: Row, shape: Shape | None = None) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute.
+
+    `shape` is a workgroup's, by default the one that is chosen.
+    """
     outer = len(call.sizes) - call.reduced
     axes = (*(f"i{a}" for a in range(outer)), *(f"r{a}" for a in range(call.reduced)))
     module = Module(call, axes, call.sizes)
     rows, length = product(call.sizes[:outer]), product(call.sizes[outer:])
-    shape = _shape(call, rows, length)
+    shape = shape or _shape(call, rows, length)
     values = [running(module, number, reduction, length) for number, reduction in enumerate(call.reductions)]
     extents = tuple(
         module.word(f"extent_{a}", s, "u32") if a not in (0, outer) else "" for a, s in enumerate(call.sizes)
