@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from tests.fuzz.layers import GRU, LSTM, RNN
-from tests.fuzz.pools import AveragePool, GlobalLpPool, LpPool, MaxPool
+from tests.fuzz.pools import AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool
 
 Array = NDArray[Any]
 
@@ -95,5 +95,5 @@ def _of_nothing(body: ReferenceEvaluator, carried: int) -> list[Array]:
 def evaluator(proto: ModelProto) -> ReferenceEvaluator:
     """ONNX's reference with these operators in it."""
     mended: list[type[OpRun]] = [Erf, GlobalMaxPool, Loop, LpNormalization, ReduceLogSumExp]
-    mended += [GRU, LSTM, RNN, AveragePool, GlobalLpPool, LpPool, MaxPool]
+    mended += [GRU, LSTM, RNN, AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool]
     return ReferenceEvaluator(proto, new_ops=mended)

@@ -92,3 +92,25 @@ class GlobalLpPool(OpRun):
     def _run(self, x: Array, p: int) -> tuple[Array]:
         sums = (np.abs(x) ** p).sum(axis=tuple(range(2, x.ndim)), keepdims=True)
         return (np.asarray(sums ** (1 / p), x.dtype),)
+
+
+class MaxRoiPool(OpRun):
+    """The reference has none: whole pixels, both ends included, in bins that may share a pixel."""
+
+    def _run(
+        self, x: Array, rois: Array, pooled_shape: Sequence[int], spatial_scale: float | None = None
+    ) -> tuple[Array]:
+        scale = 1.0 if spatial_scale is None else spatial_scale
+        made = np.zeros((len(rois), x.shape[1], *pooled_shape), x.dtype)
+        for at, (image, *corners) in enumerate(rois.astype(np.float64)):
+            scaled = np.reshape(corners, (2, 2))[:, ::-1] * scale
+            first, last = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)
+            reach = np.maximum(last - first + 1, 1)
+            for place in np.ndindex(*pooled_shape):
+                begin = np.floor(np.array(place) * reach / pooled_shape) + first
+                end = np.ceil((np.array(place) + 1) * reach / pooled_shape) + first
+                held = np.clip([begin, end], 0, x.shape[2:]).astype(int)
+                part = x[int(image), :, slice(*held[:, 0]), slice(*held[:, 1])]
+                if part.size:
+                    made[(at, slice(None), *place)] = part.max(axis=(1, 2))
+        return (made,)

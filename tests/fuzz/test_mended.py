@@ -178,6 +178,15 @@ def test_global_lp_pool(order: int) -> None:
     agrees(one_node("GlobalLpPool", feeds, p=order), feeds)
 
 
+@pytest.mark.parametrize(("bins", "scale"), [((1, 1), 1.0), ((2, 3), 0.5), ((5, 4), 2.0)])
+def test_max_roi_pool(bins: tuple[int, int], scale: float) -> None:
+    """On one pixel, malformed, partly and wholly outside, on halves."""
+    boxes = [[0, 0, 0, 9, 7], [1, 3, 3, 3, 3], [1, 8, 6, 2, 1], [0, -4, -3, 30, 20], [1, 40, 40, 50, 50]]
+    halves = [[0, 2.5, 0.5, 7.5, 5.5], [1, -2.5, -0.5, 6.5, 4.5]]
+    feeds = {"x": random(2, 3, 9, 11), "rois": np.array([*boxes, *halves], np.float32)}
+    agrees(one_node("MaxRoiPool", feeds, pooled_shape=bins, spatial_scale=scale), feeds)
+
+
 def test_global_max_pool_takes_all_axes() -> None:
     feeds = {"x": random(2, 3, 4, 5, 2, seed=1)}
     agrees(one_node("GlobalMaxPool", feeds), feeds)

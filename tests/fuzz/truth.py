@@ -44,6 +44,7 @@ _EXACT = frozenset(
             "Col2Im",
             "Compress",
             "Concat",
+            "ConcatFromSequence",
             "ConstantOfShape",
         ),
         *(
@@ -78,6 +79,7 @@ _EXACT = frozenset(
             "MatMul",
             "Max",
             "MaxPool",
+            "MaxRoiPool",
             "MaxUnpool",
             "Min",
             "Mul",
@@ -97,6 +99,7 @@ _EXACT = frozenset(
             "Round",
             "ScatterElements",
             "ScatterND",
+            "SequenceAt",
             "Sign",
             "Slice",
             "SpaceToDepth",
@@ -223,7 +226,7 @@ class _Noise:
 
     def alter(self, node: NodeProto, array: Array, read: bool) -> Array:
         """As `Alter`."""
-        error = max((self._error(node, n) for n in node.output if n), default=0.0)
+        error = max((self._error(node, n) for n in node.output if n in self._dtypes), default=0.0)
         if not error:
             return array
         signs = self._random.integers(0, 2, array.shape) * 2 - 1
@@ -234,7 +237,9 @@ class _Noise:
         """What a node's output may be wrong by, relative to it; 0 where it is exact."""
         dtype = self._dtypes[output]
         if dtype not in _ROUNDED:  # of integers whatever is computed on the way to them
-            read = [] if node.op_type in _EXACT else [self._dtypes[n] for n in node.input if n]
+            read = (
+                [] if node.op_type in _EXACT else [self._dtypes[n] for n in node.input if n in self._dtypes]
+            )
             return max((2 * _ROUNDED[d] for d in read if d in _ROUNDED), default=0.0)
         truth = self._truth[output].astype(np.float64)
         if node.op_type in _NARROW_WITHIN and dtype == "float64":

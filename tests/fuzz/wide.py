@@ -79,10 +79,13 @@ class Walk:
                 if alter:
                     inputs = [alter(node, a, True) if _is_float(a) else a for a in inputs]
                 found = run.run(*inputs, context=values) if run.need_context() else run.run(*inputs)
-                for name, array in zip(node.output, found, strict=False):
-                    array = np.asarray(array)
+                for name, made in zip(node.output, found, strict=False):
+                    if isinstance(made, list):  # a sequence, of what it was given
+                        values[name] = made
+                        continue
+                    array = np.asarray(made)
                     values[name] = alter(node, array, False) if alter and _is_float(array) else array
-        return {n: a for n, a in values.items() if a is not None}
+        return {n: a for n, a in values.items() if a is not None and not isinstance(a, list)}
 
 
 def _is_float(array: object) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from tests.fuzz.known import Known, UnfitError
 from tests.fuzz.maker import Maker
 
-WEIGHTS = {"conv": 3.0, "pool": 2.0}
+WEIGHTS = {"conv": 3.0, "pool": 2.0, "max_roi_pool": 0.3}
 
 
 def _image(make: Maker, low: int = 3, high: int = 4) -> Known:
@@ -125,3 +125,17 @@ def separable(make: Maker) -> None:
     made = make.apply("Conv", made, point)
     if made.dims == x.dims and make.chance(0.7):
         make.apply("Add", x, made)
+
+
+def max_roi_pool(make: Maker) -> None:
+    """Regions of images, also malformed ones and such as lie outside; halves, which round away from zero."""
+    x = make.one(rank=(4, 4), where=lambda v: v.fixed(0) and 0 not in v.shape)
+    make.defined(x)
+    corners = make.array((make.choice((1, 2, 5)), 4), "float64", "grid") * 8
+    images = [[make.pick.randrange(x.shape[0])] for _ in corners]
+    rois = np.concatenate([images, np.round(corners) / 2 + 2], axis=1)
+    bins = [make.choice((1, 2, 3, 4)) for _ in range(2)]
+    fed = make.chance(0.5)
+    given = np.asarray(rois, x.dtype)
+    regions = make.fed(Known(make.name("x"), (given,) * make.runs)) if fed else make.constant(given)
+    make.apply("MaxRoiPool", x, regions, pooled_shape=bins, spatial_scale=make.choice((None, 0.5, 1.0, 2.0)))
