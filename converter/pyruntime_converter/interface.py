@@ -31,7 +31,8 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
         for axis, dim in enumerate(value.shape):
             if not isinstance(dim, int) and to_rpn(dim) == str(dim):  # a symbol alone
                 least, _ = dims.bounds(dim)
-                symbols.setdefault(str(dim), Symbol(str(dim), number, axis, least=least or 0))
+                least = min(least or 0, 1)  # a larger one is a constraint, which says why
+                symbols.setdefault(str(dim), Symbol(str(dim), number, axis, least=least))
     for element in graph.elements():
         place = inputs.index(graph.inputs[element.input])
         symbols[element.symbol] = Symbol(element.symbol, place, element=element.position, part=element.part)

@@ -45,6 +45,7 @@ class Atom:
 
 
 Monomial = tuple[Atom, ...]
+Term = tuple[Monomial, int]  # a product of atoms, and its coefficient
 
 
 class Expr:
@@ -240,26 +241,49 @@ def _below(a: Dim, b: Dim) -> bool:
 
 
 def _divide(a: Dim, b: Dim) -> tuple[Dim, Dim]:
-    """Quotient of the terms that b divides exactly, and the terms it does not. b has one term."""
+    """Quotient of the terms that b divides exactly, and the others; by a sum of terms all or nothing."""
     divisor = _terms(b)
     if len(divisor) != 1:
-        return 0, a
-    (monomial, coefficient) = divisor[0]
-    quotient: list[tuple[Monomial, int]] = []
-    rest: list[tuple[Monomial, int]] = []
-    for m, c in _terms(a):
-        remaining = list(m)
-        divides = c % coefficient == 0
-        for atom in monomial:
-            if atom in remaining:
-                remaining.remove(atom)
-            else:
-                divides = False
-        if divides:
-            quotient.append((tuple(remaining), c // coefficient))
+        return _divide_whole(a, b)
+    quotient: list[Term] = []
+    rest: list[Term] = []
+    for term in _terms(a):
+        divided = _divide_term(term, divisor[0])
+        if divided is None:
+            rest.append(term)
         else:
-            rest.append((m, c))
+            quotient.append(divided)
     return _build(quotient), _build(rest)
+
+
+def _divide_term(term: Term, divisor: Term) -> Term | None:
+    """The quotient of two terms, if it is one."""
+    (remaining, coefficient), (monomial, by) = (list(term[0]), term[1]), divisor
+    if coefficient % by:
+        return None
+    for atom in monomial:
+        if atom not in remaining:
+            return None
+        remaining.remove(atom)
+    return tuple(remaining), coefficient // by
+
+
+def _divide_whole(a: Dim, b: Dim) -> tuple[Dim, Dim]:
+    """As `_divide` by a sum of terms, by long division: (6*n*m - 6*m) // (2*n - 2) is 3*m."""
+    atoms = sorted({atom for m, _ in _terms(b) for atom in m}, key=lambda atom: atom.key)
+
+    def lead(dim: Dim) -> Term:
+        return max(_terms(dim), key=lambda term: [term[0].count(atom) for atom in atoms])
+
+    quotient: Dim = 0
+    rest = a
+    while isinstance(rest, Expr) and len(rest.terms) <= len(_terms(a)):
+        divided = _divide_term(lead(rest), lead(b))
+        if divided is None:
+            break
+        part = _build([divided])
+        quotient, rest = quotient + part, rest - part * b
+    return (quotient, 0) if rest == 0 else (0, a)
 
 
 def ceildiv(a: Dim, b: Dim) -> Dim:

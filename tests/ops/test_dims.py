@@ -93,6 +93,18 @@ def test_damaged_stored_forms_are_refused(rpn: Any) -> None:
         from_rpn(rpn)
 
 
+def test_sums_that_are_whole_multiples_leave_the_floor() -> None:
+    """As in Reshape, where what is left is the elements by the other sizes."""
+    m, t = dims.symbol("m"), dims.floordiv(n + 75, 80) - 1
+    assert dims.floordiv(t * m * 32, t * m * 8) == 4
+    assert dims.floordiv(m * n * 6 - m * 6, n * 2 - 2) == m * 3
+    assert dims.floordiv(n * n - m * m, n - m) == n + m
+    assert dims.mod(t * t * m, t) == 0
+    assert dims.divides(n + m, (n + m) * (n - 1))
+    for dividend, divisor in ((n * n + 1, n + 1), (n * 3 + 3, n * 2 + 2), (n + m, n + 1)):
+        assert not dims.divides(divisor, dividend)
+
+
 def test_zero_divisors_are_refused() -> None:
     for divide in (dims.floordiv, dims.mod):
         with pytest.raises(ZeroDivisionError):

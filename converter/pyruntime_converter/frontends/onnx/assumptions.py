@@ -3,7 +3,8 @@
 A branch may depend on sizes in a way that changes ranks behind it (TorchScript's `if x.shape[-1] == 1`, then
 squeeze). Then the model is converted once under each outcome. Where one of them converts, the other is no use
 of the model, and inputs that would lead to it are refused. The contents of small inputs (a sample rate, a
-target shape) become symbols as soon as something needs them.
+target shape) become symbols as soon as something needs them. Where windows ask for a least size of an input,
+smaller ones are refused, and all that follows knows it: that `conv(x)[:, :-1]` has one element less.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from dataclasses import dataclass, replace
 
 from pyruntime.errors import ModelError, PyRuntimeError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts, assume, pins
-from pyruntime.ir.dims import Atom, Dim
+from pyruntime.ir.dims import Atom, Dim, Expr, at_least, substitute, symbol, symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Value
 from pyruntime.ops.definition import definition
 
 # conversions of one model: outcomes double
 MAX_ATTEMPTS = 24
+MAX_LEAST_BITS = 24
 OPENED_ELEMENTS = 16  # an input with more elements is data, not a parameter
 FIX_SIZES = "Export with fixed sizes, so that the branch is decided."
 
@@ -51,11 +53,34 @@ class Unopened(Exception):  # noqa: N818 - internal signal, never seen by users
 
 
 @dataclass(frozen=True)
+class Least:
+    """That the size `name` of inputs is at least so much, as smaller ones are refused."""
+
+    name: str
+    size: int
+    refusal: Constraint
+
+
+class Bounded(Exception):  # noqa: N818 - internal signal, never seen by users
+    """More is known of a size of the inputs."""
+
+    def __init__(self, least: tuple[Least, ...]) -> None:
+        self.least = least
+        super().__init__(", ".join(f"{known.name} >= {known.size}" for known in least))
+
+
+@dataclass(frozen=True)
 class Assumptions:
-    """Conditions with their outcomes, in the order of the nodes, and inputs whose contents are symbols."""
+    """Conditions with their outcomes, in the order of the nodes, and what else is known of inputs.
+
+    Attributes:
+        opened: names of inputs whose contents are symbols.
+        least: of sizes of inputs, in the order of the nodes that ask for it.
+    """
 
     outcomes: tuple[tuple[Dim, bool], ...] = ()
     opened: frozenset[str] = frozenset()
+    least: tuple[Least, ...] = ()
 
     @property
     def facts(self) -> Facts:
@@ -73,6 +98,28 @@ class Assumptions:
     def possible(self) -> bool:
         """Whether the last outcome can be at all."""
         return not self.outcomes or pins(self.outcomes[-1][0], int(self.outcomes[-1][1])) is not None
+
+
+def least_size(dim: Dim) -> tuple[str, int] | None:
+    """A symbol, and from what value on dim is certainly not negative; None unless it is the only one.
+
+    Symbols that have an upper bound are not considered: these are no sizes of inputs.
+    """
+    if not isinstance(dim, Expr) or len(names := symbols_of(dim)) != 1:
+        return None
+    (name,) = names
+
+    def fits(size: int) -> bool:
+        return at_least(substitute(dim, {name: symbol(name, (size, None))}), 0)
+
+    high = next((1 << k for k in range(MAX_LEAST_BITS) if fits(1 << k)), None)
+    if high is None:
+        return None
+    low = high // 2  # does not fit, or is 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return name, high
 
 
 def openable(
@@ -135,6 +182,8 @@ class _Explorer:
             return self._convert(assumptions)
         except Unopened as need:
             again = replace(assumptions, opened=assumptions.opened | need.inputs)
+        except Bounded as known:
+            again = replace(assumptions, least=(*assumptions.least, *known.least))
         except Undecided as open_:
             if self._attempts >= MAX_ATTEMPTS:
                 reason = f"more than {MAX_ATTEMPTS} ways through branches that depend on the input sizes"

@@ -86,7 +86,7 @@ class NodeContext:
         limit_bytes: Callable[[Text, int], None],
         selected: dict[Value, Value],
         indices: set[Value],
-        require: Callable[[Dim, str], None],
+        require: Callable[..., None],
         varies: Callable[[Dim], str],
         broadcasting: Broadcasting,
         greatest: Callable[[Dim], Dim],
@@ -184,6 +184,11 @@ class NodeContext:
         if why := self._varies(condition):
             self.fail(f"{reason}, which {why}")
         self._require(condition, f"{self.op} {self.name!r}: {reason}")
+
+    def require_room(self, room: Dim, reason: str) -> None:
+        """Let inputs be refused for which a dim is negative; what follows knows what sizes that leaves."""
+        if not self.varies(room):
+            self._require(1 - less(room, 0), f"{self.op} {self.name!r}: {reason}", room)
 
     def varies(self, dim: Dim) -> bool:
         """Whether only a run tells a dim, so that no input can be refused for it."""

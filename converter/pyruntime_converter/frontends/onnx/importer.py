@@ -12,7 +12,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
-from pyruntime.ir.dims import Dim
+from pyruntime.ir.dims import Dim, Expr
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
@@ -21,10 +21,13 @@ from pyruntime_converter.frontends.model import ImportedModel
 from pyruntime_converter.frontends.onnx import attributes, functions, source, text
 from pyruntime_converter.frontends.onnx.assumptions import (
     Assumptions,
+    Bounded,
     LackingError,
+    Least,
     Undecided,
     Unopened,
     explore,
+    least_size,
     openable,
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
@@ -105,11 +108,23 @@ class _Importer:
         self._selected: dict[Value, Value] = {}
         self._indices: set[Value] = set()
         self._named: set[Value] = set()  # values that already have the name of something in the model
+        self._least: list[Least] = []  # what has been learnt of sizes
         self._nodes = 0
         self._types = types
         self._beyond: Survey | None = None
 
     def run(self, name: str) -> Graph:
+        """The graph. Raises Bounded, whatever else there is to say, where it is better converted anew."""
+        try:
+            graph = self._run(name)
+        except Exception:
+            if not self._least:
+                raise
+        if self._least:
+            raise Bounded(tuple(self._least))
+        return graph
+
+    def _run(self, name: str) -> Graph:
         graph = self._graph = Graph(name)
         self._builder = Builder(graph, self._assumptions.facts)
         proto = self._proto.graph
@@ -151,7 +166,10 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty)
+        least: dict[str, int] = {}
+        for known in self._assumptions.least:
+            least[known.name] = max(known.size, least.get(known.name, 1))
+        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty, least)
         self._unbound = Unbound(inputs.symbols)
         self._broadcasting = Broadcasting(self._unbound.varies)
         if self._types is not None:
@@ -159,15 +177,22 @@ class _Importer:
         for name, held in inputs.declare(self._problems.append if self._beyond else None):
             scope.define(name, held)
         self._named.update(self._graph.inputs)
+        dims = {d for v in self._graph.inputs for d in v.shape if isinstance(d, Expr) and d.is_atom}
+        self._sizes = {str(d) for d in dims} - self._told.dims.keys() - self._empty
+        for known in self._assumptions.least:
+            self._require(known.refusal.value, known.refusal.reason)
 
     def _openable(self, value: Value, floats: bool) -> frozenset[str]:
         """Inputs whose contents alone decide a value; those of strings have none."""
         numbers = [v for v in self._graph.inputs if v.name not in self._graph.encoded]
         return openable(value, numbers, self._builder.sources, floats=floats)
 
-    def _require(self, condition: Dim, reason: str) -> None:
-        """Let inputs be refused for which a condition does not hold."""
+    def _require(self, condition: Dim, reason: str, room: Dim = 0) -> None:
+        """Let inputs be refused for which a condition does not hold, as where `room` is negative."""
         made = Constraint(condition, reason)
+        found = least_size(room) if self._builder.graph is self._graph else None
+        if found is not None and found[0] in self._sizes:
+            self._least.append(Least(*found, made))
         if condition != 1 and made not in self._graph.constraints:
             self._graph.constraints.append(made)
 

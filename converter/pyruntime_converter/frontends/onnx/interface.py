@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Inputs:
         told: what the user says of them.
         opened: names of those whose contents are to be symbols.
         empty: names of sizes that may be 0.
+        least: by name, sizes that are at least so much.
 
     Raises:
         OptionError: what is told does not fit the model.
@@ -54,10 +55,11 @@ class Inputs:
         told: Told,
         opened: Container[str],
         empty: Container[str],
+        least: Mapping[str, int],
     ) -> None:
         self._fed, self._builder, self._told, self._opened = fed, builder, told, opened
         tensors = [t for v in fed if (t := _tensor_of(v.type)) is not None]
-        self.symbols = Symbols(tensors, told.dims, empty)
+        self.symbols = Symbols(tensors, told.dims, empty, least)
 
     def declare(
         self, failed: Callable[[UnsupportedError], None] | None = None

@@ -32,13 +32,18 @@ class Symbols:
     Args:
         tensors: the types of what the model is fed, but for sequences.
         dims: what the user says of symbols, by name: sizes that are fixed, symbols with bounds.
-        empty: names of sizes that may be 0; all others are at least 1.
+        empty: names of sizes that may be 0.
+        least: others that are at least so much; by default it is 1.
     """
 
     def __init__(
-        self, tensors: Sequence[TypeProto.Tensor], dims: Mapping[str, Dim], empty: Container[str]
+        self,
+        tensors: Sequence[TypeProto.Tensor],
+        dims: Mapping[str, Dim],
+        empty: Container[str],
+        least: Mapping[str, int],
     ) -> None:
-        self._dims, self._empty = dims, empty
+        self._dims, self._empty, self._least = dims, empty, least
         self._names: dict[str, str] = {}
         self._taken: set[str] = set()
         self._params = {d.dim_param for t in tensors for d in t.shape.dim if d.dim_param}
@@ -96,6 +101,8 @@ class Symbols:
         made = symbol(self._name(key, name))
         if str(made) in self._empty:
             made = symbol(str(made), (0, None))
+        elif str(made) in self._least:
+            made = symbol(str(made), (self._least[str(made)], None))
         return self._dims.get(str(made), made)
 
     def _name(self, key: str, name: str) -> str:

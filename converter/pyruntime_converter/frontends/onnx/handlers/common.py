@@ -156,8 +156,8 @@ def _let_windows_fit(
     for axis, (size, k, d) in enumerate(zip(sizes, kernel, dilations, strict=True)):
         reach = d * (k - 1) + 1
         room = size + pads[axis] + pads[len(kernel) + axis] - reach
-        if not at_least(room, 0) and not isinstance(room, int) and not ctx.varies(room):
-            ctx.require(1 - less(room, 0), f"a window of {reach} does not fit spatial axis {axis}, of {size}")
+        if not at_least(room, 0) and not isinstance(room, int):
+            ctx.require_room(room, f"a window of {reach} does not fit spatial axis {axis}, of {size}")
 
 
 def window_pads(
