@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 from pyruntime_converter.passes import optimise
 
 from pyruntime.errors import UnsupportedError
@@ -266,3 +266,35 @@ def test_activations_of_16_bits(dtype: Any, device: Device, tmp_path: Path) -> N
         off = np.abs(found - judge["d_f"]) / steps["d"]
         assert off.max() < 1.1
         assert (off > 0.5).mean() <= 0.05  # sums that lie on a boundary round either way
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ"])
+def test_linear_products_of_short_floats(kind: str, device: Device, tmp_path: Path) -> None:
+    """As between dequantising and quantising, by ONNX's reference; what is too large saturates."""
+    dtype = helper.tensor_dtype_to_np_dtype(TensorProto.DataType.Value(kind))
+    feeds = {"x": random(2, 5, 7)}
+    weights = {"a_s": scale(0.05), "b": random(7, 3, seed=1).astype(dtype), "y_s": scale(0.02)}
+    weights |= {"b_s": np.array([0.5, 0.25, 3], np.float32), "zero": np.zeros((), dtype)}
+    weights["zeros"] = np.zeros(3, dtype)
+    first, last = (
+        helper.make_node("QuantizeLinear", ["x", "a_s", "zero"], ["a"]),
+        helper.make_node("DequantizeLinear", ["y", "y_s", "zero"], ["out"]),
+    )
+    names = ["a", "a_s", "zero", "b", "b_s", "zeros", "y_s", "zero"]
+    apart = [
+        helper.make_node("DequantizeLinear", ["a", "a_s", "zero"], ["wide_a"]),
+        helper.make_node("DequantizeLinear", ["b", "b_s", "zeros"], ["wide_b"], axis=1),
+        helper.make_node("MatMul", ["wide_a", "wide_b"], ["product"]),
+        helper.make_node("QuantizeLinear", ["product", "y_s", "zero"], ["y"]),
+    ]
+    at_once = [helper.make_node("QLinearMatMul", names, ["y"])]
+    protos = [
+        model([first, *middle, last], feeds, ["out"], opset=21, weights=weights, ir_version=10)
+        for middle in (at_once, apart)
+    ]
+    found = on_device(protos[0], feeds, device, tmp_path)["out"]
+    wanted = reference(protos[1], feeds)["out"]
+    assert np.isfinite(wanted).all()
+    assert (found == wanted).mean() >= 0.9  # sums that lie between two of few numbers round either way
+    np.testing.assert_allclose(found, wanted, rtol=0.3)

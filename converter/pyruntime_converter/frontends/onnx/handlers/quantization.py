@@ -63,8 +63,11 @@ def _repeated(ctx: NodeContext, x: Value, axis: int, times: int, size: Dim) -> V
 
 
 def dequantized(ctx: NodeContext, first: int, axis: int = 0) -> Value:
-    """Inputs `first` to `first` + 2 (integers, scale, perhaps a zero point) as floats."""
+    """Inputs `first` to `first` + 2 (integers or short floats, scale, perhaps a zero point) as floats."""
     x, scale, zero = ctx.input(first), ctx.input(first + 1), ctx.optional(first + 2)
+    if x.dtype.is_float:  # zero points are zero there
+        wide = ctx.cast(aligned(ctx, scale, x, axis), DType.F32)
+        return ctx.cast(ctx.one("Mul", ctx.cast(x, DType.F32), wide), scale.dtype)
     operands = [aligned(ctx, p, x, axis) for p in (scale, zero) if p is not None]
     return ctx.one("Dequantize", x, *operands)
 
@@ -76,13 +79,15 @@ def _quantizes(dtype: DType) -> bool:
     return dtype.is_integer and dtype.width <= 16
 
 
-def _to_short(ctx: NodeContext, x: Value, scale: Value, zero: Value | None, dtype: DType) -> Value:
+def _to_short(
+    ctx: NodeContext, x: Value, scale: Value, zero: Value | None, dtype: DType, *, saturate: bool
+) -> Value:
     """x / scale, plus a zero point, as a type shorter than a byte or an 8-bit float; operands broadcast."""
     if dtype.is_float:  # zero points of 8-bit floats are zero
         levels = ctx.one("Div", ctx.cast(x, DType.F32), ctx.cast(scale, DType.F32))
         if zero is not None and dtype.width < 8:
             levels = ctx.one("Add", levels, ctx.cast(zero, DType.F32))
-        return converted(ctx.builder, levels, dtype, saturate=bool(ctx.attr("saturate")))
+        return converted(ctx.builder, levels, dtype, saturate=saturate)
     wide = decoded_to(dtype)
     place = ctx.builder.constant(0, wide) if zero is None else ctx.cast(zero, wide)
     levels = ctx.one("Quantize", x, scale, place)
@@ -92,8 +97,10 @@ def _to_short(ctx: NodeContext, x: Value, scale: Value, zero: Value | None, dtyp
 
 
 def quantized(ctx: NodeContext, x: Value, scale: Value, zero: Value | None, axis: int = 0) -> Value:
-    """x as integers of the zero point's type, by default uint8."""
+    """x as integers or short floats of the zero point's type, by default uint8."""
     zero = ctx.builder.constant(0, DType.U8) if zero is None else zero
+    if zero.dtype.is_float and _quantizes(zero.dtype):
+        return _to_short(ctx, x, aligned(ctx, scale, x, axis), None, zero.dtype, saturate=True)
     if not zero.dtype.is_integer or zero.dtype.bits > 16:
         ctx.fail(f"quantising to {zero.dtype!r} is not supported")
     return ctx.one("Quantize", x, aligned(ctx, scale, x, axis), aligned(ctx, zero, x, axis))
@@ -129,7 +136,7 @@ def dequantize(ctx: NodeContext) -> Value:
 def quantize(ctx: NodeContext) -> Value:
     """x / scale rounded to even, plus the zero point, saturated to the type's range."""
     x, scale, zero = ctx.input(0), ctx.input(1), ctx.optional(2)
-    ctx.attr("saturate")  # concerns 8-bit floats only
+    saturate = bool(ctx.attr("saturate"))  # concerns 8-bit floats only
     stated, shape = ctx.attr("output_dtype"), x.shape
     dtype = zero.dtype if zero is not None else dtype_of(stated, ctx.name) if stated else DType.U8
     if not _quantizes(dtype):
@@ -143,7 +150,7 @@ def quantize(ctx: NodeContext) -> Value:
     if precision:  # the quotient is rounded to it
         x, scale_ = ctx.one("Div", x, scale_), ctx.like(1, scale)
     if dtype.code:
-        result = _to_short(ctx, x, scale_, zero_, dtype)
+        result = _to_short(ctx, x, scale_, zero_, dtype, saturate=saturate)
     else:
         zero_ = ctx.builder.constant(0, dtype) if zero_ is None else zero_
         result = ctx.one("Quantize", x, scale_, zero_)
