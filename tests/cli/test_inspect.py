@@ -72,7 +72,18 @@ def test_numbers_of_a_small_model(invoke: Invoke) -> None:
         ("output", "it is an output of the model"),
     ]
     assert steps[1]["readers"] == [steps[2]["name"], steps[3]["name"]]
-    assert totals["small"] == [s["name"] for s in steps if s["template"] == "matmul"]
+    # too little for more workgroups
+    assert totals["tails"] == [s["name"] for s in steps if s["template"] == "matmul"]
+    assert totals["small"] == []
+
+
+@pytest.mark.parametrize(("k", "told_as"), [(256, "tails"), (32768, "small")])
+def test_products_in_few_workgroups(invoke: Invoke, k: int, told_as: str) -> None:
+    """Of eight columns there are few, however much there is to compute for each."""
+    net = Net({"x": random(5, k)})
+    net("MatMul", "x", net.weight(k, 8))
+    totals = told(invoke, packed(invoke, net))["entries"][0]["totals"]
+    assert {name: len(totals[name]) for name in ("tails", "small")} == {"tails": 0, "small": 0, told_as: 1}
 
 
 def test_reasons(invoke: Invoke) -> None:

@@ -165,6 +165,10 @@ def _steps(number_: int, program: Program) -> str:
         what = f"over 1 % of the operations and fewer than {SMALL} workgroups"
         names = escape(", ".join(totals.small))
         parts.append(f'<p class="warn">{len(totals.small)} steps have {what}: {names}.</p>')
+    if totals.tails:
+        what = f"over 1 % of the operations and, with no more to share, fewer than {SMALL} workgroups"
+        names = escape(", ".join(totals.tails))
+        parts.append(f"<p>{len(totals.tails)} steps have {what}: {names}.</p>")
     reasons = Counter(s.why for s in plan.steps if s.why).most_common()
     if reasons:
         told = "".join(f"<li>{n} × {escape(why)}</li>" for why, n in reasons)

@@ -13,6 +13,7 @@ from pyruntime.pack.targets import Dispatch, Host, Jump, Read, Set, WebGpu
 
 SMALL = 64  # workgroups that keep a GPU busy
 NOTABLE = 0.01  # of all operations: what is worth many workgroups
+SHARE = 1024  # operations: fewer for each of them, 8 multiply-adds a thread, are not worth a workgroup
 
 # why a kernel's result is in memory, by what was noted when it was lowered (`ir.program.Boundary`)
 BOUNDARIES: Mapping[str, str] = {
@@ -109,6 +110,8 @@ class Totals:
         bytes: what all steps read and write.
         fused, least: the lower bounds that `pack.account.Account` defines.
         small: steps with more than a hundredth of the operations and fewer than 64 workgroups.
+        tails: others of that kind, with no more to share: recurrent layers, of which one workgroup walks
+            through all steps of a row, and what is too little for 64 workgroups.
         few: dispatches with fewer than 64 workgroups, whatever they compute.
         exact: False where data decide what runs: then each step counts once.
     """
@@ -119,6 +122,7 @@ class Totals:
     fused: int | None
     least: int | None
     small: tuple[str, ...]
+    tails: tuple[str, ...]
     few: int
     exact: bool
 
@@ -312,10 +316,11 @@ def _totals(steps: Sequence[Step], account: Account | None, values: Evaluator, r
     moved = None if any(s.bytes is None for s in computing) else sum((s.bytes or 0) * n for s, n in times)
     counted = [(s, n, [g.count for g in s.dispatches]) for s, n in times]
     small = [
-        s.name
+        s
         for s, n, groups in counted
         if (s.operations or 0) * n > NOTABLE * operations and any(g is not None and g < SMALL for g in groups)
     ]
+    tails = [s.name for s in small if s.template == "recurrence" or (s.operations or 0) < SMALL * SHARE]
     few = sum(n * sum(g is not None and g < SMALL for g in groups) for _, n, groups in counted)
     told = (account.fused, account.least) if account else (None, None)
     fused, least = (None if e is None else _value(e, values) for e in told)
@@ -325,7 +330,8 @@ def _totals(steps: Sequence[Step], account: Account | None, values: Evaluator, r
         moved,
         fused,
         least,
-        tuple(small),
+        tuple(s.name for s in small if s.name not in tails),
+        tuple(tails),
         few,
         run.exact,
     )

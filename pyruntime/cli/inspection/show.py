@@ -127,6 +127,11 @@ def remarks(program: Program) -> list[str]:
             f"over 1 % of the operations, under {SMALL} workgroups: "
             + ", ".join(shortened(name, NAME) for name in totals.small)
         )
+    if totals.tails:
+        made.append(
+            f"over 1 % of the operations, under {SMALL} workgroups, with no more to share: "
+            + ", ".join(shortened(name, NAME) for name in totals.tails)
+        )
     made += [f"a run refuses these sizes (give others by --symbol): {reason}" for reason in program.refused]
     if not totals.exact:
         made.append("data decide what runs; in the sums each step counts once")
