@@ -122,6 +122,29 @@ def test_weights_of_fewer_bits(
     assert totals.bytes <= BYTES * totals.fused
 
 
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "sizes", "tails"),
+    [
+        ("dtln_1.onnx", {}, "recurrence"),  # of one row
+        ("stories260k.onnx", {}, "matmul"),  # of 64 columns
+        ("ultraface_rfb320.onnx", {}, ""),
+        ("silero_vad_half.onnx", {"batch": 64, "sequence": 512}, ""),
+    ],
+)
+def test_trained_models(
+    shared_models: Path, name: str, sizes: Mapping[str, int], tails: str, tmp_path: Path
+) -> None:
+    pyruntime.convert(shared_models / name, tmp_path / "pack", targets=("webgpu",))
+    (program,) = inspect(Pack(tmp_path / "pack"), sizes).programs
+    totals = program.plan.totals
+    assert totals.bytes
+    assert totals.fused
+    assert totals.bytes <= BYTES * totals.fused
+    assert totals.small == ()
+    assert {step.split()[0] for step in totals.tails} == set(filter(None, [tails]))
+
+
 def test_memory(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
         keeps_to_its_memory(program)
