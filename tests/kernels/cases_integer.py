@@ -244,6 +244,7 @@ def _conv(
     octets: bool = False,
     span: tuple[int, int] | None = None,
     x_span: tuple[int, int] | None = None,
+    x_far: float = 0,
     layout: Sequence[int] = (0, 1, 2, 3),
     epilogue: Build = plain,
     note: str = "",
@@ -251,8 +252,9 @@ def _conv(
 ) -> Case:
     """One convolution; x is padded with `fill`."""
     maker = FullRange(seed=shape.channels + 7 * shape.kernel[1])
-    maker.span = x_span
+    maker.span, maker.far = x_span, x_far
     x = maker.permuted((shape.batch, *shape.size, shape.channels), layout, dtypes[0])
+    maker.far = 0
     per_group = shape.channels // shape.groups
     maker.span = span
     count = shape.out_channels * per_group * shape.kernel[0] * shape.kernel[1]
@@ -346,6 +348,16 @@ CONVOLUTIONS = (
     Shape((4, 4), 300, 10, (2, 2), before=(1, 1)),
     Shape((5, 4), 40, 140, (3, 3), before=(1, 1), after=(1, 1)),
     Shape((2, 2), 3, 4, (3, 3)),  # nothing fits: no output
+)
+# inputs are close together, so that 7 bits of them meet the weights
+GATHERED = (
+    same(Shape((15, 14), 12, 24, (3, 3), (2, 2), batch=2)),
+    same(Shape((9, 21), 48, 17, (3, 3), (1, 2), groups=1)),
+    same(Shape((13, 11), 20, 48, (3, 3), (2, 2), groups=2)),
+    same(Shape((12, 13), 12, 40, (3, 3), dilations=(1, 2))),
+    Shape((9, 11), 130, 140, (1, 1), (2, 2)),
+    same(Shape((18, 60), 3, 16, (7, 7), (2, 2))),
+    Shape((3, 4), 16, 16, (2, 2), (2, 2)),
 )
 # what transformed tiles compute, where they are exact
 WINOGRAD = (
@@ -451,6 +463,19 @@ def cases() -> Iterator[Case]:
                 note = f"planes of {dtypes[0]!r} {span}"
                 yield _conv(shape, dtypes=dtypes, span=span, fill=5, layout=(0, 3, 1, 2), note=note)
     usual = "WebGPU has the same form for these as for others"
+    for shape in GATHERED:
+        for dtype in (I8, U8):
+            low = limits(dtype)[0]
+            for far, note in ((0.002, "gathered"), (0.3, "scattered")):
+                yield _conv(
+                    shape,
+                    dtypes=(dtype, I8),
+                    fill=low + 70,
+                    x_span=(low, low + 127),
+                    x_far=far,
+                    note=note,
+                    wasm_only=usual,
+                )
     for shape in WINOGRAD:
         yield _conv(shape, note="transformed", wasm_only=usual)
         yield _conv(

@@ -104,3 +104,18 @@ SHARED void conv8_rows(const Conv8Input *in, int32_t height, int32_t width, cons
   g->tap_count = in->kernel_h * count;
   g->depth = joined * pixel;
 }
+
+// Bytes of each row's taps one after the other in packed[row][taps][depth], which is then all of g. May write up to 15
+// past the end.
+SHARED void conv8_gather(const void **rows, int32_t *taps, int8_t *packed, Gemm8 *g) {
+  const int32_t depth = g->depth;
+  for (int32_t i = 0; i < g->row_count; i++) {
+    const int8_t *from = rows[i];
+    rows[i] = packed;
+    for (int32_t t = 0; t < g->tap_count; t++, packed += depth)
+      COMPACT_LOOP for (int32_t k = 0; k < depth; k += 16) wasm_v128_store(packed + k, wasm_v128_load(from + taps[t] + k));
+  }
+  taps[0] = 0;
+  g->depth = depth * g->tap_count;
+  g->tap_count = 1;
+}

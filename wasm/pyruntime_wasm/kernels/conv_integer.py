@@ -11,12 +11,13 @@ from pyruntime.ir.kernel import Conv
 from pyruntime_wasm.kernels import Argument, Share, _winograd, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
 from pyruntime_wasm.kernels._convolution import Signature, block, declare
-from pyruntime_wasm.kernels._gemm8 import SLACK, gemm8_form
+from pyruntime_wasm.kernels._gemm8 import SLACK, STRAYS, gemm8_form
 from pyruntime_wasm.kernels._share import VECTOR_WORK, best_cut
 from pyruntime_wasm.kernels._window import Cuts
 from pyruntime_wasm.printer import SCALAR
 
 _PIXELS_PAST = 16  # of four channels, that copies of planes may write past what they fill
+_ENOUGH = 16  # output channels of a group, from which on patches are gathered
 _CHANNELS = 32  # of a depthwise convolution that are computed together: two slots stay in L1
 _WIDEST, _FARTHEST = 7, 3  # kernels and strides along a row whose steps are unrolled
 _NARROW = 5  # kernels that leave registers for eight sums
@@ -46,6 +47,12 @@ def _signature(call: Conv) -> Signature:
 def _transformed(call: Conv) -> bool:
     """Whether winograd8.h computes the call where there is no exact dot product of bytes."""
     return not call.depthwise and _winograd.pays(call)
+
+
+def _splits(call: Conv) -> bool:
+    """Whether the input may be split for weights that fill 8 bits: as many as pay for gathering patches."""
+    bytes_ = call.x.tensor.dtype is not DType.I16 and call.weight.tensor.dtype is DType.I8
+    return bytes_ and not _transformed(call) and call.out_channels // call.groups >= _ENOUGH
 
 
 def _cut(call: Conv) -> Share:
@@ -119,7 +126,10 @@ class ConvIntegerKernel:
             **common,
             rows=ROWS,
             columns=COLUMNS,
-            form=gemm8_form(call.x.tensor, call.weight.tensor),
+            form=gemm8_form(call.x.tensor, call.weight.tensor, split=_splits(call)),
+            splits=_splits(call),
+            signed=int(not call.x.tensor.dtype.is_unsigned),
+            slack=STRAYS,
             w=self._winograd(call, s, name),
             width=_winograd.COLUMNS if _transformed(call) else Cuts.WIDTH,
             x=SCALAR.classes[call.x.tensor.dtype].name,
@@ -150,8 +160,12 @@ class ConvIntegerKernel:
         height = minimum(call.out_size[0], height)
         pixels = ((height - 1) * sh + (kh - 1) * dh + 1) * ((width - 1) * sw + (kw - 1) * dw + 1)
         channels = align(call.in_channels // call.groups, 4)
-        words = 8 * kh * kw * channels + maximum(pixels, 0) * channels + max(SLACK, _PIXELS_PAST * 4)
+        depth = kh * kw * channels
+        words = 8 * depth + maximum(pixels, 0) * channels + max(SLACK, _PIXELS_PAST * 4)
         integers = ROWS * COLUMNS + align(call.out_channels // call.groups, 8) + kh * kw
+        if _splits(call):
+            integers += ceildiv(call.out_channels // call.groups, 8)
+            words += ROWS * depth + STRAYS
         direct = integers * DType.I32.bytes + words * 2
         return maximum(direct, _winograd.scratch(call)) if _transformed(call) else direct
 
