@@ -48,6 +48,12 @@ def test_version(invoke: Invoke) -> None:
     assert (result.exit_code, result.stdout.split()[:2]) == (0, ["pyruntime", pyruntime.__version__])
 
 
+def test_the_package_is_the_program() -> None:
+    command = [sys.executable, "-m", "pyruntime", "--version"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["pyruntime", pyruntime.__version__])
+
+
 @pytest.mark.parametrize(
     "arguments", [("frob",), ("run", "x.pack", "--frob"), ("convert",), ("run", "a", "b")]
 )
