@@ -2,7 +2,8 @@
 //
 // worker.js imports pyruntime.js there, and so does what few pages need: each module that `import()` names is a file
 // of its own, fetched when it is needed. In dist/standalone/ pyruntime.js and worker.js are whole: for bundlers, which
-// cannot split the code of Workers by default, and for Python's wheel, whose files are not served from anywhere.
+// cannot split the code of Workers by default, for Node, which fetches nothing, and for Python's wheel, whose files are
+// not served from anywhere.
 import { copyFile, readFile, rm } from "node:fs/promises";
 import { basename, relative } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -51,6 +52,8 @@ async function bundle(outdir: string, names: Readonly<Record<string, string>>, p
     plugins: [...plugins],
     bundle: true,
     minify: true,
+    // Node prints the whole line that threw an error which nobody catches; in pages each line costs bytes
+    ...(outdir !== "dist" && { lineLimit: 500 }),
     format: "esm",
     platform: "neutral",
     target: "es2022",

@@ -70,6 +70,16 @@ def test_files(unpacked: Path) -> None:
     assert sum(files.values()) <= PACKED_BYTES
 
 
+def test_an_error_that_nobody_catches(project: Path) -> None:
+    """Node prints the line that threw it: of minified code that must not be all there is."""
+    (project / "uncaught.mjs").write_text('import { load } from "pyruntime"; await load("nowhere.pack");')
+    command = [str(shutil.which("node")), "uncaught.mjs"]
+    done = subprocess.run(command, check=False, cwd=project, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "MissingFileError" in done.stderr
+    assert len(done.stderr) < 8000
+
+
 @pytest.mark.parametrize(
     ("compiler", "module", "resolution"),
     [
