@@ -43,6 +43,31 @@ def _residual() -> tuple[ModelProto, list[Feeds]]:
     return net.proto(out), feeds
 
 
+def _silu(net: Net, x: str, scale: float, zero: int) -> str:
+    """x * sigmoid(x) with x, the gate and the product in 8 bits."""
+    x = _through(net, x, scale, zero)
+    return _through(net, net("Mul", x, _through(net, net("Sigmoid", x), 1 / 255, 0)), scale / 2, 25)
+
+
+def _pyramid() -> tuple[ModelProto, list[Feeds]]:
+    """Gated convolutions, a maximum pool, nearest neighbours and a Concat of unlike scales, all in 8 bits."""
+    feeds: list[Feeds] = [{"image": random(batch, 3, 12, 10, seed=batch)} for batch in (1, 2)]
+    net = Net(feeds[0], {"image": ["batch", 3, 12, 10]})
+    x = _through(net, "image", 0.016, 125)
+    wide = net("Conv", x, _weight(net, 20, 3, 3, 3), random(20), pads=[1, 1, 1, 1])
+    wide = _silu(net, wide, 0.013, 117)
+    y = net("MaxPool", wide, kernel_shape=[2, 2], strides=[2, 2])
+    y = _silu(
+        net, net("Conv", _through(net, y, 0.0065, 25), _weight(net, 17, 20, 1, 1), random(17)), 0.011, 121
+    )
+    scales = np.array([1, 1, 2, 2], np.float32)
+    nearest = {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+    y = _through(net, net("Resize", y, "", scales, mode="nearest", **nearest), 0.0055, 25)
+    joined = _through(net, net("Concat", y, wide, axis=1), 0.0071, 30)
+    out = net("Conv", joined, _weight(net, 9, 37, 3, 3), random(9))
+    return net.proto(out), feeds
+
+
 def _rows() -> tuple[ModelProto, list[Feeds]]:
     """A table, a norm and two layers with GELU between."""
     ids = np.random.default_rng(0).integers(0, 200, (3, 9))
@@ -65,7 +90,10 @@ def _images() -> tuple[ModelProto, list[Feeds]]:
 
 
 # what comes quantised; what convert is to quantise
-QUANTIZED: dict[str, tuple[ModelProto, list[Feeds]]] = {"qdq-residual": _residual()}
+QUANTIZED: dict[str, tuple[ModelProto, list[Feeds]]] = {
+    "qdq-residual": _residual(),
+    "qdq-pyramid": _pyramid(),
+}
 TO_QUANTIZE: dict[str, tuple[Quantization, ModelProto, list[Feeds]]] = {
     "int8-rows": ("int8", *_rows()),
     "int8-images": ("int8", *_images()),
