@@ -285,6 +285,35 @@ def test_what_was_halved_and_doubled_meets_what_it_came_of() -> None:
             run(proto, {"x": random(1, 2, height, width)})
 
 
+def test_products_of_sizes_with_unlike_names() -> None:
+    """Scores under a mask of its own names, as exporters write them that tell no names of dims."""
+    nodes = [
+        node("Shape", ["q"], ["shape"]),
+        node("Gather", ["shape", "first"], ["batch"]),
+        node("Concat", ["batch", "rest"], ["target"], axis=0),
+        node("Reshape", ["mask", "target"], ["row"]),
+        node("Unsqueeze", ["row", "one"], ["rows"]),
+        node("MatMul", ["q", "k"], ["scores"]),
+        node("Add", ["scores", "rows"], ["masked"]),
+        node("Softmax", ["masked"], ["weights"], axis=-1),
+        node("MatMul", ["weights", "v"], ["out"]),
+    ]
+    names = {"first": ints(0), "rest": ints(-1), "one": ints(1)}
+    shapes: dict[str, list[int | str | None]] = {"q": ["b", "s", 4], "k": ["b", 4, "s"], "v": ["b", "s", 3]}
+    shapes["mask"] = ["b2", "s2"]
+
+    def feeds(batch: int, size: int, masked: int) -> dict[str, Array]:
+        arrays = {"q": random(batch, size, 4), "k": random(batch, 4, size), "v": random(batch, size, 3)}
+        return arrays | {"mask": random(batch, masked)}
+
+    proto = model(nodes, feeds(1, 5, 5), ["out"], weights=names, shapes=shapes)
+    for batch, size in ((2, 5), (1, 1), (3, 2)):
+        agrees(proto, feeds(batch, size, size))
+    agrees(proto, feeds(2, 5, 1))
+    with pytest.raises(InputError, match="must be equal"):
+        run(proto, feeds(2, 1, 5))
+
+
 def test_a_window_without_padding_tells_a_least_size() -> None:
     """An even window over all frames gives one more than there were, which speech encoders cut off."""
     nodes = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyruntime.ir.conditions import choose, less
+from pyruntime.ir.conditions import choose, equal, less
 from pyruntime.ir.dims import Dim, Expr, at_least, ceildiv, grouped, maximum, minimum
 from pyruntime.ir.graph import Shape, Value
 from pyruntime_converter.frontends.onnx.context import NodeContext
@@ -114,6 +114,18 @@ def slice_axis(ctx: NodeContext, value: Value, axis: int, start: Dim, size: Dim)
     starts = tuple(start if a == axis else 0 for a in range(value.rank))
     sizes = tuple(size if a == axis else d for a, d in enumerate(value.shape))
     return ctx.one("Slice", value, starts=starts, sizes=sizes, steps=(1,) * value.rank)
+
+
+def levelled_axis(ctx: NodeContext, value: Value, axis: int, size: Dim) -> Value:
+    """Value, whose axis must have a size; inputs that give it another are refused.
+
+    Where it cannot have, or data tell, value is as it was, and the op that it is made for says why not.
+    """
+    alike = equal(value.shape[axis], size)
+    if alike in (0, 1) or ctx.varies(alike):
+        return value
+    ctx.require(alike, f"sizes {size} and {value.shape[axis]} along axis {axis} must be equal")
+    return slice_axis(ctx, value, axis, 0, size)
 
 
 def concatenated(ctx: NodeContext, values: Sequence[Value], axis: int) -> Value:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pyruntime.ir.dims import Expr
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import levelled_axis
 
 
 def product(ctx: NodeContext, a: Value, b: Value) -> Value:
@@ -12,6 +14,7 @@ def product(ctx: NodeContext, a: Value, b: Value) -> Value:
         ctx.invalid("an operand is a scalar")
     left = ctx.reshape(a, (1, *a.shape)) if a.rank == 1 else a
     right = ctx.reshape(b, (*b.shape, 1)) if b.rank == 1 else b
+    left, right = _meeting(ctx, left, right)
     result = ctx.one("MatMul", *ctx.broadcast(left, right, kept=2))
     shape = list(result.shape)
     if b.rank == 1:
@@ -35,7 +38,15 @@ def oriented_product(ctx: NodeContext, a: Value, b: Value) -> Value:
         a = ctx.one("Transpose", a, perm=(1, 0))
     if ctx.attr("transB"):
         b = ctx.one("Transpose", b, perm=(1, 0))
-    return ctx.one("MatMul", a, b)
+    return ctx.one("MatMul", *_meeting(ctx, a, b))
+
+
+def _meeting(ctx: NodeContext, a: Value, b: Value) -> tuple[Value, Value]:
+    """Operands whose inner axes are of one size: that of b, or of a if that is simpler."""
+    inner, other = a.shape[-1], b.shape[-2]
+    if isinstance(other, Expr) and (isinstance(inner, int) or inner.is_atom):
+        return a, levelled_axis(ctx, b, b.rank - 2, inner)
+    return levelled_axis(ctx, a, a.rank - 1, other), b
 
 
 @handles("Gemm")

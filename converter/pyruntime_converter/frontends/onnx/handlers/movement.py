@@ -15,6 +15,7 @@ from pyruntime_converter.frontends.onnx.handlers.common import (
     axes_of,
     clamp,
     concatenated,
+    levelled_axis,
     ones,
     slice_axis,
     slice_range,
@@ -278,10 +279,10 @@ def concat(ctx: NodeContext) -> Value:
     values = ctx.variadic()
     axis = ctx.attr("axis")
     axis = ctx.axis(1 if axis is None else axis, values[0].rank)
-    return concatenated(ctx, _level(ctx, values, axis), axis)
+    return concatenated(ctx, _levelled(ctx, values, axis), axis)
 
 
-def _level(ctx: NodeContext, values: Sequence[Value], axis: int) -> list[Value]:
+def _levelled(ctx: NodeContext, values: Sequence[Value], axis: int) -> list[Value]:
     """Values of the first one's sizes beside an axis; inputs that make them differ are refused.
 
     Feature maps that meet again after halving and doubling are equal for some sizes alone.
@@ -289,14 +290,8 @@ def _level(ctx: NodeContext, values: Sequence[Value], axis: int) -> list[Value]:
     first, levelled = values[0], list(values[:1])
     for value in values[1:]:
         for other in range(min(first.rank, value.rank)):
-            wanted, own = first.shape[other], value.shape[other]
-            if other == axis or wanted == own:
-                continue
-            alike = equal(wanted, own)
-            if alike == 0 or ctx.varies(alike):
-                continue  # Concat itself says why it cannot be
-            ctx.require(alike, f"its sizes {wanted} and {own} along axis {other} must be equal")
-            value = slice_axis(ctx, value, other, 0, wanted)
+            if other != axis:
+                value = levelled_axis(ctx, value, other, first.shape[other])
         levelled.append(value)
     return levelled
 
