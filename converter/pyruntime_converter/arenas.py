@@ -16,6 +16,8 @@ from pyruntime.ir.dims import Dim, at_least, evaluate, maximum, symbols_of
 
 # what symbols are taken for when sizes must be ordered
 _TYPICAL = 16
+_LARGER = 64  # times that, where so little has no meaning: a map of 16 pixels, halved five times
+UNDEFINED = -1
 
 
 @dataclass(eq=False)
@@ -40,15 +42,19 @@ def typical(dim: Dim, size: int = _TYPICAL) -> int:
     if isinstance(dim, int):
         return dim
     found = valued(dim, size)
-    return 2**63 if found is None else found
+    if found == UNDEFINED:
+        found = valued(dim, size * _LARGER)
+    return 2**63 if found is None else max(found, 0)
 
 
 def valued(dim: Dim, size: int) -> int | None:
-    """A dim with this for each of its symbols; None outside 64 bits."""
+    """A dim with this for each of its symbols; None outside 64 bits, UNDEFINED where that divides by 0."""
     try:
         return evaluate(dim, dict.fromkeys(symbols_of(dim), size))
     except OverflowError:
         return None
+    except ZeroDivisionError:
+        return UNDEFINED
 
 
 class Gaps:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import pytest
-from pyruntime_converter.arenas import Block
+from pyruntime_converter.arenas import Block, typical
 from pyruntime_converter.groups import divide
 
 from pyruntime.ir.dims import Dim, align, evaluate, floordiv, maximum, symbol
@@ -89,6 +89,15 @@ def test_plans_are_the_same_each_time() -> None:
     blocks = [block(draw.randrange(9000), i, i + draw.randrange(9)) for i in range(25)]
     apart = kept_apart(blocks, list(pairwise(blocks)))
     assert divide(blocks, apart, ALIGNMENT) == divide(blocks, apart, ALIGNMENT)
+
+
+def test_sizes_that_mean_nothing_where_they_are_small() -> None:
+    """A map of 16 pixels that is halved five times has no row to divide by."""
+    rows = floordiv(symbol("h"), 32)
+    elements = floordiv(symbol("b") * 64, rows)
+    assert typical(elements) == 2048
+    assert typical(elements, 64) == 2048
+    assert typical(elements * 2**62) == 2**63
 
 
 def test_nothing_takes_no_arenas() -> None:
