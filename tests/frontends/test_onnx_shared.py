@@ -56,6 +56,9 @@ def test_weights_listed_as_inputs_are_weights(shared_models: Path) -> None:
 def test_branches_that_lead_nowhere_are_refused(shared_models: Path) -> None:
     """silero squeezes one frame: other numbers of frames end in a recurrence over rank 5."""
     graph = read_model(shared_models / "silero_vad_half.onnx").graph
-    (constraint,) = [c for c in graph.constraints if "If '/decoder/If'" in c.reason]
-    sizes = (1, 191, 192, 512, 703, 704)
-    assert [evaluate(constraint.value, {"batch": 1, "sequence": n}) for n in sizes] == [0, 0, 1, 1, 1, 0]
+    assert any("If '/decoder/If'" in c.reason for c in graph.constraints)
+
+    def taken(sequence: int) -> bool:
+        return all(evaluate(c.value, {"batch": 1, "sequence": sequence}) == 1 for c in graph.constraints)
+
+    assert [n for n in (1, 191, 192, 512, 703, 704) if taken(n)] == [192, 512, 703]
