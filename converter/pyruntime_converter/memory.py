@@ -98,9 +98,10 @@ def plan_coloured(
     halves: Container[Tensor] = (),
     alignment: int = 256,
 ) -> Placement:
-    """Arenas for WebGPU, where usage is tracked per buffer: no call reads the arena that it writes.
+    """Arenas for WebGPU, where usage is tracked per buffer: few calls read the arena that they write.
 
-    With `held` they are for these tensors alone. Of `halves` an element takes two bytes.
+    With `held` they are for these tensors alone. Of `halves` an element takes two bytes. What a call reads in
+    the arena that it writes (`Placement.beside`) must be bound as written.
     """
     spans = lifetimes(program, held)
 

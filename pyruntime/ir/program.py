@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -171,3 +172,9 @@ class Placement:
     scratch: list[Dim]  # per step: offset of a call's scratch (Wasm)
     arena_bytes: list[Dim]  # per arena; on Wasm one, the bytes of the whole memory
     arena_of: dict[Tensor, int] = field(default_factory=dict)
+
+    def beside(self, tensors: Sequence[Tensor]) -> frozenset[Tensor]:
+        """Of the tensors of a call, the last of which it writes, those that it reads in the same arena."""
+        *read, written = tensors
+        arena = self.arena_of.get(written)
+        return frozenset(t for t in read if arena is not None and self.arena_of.get(t) == arena)

@@ -9,7 +9,7 @@ from pyruntime.errors import UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import WORD_RANGES
 from pyruntime.ir.kernel import KernelCall
-from pyruntime.ir.program import Program
+from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.views import Tensor
 from pyruntime_shaders.division import Division, divide, kernels_for
 from pyruntime_shaders.intervals import limits
@@ -88,7 +88,10 @@ def divide_programs(programs: Sequence[Program], *, host_steps: bool = False) ->
 
 
 def render_divided(
-    programs: Sequence[Program], divisions: Sequence[Division], forms: Mapping[Tensor, Form] | None = None
+    programs: Sequence[Program],
+    divisions: Sequence[Division],
+    forms: Mapping[Tensor, Form] | None = None,
+    placements: Sequence[Placement] | None = None,
 ) -> Rendered:
     """Render one variant of the entries of a pack; they share shaders.
 
@@ -96,17 +99,19 @@ def render_divided(
         programs: one program per entry.
         divisions: of each, what the GPU computes.
         forms: how tensors lie in memory, where not as words.
+        placements: of each program, where its tensors lie; by default no two in one buffer.
 
     Returns:
         `entries[e]` are the dispatches of `programs[e]`. The same programs give the same bytes.
     """
     rendered, numbers = Rendered(), dict[object, int]()
-    for program, division in zip(programs, divisions, strict=True):
+    placements = placements or [Placement({}, [], [])] * len(programs)
+    for program, division, placement in zip(programs, divisions, placements, strict=True):
         dispatches: list[Dispatch] = []
         for step, kernels in sorted(division.kernels.items()):
             call = program.steps[step]
             assert isinstance(call, KernelCall)
-            for kernel in (k.over(forms or {}) for k in kernels):
+            for kernel in (k.over(forms or {}, placement.beside(k.tensors)) for k in kernels):
                 number = numbers.setdefault(kernel.key, len(rendered.shaders))
                 if number == len(rendered.shaders):
                     rendered.shaders.append(_shader(kernel, rendered.shaders))

@@ -7,7 +7,7 @@ A kernel module makes a `Module` for a call, asks it for words and printed trees
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -110,10 +110,15 @@ class Kernel:
         assert isinstance(bindings, tuple)
         return bindings
 
-    def over(self, forms: Mapping[Tensor, Form]) -> Kernel:
-        """The same kernel where some tensors lie in another form than words."""
+    def over(self, forms: Mapping[Tensor, Form], beside: Container[Tensor] = ()) -> Kernel:
+        """The same kernel where some tensors lie in another form than words, or beside what it writes.
+
+        WebGPU takes a buffer for one use at a time, so that what is read `beside`, in the buffer that the
+        kernel writes, is bound as if it were written. The ranges must not overlap.
+        """
         bindings = tuple(
-            b._replace(form=forms.get(t, "words")) for b, t in zip(self.bindings, self.tensors, strict=True)
+            b._replace(form=forms.get(t, "words"), access="read_write" if t in beside else b.access)
+            for b, t in zip(self.bindings, self.tensors, strict=True)
         )
         return replace(self, values=tuple(sorted({**dict(self.values), "bindings": bindings}.items())))
 

@@ -74,6 +74,12 @@ def keeps_to_its_memory(program: Program) -> None:
     assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
 
 
+def test_most_read_no_arena_that_they_write(looked: tuple[Known, list[Inspection]]) -> None:
+    for program in programs(looked):
+        (memory,) = program.memories
+        assert not memory.beside
+
+
 def test_dispatches(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
         assert 0 < (program.plan.totals.dispatches or 0) <= looked[0].dispatches
@@ -150,14 +156,36 @@ def test_memory(looked: tuple[Known, list[Inspection]]) -> None:
         keeps_to_its_memory(program)
 
 
-@pytest.mark.parametrize(("build", "each"), [(detector, [{}]), (llama, [{"past": 16}, {"past": 100}])])
+PASTS = [{"past": n} for n in (1, 16, 64, 100, 511)]
+
+
+@pytest.mark.parametrize(
+    ("build", "quantize", "each"),
+    [(detector, None, [{}]), (mobilenetv2, "int8", [{}]), (llama, None, PASTS), (llama, "int8", PASTS)],
+)
 def test_memory_of_pyramids_and_caches(
-    build: Callable[[], Source], each: Sequence[Mapping[str, int]], tmp_path: Path
+    build: Callable[[], Source], quantize: str | None, each: Sequence[Mapping[str, int]], tmp_path: Path
 ) -> None:
-    with converted(build, tmp_path) as pack:
+    with converted(build, tmp_path, quantize=quantize) as pack:
         for sizes in each:
             (program,) = inspect(pack, sizes).programs
             keeps_to_its_memory(program)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("quantize", [None, "int8"])
+@pytest.mark.parametrize(("name", "length"), [("stories260k.onnx", "seq"), ("stories260k_hf", "sequence")])
+def test_memory_of_decoders(
+    name: str, length: str, quantize: str | None, shared_models: Path, tmp_path: Path
+) -> None:
+    """Their last product is as large as all that lives in a layer."""
+    pyruntime.convert(shared_models / name, tmp_path / "pack", targets=("webgpu",), quantize=quantize)
+    with Pack(tmp_path / "pack") as pack:
+        for batch, number in ((1, 16), (1, 64), (1, 100), (3, 17), (1, 512)):
+            (program,) = inspect(pack, {"batch": batch, length: number}).programs
+            keeps_to_its_memory(program)
+            (memory,) = program.memories
+            assert 0 < len(memory.beside) < len(program.plan.steps) / 2
 
 
 def test_code(looked: tuple[Known, list[Inspection]]) -> None:

@@ -119,6 +119,14 @@ def test_damaged_packs(page: Page, server: Server, packs: Path, name: str, tmp_p
         assert words in error["message"]
 
 
+def damaged(server: Server, original: Path, tmp_path: Path, damage: Damage) -> Path:
+    """A copy of a pack, with damage, where the server has it."""
+    pack = server.folders["/other/"] / tmp_path.name
+    shutil.copytree(original, pack)
+    damage(pack)
+    return pack
+
+
 def load_errors(
     page: Page,
     server: Server,
@@ -127,9 +135,7 @@ def load_errors(
     damage: Damage,
     options: tuple[dict[str, Any], ...],
 ) -> list[dict[str, Any]]:
-    pack = server.folders["/other/"] / tmp_path.name
-    shutil.copytree(packs / "affine", pack)
-    damage(pack)
+    pack = damaged(server, packs / "affine", tmp_path, damage)
     listed: list[dict[str, Any]] = page.evaluate(
         """async ([url, options]) => {
             const errors = [];
@@ -255,6 +261,32 @@ def test_integers_past_32_bits_on_webgpu(page: Page, packs: Path) -> None:
     assert error["code"] == "input"
     assert "int64_in" in error["message"]
     assert "2147483648" in error["message"]
+
+
+def test_bindings_that_overlap(page: Page, server: Server, packs: Path, tmp_path: Path) -> None:
+    """For some sizes alone: what is read would lie in what is written."""
+
+    def crowd(manifest: dict[str, Any]) -> None:
+        entry = manifest["targets"]["webgpu"]["variants"][0]["entries"][0]
+        entry["commands"][0]["bindings"][1][2] = 256
+
+    pack = damaged(server, packs / "beside", tmp_path, edit(crowd))
+    small, large = page.evaluate(
+        """async (url) => {
+            const session = await harness.load(url, { device: "webgpu" });
+            const errors = [];
+            for (const n of [64, 65]) {
+                const x = { data: new Float32Array(n), shape: [n] };
+                errors.push(await harness.caught(() => session.run({ x })));
+            }
+            session.dispose();
+            return errors;
+        }""",
+        f"/other/{pack.name}/",
+    )
+    assert small is None
+    assert (large["code"], large["ours"]) == ("pack-invalid", True)
+    assert "add writes through bindings that overlap for n=65" in large["message"]
 
 
 @pytest.mark.parametrize("worker", [False, True])

@@ -27,6 +27,7 @@ WASM: dict[str, Any] = {"device": "wasm"}
         ("affine", WEBGPU),
         ("dtypes", WEBGPU),
         ("pairs", WEBGPU),
+        ("beside", WEBGPU),
         ("affine", WASM),
         ("dtypes", WASM),
         ("double", WASM),

@@ -24,6 +24,7 @@ from tests.cli.conftest import Invoke
 from tests.cli.test_picture import Elements
 from tests.frontends.mixed_models import crossing_twice
 from tests.frontends.onnx_models import random
+from tests.packs.crowded import crowded
 from tests.passes.net import Net
 from tests.state import streams
 
@@ -109,6 +110,15 @@ def test_memory_of_a_chain(invoke: Invoke) -> None:
     held = entry["memory"]["webgpu"]
     assert held["live"] == [2 * 64 * 128 * 4] * 4
     assert (held["peak"], sum(held["arenas"])) == (2 * 64 * 128 * 4,) * 2
+
+
+def test_steps_that_read_the_arena_that_they_write(invoke: Invoke) -> None:
+    pack = packed(invoke, crowded())
+    (entry,) = told(invoke, pack)["entries"]
+    held = entry["memory"]["webgpu"]
+    assert sum(held["arenas"]) <= 1.15 * held["peak"]
+    assert len(held["beside"]) == 1
+    assert "1 step reads the arena that it writes" in " ".join(invoke("inspect", pack).stdout.split())
 
 
 def test_sizes_that_there_are_not(invoke: Invoke) -> None:

@@ -36,7 +36,7 @@ def test_wasm(tab: Tab, packs: Path, name: str, worker: bool) -> None:
     assert {r["device"] for r in reports} == {"wasm"}
 
 
-@pytest.mark.parametrize("name", ["affine", "dtypes"])
+@pytest.mark.parametrize("name", ["affine", "dtypes", "beside"])
 @pytest.mark.parametrize("worker", [False, True])
 def test_webgpu(tab: Tab, gpu: str, packs: Path, name: str, worker: bool) -> None:
     options = {"device": "webgpu", "worker": worker}

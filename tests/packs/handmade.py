@@ -448,12 +448,40 @@ def pairs(wasm: bool = True) -> tuple[Maker, list[Case]]:
     return maker, [("main", {"x": x}, {"y": x / np.float16(2)}) for x in given]
 
 
+def beside(wasm: bool = True) -> tuple[Maker, list[Case]]:
+    """Two steps whose tensors all lie in one arena, so that they read it as if they wrote; no Wasm target."""
+    del wasm
+    maker, n = Maker("beside"), symbol("n")
+    maker.manifest["entries"] = [
+        {
+            "name": "main",
+            "symbols": [{"name": "n", "input": 0, "axis": 0}],
+            "inputs": [spec("x", "float32", n)],
+            "outputs": [spec("y", "float32", n)],
+        }
+    ]
+    pitch = align(n * 4, 256)
+    x, middle, y = (region("arena", 0, pitch * i, n * 4) for i in range(3))
+    entry = {
+        "arenas": [to_rpn(pitch * 3)],
+        "inputs": [place(0, 0)],
+        "outputs": [place(0, pitch * 2)],
+        "commands": [dispatch("add", 0, [x, middle], n, n), dispatch("add again", 0, [middle, y], n, n)],
+    }
+    code = source("each.wgsl").replace("TYPE", "f32").replace("EXPRESSION", "x[id.x] + 1.0")
+    code = code.replace("<storage, read>", "<storage, read_write>")
+    maker.webgpu([], [], [("add", code, ["read_write", "read_write"])], [entry])
+    given = [np.arange(elements, dtype=np.float32) for elements in (1, 64, 65, 1000)]
+    return maker, [("main", {"x": x}, {"y": x + np.float32(2)}) for x in given]
+
+
 PACKS: Mapping[str, Callable[[bool], tuple[Maker, list[Case]]]] = {
     "affine": affine,
     "dtypes": dtypes,
     "double": double,
     "team": team,
     "pairs": pairs,
+    "beside": beside,
 }
 
 

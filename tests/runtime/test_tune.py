@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 import pyruntime
 from pyruntime.pack.program import BoundDispatch
@@ -19,6 +20,8 @@ from pyruntime.pack.targets import Tuned
 from pyruntime.runtime.bench.profile import Budget
 from pyruntime.runtime.gpu_names import Identity, best_for, identify
 from pyruntime.runtime.proof import agree
+from tests.converter.compare import assert_close
+from tests.packs.crowded import crowded
 
 pytestmark = pytest.mark.webgpu
 
@@ -351,6 +354,29 @@ def test_programs_that_loop_and_halves(tmp_path: Path, dtype: Any) -> None:
     for _ in range(3):
         h = np.tanh(h @ (W[:COLUMNS] / 4))
     np.testing.assert_allclose(made, h, rtol=0, atol=1e-4 if dtype is np.float32 else 1e-2)
+
+
+def test_steps_that_read_the_arena_that_they_write(tmp_path: Path) -> None:
+    """What takes their places binds it as written, too."""
+    from pyruntime.runtime.tune import tune
+
+    net = crowded()
+    model = net.proto(net.nodes[-1].output[0])
+    onnx.save(model, tmp_path / "m.onnx")
+    (expected,) = ReferenceEvaluator(model).run(None, net.feeds)
+    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("webgpu",), tunable=True)
+    beside = [s["bindings"] for s in candidates_of(tmp_path / "m.pack")["shaders"]]
+    assert any(b.count("read_write") > 1 for b in beside)
+    with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
+        (made,) = session.run(net.feeds).values()
+        assert_close(made, np.asarray(expected), 1e-5)
+    clock = FakeClock(lambda shader: 1.0 if " of " in shader else 2.0)
+    found = tune(tmp_path / "m.pack", lambda *_: net.feeds, Budget(rounds=1), lambda _: None, clock=clock)
+    assert found.stored == 5
+    assert [step.refused for step in found.steps] == [0] * 5
+    with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
+        (made,) = session.run(net.feeds).values()
+        assert_close(made, np.asarray(expected), 1e-5)
 
 
 def test_the_clocks_of_devices(pack: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
 from pyruntime_shaders import library
-from pyruntime_shaders.emit import Rendered, kernels_for, render_programs
+from pyruntime_shaders.emit import Rendered, divide_programs, kernels_for, render_divided, render_programs
 from pyruntime_shaders.module import INFINITY_BITS
 from pyruntime_shaders.printer import literal
 
@@ -17,7 +18,7 @@ from pyruntime.ir.dims import Dim, evaluate, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall, Map, MatMul, Recurrence, Reduction, Row
-from pyruntime.ir.program import Program
+from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
 from pyruntime.ir.views import Tensor, View
 from tests.kernels import cases_recurrence, webgpu_harness
@@ -108,6 +109,21 @@ def test_dispatch() -> None:
     assert shader.words == 2
     assert dispatch.workgroups == (4, 1, 1)
     assert shader.code.startswith("// map: ")
+
+
+def test_what_is_read_beside_what_is_written_is_bound_as_written() -> None:
+    """Shaders are shared by dispatches that are alike in this, too."""
+    calls = [_map(1000, tensors=2) for _ in range(3)]
+    arenas = [(0, 0, 1), (1, 0, 1), (0, 2, 0)]  # of what each reads, and last of what it writes
+    placed = [zip(c.tensors(), where, strict=True) for c, where in zip(calls, arenas, strict=True)]
+    program = Program("program", [], [], [], list(calls))
+    placement = Placement({}, [], [], dict(chain.from_iterable(placed)))
+    rendered = render_divided([program], divide_programs([program]), None, [placement])
+    read, written = ("read", "read", "read_write"), ("read_write", "read", "read_write")
+    assert [s.access for s in rendered.shaders] == [read, written]
+    assert [d.shader for d in rendered.entries[0]] == [0, 1, 1]
+    declared = re.findall(r"var<storage, (\w+)>", rendered.shaders[1].code)
+    assert tuple(declared) == written
 
 
 def test_text_is_the_same_each_time() -> None:

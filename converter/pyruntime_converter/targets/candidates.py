@@ -10,6 +10,7 @@ from pyruntime_shaders.emit import Dispatch as Rendering
 from pyruntime_shaders.module import INFINITY_BITS, Kernel
 
 from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.program import Placement
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.pack.alternatives import Alternative, Alternatives, Code, dispatches, encode_alternatives
 from pyruntime.pack.targets import Candidates, GpuVariant
@@ -26,10 +27,16 @@ class Collector:
         self._variants: list[list[list[Alternative]]] = []
         self._found: dict[KernelCall, list[list[Kernel]]] = {}
 
-    def add(self, variant: GpuVariant, rendered: Sequence[Sequence[Rendering]], forms: Forms) -> None:
+    def add(
+        self,
+        variant: GpuVariant,
+        rendered: Sequence[Sequence[Rendering]],
+        forms: Forms,
+        placements: Sequence[Placement],
+    ) -> None:
         """Take in a variant: `rendered` are the dispatches of its entries, in the order of their commands."""
         entries = []
-        for number, made in enumerate(rendered):
+        for number, (made, placement) in enumerate(zip(rendered, placements, strict=True)):
             found: list[Alternative] = []
             seen: dict[KernelCall, int] = {}  # dispatches of a call so far
             for (command, _), each in zip(dispatches(variant, number), made, strict=True):
@@ -37,7 +44,8 @@ class Collector:
                 for kernel in self._others(each.call)[form]:
                     words = tuple(map(to_rpn, (INFINITY_BITS, *kernel.words)))
                     groups = tuple(map(to_rpn, kernel.workgroups))
-                    found.append(Alternative(command, self._shader(kernel.over(forms), forms), words, groups))
+                    shader = self._shader(kernel.over(forms, placement.beside(kernel.tensors)), forms)
+                    found.append(Alternative(command, shader, words, groups))
             entries.append(found)
         self._variants.append(entries)
 

@@ -15,7 +15,7 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, maximum
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump as StepJump
-from pyruntime.ir.program import Program, Step
+from pyruntime.ir.program import Placement, Program, Step
 from pyruntime.ir.program import Read as StepRead
 from pyruntime.ir.program import Set as StepSet
 from pyruntime.ir.rpn import to_rpn
@@ -137,17 +137,18 @@ def build(
     collected = Collector() if tunable else None
 
     def variant(name: str, requires: tuple[str, ...], forms: Forms) -> GpuVariant:
-        rendered = render_divided(programs, divisions, forms)
+        placements = [plan_coloured(s.program, held=s.gpu, halves=forms) for s in sides]
+        rendered = render_divided(programs, divisions, forms, placements)
         text, shaders = _join(rendered)
         written = pack.add_file(f"shaders.{name}.wgsl", text)
         entries = [
-            _Entry(side, d, fixed, there, forms).build()
-            for side, d, there in zip(sides, rendered.entries, places, strict=True)
+            _Entry(side, d, fixed, there, forms, placement).build()
+            for side, d, there, placement in zip(sides, rendered.entries, places, placements, strict=True)
         ]
         uses = tuple(sorted(features_of(text.decode())))
         made = GpuVariant(requires, {}, *written, shaders, entries, uses)
         if collected is not None:
-            collected.add(made, rendered.entries, forms)
+            collected.add(made, rendered.entries, forms, placements)
         return made
 
     halves = half_forms(sides, forms)
@@ -186,6 +187,7 @@ class _Entry:
         fixed: where weights and states lie on the GPU.
         there: where tensors lie in the memory of the host steps.
         forms: how tensors lie on the GPU, where not as words.
+        placement: where temporaries lie there.
     """
 
     def __init__(
@@ -195,10 +197,11 @@ class _Entry:
         fixed: Fixed,
         there: Mapping[Tensor, Dim],
         forms: Forms,
+        placement: Placement,
     ) -> None:
         self._side, self._fixed, self._there, self._forms = side, fixed, there, forms
         self._pending = deque(dispatches)
-        self._placement = plan_coloured(side.program, held=side.gpu, halves=forms)
+        self._placement = placement
         self._done = 0  # host steps so far
 
     def build(self) -> GpuEntry:

@@ -313,7 +313,12 @@ def _entry(program: Program, made: dict[str, Any]) -> dict[str, Any]:
         "totals": {**totals, "bytes_over_fused": ratio},
         "steps": plan["steps"],
         "memory": {
-            m.target: {"arenas": list(m.arenas), "peak": m.peak, "live": list(m.live)}
+            m.target: {
+                "arenas": list(m.arenas),
+                "peak": m.peak,
+                "live": list(m.live),
+                "beside": sorted(m.beside),
+            }
             for m in program.memories
         },
     }

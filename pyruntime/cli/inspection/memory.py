@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyruntime.cli.inspection.programs import Plan, host_steps
 from pyruntime.pack.account import Account
@@ -43,12 +43,14 @@ class Memory:
         lives: of every input, output and temporary.
         live: bytes of those that live at each step.
         arenas: bytes of the arenas that hold them (on Wasm one, with scratch memory).
+        beside: on WebGPU, the steps that read the arena that they write.
     """
 
     target: str
     lives: tuple[Life, ...]
     live: tuple[int, ...]
     arenas: tuple[int, ...]
+    beside: frozenset[str] = frozenset()
 
     @property
     def peak(self) -> int:
@@ -71,7 +73,8 @@ def memories(
             arenas = tuple(values(b) for b in gpu.variants[-1].entries[number].arenas)
             places = _places(manifest, number, account, values)
             there = {t: span for t, span in spans.items() if t not in _on_host(gpu, number, plan)}
-            made.append(_memory("webgpu", account, there, plan, values, arenas, places))
+            held = _memory("webgpu", account, there, plan, values, arenas, places)
+            made.append(replace(held, beside=_beside(gpu, number)))
         if wasm is not None:
             arenas = (max(values(wasm.entries[number].bytes) - _fixed_end(manifest, wasm), 0),)
             made.append(_memory("wasm", account, spans, plan, values, arenas, {}))
@@ -113,6 +116,14 @@ def _on_host(gpu: WebGpu, number: int, plan: Plan) -> set[int]:
         written = () if step.writes is None else (step.writes,)
         touched[step.name in host_steps(gpu, number)].update(step.reads, written)
     return touched[True] - touched[False]
+
+
+def _beside(gpu: WebGpu, number: int) -> frozenset[str]:
+    """Steps that bind more as written than what they write."""
+    variant = gpu.variants[-1]
+    several = [shader.bindings.count("read_write") > 1 for shader in variant.shaders]
+    commands = variant.entries[number].commands
+    return frozenset(c.step for c in commands if isinstance(c, Dispatch) and several[c.shader])
 
 
 def _places(

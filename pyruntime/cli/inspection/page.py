@@ -24,6 +24,7 @@ from pyruntime.cli.inspection.drawings import (
 from pyruntime.cli.inspection.gather import Inspection, Kernel, Program, readable
 from pyruntime.cli.inspection.programs import SMALL, Step
 from pyruntime.cli.inspection.show import (
+    beside_text,
     bounds_text,
     dispatches_text,
     facts,
@@ -207,7 +208,7 @@ def _memory(program: Program) -> str:
         arena = sum(held.arenas)
         told = (
             f"{look.bytes_text(arena)} (the dashed line), {ratio_text(arena, held.peak)} the"
-            f" {look.bytes_text(held.peak)} that live at once at most."
+            f" {look.bytes_text(held.peak)} that live at once at most{beside_text(held)}."
         )
         if held.target == "wasm":
             told += " Scratch memory of kernels is part of the first number alone."

@@ -13,6 +13,7 @@ from rich.text import Text
 from pyruntime.cli import look
 from pyruntime.cli.conversion import shortened
 from pyruntime.cli.inspection.gather import File, Inspection, Program, readable
+from pyruntime.cli.inspection.memory import Memory
 from pyruntime.cli.inspection.programs import SMALL, Step, Totals
 
 STEPS, WEIGHTS = 60, 8  # rows shown unless all are asked for
@@ -114,9 +115,16 @@ def summary(program: Program) -> list[str]:
         arena = sum(held.arenas)
         lines.append(
             f"{held.target}: {look.bytes_text(arena)} of memory, {ratio_text(arena, held.peak)} the"
-            f" {look.bytes_text(held.peak)} that live at once at most"
+            f" {look.bytes_text(held.peak)} that live at once at most{beside_text(held)}"
         )
     return lines
+
+
+def beside_text(held: Memory) -> str:
+    """How many steps read the arena that they write, if any."""
+    steps = len(held.beside)
+    read = "steps read the arena that they write" if steps > 1 else "step reads the arena that it writes"
+    return f"; {steps} {read}" if steps else ""
 
 
 def remarks(program: Program) -> list[str]:
