@@ -15,7 +15,7 @@ from typing import Any
 from pyruntime.cli.inspection.memory import Memory, memories
 from pyruntime.cli.inspection.modules import Module, module_of
 from pyruntime.cli.inspection.programs import Plan, plan
-from pyruntime.errors import InputError, MissingFileError
+from pyruntime.errors import InputError, MissingFileError, PackError
 from pyruntime.ir.ratio import part_of
 from pyruntime.pack.account import Account, accounts
 from pyruntime.pack.expressions import Evaluator, ExpressionError, infix
@@ -184,7 +184,15 @@ def _program(manifest: Manifest, number: int, account: Account | None, sizes: Ma
     entry = manifest.entries[number]
     symbols = bound(entry, sizes)
     values = Evaluator(symbols)
-    made = plan(manifest, number, account, symbols)
+    refused = _refused(entry, values)
+    try:
+        made = plan(manifest, number, account, symbols)
+    except (InputError, PackError) as error:
+        if not refused:
+            raise
+        # programs need to mean nothing where a run is refused
+        taken = ", ".join(f"{name} = {size}" for name, size in symbols.items())
+        raise InputError(f"entry {entry.name!r} does not take {taken}: {'; '.join(refused)}") from error
     tensors = [_tensor("input", s, values) for s in entry.inputs]
     tensors += [_tensor("output", s, values) for s in entry.outputs]
     for carried in entry.state:
@@ -196,7 +204,7 @@ def _program(manifest: Manifest, number: int, account: Account | None, sizes: Ma
         symbols,
         tuple(tensors),
         tuple(c.reason for c in entry.constraints),
-        _refused(entry, values),
+        refused,
         made,
         memories(manifest, number, account, made, symbols),
         account,
