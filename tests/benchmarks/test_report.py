@@ -120,7 +120,7 @@ def test_cold_start_is_a_part_of_theirs() -> None:
 
 def test_two_threads_and_native_rows_are_found() -> None:
     names = ("resnet50", "minilm-256")
-    shares = [row(n, threads=2, scaling_share_low=s) for n, s in zip(names, (0.95, 0.91), strict=True)]
+    shares = [row(n, threads=2, scaling_share=s) for n, s in zip(names, (0.95, 0.91), strict=True)]
     assert line("two threads", *shares).passed is True
     assert line("natively", row("lstm", host="native", over_chromium_high=1.9)).passed is False
 
