@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,16 @@ from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, Map, MatMul, Reduction, Row, Window
-from pyruntime.ir.scalar import Acc, Call, Const, Load, Scalar, call, cast
+from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call, cast
 from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.layouts import pack_conv_quads, pack_depthwise, pack_quads
 from pyruntime.ops.octets import limit_octets, octet_range
+from pyruntime.ops.quantization import limits
 from tests.kernels.case import Array, Case, Maker
 from tests.kernels.cases_conv import Shape, same
+from tests.kernels.epilogues_integer import EPILOGUES, Build, dequantised, plain, requantised_unsigned
 
 I8, U8, I16, I32, F32 = DType.I8, DType.U8, DType.I16, DType.I32, DType.F32
-# gives the body, its operands and the output's dtype, for a space of these sizes
-Build = Callable[[Maker, Sequence[Dim]], tuple[Scalar, tuple[View, ...], DType]]
 
 DTYPES = ((I8, I8), (U8, I8), (I8, U8), (U8, U8), (I16, I8), (I16, U8))
 SIZES = (
@@ -28,12 +29,6 @@ SIZES = (
     *((13, 31, 64), (31, 127, 9), (50, 17, 127), (127, 5, 3), (1, 127, 64), (4, 127, 33), (6, 140, 1030)),
     *((0, 4, 3), (4, 0, 3), (4, 5, 0)),
 )
-
-
-def limits(dtype: DType) -> tuple[int, int]:
-    """The least and the largest element."""
-    low = 0 if dtype.is_unsigned else -(2 ** (dtype.bits - 1))
-    return low, low + 2**dtype.bits - 1
 
 
 class FullRange(Maker):
@@ -60,127 +55,12 @@ class FullRange(Maker):
         return values.astype(dtype.value)
 
 
-def _float(tree: Scalar) -> Scalar:
-    return cast(tree, F32)
-
-
-def dequantised(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """relu(float(acc) * scale[column] + bias[column]) * row scale."""
-    body = call("add", call("mul", _float(Acc(I32)), Load(F32, 0)), Load(F32, 1))
-    body = call("mul", call("max", body, Const(F32, 0.0)), Load(F32, 2))
-    return body, (_along(maker, sizes, -1), _along(maker, sizes, -1), _along(maker, sizes, -2)), F32
-
-
-def requantised(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """int8(round(float(acc - offset[column]) * scale) + zero point), saturated."""
-    shifted = call("sub", Acc(I32), Load(I32, 0))
-    rounded = call("round", call("mul", _float(shifted), Const(F32, 0.01)))
-    body = cast(
-        call(
-            "min", call("max", call("add", rounded, Const(F32, 3.0)), Const(F32, -128.0)), Const(F32, 127.0)
-        ),
-        I8,
-    )
-    return body, (_along(maker, sizes, -1, I32),), I8
-
-
-def requantised_unsigned(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """uint8(round(float(acc) * scale[column])): the cast saturates."""
-    body = cast(call("round", call("mul", _float(Acc(I32)), Load(F32, 0))), U8)
-    return body, (_along(maker, sizes, -1),), U8
-
-
-def extremes(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """int8(float(acc) * scale[column]), where scales are huge, infinite or NaN."""
-    scale = _along(maker, sizes, -1)
-    values = maker.inputs[scale.tensor]
-    values[:] = np.resize([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e7, 5e6, -1e9, 0.0, 0.3], len(values))
-    return cast(call("mul", _float(Acc(I32)), Load(F32, 0)), I8), (scale,), I8
-
-
-def extremes_unsigned(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """The same as uint8."""
-    body, inputs, _ = extremes(maker, sizes)
-    assert isinstance(body, Call)
-    return cast(body.args[0], U8), inputs, U8
-
-
-def levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """Quantize of float(acc) * scale[column] to uint8, where scales are huge or make halves."""
-    return _quantize(Const(F32, 0.0), U8), (_scales(maker, sizes),), U8
-
-
-def moved_levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """The same to int8 with a zero point."""
-    return _quantize(Const(F32, -7.0), I8), (_scales(maker, sizes),), I8
-
-
-def loaded_levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """The same with a zero point that is an operand."""
-    zero = maker.tensor(1)
-    maker.inputs[zero][:] = 5
-    scale = _scales(maker, sizes)
-    return _quantize(Load(F32, 1), I8), (scale, View(zero, 0, (0,) * len(sizes))), I8
-
-
-def whole_levels(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """Quantize of float(acc) * scale[row] to uint8 with a loaded zero point that is told to be whole."""
-    zero = maker.tensor(1)
-    maker.inputs[zero][:] = 131
-    body = _quantize(_float(cast(Load(F32, 1), I32)), U8)
-    return body, (_scales(maker, sizes, -2), View(zero, 0, (0,) * len(sizes))), U8
-
-
-def _scales(maker: Maker, sizes: Sequence[Dim], axis: int = -1) -> View:
-    scale = _along(maker, sizes, axis)
-    values = maker.inputs[scale.tensor]
-    values[:] = np.resize([3e38, -3e38, 1e7, -5e6, 0.5, -0.25, 0.0, 0.01], len(values))
-    return scale
-
-
-def _quantize(zero: Scalar, dtype: DType) -> Scalar:
-    low, high = limits(dtype)
-    rounded = call("round", call("mul", _float(Acc(I32)), Load(F32, 0)))
-    moved = rounded if zero == Const(F32, 0.0) else call("add", rounded, zero)
-    return cast(call("min", call("max", moved, Const(F32, float(low))), Const(F32, float(high))), dtype)
-
-
-def added(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """uint8(acc mod 256) + 200, which wraps."""
-    return call("add", cast(Acc(I32), U8), Const(U8, 200)), (), U8
-
-
-def plain(maker: Maker, sizes: Sequence[Dim]) -> tuple[Scalar, tuple[View, ...], DType]:
-    """The sum itself."""
-    return Acc(I32), (), I32
-
-
-EPILOGUES = (
-    plain,
-    dequantised,
-    requantised,
-    requantised_unsigned,
-    extremes,
-    extremes_unsigned,
-    levels,
-    moved_levels,
-    loaded_levels,
-    whole_levels,
-    added,
-)
-
-
 def _weight(maker: Maker, matrices: Array, data: Array, layout: str, run: int = 1) -> Tensor:
     """A weight of which is known what lowering finds out."""
     tensor = maker.weight(data, layout)
     tensor.interval = min(int(matrices.min(initial=0)), 0), max(int(matrices.max(initial=0)), 0)
     tensor.octets = octet_range(matrices, run)
     return tensor
-
-
-def _along(maker: Maker, sizes: Sequence[Dim], axis: int, dtype: DType = F32) -> View:
-    strides = tuple(1 if a == axis % len(sizes) else 0 for a in range(len(sizes)))
-    return View(maker.tensor(sizes[axis], dtype), 0, strides)
 
 
 def _matmul(
@@ -349,7 +229,7 @@ CONVOLUTIONS = (
     Shape((5, 4), 40, 140, (3, 3), before=(1, 1), after=(1, 1)),
     Shape((2, 2), 3, 4, (3, 3)),  # nothing fits: no output
 )
-# inputs are close together, so that 7 bits of them meet the weights
+# inputs are close together, though not where bytes begin, so that 7 bits of them meet the weights
 GATHERED = (
     same(Shape((15, 14), 12, 24, (3, 3), (2, 2), batch=2)),
     same(Shape((9, 21), 48, 17, (3, 3), (1, 2), groups=1)),
@@ -357,6 +237,7 @@ GATHERED = (
     same(Shape((12, 13), 12, 40, (3, 3), dilations=(1, 2))),
     Shape((9, 11), 130, 140, (1, 1), (2, 2)),
     same(Shape((18, 60), 3, 16, (7, 7), (2, 2))),
+    same(Shape((7, 20), 4, 18, (3, 3))),
     Shape((3, 4), 16, 16, (2, 2), (2, 2)),
 )
 # what transformed tiles compute, where they are exact
@@ -464,16 +345,20 @@ def cases() -> Iterator[Case]:
                 yield _conv(shape, dtypes=dtypes, span=span, fill=5, layout=(0, 3, 1, 2), note=note)
     usual = "WebGPU has the same form for these as for others"
     for shape in GATHERED:
-        for dtype in (I8, U8):
+        ways = [("", (0, 1, 2, 3), 60, 150)]
+        if shape.channels <= 4:
+            ways += [(f", planes of {span}", (0, 3, 1, 2), *span) for span in ((60, 127), (130, 220))]
+        for dtype, (way, layout, least, most) in itertools.product((I8, U8), ways):
             low = limits(dtype)[0]
             for far, note in ((0.002, "gathered"), (0.3, "scattered")):
                 yield _conv(
                     shape,
                     dtypes=(dtype, I8),
-                    fill=low + 70,
-                    x_span=(low, low + 127),
+                    fill=low + least + 10,
+                    x_span=(low + least, low + most),
                     x_far=far,
-                    note=note,
+                    layout=layout,
+                    note=note + way,
                     wasm_only=usual,
                 )
     for shape in WINOGRAD:

@@ -18,12 +18,12 @@ typedef struct {
 // they are. Whole vectors: reads up to 15 bytes past the end of a row, and writes as many pixels past it.
 #define CONV8_PLANES(NAME, T, STORE)                                                                  \
   SHARED void NAME(T *to, const int8_t *x, int32_t plane, int32_t count, int32_t channels, int32_t shift) { \
-    const v128_t turn = wasm_i8x16_splat(shift ? -128 : 0);                                           \
+    const v128_t added = wasm_i8x16_splat((int8_t)shift);                                              \
     const int8_t *y = x + (channels > 1 ? plane : 0), *z = x + (channels > 2 ? 2 * plane : 0);        \
     const int8_t *u = x + (channels > 3 ? 3 * plane : 0);                                             \
     COMPACT_LOOP for (int32_t j = 0; j < count; j += 16, to += 64) {                                  \
-      v128_t a = wasm_v128_xor(wasm_v128_load(x + j), turn), b = wasm_v128_xor(wasm_v128_load(y + j), turn); \
-      v128_t c = wasm_v128_xor(wasm_v128_load(z + j), turn), d = wasm_v128_xor(wasm_v128_load(u + j), turn); \
+      v128_t a = wasm_i8x16_add(wasm_v128_load(x + j), added), b = wasm_i8x16_add(wasm_v128_load(y + j), added); \
+      v128_t c = wasm_i8x16_add(wasm_v128_load(z + j), added), d = wasm_i8x16_add(wasm_v128_load(u + j), added); \
       v128_t ab = CONV8_ZIP_LOW(a, b), cd = CONV8_ZIP_LOW(c, d);                                      \
       STORE(to, CONV8_PAIR_LOW(ab, cd));                                                              \
       STORE(to + 16, CONV8_PAIR_HIGH(ab, cd));                                                        \
