@@ -90,19 +90,23 @@ def forms(
         patch: a workgroup's part of the result in each of them, by default what is best for it.
     """
     m, *others = sizes
-    where, tile = large(*sizes), patch if isinstance(patch, Tile) else None
+    where = large(*sizes)
 
-    def form(on: Dim, rows: Dim, size: int) -> Kernel:
+    def form(on: Dim, rows: Dim, size: int, patch: Patch | None = patch) -> Kernel:
+        tile = patch if isinstance(patch, Tile) else None
         through = not tile and (patch is not None or not size)
         small = through_caches(on, patch or choose(rows, *others)) if through else None
         return small or tiled(on, rows, tile)
 
     def by_rows(on: Dim) -> list[Kernel]:
-        """Of a product that is not large, one more form where rows may be fewer than `LIKELY`."""
+        """Of a product that is not large: two where fewer rows than `LIKELY` suit another patch, else one.
+
+        How many does not hang on `patch`.
+        """
         if (
             isinstance(m, int)
             or at_least(occupied(m), SHORT + 1)
-            or form(1, _SHORTER, 0).key == form(1, m, 0).key
+            or form(1, _SHORTER, 0, None).key == form(1, m, 0, None).key
         ):
             return [form(on, m, 0)]
         many = minimum(maximum(m - SHORT, 0), 1)

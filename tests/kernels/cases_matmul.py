@@ -147,6 +147,8 @@ def cases() -> Iterator[Case]:
         yield _case(f"symbols {value}", rows, 10, 12, epilogue=bias_relu, symbols=symbols)
         yield _case(f"symbols {value}, both", rows, depth, depth * 2, b=dense, symbols=symbols)
         yield _case(f"symbols {value}, scores", rows, rows, 16, batch=(depth,), b=transposed, symbols=symbols)
+    for value in (5, 70):
+        yield _case(f"symbols {value}, wide", rows, 128, 64, symbols={"rows": value})
     for dtype in (DType.F16, DType.F64, DType.I32, DType.U32, DType.I64, DType.U64, DType.U16):
         yield _typed(dtype, 0)
         yield _typed(dtype, 8)

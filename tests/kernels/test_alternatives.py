@@ -50,6 +50,14 @@ def test_alternatives(turn: int, case: Case) -> None:
     assert tried
 
 
+def test_every_form_has_alternatives() -> None:
+    """Of a product whose rows are few, some, many, or so many that tiles pay."""
+    (call,) = (c.call for c in cases_matmul.cases() if c.name == "symbols 70, wide")
+    found = alternatives(call)
+    assert len(found) == len(kernels_for(call)) == 4
+    assert all(found)
+
+
 def test_options_fit_every_device() -> None:
     n = symbol("n")
     found = options(n, n, 1 << 20)
