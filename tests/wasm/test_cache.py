@@ -50,6 +50,14 @@ def test_all_files_are_looked_at_now_and_then(tmp_path: Path) -> None:
     assert kept(tmp_path) == []
 
 
+def test_files_that_go_meanwhile_are_no_trouble(tmp_path: Path) -> None:
+    """Those that another process has just renamed or removed: the others still make room."""
+    objects = filled(tmp_path, "a", "b")
+    (tmp_path / ".new-gone").symlink_to(tmp_path / "nowhere")
+    objects.trim(most=100)
+    assert kept(tmp_path) == ["b"]
+
+
 @pytest.mark.parametrize("what", ["nothing", "a file", "no folder"])
 def test_a_cache_that_cannot_be_used(tmp_path: Path, what: str) -> None:
     (tmp_path / "file").touch()

@@ -85,12 +85,15 @@ class Objects:
             if mark.exists() and abs(time.time() - mark.stat().st_mtime) < pause:
                 return
             mark.touch()
-            with os.scandir(self._folder) as entries:
-                told = [(e.stat().st_mtime, e.stat().st_size, e.path) for e in entries if e.name != MARK]
+            told: list[tuple[float, int, Path]] = []
+            for path in self._folder.iterdir():
+                with contextlib.suppress(OSError):  # another process was faster
+                    found = path.stat()
+                    told += [(found.st_mtime, found.st_size, path)] if path != mark else []
             left = sum(size for _, size, _ in told)
             for _, size, path in sorted(told):
                 if left <= most:
                     break
                 left -= size
-                with contextlib.suppress(OSError):  # another process was faster
-                    Path(path).unlink()
+                with contextlib.suppress(OSError):
+                    path.unlink()
