@@ -20,9 +20,8 @@ from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.evaluate import evaluate
 
 NAME = "tables"
-LEAST_COST = (
-    11  # to quantise anew what was dequantised takes 9, four elements at a time: no more than a lookup
-)
+# to quantise anew what was dequantised takes 9, four elements at a time: no more than a lookup
+LEAST_COST = 11
 
 
 def tabulate(programs: list[Program]) -> list[Program]:

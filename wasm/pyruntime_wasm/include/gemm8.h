@@ -1,8 +1,9 @@
 // Products of 8-bit integers, summed exactly in int32 modulo 2^32: tiles of 4 rows and 8 columns.
 //
 // The right matrix, of int8, lies in panels of 8 columns with four k together (a quad), [panel][k / 4][8][4], zero
-// beyond its k; the sum of each column follows. The left matrix is packed: a pointer per row and a list of taps as in gemm.h, each `depth` long, a multiple of 4;
-// what lies beyond the matrix's own k meets zeros. How its elements are packed is the form's:
+// beyond its k; the sum of each column follows. The left matrix is packed: a pointer per row and a list of taps as in
+// gemm.h, each `depth` long, a multiple of 4; what lies beyond the matrix's own k meets zeros. How its elements are packed
+// is the form's:
 //
 //   bytes    for the relaxed dot product, whose first operand, signed, is the right matrix. What engines make of the
 //            second differs, so it is tried (gemm8_dots): where they read it as unsigned, int8 is packed with 128
@@ -131,12 +132,12 @@ SHARED void gemm8_pack(int8_t *panels, int32_t *sums, const int8_t *b, int32_t b
 }
 
 // c[ROWS][8] = start + the products, for some tiles one below the other: calls would take a quarter of the time that
-// products of a small depth do. `start_row` is 0 where all rows begin with the same. MULTIPLY adds those of two bytes or words of the left matrix, TWO those of K from step U
-// on and of K more.
+// products of a small depth do. `start_row` is 0 where all rows begin with the same. MULTIPLY adds those of two bytes
+// or words of the left matrix, TWO those of K from step U on and of K more.
 #define GEMM8_TILE(NAME, ROWS, T, K, MULTIPLY, TWO)                                                   \
   SHARED void NAME(const T *const *rows, int32_t tiles, const int32_t *taps, int32_t tap_count,       \
                    int32_t depth, const T *panel, const int32_t *start, int32_t start_row, int32_t *c, \
-                  int32_t c_row) {                                                                    \
+                   int32_t c_row) {                                                                   \
     KEPT(one, wasm_i16x8_splat(1));                                                                   \
     (void)one;                                                                                        \
     for (; tiles > 0; tiles--, rows += ROWS, start += ROWS * start_row, c += ROWS * c_row) {          \

@@ -4,9 +4,8 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.views import Tensor
 
 SLACK = 16  # elements that vector copies may write past what they fill
-STRAYS = (
-    112  # the same of split8.h: columns of a vector may hold eight strays, of 24 bytes, more than are wanted
-)
+# the same of split8.h: columns of a vector may hold eight strays, of 24 bytes, more than are wanted
+STRAYS = 112
 # pairs of weights whose products with bytes, and two such pairs, add up within int16
 _PAIR = (-64, 63)
 _OCTET = (-128, 128)
