@@ -101,6 +101,8 @@ def cases() -> Iterator[Case]:
         for channels in (16, 37):
             shape = same(Shape((5, 6), channels, channels, (3, 3), (2, 1)))
             yield _case(shape, "max", dtype=dtype, part=channels == 37, note=repr(dtype))
+        shape = replace(SHAPES[-1], channels=18, out_channels=18)
+        yield _case(shape, "max", dtype=dtype, note=repr(dtype))
     yield not_a_number()
     height, width = symbol("height"), symbol("width")
     for values in ((2, 3), (9, 30)):

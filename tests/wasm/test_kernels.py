@@ -23,6 +23,15 @@ KINDS = sorted(
 )
 
 
+SPLATS = (
+    "attention",
+    "blocks",
+    "conv",
+    "matmul",
+    "recurrence",
+)  # kinds that have other tiles where splats are slow
+
+
 @functools.cache
 def cases(kind: str) -> list[Case]:
     return list(importlib.import_module(f"tests.kernels.cases_{kind}").cases())
@@ -56,7 +65,7 @@ def test_case(suites: dict[str, wasm_harness.Suite], kind: str, case: Case, vari
 
 
 @pytest.mark.parametrize("variant", wasm_harness.VARIANTS)
-@pytest.mark.parametrize("kind", ["attention", "conv", "matmul", "recurrence"])
+@pytest.mark.parametrize("kind", SPLATS)
 def test_where_splats_are_slow(suites: dict[str, wasm_harness.Suite], kind: str, variant: str) -> None:
     """The tiles that native sessions take. Other tiles for the last rows show in the rounding."""
     suite, tuned = _suite(suites, kind), 0

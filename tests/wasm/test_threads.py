@@ -16,7 +16,7 @@ from pyruntime_wasm.toolchain import build
 
 from pyruntime.ir.dims import Dim, ceildiv, evaluate, symbol
 from tests.kernels import wasm_harness
-from tests.wasm.test_kernels import KINDS, cases
+from tests.wasm.test_kernels import KINDS, SPLATS, cases
 
 pytestmark = pytest.mark.wasm
 
@@ -26,7 +26,7 @@ def test_parts_change_no_bit(kind: str) -> None:
     """There are more parts than many cases have rows; the lead runs them all, and then a team does."""
     together = {v: f"{v}-threads" for v in wasm_harness.VARIANTS}
     suite = wasm_harness.build(cases(kind), (*together, *together.values()), grain=1)
-    for slow_splats in (False, True):  # other tiles
+    for slow_splats in (False, True) if kind in SPLATS else (False,):
         for variant in suite.modules:
             suite.tune(variant, slow_splats=slow_splats)
         for case, variant in itertools.product(cases(kind), together):
