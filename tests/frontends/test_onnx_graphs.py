@@ -314,30 +314,13 @@ def test_products_of_sizes_with_unlike_names() -> None:
         run(proto, feeds(2, 1, 5))
 
 
-def test_a_window_without_padding_tells_a_least_size() -> None:
-    """An even window over all frames gives one more than there were, which speech encoders cut off."""
-    nodes = [
-        node("Conv", ["x", "w"], ["frames"], kernel_shape=[4], strides=[3]),
-        node("Conv", ["frames", "v"], ["near"], kernel_shape=[2], pads=[1, 1]),
-        node("Slice", ["near", "zero", "end", "axis"], ["cut"]),
-        node("Add", ["frames", "cut"], ["sum"]),
-        node("Transpose", ["sum"], ["rows"], perm=[0, 2, 1]),
-        node("Shape", ["rows"], ["shape"]),
-        node("Slice", ["shape", "zero", "axis"], ["outer"]),
-        node("Concat", ["outer", "two", "end"], ["split"], axis=0),
-        node("Reshape", ["rows", "split"], ["heads"]),
-        node("Concat", ["outer", "end"], ["joined"], axis=0),
-        node("Reshape", ["heads", "joined"], ["whole"]),
-        node("MatMul", ["whole", "u"], ["out"]),
-    ]
-    weights: dict[str, Array] = {"w": random(4, 1, 4), "v": random(4, 4, 2), "u": random(4, 3)}
-    weights |= {"zero": ints(0), "end": ints(-1), "axis": ints(2), "two": ints(2)}
-    shapes: dict[str, list[int | str | None]] = {"x": ["batch", 1, "time"]}
-    proto = model(nodes, {"x": random(1, 1, 9)}, ["out"], weights=weights, shapes=shapes)
-    for time in (4, 9, 12, 23):
-        agrees(proto, {"x": random(2, 1, time)})
-    with pytest.raises(InputError, match="a window of 4 does not fit spatial axis 0, of time"):
-        run(proto, {"x": random(1, 1, 3)})
+def test_parts_that_do_not_make_up_an_open_size_are_refused() -> None:
+    nodes = [node("Split", ["x", "sizes"], ["a", "b"], axis=0)]
+    proto = model(nodes, {"x": random(5)}, ["a", "b"], weights={"sizes": ints(2, 3)}, shapes={"x": ["n"]})
+    agrees(proto, {"x": random(5)})
+    for size in (4, 6):
+        with pytest.raises(InputError, match="parts 2, 3 must add up to the size n"):
+            run(proto, {"x": random(size)})
 
 
 def test_range_of_constants() -> None:

@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 
 from pyruntime.errors import ModelError, PyRuntimeError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts, assume, pins
-from pyruntime.ir.dims import Atom, Dim, Expr, at_least, substitute, symbol, symbols_of
+from pyruntime.ir.dims import Atom, Dim, at_least, substitute, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Value
 from pyruntime.ops.definition import definition
 
 # conversions of one model: outcomes double
 MAX_ATTEMPTS = 24
-MAX_LEAST_BITS = 24
+MAX_LEAST = 64  # of `Assumptions.least`: each conversion may tell more
+LARGEST_LEAST = 1 << 24
 OPENED_ELEMENTS = 16  # an input with more elements is data, not a parameter
 FIX_SIZES = "Export with fixed sizes, so that the branch is decided."
 
@@ -82,6 +83,14 @@ class Assumptions:
     opened: frozenset[str] = frozenset()
     least: tuple[Least, ...] = ()
 
+    def bounded(self, least: Sequence[Least]) -> Assumptions:
+        """The same where more is known of sizes. Raises ModelError if none are left for some outcome."""
+        sizes = {known.name: symbol(known.name, (known.size, None)) for known in least}
+        outcomes = tuple((substitute(condition, sizes), holds) for condition, holds in self.outcomes)
+        if any(isinstance(condition, int) and condition != holds for condition, holds in outcomes):
+            raise ModelError(f"no sizes are left: {least[-1].refusal.reason}")
+        return replace(self, outcomes=outcomes, least=(*self.least, *least))
+
     @property
     def facts(self) -> Facts:
         """Atoms that the outcomes fix."""
@@ -100,26 +109,27 @@ class Assumptions:
         return not self.outcomes or pins(self.outcomes[-1][0], int(self.outcomes[-1][1])) is not None
 
 
-def least_size(dim: Dim) -> tuple[str, int] | None:
-    """A symbol, and from what value on dim is certainly not negative; None unless it is the only one.
+NOTHING_ASSUMED = Assumptions()
 
-    Symbols that have an upper bound are not considered: these are no sizes of inputs.
+
+def least_size(room: Dim, name: str, known: int) -> int:
+    """The least size of this name, at least `known`, for which room may be not negative.
+
+    For all from `known` up to it room is certainly negative, whatever else is in it.
     """
-    if not isinstance(dim, Expr) or len(names := symbols_of(dim)) != 1:
-        return None
-    (name,) = names
 
-    def fits(size: int) -> bool:
-        return at_least(substitute(dim, {name: symbol(name, (size, None))}), 0)
+    def refused(most: int) -> bool:
+        return at_least(-1, substitute(room, {name: symbol(name, (known, most))}))
 
-    high = next((1 << k for k in range(MAX_LEAST_BITS) if fits(1 << k)), None)
-    if high is None:
-        return None
-    low = high // 2  # does not fit, or is 0
+    low, high = known - 1, known
+    while refused(high):
+        low, high = high, 2 * high
+        if high > LARGEST_LEAST:
+            return known  # no size leaves room, as far as is known
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return name, high
+        low, high = (middle, high) if refused(middle) else (low, middle)
+    return high
 
 
 def openable(
@@ -162,34 +172,41 @@ def is_parameter(value: Value, floats: bool = False) -> bool:
     return fixed and value.dtype is not DType.U64
 
 
-def explore(convert: Callable[[Assumptions], Graph]) -> Graph:
+def explore(
+    convert: Callable[[Assumptions], Graph], given: Assumptions = NOTHING_ASSUMED
+) -> tuple[Graph, Assumptions]:
     """The graph under the one outcome of each open condition that converts, with the constraints it takes.
+
+    With it comes what holds whatever the outcomes are, from which the next exploration may begin.
 
     Raises:
         UnsupportedError: no outcome converts, or several do, or one lacks but an operator.
         ModelError: as convert.
     """
-    return _Explorer(convert).under(Assumptions())
+    explorer = _Explorer(convert, given)
+    return explorer.under(given), explorer.certain
 
 
 class _Explorer:
-    def __init__(self, convert: Callable[[Assumptions], Graph]) -> None:
-        self._convert, self._attempts = convert, 0
+    def __init__(self, convert: Callable[[Assumptions], Graph], given: Assumptions) -> None:
+        self._convert, self._attempts, self.certain = convert, 0, given
 
     def under(self, assumptions: Assumptions) -> Graph:
         self._attempts += 1
-        try:
-            return self._convert(assumptions)
-        except Unopened as need:
-            again = replace(assumptions, opened=assumptions.opened | need.inputs)
-        except Bounded as known:
-            again = replace(assumptions, least=(*assumptions.least, *known.least))
-        except Undecided as open_:
-            if self._attempts >= MAX_ATTEMPTS:
-                reason = f"more than {MAX_ATTEMPTS} ways through branches that depend on the input sizes"
-                raise LackingError(open_.origin.op, open_.origin.name, reason, FIX_SIZES) from None
-            return self._either(assumptions, open_)
-        return self.under(again)
+        while True:
+            try:
+                return self._convert(assumptions)
+            except Unopened as need:
+                assumptions = replace(assumptions, opened=assumptions.opened | need.inputs)
+            except Bounded as known:
+                assumptions = assumptions.bounded(known.least)
+            except Undecided as open_:
+                if self._attempts >= MAX_ATTEMPTS:
+                    reason = f"more than {MAX_ATTEMPTS} ways through branches that depend on the input sizes"
+                    raise LackingError(open_.origin.op, open_.origin.name, reason, FIX_SIZES) from None
+                return self._either(assumptions, open_)
+            if not assumptions.outcomes:
+                self.certain = assumptions
 
     def _either(self, assumptions: Assumptions, open_: Undecided) -> Graph:
         """The graph under the outcome that converts."""

@@ -12,7 +12,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
-from pyruntime.ir.dims import Dim, Expr
+from pyruntime.ir.dims import Dim, Expr, symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
@@ -20,6 +20,8 @@ from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
 from pyruntime_converter.frontends.onnx import attributes, functions, source, text
 from pyruntime_converter.frontends.onnx.assumptions import (
+    MAX_LEAST,
+    NOTHING_ASSUMED,
     Assumptions,
     Bounded,
     LackingError,
@@ -80,10 +82,16 @@ def import_model(
     called = name or stem or proto.graph.name or "model"
     types = Types(proto) if survey else None
 
+    certain = NOTHING_ASSUMED
+
     def convert(empty: frozenset[str]) -> Graph:
-        return explore(
-            lambda given: _Importer(proto, opsets, loaded.folder, told, given, empty, types).run(called)
-        )
+        nonlocal certain
+
+        def under(given: Assumptions) -> Graph:
+            return _Importer(proto, opsets, loaded.folder, told, given, empty, types).run(called)
+
+        graph, certain = explore(under, certain)
+        return graph
 
     graph = convert(frozenset()) if survey else admit_empty(convert)
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
@@ -166,10 +174,12 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        least: dict[str, int] = {}
-        for known in self._assumptions.least:
-            least[known.name] = max(known.size, least.get(known.name, 1))
-        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty, least)
+        self._least_sizes = {
+            known.name: known.size for known in self._assumptions.least
+        }  # the last is the most
+        inputs = Inputs(
+            fed, self._builder, self._told, self._assumptions.opened, self._empty, self._least_sizes
+        )
         self._unbound = Unbound(inputs.symbols)
         self._broadcasting = Broadcasting(self._unbound.varies)
         if self._types is not None:
@@ -190,11 +200,22 @@ class _Importer:
     def _require(self, condition: Dim, reason: str, room: Dim = 0) -> None:
         """Let inputs be refused for which a condition does not hold, as where `room` is negative."""
         made = Constraint(condition, reason)
-        found = least_size(room) if self._builder.graph is self._graph else None
-        if found is not None and found[0] in self._sizes:
-            self._least.append(Least(*found, made))
-        if condition != 1 and made not in self._graph.constraints:
+        stated = (str(c.value) == str(condition) for c in self._graph.constraints if c.reason == reason)
+        if condition != 1 and not any(stated):
             self._graph.constraints.append(made)
+        if self._builder.graph is self._graph:  # what a branch asks for may be removed again
+            self._learn(room, made)
+
+    def _learn(self, room: Dim, refusal: Constraint) -> None:
+        """Note what sizes of an input are refused since they leave no room, if these are the least ones."""
+        names = symbols_of(room)
+        if len(names) != 1 or not names <= self._sizes or len(self._assumptions.least) >= MAX_LEAST:
+            return
+        (name,) = names
+        known = self._least_sizes.get(name, 1)
+        size = least_size(room, name, known)
+        if size > max([known, *(learnt.size for learnt in self._least if learnt.name == name)]):
+            self._least.append(Least(name, size, refusal))
 
     # --------------------------------------------------------------------------- bodies
 

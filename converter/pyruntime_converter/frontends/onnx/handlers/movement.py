@@ -263,8 +263,12 @@ def split(ctx: NodeContext) -> list[Value]:
         part = ceildiv(size, count)
         starts: list[Dim] = [minimum(part * i, size) for i in range(count)]
         stated = [minimum(part, size - start) for start in starts]
-    if isinstance(size, int) and all(isinstance(s, int) for s in stated) and sum(stated) != size:
-        ctx.invalid(f"parts {tuple(stated)} of size {size}")
+    else:
+        whole = equal(sum(stated, start=0), size)
+        if whole == 0:
+            ctx.invalid(f"parts {tuple(stated)} of size {size}")
+        if not ctx.varies(whole):
+            ctx.require(whole, f"parts {', '.join(map(str, stated))} must add up to the size {size}")
     parts: list[Value] = []
     start: Dim = 0
     for part in stated:
