@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from onnx import ModelProto
 from onnx.helper import make_node
 
 from pyruntime.errors import InputError, UnsupportedError
+from pyruntime.ops.run_graph import run_graph
 from tests.frontends.on_devices import DEVICES, Device, on_device
 from tests.frontends.onnx_models import agrees, imported, model, one_node, random, run, runtime, same
 
@@ -53,6 +55,42 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="Add 'sum': sizes a and b must be equal, or one of them 1"):
         run(repeated(), feeds)
     assert len(imported(repeated()).constraints) == 1
+
+
+def test_many_sizes_that_meet() -> None:
+    """As sums of features, each fed with a batch of its own name, and what is made of the sum."""
+    names = [f"x{i}" for i in range(26)]
+    nodes = [make_node("Sum", names, ["sum"])]
+    nodes += [make_node("Add", ["x0", "sum"], ["more"]), make_node("Concat", ["more", "x3"], ["out"], axis=1)]
+    shapes: dict[str, list[int | str]] = {n: [f"batch_{n}", 2] for n in names}
+    proto = model(nodes, dict.fromkeys(names, random(1, 2)), ["sum", "more", "out"], shapes=shapes)
+    graph = imported(proto)
+    for batch in (1, 0, 3):
+        feeds = {n: random(batch if i % 5 else 1, 2, seed=i) for i, n in enumerate(names)}
+        feeds["x3"] = random(batch, 2)
+        same(run_graph(graph, feeds), runtime(proto, feeds))
+    feeds["x25"] = random(2, 2)
+    with pytest.raises(InputError, match="x25 and the largest of batch_x0, batch_x1"):
+        run_graph(graph, feeds)
+
+
+@pytest.mark.parametrize("operator", ["Add", "Where"])
+def test_joint_sizes(operator: str) -> None:
+    """All that three sizes may be, also none."""
+    names = ["a", "b", "c"]
+    shapes: dict[str, list[int | str]] = {n: [n, 2] for n in names}
+    first = {"Add": [make_node("Add", ["a", "b"], ["ab"]), make_node("Add", ["ab", "c"], ["abc"])]}
+    first["Where"] = [
+        make_node("Greater", ["a", "b"], ["ab"]),
+        make_node("Where", ["ab", "c", "a"], ["abc"]),
+    ]
+    last = [make_node("Add", ["b", "c"], ["bc"]), make_node("Mul", ["bc", "abc"], ["out"])]
+    proto = model([*first[operator], *last], dict.fromkeys(names, random(1, 2)), ["out"], shapes=shapes)
+    graph = imported(proto)
+    for sizes in itertools.product((0, 1, 4), repeat=3):
+        if len(set(sizes) - {1}) < 2:
+            feeds = {n: random(s, 2, seed=i) for i, (n, s) in enumerate(zip(names, sizes, strict=True))}
+            same(run_graph(graph, feeds), runtime(proto, feeds))
 
 
 def test_a_sum_of_sizes_and_one_of_them() -> None:

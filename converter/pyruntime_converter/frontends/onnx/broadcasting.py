@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from pyruntime.ir.conditions import choose, equal
-from pyruntime.ir.dims import Dim, at_least, maximum
+from pyruntime.ir.conditions import equal
+from pyruntime.ir.dims import Dim, at_least, maximum, minimum
 from pyruntime.ir.graph import Shape
 
 Require = Callable[[Dim, str], None]  # lets inputs be refused for which a condition does not hold
+
+
+_LARGEST = 1 << 31  # more than any size
 
 
 class Broadcasting:
@@ -57,17 +61,32 @@ class Broadcasting:
         fits = maximum(same, maximum(equal(first, 1), equal(second, 1)))
         if fits == 0 or self._varies(fits):
             return None
+        within = frozenset({first, second}).union(*(self.joined.get(d, ()) for d in (first, second)))
         whole = next((d for d in (first, second) if at_least(d, 2)), None)  # never the one that is repeated
-        size = choose(equal(first, 1), second, first) if whole is None else whole
+        size = _joint(within - self.joined.keys()) if whole is None else whole
         known = self.joined.get(size, frozenset())
         if {first, second} <= known:
             return size
-        self.joined = {**self.joined, size: known | {first, second}}
-        reason = f"sizes {first} and {second} must be equal, or one of them 1"
+        reason = f"sizes {self._told(first)} and {self._told(second)} must be equal, or one of them 1"
         if isinstance(first, int):
             reason = f"a size of {second} must be {first} or 1"
         conditions.append((fits, reason))
+        self.joined = {**self.joined, size: known | within - {size}}
         return size
+
+    def _told(self, size: Dim) -> str:
+        """A size as messages have it."""
+        parts = () if at_least(size, 2) else self.joined.get(size, frozenset()) - self.joined.keys()
+        return f"the largest of {', '.join(sorted(map(str, parts)))}" if parts else str(size)
+
+
+def _joint(sizes: Iterable[Dim]) -> Dim:
+    """What sizes broadcast to that are alike but for ones: the largest of them, or 0 if that is one of them.
+
+    It is written without a choice, which would have each size several times, and those of joint sizes again.
+    """
+    each = sorted(sizes, key=_order)
+    return minimum(functools.reduce(maximum, each), functools.reduce(minimum, each) * _LARGEST)
 
 
 def _order(dim: Dim) -> tuple[bool, str]:
