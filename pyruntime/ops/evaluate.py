@@ -13,7 +13,7 @@ from pyruntime.ir import dims
 from pyruntime.ir.conditions import choose, equal, less, truth
 from pyruntime.ir.dims import Dim, Expr
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size
+from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, walk
 
 Array = NDArray[Any]
 
@@ -202,15 +202,12 @@ def evaluate(
                 return convert(np.asarray(acc[node.index]), node.dtype)
         raise TypeError(f"not a leaf: {node!r}")
 
-    def visit(node: Scalar) -> Array:
-        if id(node) not in known:
-            known[id(node)] = (
-                _apply(node, [visit(a) for a in node.args]) if isinstance(node, Call) else leaf(node)
-            )
-        return known[id(node)]
-
     with np.errstate(all="ignore"):
-        return np.asarray(visit(tree))
+        for node in walk(tree):
+            known[id(node)] = (
+                _apply(node, [known[id(a)] for a in node.args]) if isinstance(node, Call) else leaf(node)
+            )
+    return np.asarray(known[id(tree)])
 
 
 def _apply(node: Call, args: list[Array]) -> Array:

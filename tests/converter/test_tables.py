@@ -207,3 +207,23 @@ def test_what_is_cheap_or_decided_by_more_is_computed() -> None:
     (made,) = tabulate([program])
     assert made is program
     assert not any(tables_of(c.body) for c in made.calls if isinstance(c, Map))
+
+
+def test_long_chains() -> None:
+    """As deep as a tree can be, and a sum that runs through a model of many layers."""
+    levels, zero = LEVELS["uint8"], np.asarray(120, np.uint8)
+    net = Net({"x": levels})
+    y = dequantise(net, "x", SCALE, zero)
+    for _ in range(400):
+        y = net("LeakyRelu", y, alpha=0.998)
+    proto = net.proto(quantise(net, y, 0.03, zero))
+    (made,) = run_program(tabulated(proto), [levels], {})
+    session = runtime(proto)
+    assert session is not None
+    np.testing.assert_array_equal(made, session.run(None, {"x": levels})[0])
+
+    net = Net({"x": random(4), "y": random(4)})
+    y = "x"
+    for _ in range(200):
+        y = through(net, net("Add", y, "y"), SCALE, zero)
+    assert tabulated(net.proto(y)).calls

@@ -31,7 +31,7 @@ def fold_scales(graph: Graph) -> None:
 
     Sums in int32 are corrected by a constant after they are scaled, together with a bias.
     """
-    for rule in (_correction, _bias, _division):
+    for rule in (_correction, _bias, partial(_division, bases={})):
         eliminate_dead(graph)  # what is read by dead nodes alone is not read
         once = {v for v, readers in graph.uses().items() if len(readers) == 1} - set(graph.outputs)
         rewrite(graph, partial(rule, only=once))
@@ -63,38 +63,52 @@ def _bias(node: Node, builder: Builder, only: set[Value]) -> Value | None:
     return builder.one("Add", inner.input(0), builder.constant(first + second))
 
 
-def _division(node: Node, builder: Builder, only: set[Value]) -> Value | None:
+def _division(
+    node: Node, builder: Builder, only: set[Value], bases: dict[Value, Value | None]
+) -> Value | None:
     if node.op != "Quantize" or node.input(0).dtype is not DType.F32:
         return None
     scale = node.input(1).data
     if scale is None or scale.size != 1 or not 0 < scale.item() < np.inf or scale.item() == 1:
         return None
-    if _tabulated(node):
+    if _tabulated(node, bases):
         return None
     factor, x = 1 / scale.reshape(()).astype(np.float64), node.input(0)
     moved = _scaled(x, factor, builder, only, _DEPTH) or _multiplied(x, factor, builder)
     return builder.one("Quantize", moved, builder.constant(1, DType.F32), node.input(2))
 
 
-def _tabulated(node: Node) -> bool:
+def _tabulated(node: Node, bases: dict[Value, Value | None]) -> bool:
     """Whether one 8-bit tensor alone decides the result, in several steps: a table, which is to be exact."""
-    base, source = _base(node.input(0), {}), made_by(node.input(0), "Dequantize")
+    base, source = _base(node.input(0), bases), made_by(node.input(0), "Dequantize")
     return base is not None and (source is None or source.input(0) is not base)
 
 
 def _base(value: Value, known: dict[Value, Value | None]) -> Value | None:
     """The first 8-bit tensor that decides each element of a value alone, by its element at the same place."""
-    if value not in known:
-        known[value] = value if value.dtype in (DType.I8, DType.U8) else None
-        node = value.producer
-        if node is not None and isinstance(definition(node.op), Elementwise):
-            inputs = [v for v in node.inputs if v is not None and (v.data is None or v.elements != 1)]
-            bases = {
-                None if v.data is not None or v.shape != value.shape else _base(v, known) for v in inputs
-            }
-            if len(bases) == 1 and (base := bases.pop()) is not None:
-                known[value] = base
+    pending = [value]
+    while pending:
+        present = pending[-1]
+        operands = [] if present in known else _deciding(present)
+        waiting = [v for v in operands if v not in known]
+        pending += waiting
+        if not waiting:
+            pending.pop()
+            bases = {known[v] for v in operands}
+            base = bases.pop() if len(bases) == 1 else None
+            own = present if present.dtype in (DType.I8, DType.U8) else None
+            known.setdefault(present, base or own)
     return known[value]
+
+
+def _deciding(value: Value) -> list[Value]:
+    """What decides each element of a value alone, by its element at the same place; none where more does."""
+    node = value.producer
+    if node is None or not isinstance(definition(node.op), Elementwise):
+        return []
+    operands = [v for v in node.inputs if v is not None and (v.data is None or v.elements != 1)]
+    alike = all(v.data is None and v.shape == value.shape for v in operands)
+    return operands if alike else []
 
 
 def _saturation(node: Node, builder: Builder) -> Value | None:

@@ -7,7 +7,7 @@ give one by one. For Wasm alone: a GPU computes faster than it looks up.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -88,13 +88,30 @@ class _Rewriter:
     _nodes: list[Scalar] = field(default_factory=list)  # by number
     _ids: dict[int, int] = field(default_factory=dict)  # numbers by id
     _bases: list[int | None] = field(default_factory=list)
-    _made: dict[int, Scalar] = field(default_factory=dict)
 
     def rewritten(self, tree: Scalar) -> Scalar:
         """The tree with lookups."""
         for node in walk(tree):
             self._ids[id(node)] = self._number(node)
-        return self._rewritten(self._ids[id(tree)])
+        root = self._ids[id(tree)]
+        needed, found = {root}, dict[int, tuple[Load, int]]()
+        for number in range(root, -1, -1):  # readers have larger numbers than what they read
+            if number not in needed:
+                continue
+            looked_up = self._table(number)
+            if looked_up is None:
+                needed.update(self._args(number))
+            else:
+                found[number] = looked_up
+                needed.add(looked_up[1])
+        made: dict[int, Scalar] = {}
+        for number in sorted(needed):
+            if number in found:
+                table, base = found[number]
+                made[number] = lookup(table, made[base])
+            else:
+                made[number] = self._remade(number, made)
+        return made[root]
 
     def _number(self, node: Scalar) -> int:
         key: Hashable = node
@@ -117,40 +134,38 @@ class _Rewriter:
     def _constant(self, number: int) -> bool:
         return isinstance(self._nodes[number], Const)
 
-    def _rewritten(self, number: int) -> Scalar:
-        if number not in self._made:
-            self._made[number] = self._looked_up(number) or self._as_it_is(number)
-        return self._made[number]
-
-    def _as_it_is(self, number: int) -> Scalar:
+    def _args(self, number: int) -> list[int]:
         node = self._nodes[number]
-        if not isinstance(node, Call):
-            return node
-        return replace(node, args=tuple(self._rewritten(self._ids[id(a)]) for a in node.args))
+        return [self._ids[id(a)] for a in node.args] if isinstance(node, Call) else []
 
-    def _looked_up(self, number: int) -> Scalar | None:
+    def _remade(self, number: int, made: Mapping[int, Scalar]) -> Scalar:
+        """A node of what its arguments have become."""
+        node = self._nodes[number]
+        return (
+            replace(node, args=tuple(made[a] for a in self._args(number))) if isinstance(node, Call) else node
+        )
+
+    def _table(self, number: int) -> tuple[Load, int] | None:
+        """The table in which a node may be looked up, and by what base; None where it is computed."""
         node, base = self._nodes[number], self._bases[number]
         if node.dtype not in (DType.I8, DType.U8) or base is None or base == number:
             return None
         level = self._nodes[base].dtype
-        tree = self._over(number, base, Load(level, 0), {})
+        tree = self._over(number, base, Load(level, 0))
         if cost(tree) < LEAST_COST:
             return None
         levels = np.arange(TABLE, dtype=np.uint8).view(level.value)
         results = np.broadcast_to(evaluate(tree, [levels]), TABLE)
         tensor, first = self.tables.place(node.dtype, results.tobytes())
         self.views.append(View(tensor, first, (0,) * self.rank))
-        table = Load(node.dtype, self.operands + len(self.views) - 1)
-        return lookup(table, self._rewritten(base))
+        return Load(node.dtype, self.operands + len(self.views) - 1), base
 
-    def _over(self, number: int, base: int, level: Scalar, made: dict[int, Scalar]) -> Scalar:
+    def _over(self, number: int, base: int, level: Scalar) -> Scalar:
         """A node as a tree over its base, which `level` stands for."""
-        node = self._nodes[number]
-        if number == base:
-            return level
-        if not isinstance(node, Call):
-            return node
-        if number not in made:
-            args = (self._over(self._ids[id(a)], base, level, made) for a in node.args)
-            made[number] = replace(node, args=tuple(args))
+        needed = {number}
+        for each in range(number, base, -1):  # only constants have smaller numbers than the base
+            needed.update(self._args(each) if each in needed else ())
+        made = {base: level}
+        for each in sorted(needed - {base}):
+            made[each] = self._remade(each, made)
         return made[number]
