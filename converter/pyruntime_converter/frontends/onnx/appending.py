@@ -32,23 +32,24 @@ def parts_of(body: GraphProto, carried: int) -> tuple[GraphProto, list[Appended]
     """
     uses = Counter(name for node in body.node for name in reads(node))
     uses.update(v.name for v in body.output)
-    made = {name: node for node in body.node for name in node.output}
+    made = {name: number for number, node in enumerate(body.node) for name in node.output}
     found: list[Appended] = []
-    changed: dict[int, NodeProto] = {}
+    changed: dict[int, NodeProto] = {}  # by number
     rest = GraphProto()
     rest.CopyFrom(body)
     for place in range(carried):
         before, after = body.input[_GIVEN + place].name, body.output[1 + place].name
-        node = made.get(after)
-        stated = [a.i for a in node.attribute if a.name == "axis"] if node is not None else []
-        if node is None or node.op_type != "Concat" or node.domain or not stated or len(node.input) < 2:
+        number = made.get(after)
+        node = NodeProto() if number is None else body.node[number]
+        stated = [a.i for a in node.attribute if a.name == "axis"]
+        if number is None or node.op_type != "Concat" or node.domain or not stated or len(node.input) < 2:
             continue
         if uses[before] != 1 or uses[after] != 1 or before not in (node.input[0], node.input[-1]):
             continue
         in_front = node.input[-1] == before
         others = node.input[:-1] if in_front else node.input[1:]
         found.append(Appended(place, stated[0], in_front))
-        changed[id(node)] = helper.make_node("Concat", others, [after], name=node.name, axis=stated[0])
+        changed[number] = helper.make_node("Concat", others, [after], name=node.name, axis=stated[0])
     gone = {f.place for f in found}
     for field, first in ((rest.input, _GIVEN), (rest.output, 1)):
         kept = [v for i, v in enumerate(field) if i - first not in gone]
@@ -56,7 +57,7 @@ def parts_of(body: GraphProto, carried: int) -> tuple[GraphProto, list[Appended]
         del field[:]
         field.extend(kept)
     del rest.node[:]
-    rest.node.extend(changed.get(id(n), n) for n in body.node)
+    rest.node.extend(changed.get(number, node) for number, node in enumerate(body.node))
     return rest, found
 
 
