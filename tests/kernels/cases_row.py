@@ -73,7 +73,8 @@ def softmax(maker: Maker, name: str, shape: Sequence[Dim], reduced: Sequence[int
 
 def layer_norm(maker: Maker, name: str, shape: Sequence[Dim], reduced: Sequence[int]) -> Case:
     """Mean, variance, and a body with operands that vary along the row only."""
-    count = cast(Size(I64, 0), F32)
+    length = product([shape[a] for a in reduced])
+    count = Const(F32, float(length)) if isinstance(length, int) else cast(Size(I64, 0), F32)
     mean = call("div", Acc(F32, 0), count)
     centred = call("sub", X, mean)
     passes = [Reduction("sum", X), Reduction("sum", call("mul", centred, centred))]
@@ -86,7 +87,7 @@ def layer_norm(maker: Maker, name: str, shape: Sequence[Dim], reduced: Sequence[
         strides = tuple(s if a in reduced else 0 for a, s in enumerate(view.strides))
         scales.append(View(view.tensor, 0, strides))
     inputs = [maker.dense(shape), *scales]
-    sizes = (product([shape[a] for a in reduced]),)
+    sizes = () if isinstance(length, int) else (length,)
     return row(maker, name, shape, reduced, passes, body, inputs, elementwise=True, sizes=sizes)
 
 
@@ -110,6 +111,9 @@ AXES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((2, 3, 2, 17), (3,)),
     ((2, 3, 4, 5), (1, 2)),
     ((2, 3, 4, 2, 3), (0, 3)),
+    ((7, 37), (0,)),  # sixteen rows at a time, and some more
+    ((2, 5, 32), (1,)),
+    ((3, 2, 50), (0, 1)),
     ((4, 1, 6), (1,)),
     ((0, 5), (1,)),
     ((5, 0), (1,)),

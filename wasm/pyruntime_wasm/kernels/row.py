@@ -29,6 +29,10 @@ _COMBINE: dict[Combine, str] = {
 }
 # up to this cost of a body, one accumulator would wait for itself, and a copy of the body is small
 _CHEAP = 4
+# vectors of rows side by side: a line of a cache in each step, and sums that do not wait for each other
+_SIDE = 4
+# up to this cost of all bodies, which a norm has, so many copies of them are small
+_MODEST = 28
 # rows of fewer points leave most of a vector along them empty
 _SHORT = 8
 
@@ -107,34 +111,48 @@ class _Plan:
         vector = self.lanes is not None or self.site(trees).mode is VECTOR
         return VECTOR_WORK if vector else SCALAR_WORK
 
-    def _score(self, axis: int) -> tuple[bool, int, int]:
-        """How well vectors along an axis suit the operands that change within a row."""
+    def _score(self, axis: int) -> tuple[bool, tuple[int, int], int]:
+        """How well vectors along an axis suit the operands that change within a row, the output among them.
+
+        Best are those of which a vector lies in memory, or is one element; others are gathered and scattered.
+        """
         names = [
             n for n in self.nest.loaded(self.within) if any(self.nest.varies(n, a) for a in self.reduced)
         ]
         names += ["out"] if self.call.elementwise else []
-        size = self.call.sizes[axis]
-        units = sum(self.nest.operands[n].strides[axis] == "1" for n in names)
-        return not (isinstance(size, int) and size < 4), units, axis
+        size, strides = self.call.sizes[axis], [self.nest.operands[n].strides[axis] for n in names]
+        suits = sum(stride in ("0", "1") for stride in strides), strides.count("1")
+        return not (isinstance(size, int) and size < 4), suits, axis
 
     def _column(self) -> int | None:
         """The outer axis to compute side by side, None to compute along rows."""
         if not self.outer or self.inner is None:
             return None
         best = max(self.outer, key=self._score)
-        long_enough, units, _ = self._score(best)
+        long_enough, suits, _ = self._score(best)
         points = product([self.call.sizes[a] for a in self.reduced])
         short = isinstance(points, int) and points < _SHORT
         dtypes = [accumulator(r.body.dtype) for r in self.call.reductions]
         fits = (
             long_enough
-            and (short or units > self._score(self.inner)[1])
+            and (short or suits > self._score(self.inner)[1])
             and all(map(_vector_accumulator, dtypes))
             and self.nest.holds_lanes(self.within, best, self.inner)
             and self.nest.holds_lanes([self.call.body], best, self.inner if self.call.elementwise else None)
             and self.nest.stores_lanes(self.call.output.tensor.dtype)
         )
         return best if fits else None
+
+    @cached_property
+    def side(self) -> int:
+        """How many vectors of four rows are computed side by side."""
+        if self.lanes is None:
+            return 1
+        size = self.call.sizes[self.lanes]
+        few = isinstance(size, int) and size < 4 * _SIDE
+        looked_up = any(view.indirect for view in self.nest.views.values())
+        work = sum(map(cost, [*(r.body for r in self.call.reductions), self.call.body]))
+        return 1 if few or looked_up or work > _MODEST else _SIDE
 
     @cached_property
     def middle(self) -> list[int]:
@@ -160,7 +178,8 @@ class _Plan:
 
     def _acc(self, acc: Acc, lanes: int | None) -> str:
         dtype = accumulator(self.call.reductions[acc.index].body.dtype)
-        text, mode = f"acc{acc.index}", SCALAR if lanes is None else VECTOR
+        text = f"acc{acc.index}" if self.lanes is None else f"sum{acc.index}[copy]"
+        mode = SCALAR if lanes is None else VECTOR
         if lanes is not None and self.lanes is None:
             text = f"{VECTOR.classes[dtype].name}_splat({text})"
         return convert(mode, text, dtype, acc.dtype)
@@ -228,6 +247,7 @@ class RowKernel:
             signature=plan.nest.parameters.signature,
             outer=[a for a in plan.outer if a != plan.lanes],
             lanes=plan.lanes,
+            side=plan.side,
             middle=plan.middle,
             inner=plan.inner,
             reductions=[plan.reduction(r) for r in call.reductions],
