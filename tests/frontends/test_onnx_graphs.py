@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from pyruntime.errors import InputError, ModelError, UnsupportedError
 from pyruntime.ops.run_graph import run_graph
+from tests.frontends.control_models import branch, decide
 from tests.frontends.onnx_models import (
     Array,
     agrees,
@@ -321,6 +322,48 @@ def test_parts_that_do_not_make_up_an_open_size_are_refused() -> None:
     for size in (4, 6):
         with pytest.raises(InputError, match="parts 2, 3 must add up to the size n"):
             run(proto, {"x": random(size)})
+
+
+@pytest.mark.parametrize(
+    ("target", "fitting", "others"), [((4, 3), 2, (1, 3)), ((-1, 9), 3, (2, 4)), ((4, 0, -1), 2, (1, 3))]
+)
+def test_targets_that_an_open_size_does_not_fill_are_refused(
+    target: tuple[int, ...], fitting: int, others: tuple[int, ...]
+) -> None:
+    shape = (6,) if target[-1] != -1 else (2, 6)
+    weights = {"s": ints(*target)}
+    proto = one_node("Reshape", {"x": random(2, *shape)}, weights=weights, shapes={"x": ["n", *shape]})
+    agrees(proto, {"x": random(fitting, *shape)})
+    for size in others:
+        with pytest.raises(InputError, match="elements must be"):
+            run(proto, {"x": random(size, *shape)})
+
+
+def test_open_sizes_that_do_not_divide_are_refused() -> None:
+    proto = one_node("Split", {"x": random(4)}, outputs=("a", "b"), shapes={"x": ["n"]}, axis=0)
+    agrees(proto, {"x": random(4)})
+    with pytest.raises(InputError, match="must split into 2 equal parts"):
+        run(proto, {"x": random(5)})
+    proto = one_node("SpaceToDepth", {"x": random(1, 1, 6, 3)}, shapes={"x": [1, 1, "h", 3]}, blocksize=3)
+    agrees(proto, {"x": random(1, 1, 6, 3)})
+    with pytest.raises(InputError, match="h must be a multiple of 3"):
+        run(proto, {"x": random(1, 1, 7, 3)})
+
+
+def test_what_a_branch_reshapes_is_no_reason_to_refuse_sizes() -> None:
+    """Another branch runs for those that do not fill its target."""
+    halves = branch(node("Reshape", ["x", "pairs"], ["a"]), node("ReduceMax", ["a"], ["b"], keepdims=0))
+    whole = branch(node("ReduceMin", ["x"], ["c"], keepdims=0))
+    nodes = [
+        node("Shape", ["x"], ["size"]),
+        node("Mod", ["size", "two"], ["left"]),
+        node("Cast", ["left"], ["odd"], to=TensorProto.BOOL),
+        decide("odd", "out", whole, halves),
+    ]
+    weights = {"two": ints(2), "pairs": ints(-1, 2)}
+    proto = model(nodes, {"x": random(4)}, ["out"], weights=weights, shapes={"x": ["n"]})
+    for size in (3, 4):
+        agrees(proto, {"x": random(size)})
 
 
 def test_range_of_constants() -> None:

@@ -88,6 +88,7 @@ class NodeContext:
         indices: set[Value],
         require: Callable[..., None],
         varies: Callable[[Dim], str],
+        certain: Callable[[Builder], bool],
         broadcasting: Broadcasting,
         greatest: Callable[[Dim], Dim],
         openable: Callable[[Value, bool], frozenset[str]],
@@ -99,7 +100,7 @@ class NodeContext:
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
         self._fresh, self.selected, self.indices = fresh, selected, indices
         self._require, self._varies, self.greatest = require, varies, greatest
-        self._broadcasting = broadcasting
+        self._certain, self._broadcasting = certain, broadcasting
         self.limit_bytes = limit_bytes
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
@@ -184,6 +185,11 @@ class NodeContext:
         if why := self._varies(condition):
             self.fail(f"{reason}, which {why}")
         self._require(condition, f"{self.op} {self.name!r}: {reason}")
+
+    def expect(self, condition: Dim, reason: str) -> None:
+        """As `require` where the node is certain to run and inputs tell the condition; else it is trusted."""
+        if not self.varies(condition) and self._certain(self.builder):
+            self.require(condition, reason)
 
     def require_room(self, room: Dim, reason: str) -> None:
         """Let inputs be refused for which a dim is negative; what follows knows what sizes that leaves."""

@@ -203,8 +203,12 @@ class _Importer:
         stated = (str(c.value) == str(condition) for c in self._graph.constraints if c.reason == reason)
         if condition != 1 and not any(stated):
             self._graph.constraints.append(made)
-        if self._builder.graph is self._graph:  # what a branch asks for may be removed again
+        if self._certain(self._builder):  # what a branch asks for may be removed again
             self._learn(room, made)
+
+    def _certain(self, builder: Builder) -> bool:
+        """Whether what a builder makes runs whenever the model does."""
+        return builder.graph is self._graph
 
     def _learn(self, room: Dim, refusal: Constraint) -> None:
         """Note what sizes of an input are refused since they leave no room, if these are the least ones."""
@@ -375,6 +379,7 @@ class _Importer:
             selected=self._selected,
             indices=self._indices,
             varies=self._unbound.varies,
+            certain=self._certain,
             broadcasting=self._broadcasting,
             greatest=self._unbound.greatest,
             openable=self._openable,

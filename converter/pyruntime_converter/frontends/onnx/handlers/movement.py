@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyruntime.ir.conditions import choose, equal, less, signed
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, grouped, maximum, minimum, product
+from pyruntime.ir.dims import (
+    Dim,
+    at_least,
+    ceildiv,
+    divides,
+    floordiv,
+    grouped,
+    maximum,
+    minimum,
+    mod,
+    product,
+)
 from pyruntime.ir.graph import Value
 from pyruntime.ops.definition import broadcast
 from pyruntime_converter.frontends.onnx.axes import FedAxes, fed_axes, integers
@@ -76,7 +87,19 @@ def _target(ctx: NodeContext, target: Sequence[Dim], *, keep_zero: bool) -> tupl
         if isinstance(whole, int) and isinstance(rest, int) and not divides(rest, whole):
             ctx.invalid(f"{x.elements} elements do not fit {tuple(target)}")
         shape[shape.index(-1)] = floordiv(whole, rest)
+        if not divides(rest, whole):
+            ctx.expect(equal(mod(whole, rest), 0), f"{whole} elements must be a multiple of {rest}")
+    else:
+        _expect_elements(ctx, shape)
     return tuple(shape)
+
+
+def _expect_elements(ctx: NodeContext, shape: Sequence[Dim]) -> None:
+    """Refuse inputs that have more or fewer elements than a target shape."""
+    whole, wanted = ctx.input().elements, product(shape)
+    alike = equal(wanted, whole)
+    if alike not in (0, 1):  # what never can be is the op's to say
+        ctx.expect(alike, f"{whole} elements must be as many as {wanted}")
 
 
 @handles("Flatten")
@@ -260,6 +283,8 @@ def split(ctx: NodeContext) -> list[Value]:
             ctx.opset < 18 and isinstance(size, int) and size % count
         ):
             ctx.invalid(f"size {size} does not split into {count} equal parts")
+        if ctx.opset < 18 and not divides(count, size):
+            ctx.expect(equal(mod(size, count), 0), f"a size of {size} must split into {count} equal parts")
         part = ceildiv(size, count)
         starts: list[Dim] = [minimum(part * i, size) for i in range(count)]
         stated = [minimum(part, size - start) for start in starts]
@@ -267,8 +292,7 @@ def split(ctx: NodeContext) -> list[Value]:
         whole = equal(sum(stated, start=0), size)
         if whole == 0:
             ctx.invalid(f"parts {tuple(stated)} of size {size}")
-        if not ctx.varies(whole):
-            ctx.require(whole, f"parts {', '.join(map(str, stated))} must add up to the size {size}")
+        ctx.expect(whole, f"parts {', '.join(map(str, stated))} must add up to the size {size}")
     parts: list[Value] = []
     start: Dim = 0
     for part in stated:
@@ -443,6 +467,8 @@ def space_to_depth(ctx: NodeContext) -> Value:
     n, c, h, w = _image(ctx, x)
     if block < 1 or any(isinstance(d, int) and d % block for d in (h, w)):
         ctx.invalid(f"blocksize {block} for {h} x {w}")
+    for size in (h, w):
+        ctx.expect(equal(mod(size, block), 0), f"a size of {size} must be a multiple of {block}")
     height, width = floordiv(h, block), floordiv(w, block)
     split = ctx.reshape(x, (n, c, height, block, width, block))
     moved = ctx.one("Transpose", split, perm=perm)
