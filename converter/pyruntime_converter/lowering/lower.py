@@ -100,6 +100,7 @@ class Lowering:
         self._names: dict[str, int] = around._names if around else {}
         self._origin = Origin("", "")
         self.states = States(graph)
+        self.places: dict[Value, View] = {}  # of Concats, where they were decided on before
         self.uses = graph.uses()
         self.tied = tied_tables(graph)
         once = {v for v, nodes in self.uses.items() if len(set(nodes)) == 1} - set(graph.outputs)

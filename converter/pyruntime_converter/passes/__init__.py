@@ -22,6 +22,7 @@ from pyruntime_converter.passes.expand import expand_attention, expand_blocks
 from pyruntime_converter.passes.indices import fold_indices
 from pyruntime_converter.passes.integer_products import integer_products
 from pyruntime_converter.passes.normalizations import recognise_normalizations
+from pyruntime_converter.passes.phases import split_phases
 from pyruntime_converter.passes.products import merge_products
 from pyruntime_converter.passes.quantize import Quantization, Quantized, quantize_weights
 from pyruntime_converter.passes.quantize_blocks import quantize_blocks
@@ -48,6 +49,7 @@ RECOGNISE: tuple[Pass, ...] = (
     recognise_normalizations,
     recognise_rotary,
     recognise_attention,
+    split_phases,
     eliminate_dead,
     merge_products,
 )

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 from pyruntime_converter.lowering import views
-from pyruntime_converter.lowering.hosts import dense
 from pyruntime_converter.lowering.lazy import Lazy, combine
 from pyruntime_converter.lowering.lower import Lowering, lowers
+from pyruntime_converter.lowering.places import place
 from pyruntime_converter.lowering.rows import spread_over
 from pyruntime_converter.lowering.space import grouped_order
 from pyruntime_converter.lowering.states import parts
@@ -207,12 +207,12 @@ def concat(low: Lowering, node: Node) -> Lazy:
     operands = [low.lazy(v) for v in node.inputs if v is not None]
     appended = low.states.appended(node, operands)
     if appended is None:
-        joined = _chosen(operands, node.attrs["axis"], shape)
+        joined = None if node.output in low.places else _chosen(operands, node.attrs["axis"], shape)
         if joined is not None:
             return joined
-        tensor = low.tensor(node.output.name, node.output.dtype, shape)
-        pattern = max(operands, key=lambda o: o.host is not None)
-        whole, there = dense(tensor, shape, low.layout(pattern)), [False] * len(operands)
+        whole = place(low, node, max(operands, key=lambda o: o.host is not None))
+        placed = [low.places.get(node.input(i)) for i in range(len(operands))]
+        there = [p is not None and p == o.view for p, o in zip(placed, operands, strict=True)]
     else:
         whole, there = appended
     for lazy, part, stored in zip(operands, parts(node, whole), there, strict=True):
