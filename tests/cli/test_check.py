@@ -19,7 +19,7 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.graph import Node
 from tests.cli.conftest import Invoke
 
-F32, F64 = TensorProto.FLOAT, TensorProto.DOUBLE
+F32, F64, I64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
 ANY = ["wasm", "webgpu", "webgpu-strict"]
 
 
@@ -198,9 +198,12 @@ def test_what_lowering_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_sizes_that_are_told(tmp_path: Path) -> None:
-    """A product over a size that may be another than its weight's, until it is told."""
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
-    path = saved(tmp_path / "r.onnx", nodes, {"x": (F32, [3, "n"])}, {"y": (F32, [3, 2])})
+    """How many tensors a sequence has is not known, until the size that it hangs on is told."""
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["parts"], name="split"),
+        helper.make_node("SequenceLength", ["parts"], ["y"], name="length"),
+    ]
+    path = saved(tmp_path / "r.onnx", nodes, {"x": (F32, ["n", 3])}, {"y": (I64, [])})
     open_, fixed = check(path), check(path, Told(dims={"n": 4}))
     assert [p.follows for p in open_.problems] == [()]
     assert all(fixed.targets.values())
