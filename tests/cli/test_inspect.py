@@ -253,7 +253,7 @@ def test_sizes_that_the_model_takes(invoke: Invoke, shared_models: Path) -> None
     assert small.exit_code == 2, small.output
     told_so = " ".join(small.output.replace("│", "").split())
     assert "does not take sequence = 1" in told_so
-    assert "a window of 3 does not fit" in told_so
+    assert "a window of 256 does not fit" in told_so
 
 
 def test_the_page_is_whole_and_loads_nothing(invoke: Invoke) -> None:
