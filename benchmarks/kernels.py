@@ -24,12 +24,13 @@ from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import WEIGHTS_BASE, render_module
 from pyruntime_wasm.toolchain import build
 
-from pyruntime.ir.dims import Dim, align, evaluate
+from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import Attention, Conv, KernelCall, MatMul, Recurrence, Window
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.scalar import Acc, Const, Load, call
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.builder import Builder
 from tests.chromium import FLAGS

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pyruntime.ir.cost import is_product, touched, traffic
-from pyruntime.ir.dims import Dim, maximum, symbols_of
+from pyruntime.ir.dims import Dim, maximum
 from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ir.views import Tensor
 from pyruntime.pack.account import Account, Flow, Memory
 

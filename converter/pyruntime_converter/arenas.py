@@ -12,7 +12,8 @@ from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pyruntime.ir.dims import Dim, at_least, evaluate, maximum, symbols_of
+from pyruntime.ir.dims import Dim, at_least, maximum
+from pyruntime.ir.symbols import evaluate, symbols_of
 
 # what symbols are taken for when sizes must be ordered
 _TYPICAL = 16

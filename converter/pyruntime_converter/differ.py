@@ -21,10 +21,10 @@ from pyruntime_shaders.emit import divide_programs
 from pyruntime_shaders.storage import FEATURE
 
 from pyruntime.errors import RunError
-from pyruntime.ir.dims import evaluate
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Program
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.interpret import poison, walk_program
 from pyruntime.ops.iteration import Memory
 from pyruntime.pack.program import BoundDispatch

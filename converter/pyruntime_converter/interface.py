@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pyruntime.errors import OptionError
 from pyruntime.ir import dims
 from pyruntime.ir.cost import kind, operations, traffic
-from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.graph import Listed as GraphList
 from pyruntime.ir.program import Program
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ir.views import Tensor
 from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Listed, Size, Spec, State, Symbol
 from pyruntime_converter.state import PackStates

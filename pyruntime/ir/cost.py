@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pyruntime.ir.dims import Dim, at_least, occupied, product
+from pyruntime.ir.dims import Dim, at_least, product
 from pyruntime.ir.kernel import (
     Attention,
     Conv,
@@ -24,6 +24,7 @@ from pyruntime.ir.kernel import (
     Sort,
     Suppression,
 )
+from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import Tensor, View
 
 Sizes = Sequence[Dim]

@@ -2,8 +2,8 @@
 
 An expression is a polynomial with integer coefficients over atoms; an atom is a symbol, or a floordiv,
 mod, min or max of dims. Equal polynomials compare equal, so `2*b*3 == 6*b` and `(b*6)//3 == b*2`.
-Expressions are evaluated over 64-bit signed integers; symbols stand for positive integers unless they are
-made with other bounds.
+Symbols stand for positive integers unless they are made with other bounds; what puts values in their
+places is in `ir.symbols`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 OPERATORS = ("+", "-", "*", "//", "%", "min", "max")
-_INT64 = 2**63
 _RELAXED = 4  # operations that a proof of at_least looks into
 
 
@@ -52,9 +51,9 @@ class Expr:
     """A polynomial over atoms that is not a plain integer; immutable and hashable."""
 
     __slots__ = ("_hash", "terms")
-    terms: tuple[tuple[Monomial, int], ...]
+    terms: tuple[Term, ...]
 
-    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+    def __init__(self, terms: tuple[Term, ...]) -> None:
         self.terms = terms
         self._hash = hash(terms)
 
@@ -119,13 +118,13 @@ class Expr:
 Dim = int | Expr
 
 
-def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+def _terms(dim: Dim) -> tuple[Term, ...]:
     if isinstance(dim, Expr):
         return dim.terms
     return (((), int(dim)),) if dim else ()
 
 
-def _build(terms: Sequence[tuple[Monomial, int]]) -> Dim:
+def _build(terms: Sequence[Term]) -> Dim:
     total: dict[Monomial, int] = {}
     for monomial, coefficient in terms:
         total[monomial] = total.get(monomial, 0) + coefficient
@@ -433,51 +432,6 @@ def product(dims: Sequence[Dim]) -> Dim:
     return total
 
 
-def symbols_of(dim: Dim) -> set[str]:
-    """Names of all symbols in a dim."""
-    found: set[str] = set()
-    for monomial, _ in _terms(dim):
-        for atom in monomial:
-            if atom.op:
-                for arg in atom.args:
-                    found |= symbols_of(arg)
-            else:
-                found.add(atom.name)
-    return found
-
-
-def occupied(dim: Dim) -> Dim:
-    """dim with all sizes of inputs at least 1: for choices between forms, since any will do for nothing."""
-    names = _possibly_empty(dim)
-    return substitute(dim, {name: symbol(name) for name in names}) if names else dim
-
-
-def _possibly_empty(dim: Dim) -> set[str]:
-    """Symbols that are at least 0 and without end: sizes of inputs that may be empty."""
-    found: set[str] = set()
-    for atom in (a for monomial, _ in _terms(dim) for a in monomial):
-        if atom.op:
-            found = found.union(*map(_possibly_empty, atom.args))
-        elif atom.args == (0,):
-            found.add(atom.name)
-    return found
-
-
-def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
-    """dim with symbols replaced by other dims."""
-    total: Dim = 0
-    for monomial, coefficient in _terms(dim):
-        term: Dim = coefficient
-        for atom in monomial:
-            if atom.op:
-                a, b = (substitute(x, values) for x in atom.args)
-                term = term * apply(atom.op, a, b)
-            else:
-                term = term * values.get(atom.name, of_atom(atom))
-        total = total + term
-    return total
-
-
 def apply(op: str, a: Dim, b: Dim) -> Dim:
     """The dim that an operator of `OPERATORS` makes of two."""
     match op:
@@ -495,24 +449,3 @@ def apply(op: str, a: Dim, b: Dim) -> Dim:
             return minimum(a, b)
         case _:
             return maximum(a, b)
-
-
-def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
-    """The integer that dim stands for. Raises KeyError for an unbound symbol, OverflowError past 64 bits."""
-    if isinstance(dim, int):
-        return dim
-    total = 0
-    for monomial, coefficient in dim.terms:
-        term = coefficient
-        for atom in monomial:
-            if atom.op:
-                a, b = (evaluate(x, values) for x in atom.args)
-                result = apply(atom.op, a, b)
-                assert isinstance(result, int)
-                term *= result
-            else:
-                term *= values[atom.name]
-        total += term
-    if not -_INT64 <= total < _INT64:
-        raise OverflowError(f"{dim} is outside 64 bits for {dict(values)}")
-    return total

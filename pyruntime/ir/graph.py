@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pyruntime.ir.dims import Dim, Expr, product, symbols_of
+from pyruntime.ir.dims import Dim, Expr, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.ratio import Part, Ratio
+from pyruntime.ir.symbols import symbols_of
 
 if TYPE_CHECKING:
     import numpy as np

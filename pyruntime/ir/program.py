@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, symbols_of
+from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.ranges import Range, largest
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ir.views import Tensor
 
 

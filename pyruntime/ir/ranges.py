@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pyruntime.ir import dims
-from pyruntime.ir.dims import Atom, Dim, Expr, at_least, symbols_of
+from pyruntime.ir.dims import Atom, Dim, Expr, at_least
+from pyruntime.ir.symbols import symbols_of
 
 Range = tuple[Dim, Dim]  # both inclusive; over other symbols
 

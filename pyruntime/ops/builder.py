@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.ir.conditions import Facts, assume
-from pyruntime.ir.dims import Dim, Expr, evaluate, product
+from pyruntime.ir.dims import Dim, Expr, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.definition import OpDef, TensorType, complete, definition, symbolic
 from pyruntime.ops.widen import converted, unknown_type, widened
 

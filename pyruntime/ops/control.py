@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.ir.conditions import assume, choose, pins
-from pyruntime.ir.dims import Dim, evaluate, maximum, symbol, symbols_of
+from pyruntime.ir.dims import Dim, maximum, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
+from pyruntime.ir.symbols import evaluate, symbols_of
 from pyruntime.ops.definition import REQUIRED, OpDef, OpError, TensorType, require
 
 Array = NDArray[Any]

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyruntime.ir.dims import Dim, Expr, evaluate, product
+from pyruntime.ir.dims import Dim, Expr, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Shape, Value
 from pyruntime.ir.scalar import Load, Scalar, cast
+from pyruntime.ir.symbols import evaluate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump, Program, Read, Set, Step
+from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.calls import EXECUTE
 from pyruntime.ops.evaluate import convert

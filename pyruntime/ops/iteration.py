@@ -11,9 +11,9 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.scalar import TABLE, Load, Scalar, tables_of, walk
+from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.evaluate import evaluate
 

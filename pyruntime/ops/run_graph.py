@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.errors import InputError, RunError
-from pyruntime.ir.dims import Expr, evaluate, symbols_of
+from pyruntime.ir.dims import Expr
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Value
 from pyruntime.ir.ratio import of_bfloat16, part_of
 from pyruntime.ir.strings import decode, encode
+from pyruntime.ir.symbols import evaluate, symbols_of
 from pyruntime.ops.control import Control
 from pyruntime.ops.definition import bind, definition
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, evaluate, floordiv, minimum
+from pyruntime.ir.dims import Dim, at_least, ceildiv, floordiv, minimum
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.definition import require
 
 Array = NDArray[Any]

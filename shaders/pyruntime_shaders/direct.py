@@ -12,10 +12,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, maximum, minimum, occupied, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ir.scalar import Scalar
+from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.tiling import (

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, bounds, ceildiv, divides, occupied
+from pyruntime.ir.dims import Dim, at_least, bounds, ceildiv, divides
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Blocks, KernelCall, MatMul
+from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import Tensor, View
 from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
 from pyruntime_shaders.module import Address, Module

@@ -12,8 +12,9 @@ from pyruntime.cli import look
 from pyruntime.cli.feeds import bind_symbols, parse_sizes, random_inputs, read_inputs, save_outputs
 from pyruntime.cli.sizes import symbols_of, value_of
 from pyruntime.errors import InputError
-from pyruntime.ir.dims import Dim, ceildiv, evaluate, maximum, minimum, mod, symbol
+from pyruntime.ir.dims import Dim, ceildiv, maximum, minimum, mod, symbol
 from pyruntime.ir.dtypes import DType
+from pyruntime.ir.symbols import evaluate
 from pyruntime.runtime.tensors import TensorSpec
 
 B, N = symbol("batch"), symbol("n")

@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pyruntime.ir.dims import evaluate
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump, Placement, Program, Read, Set
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 

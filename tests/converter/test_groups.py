@@ -11,7 +11,8 @@ import pytest
 from pyruntime_converter.arenas import Block, typical
 from pyruntime_converter.groups import divide
 
-from pyruntime.ir.dims import Dim, align, evaluate, floordiv, maximum, symbol
+from pyruntime.ir.dims import Dim, align, floordiv, maximum, symbol
+from pyruntime.ir.symbols import evaluate
 
 ALIGNMENT = 256
 N, BATCH = symbol("n"), symbol("batch", (0, None))

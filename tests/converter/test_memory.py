@@ -12,12 +12,12 @@ from pyruntime_converter.memory import lifetimes, plan_coloured, plan_single
 from pyruntime_converter.passes import optimise
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import Map
 from pyruntime.ir.program import Jump, Placement, Program, Step
 from pyruntime.ir.scalar import Load
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import bind_symbols

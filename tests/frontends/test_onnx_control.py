@@ -11,7 +11,8 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 
 from pyruntime.errors import InputError, UnsupportedError
-from pyruntime.ir.dims import evaluate, symbol
+from pyruntime.ir.dims import symbol
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import bind_symbols, run_graph
 from tests.frontends.control_models import (

@@ -7,7 +7,8 @@ from onnx import ModelProto, helper
 from pyruntime_converter.frontends.onnx.assumptions import least_size
 
 from pyruntime.errors import InputError
-from pyruntime.ir.dims import Dim, evaluate, floordiv, maximum, minimum, mod, symbol
+from pyruntime.ir.dims import Dim, floordiv, maximum, minimum, mod, symbol
+from pyruntime.ir.symbols import evaluate
 from tests.frontends.control_models import branch, decide, ints
 from tests.frontends.onnx_models import Array, agrees, model, random, run
 

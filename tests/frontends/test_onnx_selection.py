@@ -9,7 +9,7 @@ import pytest
 from onnx import ValueInfoProto, helper
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import symbols_of
+from pyruntime.ir.symbols import symbols_of
 from tests.frontends.onnx_models import Array, agrees, imported, model, one_node, run
 from tests.frontends.selection_models import MODELS, sparse
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from pyruntime_converter.frontends import read_model
 
-from pyruntime.ir.dims import evaluate
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.run_graph import run_graph
 
 Array = NDArray[Any]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim, product
-from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import Tensor, View
 
 Array = NDArray[Any]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pyruntime.ir.dims import Dim, floordiv, symbol
-from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, Window
 from pyruntime.ir.scalar import Acc, cast
+from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import View
 from pyruntime.ops.layouts import pack_conv, pack_depthwise
 from tests.kernels.case import Case, Maker

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pyruntime.ir.dims import Dim, symbol
-from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, Map, MatMul, Reduction, Row, Window
 from pyruntime.ir.scalar import Acc, Const, Load, Scalar, call, cast
+from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import Tensor, View
 from pyruntime.ops.layouts import pack_conv_quads, pack_depthwise, pack_quads
 from pyruntime.ops.octets import limit_octets, octet_range

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pyruntime.ir.dims import Dim, symbol
-from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import MatMul
 from pyruntime.ir.scalar import Acc, cast
+from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import View
 from pyruntime.ops.layouts import pack_panels
 from tests.kernels.case import Case, Maker

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, evaluate, product, symbol
+from pyruntime.ir.dims import Dim, product, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Scatter
 from pyruntime.ir.scalar import Acc, Load, Scalar, call, cast
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Indirect, View
 from tests.kernels.case import Case, Maker, row_major
 

@@ -12,10 +12,11 @@ import pytest
 
 from pyruntime.ir import kernel
 from pyruntime.ir.cost import operations, traffic
-from pyruntime.ir.dims import Dim, evaluate, symbol
+from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention, Conv, KernelCall, Map, MatMul, Reduction, Row, Window
 from pyruntime.ir.scalar import Acc, Load, Scalar, call
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Indirect, Tensor, View
 from tests.kernels.case import Case, row_major
 

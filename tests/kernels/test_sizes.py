@@ -8,8 +8,8 @@ from pyruntime_shaders.emit import kernels_for
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.cost import operations
-from pyruntime.ir.dims import evaluate
 from pyruntime.ir.kernel import Conv, MatMul
+from pyruntime.ir.symbols import evaluate
 from tests.kernels import webgpu_harness
 from tests.kernels.case import Case
 from tests.kernels.test_webgpu import all_cases

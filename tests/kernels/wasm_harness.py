@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import GRAIN, WEIGHTS_BASE, build_module
 
-from pyruntime.ir.dims import Dim, align, evaluate
+from pyruntime.ir.dims import Dim, align
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.runtime.wasm import engine as _engine

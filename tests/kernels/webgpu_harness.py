@@ -15,9 +15,9 @@ from pyruntime_shaders.module import INFINITY_BITS, Kernel
 from pyruntime_shaders.printer import STORAGE
 from pyruntime_shaders.storage import FEATURE, Form
 
-from pyruntime.ir.dims import evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.runtime.gpu_device import FEATURES, features_of, shader_text

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from pyruntime.ir.conditions import equal, pins
-from pyruntime.ir.dims import Dim, evaluate, floordiv, symbol
+from pyruntime.ir.dims import Dim, floordiv, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Origin, Value
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.builder import CONTENTS_LIMIT, FOLD_BYTES_LIMIT, Builder, dims_of
 from pyruntime.ops.definition import OpError, broadcast, complete, definition, definitions
 

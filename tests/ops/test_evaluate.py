@@ -12,9 +12,9 @@ import pytest
 
 from pyruntime.ir import dtypes
 from pyruntime.ir.dims import ceildiv, floordiv, maximum, symbol
-from pyruntime.ir.dims import evaluate as value_of
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.scalar import FUNCTIONS, Acc, Const, Index, Load, Scalar, Size, call, cast
+from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ops.evaluate import convert, evaluate
 
 F16, F32, F64, I8, I32, I64, U8, U32, U64, BOOL = (

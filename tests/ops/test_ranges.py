@@ -7,8 +7,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyruntime.ir.dims import Dim, evaluate, floordiv, maximum, minimum, mod, symbol, symbols_of
+from pyruntime.ir.dims import Dim, floordiv, maximum, minimum, mod, symbol
 from pyruntime.ir.ranges import largest
+from pyruntime.ir.symbols import evaluate, symbols_of
 
 n = symbol("n")
 i, j = symbol("i", (0, 99)), symbol("j", (0, 99))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyruntime.ir.dims import symbols_of
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ops.cases import all_cases, case_id, expected_of, graph_of, inputs_of, symbol_values
 from pyruntime.ops.control import Control
 from pyruntime.ops.definition import Case, bind, complete, definition, definitions

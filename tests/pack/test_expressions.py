@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pyruntime.ir import dims
 from pyruntime.ir.rpn import to_rpn
+from pyruntime.ir.symbols import evaluate, symbols_of
 from pyruntime.pack.expressions import Evaluator, ExpressionError, check, infix, symbols
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "dims.json"
@@ -39,8 +40,8 @@ def test_same_value_as_dims(dim: dims.Dim, sizes: tuple[int, int, int]) -> None:
     values = dict(zip("abn", sizes, strict=True))
     rpn = to_rpn(dim)
     check(rpn)
-    assert Evaluator(values)(rpn) == dims.evaluate(dim, values)
-    assert symbols(rpn) == dims.symbols_of(dim)
+    assert Evaluator(values)(rpn) == evaluate(dim, values)
+    assert symbols(rpn) == symbols_of(dim)
 
 
 def test_shared_vectors() -> None:

@@ -13,8 +13,8 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.targets.inlining import inline_masks
 
-from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.graph import Graph
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.onnx_models import imported, model, random, runtime, same

@@ -8,7 +8,8 @@ import pytest
 from pyruntime_shaders.direct import LARGE, choose, large
 from pyruntime_shaders.tiling import BUSY
 
-from pyruntime.ir.dims import Dim, evaluate, symbol
+from pyruntime.ir.dims import Dim, symbol
+from pyruntime.ir.symbols import evaluate
 from tests.shaders.test_tiling import SHAPES
 
 

@@ -14,12 +14,13 @@ from pyruntime_shaders.module import INFINITY_BITS
 from pyruntime_shaders.printer import literal
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, evaluate, symbol
+from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall, Map, MatMul, Recurrence, Reduction, Row
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.scalar import Acc, Const, Index, Load, Scalar, call
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor, View
 from tests.kernels import cases_recurrence, webgpu_harness
 

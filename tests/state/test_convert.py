@@ -17,8 +17,8 @@ from pyruntime_converter.state import StateOptions, attach
 from pyruntime_converter.state_names import guess
 
 from pyruntime.errors import OptionError
-from pyruntime.ir.dims import evaluate
 from pyruntime.ir.program import Program
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.interpret import run_program
 from tests.frontends.onnx_models import model, same
 from tests.state import streams

@@ -14,7 +14,8 @@ from pyruntime_wasm.kernels import Share, kernel_for
 from pyruntime_wasm.kernels._share import best_cut
 from pyruntime_wasm.toolchain import build
 
-from pyruntime.ir.dims import Dim, ceildiv, evaluate, symbol
+from pyruntime.ir.dims import Dim, ceildiv, symbol
+from pyruntime.ir.symbols import evaluate
 from tests.kernels import wasm_harness
 from tests.wasm.test_kernels import KINDS, SPLATS, cases
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pyruntime_wasm.kernels import _winograd
 
-from pyruntime.ir.dims import evaluate
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
+from pyruntime.ir.symbols import evaluate
 from tests.kernels import cases_integer, wasm_harness
 from tests.kernels.case import Case
 from tests.kernels.cases_conv import WINOGRAD, Shape, _case, same

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum, symbols_of
+from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump, Placement, Program, Read, Set
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ir.views import Tensor, View
 from pyruntime_wasm.kernels import SHARED, Argument, Scratch, Share, kernel_for, render_template
 from pyruntime_wasm.toolchain import STACK_BYTES, WEIGHTS_BASE, build, find_compiler

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from pyruntime_converter.lowering import views
 
-from pyruntime.ir.dims import Dim, at_least, occupied
+from pyruntime.ir.dims import Dim, at_least
 from pyruntime.ir.scalar import Const, Index, Scalar, transform
+from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyruntime.ir.dims import symbols_of
 from pyruntime.ir.graph import Graph, Value
+from pyruntime.ir.symbols import symbols_of
 
 
 def eliminate_dead(graph: Graph) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, at_least, occupied
+from pyruntime.ir.dims import Dim, at_least
 from pyruntime.ir.graph import Graph, Node, Value
+from pyruntime.ir.symbols import occupied
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import Elementwise, OpError, broadcast, definition
 from pyruntime_converter.passes.cleanup import eliminate_dead

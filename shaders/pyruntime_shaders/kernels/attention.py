@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum, occupied, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention
+from pyruntime.ir.symbols import occupied
 from pyruntime_shaders.accumulation import Accumulator, Running
 from pyruntime_shaders.module import FEW_LANES, MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.tiling import BUSY, LIKELY, Source, least, quads, source

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, occupied, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, product
 from pyruntime.ir.dtypes import WORD_RANGES
 from pyruntime.ir.kernel import MatMul, Reduction, Row
 from pyruntime.ir.scalar import Load, Scalar, transform
 from pyruntime.ir.scalar import call as of
+from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
 from pyruntime_shaders import direct, octets
 from pyruntime_shaders.accumulation import sum_of_fours

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyruntime.ir.dims import Dim, evaluate, maximum, minimum, symbols_of
+from pyruntime.ir.dims import Dim, maximum, minimum
+from pyruntime.ir.symbols import evaluate, symbols_of
 from pyruntime_wasm.kernels import Share
 
 # work of one operation for one element, where that of a tile of matrix products is 1

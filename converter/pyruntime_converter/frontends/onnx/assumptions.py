@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from pyruntime.errors import ModelError, PyRuntimeError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts, assume, pins
-from pyruntime.ir.dims import Atom, Dim, at_least, substitute, symbol
+from pyruntime.ir.dims import Atom, Dim, at_least, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Value
+from pyruntime.ir.symbols import substitute
 from pyruntime.ops.definition import definition
 
 # conversions of one model: outcomes double

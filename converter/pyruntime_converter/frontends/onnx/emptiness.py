@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from pyruntime.errors import ModelError, UnsupportedError
-from pyruntime.ir.dims import Dim, Expr, at_least, bounds, substitute, symbols_of
+from pyruntime.ir.dims import Dim, Expr, at_least, bounds
 from pyruntime.ir.graph import Constraint, Graph, Node, Value
+from pyruntime.ir.symbols import substitute, symbols_of
 from pyruntime.ops.definition import complete, definition
 
 Convert = Callable[[frozenset[str]], Graph]

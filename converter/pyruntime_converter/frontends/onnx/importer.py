@@ -12,9 +12,10 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
-from pyruntime.ir.dims import Dim, Expr, symbols_of
+from pyruntime.ir.dims import Dim, Expr
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Shape, Value
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyruntime.ir.dims import Dim, maximum, symbols_of
+from pyruntime.ir.dims import Dim, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.ranges import Range, largest
+from pyruntime.ir.symbols import symbols_of
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.context import NodeContext

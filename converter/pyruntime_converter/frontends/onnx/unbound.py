@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyruntime.ir.dims import Dim, maximum, substitute, symbols_of
+from pyruntime.ir.dims import Dim, maximum
+from pyruntime.ir.symbols import substitute, symbols_of
 from pyruntime_converter.frontends.onnx.symbols import Symbols
 
 _LARGEST = 2**31 - 1
