@@ -13,6 +13,7 @@ from tests.browser.fixtures import browser, package
 from tests.browser.server import ISOLATED, STRICT, Server, serving
 from tests.formats.fixtures import formats
 from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 from tests.state.fixtures import stateful
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ PAGE = '<!doctype html><title>test</title><script type="module" src="/page.js"><
 @pytest.fixture(scope="session")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The hand-made packs and their cases."""
-    if handmade.compiler_missing():
-        pytest.skip(handmade.compiler_missing())
+    if compiler_missing():
+        pytest.skip(compiler_missing())
     folder = tmp_path_factory.mktemp("packs")
     handmade.write(folder)
     return folder

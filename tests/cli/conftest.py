@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from pyruntime.cli.app import app
 from tests.browser.fixtures import browser, package
 from tests.packs.fixtures import packs
-from tests.packs.handmade import compiler_missing
+from tests.packs.maker import compiler_missing
 
 __all__ = ["browser", "package", "packs"]
 

@@ -12,7 +12,7 @@ from demo_site.checks import Checks
 from demo_site.demo import RUNTIME, Demo, DemoError, UnavailableError
 from demo_site.digits.demo import Digits
 from demo_site.digits.training import Settings
-from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 
 NEEDED = {name for names in RUNTIME.values() for name in names}
 BRIEF = Settings(epochs=2, drawings=4)
@@ -126,7 +126,7 @@ def test_missing_runtime(tmp_path: Path, runtime: Path, console: Console) -> Non
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+@pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm")
 def test_digits(tmp_path: Path, runtime: Path, console: Console) -> None:
     site = build(tmp_path, runtime, console, Digits(BRIEF, least_accuracy=0.5))
     page = site / "digits"
@@ -138,7 +138,7 @@ def test_digits(tmp_path: Path, runtime: Path, console: Console) -> None:
     assert (page / "index.html").is_file()
 
 
-@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+@pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm")
 def test_a_network_that_reads_too_little(tmp_path: Path, runtime: Path, console: Console) -> None:
     with pytest.raises(DemoError, match=r"reads \d+\.\d% of unseen digits, 99% are wanted"):
         build(tmp_path, runtime, console, Digits(Settings(epochs=1, drawings=1), least_accuracy=0.99))

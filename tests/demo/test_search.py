@@ -23,7 +23,7 @@ from demo_site.search.embed import tokens
 from demo_site.search.layout import arrange
 from demo_site.search.queries import EXAMPLES, MORE
 from tests.garden import folders
-from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +140,7 @@ def test_model_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.wasm
-@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+@pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm")
 def test_build_with_random_weights(tmp_path: Path) -> None:
     """What the page reads, and that its code is small enough whatever the weights."""
     random = folders.add_sentence(folders.Model().write(tmp_path / "model"))

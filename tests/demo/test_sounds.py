@@ -30,7 +30,7 @@ from demo_site.sounds.hearing import (
     train,
 )
 from demo_site.sounds.synthesis import CLASSES, QUIET, RATE, SECONDS, record, to_floats
-from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 
 BRIEF = Settings(takes=8, units=24, epochs=12, batch=16)
 
@@ -117,7 +117,7 @@ def test_onnx_reference() -> None:
 
 
 @pytest.mark.wasm
-@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+@pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm")
 def test_build(tmp_path: Path) -> None:
     """What the page needs is there, and the pack hears a stream as NumPy hears the whole."""
     copy_shared(tmp_path)

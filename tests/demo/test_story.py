@@ -28,7 +28,7 @@ from demo_site.story.training import (
     train,
     write,
 )
-from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 
 BRIEF = Settings(stories=300, units=32, steps=150, stretch=32)
 
@@ -92,7 +92,7 @@ def test_onnx_reference() -> None:
 
 
 @pytest.mark.wasm
-@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+@pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm")
 def test_build(tmp_path: Path) -> None:
     """The pack goes on where it stopped, and begins anew when it is told to."""
     site = tmp_path / "site"
@@ -116,7 +116,7 @@ def test_build(tmp_path: Path) -> None:
         assert np.abs(read(text) - whole).max() > 1e-6
 
 
-@pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm")
+@pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm")
 def test_a_writer_that_has_learnt_too_little(tmp_path: Path) -> None:
     copy_shared(tmp_path)
     with pytest.raises(DemoError, match=r"takes \d\.\d+ bits a character, 0\.1 are allowed"):

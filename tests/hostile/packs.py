@@ -26,6 +26,7 @@ from tests.frontends.test_onnx_lists import sums
 from tests.hostile.damage import cut, flip, splice
 from tests.hostile.manifests import FIELDS, Place, by_field, mutated
 from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 from tests.packs.tuned import tune_first
 from tests.state.streams import STREAMS
 
@@ -88,7 +89,7 @@ def originals(folder: Path) -> list[Original]:
         (folder / f"{name}.onnx").write_bytes(model)
         pyruntime.convert(folder / f"{name}.onnx", folder / name, **options)
     tune_first(folder / TUNED, "maker", "family", "model")
-    if not handmade.compiler_missing():
+    if not compiler_missing():
         handmade.write(folder)
     return [_original(path) for path in sorted(folder.iterdir()) if path.is_dir()]
 

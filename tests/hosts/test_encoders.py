@@ -18,13 +18,13 @@ from tests.garden.reference import Bert, embeddings
 from tests.garden.test_bert import feeds
 from tests.hosts.conftest import Run
 from tests.hosts.places import HOSTS, Host
-from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 
 HIDDEN, VECTORS = "last_hidden_state", "sentence_embedding"
 
 pytestmark = [
     pytest.mark.parametrize("host", HOSTS),
-    pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm"),
+    pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm"),
 ]
 
 

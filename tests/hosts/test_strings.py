@@ -12,11 +12,11 @@ from tests.frontends.onnx_models import runtime
 from tests.frontends.string_models import MODELS
 from tests.hosts.conftest import Run
 from tests.hosts.places import HOSTS
-from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 
 pytestmark = [
     pytest.mark.parametrize("host", HOSTS),
-    pytest.mark.skipif(bool(handmade.compiler_missing()), reason="no C compiler for Wasm"),
+    pytest.mark.skipif(bool(compiler_missing()), reason="no C compiler for Wasm"),
 ]
 
 

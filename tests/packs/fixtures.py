@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.packs import handmade
+from tests.packs.maker import compiler_missing
 
 Edit = Callable[[Any], object]
 
@@ -16,7 +17,7 @@ Edit = Callable[[Any], object]
 @pytest.fixture(scope="session")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of hand-made packs; not to be changed."""
-    reason = handmade.compiler_missing()
+    reason = compiler_missing()
     if reason:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("handmade")

@@ -17,7 +17,8 @@ from pyruntime.runtime.wasm import WasmSession
 from tests.hostile import manifests
 from tests.hostile.manifests import by_field
 from tests.hostile.packs import zeros
-from tests.packs.handmade import PACKS, compiler_missing
+from tests.packs.handmade import PACKS
+from tests.packs.maker import compiler_missing
 
 pytestmark = pytest.mark.skipif(bool(compiler_missing()), reason=compiler_missing())
 
