@@ -139,7 +139,7 @@ class Pack:
                 yield stream
         except zipfile.BadZipFile as error:
             raise HashError(f"{name}: {error}") from error
-        # an archive's member may be cut off (EOFError), or compressed as zipfile does not know (NotImplementedError)
+        # a member may be cut off (EOFError), or compressed as zipfile cannot read (NotImplementedError)
         except (OSError, EOFError, NotImplementedError) as error:
             raise PackError(f"cannot read {name} of {self.path}: {error}") from error
 
