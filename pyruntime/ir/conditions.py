@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from pyruntime.ir import dims
 from pyruntime.ir.dims import Atom, Dim, Expr, at_least, bounds, maximum, minimum
+from pyruntime.ir.symbols import replaced
 
 Facts = Mapping[Atom, int]  # atoms whose values are known
 
@@ -40,15 +41,7 @@ def choose(condition: Dim, a: Dim, b: Dim) -> Dim:
 
 def assume(dim: Dim, facts: Facts) -> Dim:
     """dim with the atoms that facts know replaced by their values."""
-    if isinstance(dim, int) or not facts:
-        return dim
-    total: Dim = 0
-    for monomial, coefficient in dim.terms:
-        term: Dim = coefficient
-        for atom in monomial:
-            term = term * _assumed(atom, facts)
-        total = total + term
-    return total
+    return replaced(dim, lambda atom: _assumed(atom, facts)) if facts else dim
 
 
 def _assumed(atom: Atom, facts: Facts) -> Dim:

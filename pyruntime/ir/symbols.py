@@ -5,7 +5,7 @@ Expressions are evaluated over 64-bit signed integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pyruntime.ir.dims import Atom, Dim, Expr, apply, of_atom, symbol
 
@@ -36,21 +36,29 @@ def occupied(dim: Dim) -> Dim:
     return substitute(dim, {name: symbol(name) for name in names}) if names else dim
 
 
-def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
-    """dim with symbols replaced by other dims."""
+def replaced(dim: Dim, each: Callable[[Atom], Dim]) -> Dim:
+    """dim with each of its atoms replaced by what `each` gives, which sees to the operands of operations."""
     if isinstance(dim, int):
         return dim
     total: Dim = 0
     for monomial, coefficient in dim.terms:
         term: Dim = coefficient
         for atom in monomial:
-            if atom.op:
-                a, b = (substitute(x, values) for x in atom.args)
-                term = term * apply(atom.op, a, b)
-            else:
-                term = term * values.get(atom.name, of_atom(atom))
+            term = term * each(atom)
         total = total + term
     return total
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """dim with symbols replaced by other dims."""
+
+    def each(atom: Atom) -> Dim:
+        if not atom.op:
+            return values.get(atom.name, of_atom(atom))
+        a, b = (substitute(x, values) for x in atom.args)
+        return apply(atom.op, a, b)
+
+    return replaced(dim, each)
 
 
 def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
