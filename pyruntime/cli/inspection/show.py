@@ -130,16 +130,10 @@ def beside_text(held: Memory) -> str:
 def remarks(program: Program) -> list[str]:
     """What a reader of the numbers should know."""
     totals, made = program.plan.totals, []
-    if totals.small:
-        made.append(
-            f"over 1 % of the operations, under {SMALL} workgroups: "
-            + ", ".join(shortened(name, NAME) for name in totals.small)
-        )
-    if totals.tails:
-        made.append(
-            f"over 1 % of the operations, under {SMALL} workgroups, with no more to share: "
-            + ", ".join(shortened(name, NAME) for name in totals.tails)
-        )
+    for names, more in ((totals.small, ""), (totals.tails, ", with no more to share")):
+        if names:
+            told = ", ".join(shortened(name, NAME) for name in names)
+            made.append(f"over 1 % of the operations, under {SMALL} workgroups{more}: {told}")
     made += [f"a run refuses these sizes (give others by --symbol): {reason}" for reason in program.refused]
     if not totals.exact:
         made.append("data decide what runs; in the sums each step counts once")
