@@ -69,6 +69,13 @@ def programs(looked: tuple[Known, list[Inspection]]) -> Iterator[Program]:
         yield program
 
 
+def moves_what_it_must(program: Program) -> None:
+    totals = program.plan.totals
+    assert totals.bytes
+    assert totals.fused
+    assert totals.bytes <= BYTES * totals.fused
+
+
 def keeps_to_its_memory(program: Program) -> None:
     (memory,) = program.memories
     assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
@@ -87,10 +94,7 @@ def test_dispatches(looked: tuple[Known, list[Inspection]]) -> None:
 
 def test_bytes_moved(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
-        totals = program.plan.totals
-        assert totals.bytes
-        assert totals.fused
-        assert totals.bytes <= BYTES * totals.fused
+        moves_what_it_must(program)
 
 
 def test_what_computes_much_keeps_a_gpu_busy(looked: tuple[Known, list[Inspection]]) -> None:
@@ -121,11 +125,8 @@ def test_weights_of_fewer_bits(
 ) -> None:
     with converted(build, tmp_path, **options) as pack:
         (program,) = inspect(pack, sizes).programs
-    totals = program.plan.totals
-    assert totals.small == ()
-    assert totals.bytes
-    assert totals.fused
-    assert totals.bytes <= BYTES * totals.fused
+    assert program.plan.totals.small == ()
+    moves_what_it_must(program)
 
 
 @pytest.mark.shared
@@ -142,11 +143,10 @@ def test_trained_models(
     shared_models: Path, name: str, sizes: Mapping[str, int], tails: str, tmp_path: Path
 ) -> None:
     pyruntime.convert(shared_models / name, tmp_path / "pack", targets=("webgpu",))
-    (program,) = inspect(Pack(tmp_path / "pack"), sizes).programs
+    with Pack(tmp_path / "pack") as pack:
+        (program,) = inspect(pack, sizes).programs
+    moves_what_it_must(program)
     totals = program.plan.totals
-    assert totals.bytes
-    assert totals.fused
-    assert totals.bytes <= BYTES * totals.fused
     assert totals.small == ()
     assert {step.split()[0] for step in totals.tails} == set(filter(None, [tails]))
 
