@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from onnx import ModelProto, helper
-from pyruntime_converter.frontends.onnx.assumptions import least_size
+from pyruntime_converter.frontends.onnx.refusals import least_size
 
 from pyruntime.errors import InputError
 from pyruntime.ir.dims import Dim, floordiv, maximum, minimum, mod, symbol

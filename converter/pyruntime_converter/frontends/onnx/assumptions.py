@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pyruntime.errors import ModelError, PyRuntimeError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts, assume, pins
-from pyruntime.ir.dims import Atom, Dim, at_least, symbol
+from pyruntime.ir.dims import Atom, Dim, symbol
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Constraint, Graph, Origin, Value
 from pyruntime.ir.symbols import substitute
@@ -22,8 +22,6 @@ from pyruntime.ops.definition import definition
 
 # conversions of one model: outcomes double
 MAX_ATTEMPTS = 24
-MAX_LEAST = 64  # of `Assumptions.least`: each conversion may tell more
-LARGEST_LEAST = 1 << 24
 OPENED_ELEMENTS = 16  # an input with more elements is data, not a parameter
 FIX_SIZES = "Export with fixed sizes, so that the branch is decided."
 
@@ -93,6 +91,11 @@ class Assumptions:
         return replace(self, outcomes=outcomes, least=(*self.least, *least))
 
     @property
+    def least_sizes(self) -> dict[str, int]:
+        """By name, what sizes are at least."""
+        return {known.name: known.size for known in self.least}  # the last is the most
+
+    @property
     def facts(self) -> Facts:
         """Atoms that the outcomes fix."""
         found: dict[Atom, int] = {}
@@ -111,26 +114,6 @@ class Assumptions:
 
 
 NOTHING_ASSUMED = Assumptions()
-
-
-def least_size(room: Dim, name: str, known: int) -> int:
-    """The least size of this name, at least `known`, for which room may be not negative.
-
-    For all from `known` up to it room is certainly negative, whatever else is in it.
-    """
-
-    def refused(most: int) -> bool:
-        return at_least(-1, substitute(room, {name: symbol(name, (known, most))}))
-
-    low, high = known - 1, known
-    while refused(high):
-        low, high = high, 2 * high
-        if high > LARGEST_LEAST:
-            return known  # no size leaves room, as far as is known
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if refused(middle) else (low, middle)
-    return high
 
 
 def openable(

@@ -29,6 +29,7 @@ from pyruntime_converter.frontends.onnx.bounds import bound_of
 from pyruntime_converter.frontends.onnx.broadcasting import Broadcasting
 from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, kind_of
 from pyruntime_converter.frontends.onnx.ratios import ratios_of
+from pyruntime_converter.frontends.onnx.refusals import Refusals
 
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
@@ -86,9 +87,8 @@ class NodeContext:
         limit_bytes: Callable[[Text, int], None],
         selected: dict[Value, Value],
         indices: set[Value],
-        require: Callable[..., None],
+        refusals: Refusals,
         varies: Callable[[Dim], str],
-        certain: Callable[[Builder], bool],
         broadcasting: Broadcasting,
         greatest: Callable[[Dim], Dim],
         openable: Callable[[Value, bool], frozenset[str]],
@@ -99,8 +99,8 @@ class NodeContext:
         self.stated_outputs, self.stated_inputs = sum(map(bool, outputs)), len(inputs)
         self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
         self._fresh, self.selected, self.indices = fresh, selected, indices
-        self._require, self._varies, self.greatest = require, varies, greatest
-        self._certain, self._broadcasting = certain, broadcasting
+        self._refusals, self._broadcasting = refusals, broadcasting
+        self._varies, self.greatest = varies, greatest
         self.limit_bytes = limit_bytes
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)
@@ -184,17 +184,17 @@ class NodeContext:
         """Let inputs be refused for which a condition (0 or 1) does not hold."""
         if why := self._varies(condition):
             self.fail(f"{reason}, which {why}")
-        self._require(condition, f"{self.op} {self.name!r}: {reason}")
+        self._refusals.require(condition, f"{self.op} {self.name!r}: {reason}")
 
     def expect(self, condition: Dim, reason: str) -> None:
         """As `require` where the node is certain to run and inputs tell the condition; else it is trusted."""
-        if not self.varies(condition) and self._certain(self.builder):
+        if not self.varies(condition) and self._refusals.certain(self.builder):
             self.require(condition, reason)
 
     def require_room(self, room: Dim, reason: str) -> None:
         """Let inputs be refused for which a dim is negative; what follows knows what sizes that leaves."""
         if not self.varies(room):
-            self._require(1 - less(room, 0), f"{self.op} {self.name!r}: {reason}", room)
+            self._refusals.require_room(self.builder, room, f"{self.op} {self.name!r}: {reason}")
 
     def varies(self, dim: Dim) -> bool:
         """Whether only a run tells a dim, so that no input can be refused for it."""

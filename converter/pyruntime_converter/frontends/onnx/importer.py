@@ -12,25 +12,20 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, SparseTen
 
 from pyruntime.errors import ModelError, UnsupportedError, UnsupportedNodesError
 from pyruntime.ir.conditions import Facts
-from pyruntime.ir.dims import Dim, Expr
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.graph import Constraint, Graph, Origin, Shape, Value
-from pyruntime.ir.symbols import symbols_of
+from pyruntime.ir.graph import Graph, Origin, Shape, Value
 from pyruntime.ops.builder import Builder
 from pyruntime.ops.definition import DTypeError, OpError
 from pyruntime_converter.frontends.model import ImportedModel
 from pyruntime_converter.frontends.onnx import attributes, functions, source, text
 from pyruntime_converter.frontends.onnx.assumptions import (
-    MAX_LEAST,
     NOTHING_ASSUMED,
     Assumptions,
     Bounded,
     LackingError,
-    Least,
     Undecided,
     Unopened,
     explore,
-    least_size,
     openable,
 )
 from pyruntime_converter.frontends.onnx.bodies import Body
@@ -40,6 +35,7 @@ from pyruntime_converter.frontends.onnx.emptiness import admit_empty
 from pyruntime_converter.frontends.onnx.held import Held, Text, flat
 from pyruntime_converter.frontends.onnx.interface import Inputs, declare_output
 from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
+from pyruntime_converter.frontends.onnx.refusals import Refusals
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
 from pyruntime_converter.frontends.onnx.survey import MISFIT, UNDECIDED, UNKNOWN_INPUT, Survey, Types
 from pyruntime_converter.frontends.onnx.tensors import array_of, dense_of
@@ -117,29 +113,29 @@ class _Importer:
         self._selected: dict[Value, Value] = {}
         self._indices: set[Value] = set()
         self._named: set[Value] = set()  # values that already have the name of something in the model
-        self._least: list[Least] = []  # what has been learnt of sizes
         self._nodes = 0
         self._types = types
         self._beyond: Survey | None = None
 
     def run(self, name: str) -> Graph:
         """The graph. Raises Bounded, whatever else there is to say, where it is better converted anew."""
-        try:
-            graph = self._run(name)
-        except Exception:
-            if not self._least:
-                raise
-        if self._least:
-            raise Bounded(tuple(self._least))
-        return graph
-
-    def _run(self, name: str) -> Graph:
-        graph = self._graph = Graph(name)
-        self._builder = Builder(graph, self._assumptions.facts)
-        proto = self._proto.graph
+        self._graph = Graph(name)
+        self._builder = Builder(self._graph, self._assumptions.facts)
         scope = Scope()
-        self._weights(proto, scope)
-        self._inputs(proto, scope)
+        self._weights(self._proto.graph, scope)
+        self._inputs(self._proto.graph, scope)
+        try:
+            self._convert(scope)
+        except Exception:
+            if not self._refusals.learnt:
+                raise
+        if self._refusals.learnt:
+            raise Bounded(tuple(self._refusals.learnt))
+        return self._graph
+
+    def _convert(self, scope: Scope) -> None:
+        """Make the graph's nodes and outputs, behind its inputs."""
+        graph, proto = self._graph, self._proto.graph
         frame = Frame(scope, self._opsets)
         results = self._body(proto.node, [v.name for v in proto.output], frame)
         if self._problems and self._beyond is not None:
@@ -152,7 +148,6 @@ class _Importer:
         if len(set(graph.output_names)) != len(graph.output_names):
             raise ModelError(f"outputs {graph.output_names} repeat a name")
         graph.verify()
-        return graph
 
     # ---------------------------------------------------------------- what a graph declares
 
@@ -175,12 +170,8 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        self._least_sizes = {
-            known.name: known.size for known in self._assumptions.least
-        }  # the last is the most
-        inputs = Inputs(
-            fed, self._builder, self._told, self._assumptions.opened, self._empty, self._least_sizes
-        )
+        least = self._assumptions.least_sizes
+        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty, least)
         self._unbound = Unbound(inputs.symbols)
         self._broadcasting = Broadcasting(self._unbound.varies)
         if self._types is not None:
@@ -188,39 +179,12 @@ class _Importer:
         for name, held in inputs.declare(self._problems.append if self._beyond else None):
             scope.define(name, held)
         self._named.update(self._graph.inputs)
-        dims = {d for v in self._graph.inputs for d in v.shape if isinstance(d, Expr) and d.is_atom}
-        self._sizes = {str(d) for d in dims} - self._told.dims.keys() - self._empty
-        for known in self._assumptions.least:
-            self._require(known.refusal.value, known.refusal.reason)
+        self._refusals = Refusals(self._graph, self._assumptions, self._told.dims.keys() | self._empty)
 
     def _openable(self, value: Value, floats: bool) -> frozenset[str]:
         """Inputs whose contents alone decide a value; those of strings have none."""
         numbers = [v for v in self._graph.inputs if v.name not in self._graph.encoded]
         return openable(value, numbers, self._builder.sources, floats=floats)
-
-    def _require(self, condition: Dim, reason: str, room: Dim = 0) -> None:
-        """Let inputs be refused for which a condition does not hold, as where `room` is negative."""
-        made = Constraint(condition, reason)
-        stated = (str(c.value) == str(condition) for c in self._graph.constraints if c.reason == reason)
-        if condition != 1 and not any(stated):
-            self._graph.constraints.append(made)
-        if self._certain(self._builder):  # what a branch asks for may be removed again
-            self._learn(room, made)
-
-    def _certain(self, builder: Builder) -> bool:
-        """Whether what a builder makes runs whenever the model does."""
-        return builder.graph is self._graph
-
-    def _learn(self, room: Dim, refusal: Constraint) -> None:
-        """Note what sizes of an input are refused since they leave no room, if these are the least ones."""
-        names = symbols_of(room)
-        if len(names) != 1 or not names <= self._sizes or len(self._assumptions.least) >= MAX_LEAST:
-            return
-        (name,) = names
-        known = self._least_sizes.get(name, 1)
-        size = least_size(room, name, known)
-        if size > max([known, *(learnt.size for learnt in self._least if learnt.name == name)]):
-            self._least.append(Least(name, size, refusal))
 
     # --------------------------------------------------------------------------- bodies
 
@@ -372,7 +336,7 @@ class _Importer:
             subgraph=lambda graph, inputs: self._subgraph(graph, frame, {}, inputs),
             attempt=lambda graph, facts: self._attempt(graph, frame, facts),
             counter=self._unbound.counter,
-            require=self._require,
+            refusals=self._refusals,
             fresh=self._unbound.fresh,
             limit_bytes=lambda strings, most: text.limit(
                 strings, most, self._graph, self._builder.sources, Origin(node.op_type, name)
@@ -380,7 +344,6 @@ class _Importer:
             selected=self._selected,
             indices=self._indices,
             varies=self._unbound.varies,
-            certain=self._certain,
             broadcasting=self._broadcasting,
             greatest=self._unbound.greatest,
             openable=self._openable,
