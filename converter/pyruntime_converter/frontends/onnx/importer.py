@@ -34,7 +34,8 @@ from pyruntime_converter.frontends.onnx.context import Blocked, ByFunction, Node
 from pyruntime_converter.frontends.onnx.emptiness import admit_empty
 from pyruntime_converter.frontends.onnx.held import Held, Text, flat
 from pyruntime_converter.frontends.onnx.interface import Inputs, declare_output
-from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads, subgraphs
+from pyruntime_converter.frontends.onnx.lacking import lacking, lacking_inside
+from pyruntime_converter.frontends.onnx.order import MAX_DEPTH, in_order, label, reads
 from pyruntime_converter.frontends.onnx.refusals import Refusals
 from pyruntime_converter.frontends.onnx.scope import Frame, Gap, Scope
 from pyruntime_converter.frontends.onnx.survey import MISFIT, UNDECIDED, UNKNOWN_INPUT, Survey, Types
@@ -219,10 +220,9 @@ class _Importer:
         try:
             entries = [frame.scope.get(i) if i else Gap.ABSENT for i in node.input]
             if Gap.BLOCKED in entries:
-                noted = len(self._problems)
-                self._survey(node, frame)
-                open_ = len(self._problems) == noted
-                return self._instead(node, name, frame, gaps, UNKNOWN_INPUT if open_ else "")
+                lacks = list(lacking(node, frame, self._functions))
+                self._problems += lacks
+                return self._instead(node, name, frame, gaps, "" if lacks else UNKNOWN_INPUT)
             inputs = [None if isinstance(e, Gap) else e for e in entries]
             results = self._apply(node, name, inputs, frame, used)
         except Blocked:
@@ -231,13 +231,13 @@ class _Importer:
             # conversion fails whatever comes of it, if something was found or it hangs on what stands in
             if not (self._beyond.follows(self._tensors(entries)) if self._beyond else self._problems):
                 raise
-            self._survey_branches(node, frame, 1)
+            self._problems += lacking_inside(node, frame, self._functions)
             return self._instead(node, name, frame, gaps, UNDECIDED)
         except UnsupportedError as error:
             self._problems.append(error)
             if self._beyond is not None:
                 self._beyond.note(error, self._tensors(entries))
-            self._survey_branches(node, frame, 1)
+            self._problems += lacking_inside(node, frame, self._functions)
             return self._instead(node, name, frame, gaps)
         except (ModelError, *_MALFORMED) as error:
             if self._beyond is not None and self._beyond.follows(self._tensors(entries)):
@@ -473,26 +473,6 @@ class _Importer:
                 raise Blocked from None
             del self._problems[noted:]
             return None
-
-    def _survey(self, node: NodeProto, frame: Frame, depth: int = 0) -> None:
-        """Note a node that could not be converted whatever its inputs are; its inputs are not known."""
-        domain = source.domain(node.domain)
-        opset = frame.opsets.get(domain, 1)
-        schema = functions.schema_of(node.op_type, opset, domain)
-        if not (
-            (domain, node.op_type) in self._functions
-            or handler_of(domain, node.op_type, opset) is not None
-            or (schema is not None and functions.has_body(schema))
-        ):
-            name = f"{frame.prefix}{label(node)}"
-            self._problems.append(LackingError.of_operator(node.op_type, name, domain, opset))
-        if depth <= MAX_DEPTH:
-            self._survey_branches(node, frame, depth + 1)
-
-    def _survey_branches(self, node: NodeProto, frame: Frame, depth: int) -> None:
-        for graph in subgraphs(node):
-            for inner in graph.node:
-                self._survey(inner, frame, depth)
 
 
 def _present(entries: Sequence[Held | Gap]) -> list[Held]:
