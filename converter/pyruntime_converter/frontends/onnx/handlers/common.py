@@ -133,10 +133,14 @@ def concatenated(ctx: NodeContext, values: Sequence[Value], axis: int) -> Value:
     return values[0] if len(values) == 1 else ctx.one("Concat", *values, axis=axis)
 
 
+def with_axis(ctx: NodeContext, value: Value, axis: int) -> Value:
+    """Value with one more axis, of size 1."""
+    return ctx.reshape(value, (*value.shape[:axis], 1, *value.shape[axis:]))
+
+
 def stacked(ctx: NodeContext, values: Sequence[Value], axis: int = 0) -> Value:
     """Values one after the other along a new axis."""
-    every = [ctx.reshape(v, (*v.shape[:axis], 1, *v.shape[axis:])) for v in values]
-    return concatenated(ctx, every, axis)
+    return concatenated(ctx, [with_axis(ctx, v, axis) for v in values], axis)
 
 
 def ones(count: int) -> tuple[int, ...]:

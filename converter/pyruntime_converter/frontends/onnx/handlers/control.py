@@ -19,7 +19,7 @@ from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.appending import parts_of, put_together
 from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import concatenated, stacked
+from pyruntime_converter.frontends.onnx.handlers.common import stacked
 from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, refilled, shape_of
 from pyruntime_converter.frontends.onnx.learnt import cut, with_sizes
 from pyruntime_converter.frontends.onnx.states import Element, repeated
@@ -257,9 +257,8 @@ def scan_batch(ctx: NodeContext) -> list[Value]:
         parts = [_slice(ctx.builder, v, 0, element) for v in values]
         split = len(parts) - count
         made = _scanned(ctx, parts[:split], parts[split:], (0,) * count, backwards)
-        tensors = [ctx.tensor(v, "a result of its body") for v in made]
-        results.append([ctx.reshape(v, (1, *v.shape)) for v in tensors])
-    return [concatenated(ctx, every, 0) for every in zip(*results, strict=True)]
+        results.append([ctx.tensor(v, "a result of its body") for v in made])
+    return [stacked(ctx, every) for every in zip(*results, strict=True)]
 
 
 def _scanned(

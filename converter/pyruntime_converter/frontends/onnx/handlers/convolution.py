@@ -7,7 +7,13 @@ from typing import Any
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import auto_pad, ones, per_window_axis, window_pads
+from pyruntime_converter.frontends.onnx.handlers.common import (
+    auto_pad,
+    ones,
+    per_window_axis,
+    window_pads,
+    with_axis,
+)
 
 
 def _kernel(ctx: NodeContext, w: Value, rank: int) -> tuple[int, ...]:
@@ -103,7 +109,7 @@ def _spread(ctx: NodeContext, x: Value, strides: tuple[int, ...]) -> Value:
         if stride == 1:
             continue
         size = x.shape[axis]
-        split = ctx.reshape(x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
+        split = with_axis(ctx, x, axis + 1)
         after = tuple(stride - 1 if a == axis + 1 else 0 for a in range(split.rank))
         padded = ctx.one("Pad", split, before=(0,) * split.rank, after=after, mode="constant", value=0)
         joined = ctx.reshape(padded, (*x.shape[:axis], size * stride, *x.shape[axis + 1 :]))

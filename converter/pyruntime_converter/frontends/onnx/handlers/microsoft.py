@@ -13,7 +13,7 @@ from pyruntime_converter.frontends.onnx.handlers.attention import (
     numbers,
     split_heads,
 )
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, stacked
 
 DOMAIN = "com.microsoft"
 _FILTER = -10000.0  # what is added to the score of a masked key by default
@@ -216,8 +216,7 @@ def attention(ctx: NodeContext) -> list[Value]:
         masks.add(_padding(ctx, mask, k))
     results = [_attend(ctx, q, k, v, masks, old[0] if past is not None else None)]
     if any(ctx.outputs[1:]):
-        both = [ctx.reshape(t, (1, *t.shape)) for t in (k, v)]
-        results.append(ctx.one("Concat", *both, axis=0))
+        results.append(stacked(ctx, [k, v]))
     return results
 
 

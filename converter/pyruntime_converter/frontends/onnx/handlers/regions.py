@@ -10,7 +10,7 @@ from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, with_axis
 from pyruntime_converter.frontends.onnx.loops import repeated
 from pyruntime_converter.frontends.onnx.sampling import (
     Math,
@@ -217,7 +217,7 @@ def _in_bins(whole: Math, first: Value, last: Value, bins: int, size: Dim) -> Va
 def _largest_in(ctx: NodeContext, x: Value, inside: Value, axis: int) -> Value:
     """The largest elements along an axis of [regions, channels, rows, columns], one for each bin."""
     regions, bins, size = inside.shape
-    spread = ctx.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    spread = with_axis(ctx, x, axis)
     rest = (1,) * (x.rank - axis - 1)
     mask = ctx.reshape(inside, (regions, *(1,) * (axis - 1), bins, size, *rest))
     least = ctx.like(-float("inf"), x)

@@ -20,7 +20,7 @@ from pyruntime_converter.frontends.onnx import fractions
 from pyruntime_converter.frontends.onnx.antialias import smoothed
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.crops import Ends, cropped
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, with_axis
 from pyruntime_converter.frontends.onnx.resampling import (
     COORDINATES,
     ROUNDINGS,
@@ -296,7 +296,7 @@ def _picked(ctx: NodeContext, x: Value, at: int, indices: Indices, size: int) ->
 
 def _repeated(ctx: NodeContext, x: Value, at: int, times: int) -> Value:
     """Every element of an axis several times in a row: no more than an expanded view."""
-    split = ctx.reshape(x, (*x.shape[: at + 1], 1, *x.shape[at + 1 :]))
+    split = with_axis(ctx, x, at + 1)
     wide = ctx.one("Expand", split, shape=(*x.shape[: at + 1], times, *x.shape[at + 1 :]))
     return ctx.reshape(wide, (*x.shape[:at], x.shape[at] * times, *x.shape[at + 1 :]))
 

@@ -9,7 +9,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import clamp, concatenated, slice_axis
+from pyruntime_converter.frontends.onnx.handlers.common import clamp, slice_axis, stacked
 from pyruntime_converter.frontends.onnx.held import Text
 
 # a running count of more elements goes by rows of so many, which GPUs count side by side
@@ -66,8 +66,8 @@ def non_zero(ctx: NodeContext) -> Value:
             row = ctx.one("Div", row, ctx.builder.dims(step, DType.I32))
         if axis:
             row = ctx.one("Mod", row, ctx.builder.dims(size, DType.I32))
-        rows.append(ctx.reshape(ctx.cast(row, DType.I64), (1, *found.shape)))
-    table = concatenated(ctx, rows, 0)
+        rows.append(ctx.cast(row, DType.I64))
+    table = stacked(ctx, rows)
     ctx.indices.add(table)
     return table
 
