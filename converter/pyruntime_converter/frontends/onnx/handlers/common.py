@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pyruntime.ir.conditions import choose, equal, less
 from pyruntime.ir.dims import Dim, Expr, at_least, ceildiv, grouped, maximum, minimum
@@ -114,6 +114,27 @@ def slice_axis(ctx: NodeContext, value: Value, axis: int, start: Dim, size: Dim)
     starts = tuple(start if a == axis else 0 for a in range(value.rank))
     sizes = tuple(size if a == axis else d for a, d in enumerate(value.shape))
     return ctx.one("Slice", value, starts=starts, sizes=sizes, steps=(1,) * value.rank)
+
+
+def parted(ctx: NodeContext, value: Value, axis: int, sizes: Sequence[Dim]) -> list[Value]:
+    """Parts of these sizes, one after the other along an axis."""
+    parts: list[Value] = []
+    start: Dim = 0
+    for size in sizes:
+        parts.append(slice_axis(ctx, value, axis, start, size))
+        start = start + size
+    return parts
+
+
+def add_up(ctx: NodeContext, parts: Sequence[Dim], size: Dim, ask: Callable[[Dim, str], None]) -> None:
+    """Let inputs be refused, by `ask`, for which parts do not make up a size.
+
+    Raises ModelError where they never do.
+    """
+    whole = equal(sum(parts, start=0), size)
+    if whole == 0:
+        ctx.invalid(f"parts {tuple(parts)} of size {size}")
+    ask(whole, f"parts {', '.join(map(str, parts))} must add up to the size {size}")
 
 
 def levelled_axis(ctx: NodeContext, value: Value, axis: int, size: Dim) -> Value:

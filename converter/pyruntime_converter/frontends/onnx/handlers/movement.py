@@ -23,11 +23,13 @@ from pyruntime.ops.definition import broadcast
 from pyruntime_converter.frontends.onnx.axes import FedAxes, fed_axes, integers
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import (
+    add_up,
     axes_of,
     clamp,
     concatenated,
     levelled_axis,
     ones,
+    parted,
     slice_axis,
     slice_range,
 )
@@ -289,16 +291,8 @@ def split(ctx: NodeContext) -> list[Value]:
         starts: list[Dim] = [minimum(part * i, size) for i in range(count)]
         stated = [minimum(part, size - start) for start in starts]
     else:
-        whole = equal(sum(stated, start=0), size)
-        if whole == 0:
-            ctx.invalid(f"parts {tuple(stated)} of size {size}")
-        ctx.expect(whole, f"parts {', '.join(map(str, stated))} must add up to the size {size}")
-    parts: list[Value] = []
-    start: Dim = 0
-    for part in stated:
-        parts.append(slice_axis(ctx, x, axis, start, part))
-        start = start + part
-    return parts
+        add_up(ctx, stated, size, ctx.expect)
+    return parted(ctx, x, axis, stated)
 
 
 @handles("Concat")

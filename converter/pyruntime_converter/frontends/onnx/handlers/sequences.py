@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from pyruntime.ir.conditions import equal
 from pyruntime.ir.dims import Dim, minimum
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import concatenated, slice_axis, stacked
+from pyruntime_converter.frontends.onnx.handlers.common import add_up, concatenated, parted, stacked
 from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text, shape_of
 
 MOST_PARTS = 4096  # tensors that a node may split one into
@@ -111,11 +110,7 @@ def split_to_sequence(ctx: NodeContext) -> TensorSequence:
     axis, keeps = ctx.axis(ctx.attr("axis"), x.rank), bool(ctx.attr("keepdims"))
     size = x.shape[axis]
     sizes = _equal_parts(ctx, size, 1) if given is None else _stated_parts(ctx, given, size)
-    parts: list[Value] = []
-    start: Dim = 0
-    for part in sizes:
-        parts.append(slice_axis(ctx, x, axis, start, part))
-        start = start + part
+    parts = parted(ctx, x, axis, sizes)
     if given is None and not keeps:
         parts = [ctx.reshape(p, (*x.shape[:axis], *x.shape[axis + 1 :])) for p in parts]
     return TensorSequence(tuple(p if strings is None else Text(p, strings.table) for p in parts))
@@ -125,10 +120,7 @@ def _stated_parts(ctx: NodeContext, given: Value, size: Dim) -> list[Dim]:
     stated = list(ctx.known_sizes(given, "the sizes of its parts"))
     if given.rank == 0:
         return _equal_parts(ctx, size, stated[0])
-    whole = equal(sum(stated, start=0), size)
-    if whole == 0:
-        ctx.invalid(f"parts {tuple(stated)} of size {size}")
-    ctx.require(whole, f"parts {', '.join(map(str, stated))} must add up to the size {size}")
+    add_up(ctx, stated, size, ctx.require)
     return stated
 
 
