@@ -20,7 +20,7 @@ from pyruntime.ir.program import Program
 from pyruntime.ops.interpret import run_program
 from pyruntime.ops.run_graph import bind_symbols
 from tests.frontends.on_devices import DEVICES, Device
-from tests.frontends.onnx_models import imported, model, random, run, runtime, same
+from tests.frontends.onnx_models import imported, model, random, reference, run, runtime, same
 from tests.fuzz.mended import evaluator
 
 Array = NDArray[Any]
@@ -274,19 +274,13 @@ PLAIN = [
 ]
 
 
-def reference(proto: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """What ONNX's reference gives, with its layers put right."""
-    outputs = evaluator(proto).run(None, dict(feeds))
-    return dict(zip((o.name for o in proto.graph.output), map(np.asarray, outputs), strict=True))
-
-
 @pytest.mark.parametrize(("op", "attrs"), PLAIN, ids=repr)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_double(op: str, attrs: dict[str, Any], dtype: type[np.floating[Any]]) -> None:
     """ONNX Runtime takes no float64: what judges that is held to it in float32."""
     given = Layer(op, "bidirectional", lengths=True, peepholes=op == "LSTM", dtype=dtype)
     proto, feeds = given.build(**attrs)
-    expected = reference(*replace(given, dtype=np.float64).build(**attrs))
+    expected = reference(*replace(given, dtype=np.float64).build(**attrs), evaluator)
     if dtype is np.float32:
         narrowed = {n: a.astype(np.float32) for n, a in expected.items()}
         for name, array in runtime(proto, feeds).items():
@@ -303,7 +297,7 @@ def test_double(op: str, attrs: dict[str, Any], dtype: type[np.floating[Any]]) -
 def test_double_with_batch_first(op: str) -> None:
     plain = Layer(op, dtype=np.float64)
     proto, feeds = replace(plain, batch_first=True).build()
-    expected = reference(*plain.build())
+    expected = reference(*plain.build(), evaluator)
     found = run(proto, feeds)
     np.testing.assert_allclose(found["y"], expected["y"].transpose(2, 0, 1, 3), rtol=0, atol=1e-14)
     np.testing.assert_allclose(found["y_h"], expected["y_h"].swapaxes(0, 1), rtol=0, atol=1e-14)
@@ -315,7 +309,7 @@ def test_double_on_devices(op: str, device: Device, tmp_path: Path) -> None:
     """Of a batch of none, too."""
     layer = Layer(op, "bidirectional", dtype=np.float64)
     proto, feeds = layer.build()
-    expected = reference(proto, feeds)
+    expected = reference(proto, feeds, evaluator)
     (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
     convert(tmp_path / "model.onnx", tmp_path / "pack", targets=(device,))
     with load(tmp_path / "pack", device=device) as session:
