@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--target", default=",".join(TARGETS), metavar="NAME,...", help="of %(default)s")
     parser.add_argument("--processes", type=int, default=2, metavar="N")
     parser.add_argument(
-        "--full", action="store_true", help="compile for Wasm as users do: five times the time"
+        "--full", action="store_true", help="compile for Wasm as users do: several times the time"
     )
     parser.add_argument("--whole", action="store_true", help="do not make smaller what is wrong")
     parser.add_argument("--again", type=Path, metavar="FILE", help="judge a model that was written before")

@@ -26,7 +26,7 @@ from pyruntime.ir.program import Placement, Program
 from tests.conformance.judge import Outcome
 from tests.frontends.onnx_models import one_node
 from tests.fuzz import engine, shrink
-from tests.fuzz.__main__ import TARGETS, verdicts_of
+from tests.fuzz.__main__ import TARGETS, outcomes, verdicts_of
 from tests.fuzz.engine import UNDECIDED, case_of, planned
 from tests.fuzz.known import build
 from tests.fuzz.models import Made, model, models, named
@@ -154,6 +154,18 @@ def test_special_numbers_are_told_apart() -> None:
     assert expected.mismatch(np.array([0, np.inf, 1], np.float32))
     assert expected.mismatch(np.array([np.nan, np.nan, 1], np.float32))
     assert not expected.mismatch(np.array([0, 0, 1], np.float32), finite=True)
+
+
+@pytest.mark.wasm
+def test_long_kernels_fit_the_stack_that_packs_have() -> None:
+    """39 products and their sums, each rounded to float16: some hundred vectors in one loop."""
+    x = np.linspace(-2, 2, 34 * 40).reshape(34, 40).astype(np.float16)
+    sizes = {"sizes": np.array([34, 2])}
+    proto = one_node(
+        "Resize", {"x": x}, opset=23, weights=sizes, inputs=["x", "", "", "sizes"], mode="linear", antialias=1
+    )
+    (outcome,) = outcomes(Made(proto, [{"x": x}]), ["wasm"])
+    assert outcome.status == "passed", outcome.reason
 
 
 def test_wrong_models_are_made_small_and_kept(tmp_path: Path) -> None:
