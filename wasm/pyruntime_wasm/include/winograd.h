@@ -8,7 +8,7 @@
 #pragma once
 #include "gemm.h"
 #include "window.h"
-#include "winograd_sizes.h"
+#include "winograd_tile.h"
 
 #define WINOGRAD_A 0.75f
 #define WINOGRAD_B 1.5f
@@ -19,6 +19,8 @@
 #define WINOGRAD_AT_A (2 * WINOGRAD_SQUARE(WINOGRAD_A) * (WINOGRAD_SQUARE(WINOGRAD_A) - WINOGRAD_SQUARE(WINOGRAD_B)))
 #define WINOGRAD_AT_B (2 * WINOGRAD_SQUARE(WINOGRAD_B) * (WINOGRAD_SQUARE(WINOGRAD_B) - WINOGRAD_SQUARE(WINOGRAD_A)))
 #define WINOGRAD_AT(POINT, POWER) WINOGRAD_CONST((POWER) / WINOGRAD_AT_##POINT)
+
+#define WINOGRAD_STORE(P, V, I, J) f32x4_store(P, V)
 
 // Six inputs in a row to six points; `to` may be `from`.
 INLINE void winograd_input_row(f32x4 d0, f32x4 d1, f32x4 d2, f32x4 d3, f32x4 d4, f32x4 d5, f32x4 *to, int32_t step) {
@@ -38,20 +40,8 @@ INLINE void winograd_input_row(f32x4 d0, f32x4 d1, f32x4 d2, f32x4 d3, f32x4 d4,
 
 // to[point * step + c] = the points of the 6x6 patch at x, for each of `channels` adjacent ones, a multiple of 4.
 SHARED void winograd_input(const float *x, int32_t x_h, int32_t x_w, int32_t channels, float *to, int32_t step) {
-  COMPACT_LOOP for (int32_t c = 0; c < channels; c += 4) {
-    f32x4 points[WINOGRAD_PATCH][WINOGRAD_PATCH], row[WINOGRAD_PATCH];
-    COMPACT_LOOP for (int32_t j = 0; j < WINOGRAD_PATCH; j++) {
-      const float *p = x + j * x_w + c;
-      winograd_input_row(f32x4_load(p), f32x4_load(p + x_h), f32x4_load(p + 2 * x_h), f32x4_load(p + 3 * x_h),
-                         f32x4_load(p + 4 * x_h), f32x4_load(p + 5 * x_h), &points[0][j], WINOGRAD_PATCH);
-    }
-    COMPACT_LOOP for (int32_t i = 0; i < WINOGRAD_PATCH; i++) {
-      const f32x4 *d = points[i];
-      winograd_input_row(d[0], d[1], d[2], d[3], d[4], d[5], row, 1);
-      float *q = to + i * WINOGRAD_PATCH * step + c;
-      UNROLLED for (int32_t j = 0; j < WINOGRAD_PATCH; j++) f32x4_store(q + j * step, row[j]);
-    }
-  }
+  COMPACT_LOOP for (int32_t c = 0; c < channels; c += 4)
+    WINOGRAD_TRANSFORM(WINOGRAD_PATCH, winograd_input_row, f32x4_load, x + c, x_h, x_w, WINOGRAD_STORE, to + c, step);
 }
 
 // Three taps in a row to the values at six points, which winograd_output_row scales: to[step * point].
@@ -110,19 +100,7 @@ INLINE void winograd_output_row(f32x4 m0, f32x4 m1, f32x4 m2, f32x4 m3, f32x4 m4
 // block[(i * 4 + j) * block_row + n] = output (i, j) of a tile whose sums are at m[point * step + n], for n < columns,
 // a multiple of 4.
 SHARED void winograd_output(const float *m, int32_t step, int32_t columns, float *block, int32_t block_row) {
-  COMPACT_LOOP for (int32_t n = 0; n < columns; n += 4) {
-    f32x4 points[WINOGRAD_TILE][WINOGRAD_PATCH], row[WINOGRAD_TILE];
-    COMPACT_LOOP for (int32_t j = 0; j < WINOGRAD_PATCH; j++) {
-      const float *p = m + j * step + n;
-      const int32_t down = WINOGRAD_PATCH * step;
-      winograd_output_row(f32x4_load(p), f32x4_load(p + down), f32x4_load(p + 2 * down), f32x4_load(p + 3 * down),
-                          f32x4_load(p + 4 * down), f32x4_load(p + 5 * down), &points[0][j], WINOGRAD_PATCH);
-    }
-    COMPACT_LOOP for (int32_t i = 0; i < WINOGRAD_TILE; i++) {
-      const f32x4 *d = points[i];
-      winograd_output_row(d[0], d[1], d[2], d[3], d[4], d[5], row, 1);
-      float *q = block + i * WINOGRAD_TILE * block_row + n;
-      UNROLLED for (int32_t j = 0; j < WINOGRAD_TILE; j++) f32x4_store(q + j * block_row, row[j]);
-    }
-  }
+  COMPACT_LOOP for (int32_t n = 0; n < columns; n += 4)
+    WINOGRAD_TRANSFORM(WINOGRAD_TILE, winograd_output_row, f32x4_load, m + n, WINOGRAD_PATCH * step, step,
+                       WINOGRAD_STORE, block + n, block_row);
 }

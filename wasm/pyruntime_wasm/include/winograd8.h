@@ -6,7 +6,7 @@
 #pragma once
 #include "conv8.h"
 #include "window.h"
-#include "winograd_sizes.h"
+#include "winograd_tile.h"
 
 #define WINOGRAD8_NINTH 0x38e38e39  // times 9 is 1
 
@@ -29,21 +29,9 @@ SHARED void winograd8_input(const int8_t *x, int32_t x_h, int32_t x_w, int32_t c
                             int32_t step) {
   const v128_t turn = wasm_i8x16_splat((int8_t)shift);
 #define WINOGRAD8_LOAD(P) wasm_i16x8_extend_low_i8x16(wasm_v128_xor(wasm_v128_load64_zero(P), turn))
-  COMPACT_LOOP for (int32_t c = 0; c < channels; c += 8) {
-    v128_t points[WINOGRAD_PATCH][WINOGRAD_PATCH], row[WINOGRAD_PATCH];
-    COMPACT_LOOP for (int32_t j = 0; j < WINOGRAD_PATCH; j++) {
-      const int8_t *p = x + j * x_w + c;
-      winograd8_input_row(WINOGRAD8_LOAD(p), WINOGRAD8_LOAD(p + x_h), WINOGRAD8_LOAD(p + 2 * x_h),
-                          WINOGRAD8_LOAD(p + 3 * x_h), WINOGRAD8_LOAD(p + 4 * x_h), WINOGRAD8_LOAD(p + 5 * x_h),
-                          &points[0][j], WINOGRAD_PATCH);
-    }
-    COMPACT_LOOP for (int32_t i = 0; i < WINOGRAD_PATCH; i++) {
-      const v128_t *d = points[i];
-      winograd8_input_row(d[0], d[1], d[2], d[3], d[4], d[5], row, 1);
-      int16_t *q = to + i * WINOGRAD_PATCH * step + c;
-      UNROLLED for (int32_t j = 0; j < WINOGRAD_PATCH; j++) wasm_v128_store(q + j * step, row[j]);
-    }
-  }
+#define WINOGRAD8_STORE(P, V, I, J) wasm_v128_store(P, V)
+  COMPACT_LOOP for (int32_t c = 0; c < channels; c += 8)
+    WINOGRAD_TRANSFORM(WINOGRAD_PATCH, winograd8_input_row, WINOGRAD8_LOAD, x + c, x_h, x_w, WINOGRAD8_STORE, to + c, step);
 }
 
 // Three taps in a row to the values at six points: to[step * point].
@@ -111,24 +99,12 @@ INLINE void winograd8_output_row(v128_t m0, v128_t m1, v128_t m2, v128_t m3, v12
 SHARED void winograd8_output(const int32_t *m, int32_t step, int32_t columns, const int32_t *start, int32_t *block,
                              int32_t block_row) {
   const v128_t ninth = wasm_i32x4_const_splat(WINOGRAD8_NINTH);
+#define WINOGRAD8_TWOS(I) ((I) < 2 ? 3 - (uint32_t)(I) : 1)  // of 24, 12, 6 and 6
+#define WINOGRAD8_WHOLE(V, I, J) wasm_i32x4_shr(wasm_i32x4_mul(V, ninth), WINOGRAD8_TWOS(I) + WINOGRAD8_TWOS(J))
+#define WINOGRAD8_ADD(P, V, I, J) wasm_v128_store(P, wasm_i32x4_add(WINOGRAD8_WHOLE(V, I, J), begin))
   COMPACT_LOOP for (int32_t n = 0; n < columns; n += 4) {
-    v128_t points[WINOGRAD_TILE][WINOGRAD_PATCH], row[WINOGRAD_TILE], begin = wasm_v128_load(start + n);
-    COMPACT_LOOP for (int32_t j = 0; j < WINOGRAD_PATCH; j++) {
-      const int32_t *p = m + j * step + n;
-      const int32_t down = WINOGRAD_PATCH * step;
-      winograd8_output_row(wasm_v128_load(p), wasm_v128_load(p + down), wasm_v128_load(p + 2 * down),
-                           wasm_v128_load(p + 3 * down), wasm_v128_load(p + 4 * down), wasm_v128_load(p + 5 * down),
-                           &points[0][j], WINOGRAD_PATCH);
-    }
-    COMPACT_LOOP for (int32_t i = 0; i < WINOGRAD_TILE; i++) {
-      const v128_t *d = points[i];
-      winograd8_output_row(d[0], d[1], d[2], d[3], d[4], d[5], row, 1);
-      int32_t *q = block + i * WINOGRAD_TILE * block_row + n;
-      const uint32_t twos = i < 2 ? 3 - (uint32_t)i : 1;  // of 24, 12, 6 and 6
-      UNROLLED for (uint32_t j = 0; j < WINOGRAD_TILE; j++) {
-        const v128_t whole = wasm_i32x4_shr(wasm_i32x4_mul(row[j], ninth), twos + (j < 2 ? 3 - j : 1));
-        wasm_v128_store(q + (int32_t)j * block_row, wasm_i32x4_add(whole, begin));
-      }
-    }
+    const v128_t begin = wasm_v128_load(start + n);
+    WINOGRAD_TRANSFORM(WINOGRAD_TILE, winograd8_output_row, wasm_v128_load, m + n, WINOGRAD_PATCH * step, step,
+                       WINOGRAD8_ADD, block + n, block_row);
   }
 }
