@@ -154,14 +154,19 @@ PLANAR = (
     Shape((2, 3), 3, 8, (5, 5), before=(2, 2), after=(2, 2)),
 )
 
-# computed by transformed tiles on Wasm: channels by fours, enough outputs
-WINOGRAD = (
+# computed by transformed tiles on Wasm, of floats and of bytes: tiles that end outside, padding that cuts off
+TRANSFORMED = (
     *(same(Shape((h, w), 16, 16, (3, 3))) for h, w in ((5, 5), (8, 8), (9, 7), (6, 30))),
-    *(same(Shape((7, 11), c, oc, (3, 3), batch=2)) for c, oc in ((16, 17), (20, 32), (36, 70), (52, 33))),
-    Shape((10, 13), 24, 16, (3, 3)),
+    same(Shape((7, 11), 16, 17, (3, 3), batch=2)),
     Shape((8, 9), 24, 16, (3, 3), before=(2, 0), after=(1, 3)),
     Shape((9, 12), 16, 24, (3, 3), before=(-1, -2), after=(0, -1)),
     Shape((2, 3), 16, 16, (3, 3), before=(4, 5), after=(3, 2)),
+)
+# channels by fours, enough outputs
+WINOGRAD = (
+    *TRANSFORMED,
+    *(same(Shape((7, 11), c, oc, (3, 3), batch=2)) for c, oc in ((20, 32), (36, 70), (52, 33))),
+    Shape((10, 13), 24, 16, (3, 3)),
     same(Shape((31, 29), 20, 24, (3, 3))),  # several blocks of tiles
     same(Shape((18, 22), 260, 56, (3, 3))),  # and of output channels, which threads share
     same(Shape((5, 6), 520, 40, (3, 3))),  # sums in several pieces

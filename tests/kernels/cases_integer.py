@@ -18,7 +18,7 @@ from pyruntime.ops.layouts import pack_conv_quads, pack_depthwise, pack_quads
 from pyruntime.ops.octets import limit_octets, octet_range
 from pyruntime.ops.quantization import limits
 from tests.kernels.case import Array, Case, Maker
-from tests.kernels.cases_conv import Shape, same
+from tests.kernels.cases_conv import TRANSFORMED, Shape, same
 from tests.kernels.epilogues_integer import EPILOGUES, Build, dequantised, plain, requantised_unsigned
 
 I8, U8, I16, I32, F32 = DType.I8, DType.U8, DType.I16, DType.I32, DType.F32
@@ -242,11 +242,8 @@ GATHERED = (
 )
 # what transformed tiles compute, where they are exact
 WINOGRAD = (
-    *(same(Shape((h, w), 16, 16, (3, 3))) for h, w in ((5, 5), (8, 8), (9, 7), (6, 30))),
-    *(same(Shape((7, 11), c, oc, (3, 3), batch=2)) for c, oc in ((16, 17), (40, 33))),
-    Shape((8, 9), 24, 16, (3, 3), before=(2, 0), after=(1, 3)),
-    Shape((9, 12), 16, 24, (3, 3), before=(-1, -2), after=(0, -1)),
-    Shape((2, 3), 16, 16, (3, 3), before=(4, 5), after=(3, 2)),
+    *TRANSFORMED,
+    same(Shape((7, 11), 40, 33, (3, 3), batch=2)),
     same(Shape((31, 29), 24, 24, (3, 3))),  # several blocks of tiles
     same(Shape((18, 22), 264, 56, (3, 3))),  # and of output channels, which threads share
     same(Shape((5, 6), 160, 40, (3, 3))),  # sums in several pieces

@@ -21,15 +21,8 @@ KINDS = sorted(
     for m in pkgutil.iter_modules([str(Path(__file__).parents[1] / "kernels")])
     if m.name.startswith("cases_")
 )
-
-
-SPLATS = (
-    "attention",
-    "blocks",
-    "conv",
-    "matmul",
-    "recurrence",
-)  # kinds that have other tiles where splats are slow
+# those that have other tiles where splats are slow
+SPLATS = ("attention", "blocks", "conv", "matmul", "recurrence")
 
 
 @functools.cache

@@ -289,14 +289,14 @@ INLINE void v128_store_first(void *to, v128_t v, int32_t n) {
   if (n & 1) wasm_v128_store8_lane(p, v, 0);
 }
 // What the last eight bits of each lane name in a table of 256 bytes.
-INLINE v128_t u8x4_lookup(const uint8_t *table, v128_t at) {
-  return wasm_i32x4_make(table[(uint8_t)wasm_i32x4_extract_lane(at, 0)], table[(uint8_t)wasm_i32x4_extract_lane(at, 1)],
-                         table[(uint8_t)wasm_i32x4_extract_lane(at, 2)], table[(uint8_t)wasm_i32x4_extract_lane(at, 3)]);
-}
-INLINE v128_t i8x4_lookup(const int8_t *table, v128_t at) {
-  return wasm_i32x4_make(table[(uint8_t)wasm_i32x4_extract_lane(at, 0)], table[(uint8_t)wasm_i32x4_extract_lane(at, 1)],
-                         table[(uint8_t)wasm_i32x4_extract_lane(at, 2)], table[(uint8_t)wasm_i32x4_extract_lane(at, 3)]);
-}
+#define LANES_LOOKUP(P, T)                                                                            \
+  INLINE v128_t P##_lookup(const T *table, v128_t at) {                                               \
+    return wasm_i32x4_make(                                                                           \
+        table[(uint8_t)wasm_i32x4_extract_lane(at, 0)], table[(uint8_t)wasm_i32x4_extract_lane(at, 1)], \
+        table[(uint8_t)wasm_i32x4_extract_lane(at, 2)], table[(uint8_t)wasm_i32x4_extract_lane(at, 3)]); \
+  }
+LANES_LOOKUP(u8x4, uint8_t)
+LANES_LOOKUP(i8x4, int8_t)
 // What sixteen bytes name in a table, stored.
 #define FOUND(I) p[I] = from[wasm_u8x16_extract_lane(at, I)];
 INLINE void v128_store_found(void *to, v128_t at, const void *table) {

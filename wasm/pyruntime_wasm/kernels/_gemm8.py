@@ -11,9 +11,14 @@ _PAIR = (-64, 63)
 _OCTET = (-128, 128)
 
 
+def by_bytes(a: Tensor, b: Tensor) -> bool:
+    """Whether engines that multiply bytes are given a and b as such: a of bytes, b of signed ones."""
+    return a.dtype is not DType.I16 and b.dtype is DType.I8
+
+
 def gemm8_form(a: Tensor, b: Tensor, *, split: bool = False) -> str:
     """The C expression of the form in which a is packed to meet b; the kernel may be able to `split` a."""
-    if a.dtype is DType.I16 or b.dtype is not DType.I8:
+    if not by_bytes(a, b):
         return "GEMM8_WORDS"
     known = b.kind == "weight"  # what kernels write is found out by another target
     pairs, octets = known and _within(b.interval, _PAIR), known and _within(b.octets, _OCTET)

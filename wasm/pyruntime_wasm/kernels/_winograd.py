@@ -9,12 +9,15 @@ Bytes are exact, while outputs have 6 bits less than int32: they are known times
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from pyruntime.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv
 from pyruntime_wasm.kernels import Share
 from pyruntime_wasm.kernels._blocks import SLACK
+from pyruntime_wasm.kernels._gemm8 import by_bytes
+from pyruntime_wasm.kernels._operands import Parameters
 from pyruntime_wasm.kernels._share import best_cut, typical
 from pyruntime_wasm.kernels._window import Cuts
 
@@ -34,21 +37,37 @@ class Form:
     """What winograd.c.j2 has to know beside the call's signature.
 
     Attributes:
-        exact: whether bytes are convolved, by winograd8.h.
+        call: of floats, which winograd.h convolves, or of bytes, which winograd8.h does.
         function: the name of the C function.
-        arguments: those that pass its parameters on.
-        shift: what makes bytes signed.
-        tiles: the most in a block; whole: in a part's unit, `columns` being channels of one.
+        parameters: its parameters.
     """
 
-    exact: bool
+    call: Conv
     function: str
-    tiles: int
-    arguments: str = ""
-    shift: int = 0
-    whole: int = WHOLE
-    columns: int = COLUMNS
-    depth: int = DEPTH
+    parameters: Parameters
+    whole: ClassVar[int] = WHOLE  # tiles of a part's unit
+    columns: ClassVar[int] = COLUMNS  # channels of one
+    depth: ClassVar[int] = DEPTH
+
+    @property
+    def exact(self) -> bool:
+        """Whether bytes are convolved."""
+        return self.call.exact
+
+    @property
+    def arguments(self) -> str:
+        """What passes the parameters on to the function."""
+        return ", ".join(self.parameters.names)
+
+    @property
+    def tiles(self) -> int:
+        """The most in a block."""
+        return tiles(self.call)
+
+    @property
+    def shift(self) -> int:
+        """What makes bytes signed."""
+        return -128 if self.call.x.tensor.dtype.is_unsigned else 0
 
     @property
     def stem(self) -> str:
@@ -68,7 +87,7 @@ class Form:
     @property
     def gap(self) -> int:
         """Elements between points, so that the 36 do not fall on the same lines of a cache."""
-        return GAP // (2 if self.exact else 4)
+        return GAP // _element(self.call)
 
 
 def pays(call: Conv) -> bool:
@@ -89,7 +108,7 @@ def pays(call: Conv) -> bool:
 def _fits(call: Conv) -> bool:
     """Whether the input is of bytes, and outputs are small enough whatever it holds."""
     weight = call.weight.tensor
-    if call.x.tensor.dtype is DType.I16 or weight.dtype is not DType.I8:
+    if not by_bytes(call.x.tensor, weight):
         return False
     most = 9 * call.in_channels * 128 if weight.magnitude is None else weight.magnitude
     return 128 * most < _LARGEST

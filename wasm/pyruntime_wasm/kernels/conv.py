@@ -116,7 +116,7 @@ class ConvKernel:
         return render_template(
             "winograd",
             **common,
-            w=_winograd.Form(exact=False, function=common["name"], tiles=_winograd.tiles(call)),
+            w=_winograd.Form(call, common["name"], s.parameters),
             cuts=Cuts,
             x_h=x_h,
             x_w=x_w,

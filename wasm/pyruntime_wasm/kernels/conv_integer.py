@@ -11,7 +11,7 @@ from pyruntime.ir.kernel import Conv
 from pyruntime_wasm.kernels import Argument, Share, _winograd, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
 from pyruntime_wasm.kernels._convolution import Signature, block, declare
-from pyruntime_wasm.kernels._gemm8 import SLACK, STRAYS, gemm8_form
+from pyruntime_wasm.kernels._gemm8 import SLACK, STRAYS, by_bytes, gemm8_form
 from pyruntime_wasm.kernels._share import VECTOR_WORK, best_cut
 from pyruntime_wasm.kernels._window import Cuts
 from pyruntime_wasm.printer import SCALAR
@@ -51,7 +51,7 @@ def _transformed(call: Conv) -> bool:
 
 def _splits(call: Conv) -> bool:
     """Whether the input may be split for weights that fill 8 bits: as many as pay for gathering patches."""
-    bytes_ = call.x.tensor.dtype is not DType.I16 and call.weight.tensor.dtype is DType.I8
+    bytes_ = by_bytes(call.x.tensor, call.weight.tensor)
     return bytes_ and not _transformed(call) and call.out_channels // call.groups >= _ENOUGH
 
 
@@ -130,7 +130,7 @@ class ConvIntegerKernel:
             splits=_splits(call),
             signed=int(not call.x.tensor.dtype.is_unsigned),
             slack=STRAYS,
-            w=self._winograd(call, s, name),
+            w=_winograd.Form(call, f"{name}_winograd", s.parameters) if _transformed(call) else None,
             width=_winograd.COLUMNS if _transformed(call) else Cuts.WIDTH,
             x=SCALAR.classes[call.x.tensor.dtype].name,
             b_unsigned=int(call.weight.tensor.dtype.is_unsigned),
@@ -138,17 +138,6 @@ class ConvIntegerKernel:
             store_arguments=s.epilogue.block_arguments(
                 "i0", "oh + i", "ow", "n0" if one else "group * out_channels + n0"
             ),
-        )
-
-    def _winograd(self, call: Conv, s: Signature, name: str) -> _winograd.Form | None:
-        if not _transformed(call):
-            return None
-        return _winograd.Form(
-            exact=True,
-            function=f"{name}_winograd",
-            tiles=_winograd.tiles(call),
-            arguments=", ".join(s.parameters.names),
-            shift=-128 if call.x.tensor.dtype.is_unsigned else 0,
         )
 
     def scratch(self, call: Conv) -> Dim:

@@ -9,7 +9,7 @@ from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import MatMul
 from pyruntime_wasm.kernels import Argument, Share, render_template
 from pyruntime_wasm.kernels._blocks import COLUMNS, ROWS
-from pyruntime_wasm.kernels._gemm8 import STRAYS, gemm8_form
+from pyruntime_wasm.kernels._gemm8 import STRAYS, by_bytes, gemm8_form
 from pyruntime_wasm.kernels._product import Signature, declare
 from pyruntime_wasm.kernels._share import best_cut, typical
 from pyruntime_wasm.printer import SCALAR
@@ -51,7 +51,7 @@ class MatMulIntegerKernel:
             batch=s.batch,
             panels=bool(call.panels),
             form=gemm8_form(call.a.tensor, call.b.tensor, split=True),
-            splits=call.b.tensor.dtype is DType.I8 and call.a.tensor.dtype is not DType.I16,
+            splits=by_bytes(call.a.tensor, call.b.tensor),
             signed=int(not call.a.tensor.dtype.is_unsigned),
             a=SCALAR.classes[call.a.tensor.dtype].name,
             slack=STRAYS,
