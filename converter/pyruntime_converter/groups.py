@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import accumulate
 from random import Random
 
@@ -32,7 +33,6 @@ _ENOUGH = 1.02  # times the bytes that live at once: no better plan is looked fo
 _MOST = 1.15  # times the bytes that live at once: what all arenas may take
 _PRICES = (math.inf, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 256, 0)  # of a pair together, over these bytes
 
-Sizes = Mapping[Block, int]
 Apart = Mapping[Block, set[Block]]
 Plan = list[tuple[dict[Block, Dim], Dim]]
 Score = tuple[float, int, float]
@@ -46,20 +46,21 @@ def divide(blocks: Sequence[Block], apart: Apart, alignment: int) -> Plan:
         apart: for each block those that lie in other arenas, unless that takes too much.
         alignment: of offsets, and of the blocks' bytes.
     """
+    if not blocks:
+        return []
     known = all(isinstance(b.bytes, int) for b in blocks)
     probes = (1,) if known else _PROBES
     little = () if known or any((valued(b.bytes, _LITTLE) or 0) <= 0 for b in blocks) else (_LITTLE,)
-    each = {size: {b: typical(b.bytes, size) for b in blocks} for size in (*probes, *little)}
-    peaks = {size: max(_live(blocks, sizes).values(), default=1) for size, sizes in each.items()}
-    judged = [size for size in each if size in probes or peaks[size] >= _ALIGNED * alignment]
+    probed = {size: _Probe(blocks, size) for size in (*probes, *little)}
+    judged = [size for size in probed if size in probes or probed[size].peak >= _ALIGNED * alignment]
 
     def waste(plan: Plan) -> float:
-        return max(sum(typical(total, size) for _, total in plan) / peaks[size] for size in judged)
+        return max(sum(typical(total, size) for _, total in plan) / probed[size].peak for size in judged)
 
     best: tuple[Score, Plan] = (math.inf, 0, math.inf), []
     for price in _PRICES:
         for size in probes:
-            arenas, pairs = _search(blocks, apart, each[size], price * peaks[size])
+            arenas, pairs = _search(probed[size], apart, price)
             plan = [a.finish() if known else stacked(a.placed(), alignment) for a in arenas]
             score = _score(waste(plan), pairs)
             best = (score, plan) if score < best[0] else best
@@ -68,30 +69,67 @@ def divide(blocks: Sequence[Block], apart: Apart, alignment: int) -> Plan:
     return best[1]
 
 
+class _Probe:
+    """Blocks as they are where each symbol is one number.
+
+    Attributes:
+        sizes: the bytes of each.
+        live: the bytes that live from each step on at which they change.
+        peak: the most of these.
+    """
+
+    def __init__(self, blocks: Sequence[Block], size: int) -> None:
+        self.sizes = {b: typical(b.bytes, size) for b in blocks}
+        changes: Counter[int] = Counter()
+        for block, taken in self.sizes.items():
+            changes[block.first] += taken
+            changes[block.last + 1] -= taken
+        steps = sorted(changes)
+        self.live = dict(zip(steps, accumulate(changes[s] for s in steps), strict=True))
+        self.peak = max(self.live.values())
+
+    @cached_property
+    def orders(self) -> list[list[Block]]:
+        """Orders in which to place them, of which one or another suits a program."""
+        sizes, blocks = self.sizes, [*self.sizes]
+        largest = sorted(blocks, key=lambda b: -sizes[b])
+
+        def span(block: Block) -> int:
+            return block.first - block.last
+
+        def crowd(block: Block) -> int:
+            return -max(count for step, count in self.live.items() if block.first <= step <= block.last)
+
+        return [
+            blocks,
+            largest,
+            sorted(blocks, key=span),
+            sorted(blocks, key=lambda b: (-sizes[b], span(b))),
+            sorted(largest, key=crowd),
+        ]
+
+
 def _score(waste: float, pairs: int) -> Score:
     """Less is better: enough is enough, then few pairs together, then few bytes."""
     return max(waste, _MOST), pairs, waste
 
 
-def _search(blocks: Sequence[Block], apart: Apart, sizes: Sizes, price: float) -> tuple[list[Gaps], int]:
-    """A division of blocks of known sizes, and how many pairs are together in it, at a price for each."""
-    if not blocks:
-        return [], 0
-    live = _live(blocks, sizes)
-    peak = max(live.values())
+def _search(probe: _Probe, apart: Apart, price: float) -> tuple[list[Gaps], int]:
+    """A division, and how many pairs are together in it, at a price for each, over the peak."""
 
     def tried(order: Sequence[Block]) -> tuple[Score, list[Gaps], Sequence[Block]]:
-        arenas = _placed(order, apart, sizes, price)
-        return _score(sum(a.total for a in arenas) / peak, _pairs(arenas, apart)), arenas, order
+        arenas = _placed(order, apart, probe.sizes, price * probe.peak)
+        return _score(sum(a.total for a in arenas) / probe.peak, _pairs(arenas, apart)), arenas, order
 
-    best = min(map(tried, _orders(blocks, sizes, live)), key=lambda t: t[0])
+    best = min(map(tried, probe.orders), key=lambda t: t[0])
+    count = len(probe.sizes)
     random = Random(0)  # the same packs each time
-    for _ in range(min(_TRIES, _TRIES_EACH * len(blocks), _EFFORT // len(blocks) ** 2)):
+    for _ in range(min(_TRIES, _TRIES_EACH * count, _EFFORT // count**2)):
         if best[0] <= (_MOST, 0, _ENOUGH) or (best[0][0] > _MOST and price < math.inf):
             break  # there is nothing to gain, or more at the next price
         order = [*best[2]]
-        block = order.pop(random.randrange(len(order)))
-        order.insert(random.randrange(len(blocks)), block)
+        block = order.pop(random.randrange(count))
+        order.insert(random.randrange(count), block)
         made = tried(order)
         if made[0] <= best[0]:  # as good ones lead on, too
             best = made
@@ -104,7 +142,7 @@ def _pairs(arenas: Sequence[Gaps], apart: Apart) -> int:
     return sum(len(apart[block] & members) for members in held for block in members) // 2
 
 
-def _placed(order: Sequence[Block], apart: Apart, sizes: Sizes, price: float) -> list[Gaps]:
+def _placed(order: Sequence[Block], apart: Apart, sizes: Mapping[Block, int], price: float) -> list[Gaps]:
     """Each block where it costs least; each arena as it became, or packed again if that is smaller."""
     arenas: list[tuple[Gaps, set[Block]]] = []
 
@@ -128,31 +166,3 @@ def _placed(order: Sequence[Block], apart: Apart, sizes: Sizes, price: float) ->
             again.put(block)
         made.append(min(arena, again, key=lambda a: a.total))
     return made
-
-
-def _live(blocks: Sequence[Block], sizes: Sizes) -> dict[int, int]:
-    """The bytes that live from each step on at which they change."""
-    changes: Counter[int] = Counter()
-    for block in blocks:
-        changes[block.first] += sizes[block]
-        changes[block.last + 1] -= sizes[block]
-    steps = sorted(changes)
-    return dict(zip(steps, accumulate(changes[s] for s in steps), strict=True))
-
-
-def _orders(blocks: Sequence[Block], sizes: Sizes, live: Mapping[int, int]) -> Iterator[Sequence[Block]]:
-    """Orders of which one or another suits a program."""
-
-    largest = sorted(blocks, key=lambda b: -sizes[b])
-
-    def span(block: Block) -> int:
-        return block.first - block.last
-
-    def crowd(block: Block) -> int:
-        return -max(count for step, count in live.items() if block.first <= step <= block.last)
-
-    yield blocks
-    yield largest
-    yield sorted(blocks, key=span)
-    yield sorted(blocks, key=lambda b: (-sizes[b], span(b)))
-    yield sorted(largest, key=crowd)
