@@ -148,7 +148,9 @@ def _placed(order: Sequence[Block], apart: Apart, sizes: Mapping[Block, int], pr
 
     def cost(block: Block, arena: Gaps, members: set[Block]) -> float:
         pairs = len(apart[block] & members)
-        return arena.growth(block) + (pairs * price if pairs else 0)
+        together = pairs * price if pairs else 0
+        # more than an arena of its own: where it would lie here need not be known
+        return together if together > sizes[block] else together + arena.growth(block)
 
     for block in order:
         costs = [cost(block, *each) for each in arenas]
