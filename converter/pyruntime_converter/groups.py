@@ -13,6 +13,7 @@ pair, which falls until all arenas are small enough.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -74,7 +75,8 @@ class _Probe:
 
     Attributes:
         sizes: the bytes of each.
-        live: the bytes that live from each step on at which they change.
+        steps: at which what lives changes.
+        live: the bytes that live from each of these on.
         peak: the most of these.
     """
 
@@ -84,9 +86,9 @@ class _Probe:
         for block, taken in self.sizes.items():
             changes[block.first] += taken
             changes[block.last + 1] -= taken
-        steps = sorted(changes)
-        self.live = dict(zip(steps, accumulate(changes[s] for s in steps), strict=True))
-        self.peak = max(self.live.values())
+        self.steps = sorted(changes)
+        self.live = [*accumulate(changes[s] for s in self.steps)]
+        self.peak = max(self.live)
 
     @cached_property
     def orders(self) -> list[list[Block]]:
@@ -98,7 +100,8 @@ class _Probe:
             return block.first - block.last
 
         def crowd(block: Block) -> int:
-            return -max(count for step, count in self.live.items() if block.first <= step <= block.last)
+            first, end = bisect_left(self.steps, block.first), bisect_right(self.steps, block.last)
+            return -max(self.live[first:end])
 
         return [
             blocks,
