@@ -72,8 +72,8 @@ class States:
                     assert operand is not None
                     self._trace(operand, part)
 
-    def appended(self, node: Node, operands: Sequence[Lazy]) -> tuple[View, list[bool]] | None:
-        """Where a Concat lies that is made in place, and which operands are there already; else None.
+    def appended(self, node: Node, operands: Sequence[Lazy]) -> View | None:
+        """Where a Concat lies that is made in place, some of its operands being there already; else None.
 
         What is still to be stored lies behind the state's old elements, which others may yet read.
         """
@@ -82,13 +82,10 @@ class States:
             return None
         carried = next(c for c in self.carried if c.tensor is whole.tensor)
         assert carried.axis is not None
-        there = [
-            lazy.view is not None and _same(lazy.view, part, lazy.shape)
-            for lazy, part in zip(operands, parts(node, whole), strict=True)
-        ]
+        there = [lies(lazy, part) for lazy, part in zip(operands, parts(node, whole), strict=True)]
         axis, step = node.attrs["axis"], views.contiguous_strides(carried.shape)[carried.axis]
         grows = whole.strides[axis] == step and operands[0].shape[axis] == carried.length
-        return (whole, there) if all(there) or (there[0] and grows) else None
+        return whole if all(there) or (there[0] and grows) else None
 
     def store(self, low: Lowering, graph: Graph) -> None:
         """Store the next values, and let the program know its states."""
@@ -98,7 +95,7 @@ class States:
             value = graph.outputs[state.output]
             target = views.contiguous(carried.tensor, carried.shape)
             lazy = low.lazy(value)
-            if lazy.view is not None and _same(lazy.view, target, value.shape):
+            if lies(lazy, target):
                 continue  # appended, or never changed
             # read now, whatever the copies below overwrite
             sources.append(
@@ -143,14 +140,18 @@ def _carried(graph: Graph, state: State) -> Carried:
     return Carried(tensor, state.shape, state.axis, value.shape[state.axis], after.shape[state.axis])
 
 
-def _same(one: View, other: View, shape: Sequence[object]) -> bool:
-    """Whether two views of one shape are of the same elements."""
+def lies(lazy: Lazy, there: View) -> bool:
+    """Whether a value is in memory already, and there, which is a plain view over its shape."""
+    view = lazy.view
     return (
-        one.tensor is other.tensor
-        and one.offset == other.offset
-        and not one.guards
-        and not one.indirect
-        and all(a == b for a, b, size in zip(one.strides, other.strides, shape, strict=True) if size != 1)
+        view is not None
+        and view.tensor is there.tensor
+        and view.offset == there.offset
+        and not view.guards
+        and not view.indirect
+        and all(
+            a == b for a, b, size in zip(view.strides, there.strides, lazy.shape, strict=True) if size != 1
+        )
     )
 
 

@@ -12,7 +12,7 @@ from pyruntime_converter.lowering.lower import Lowering, lowers
 from pyruntime_converter.lowering.places import place
 from pyruntime_converter.lowering.rows import spread_over
 from pyruntime_converter.lowering.space import grouped_order
-from pyruntime_converter.lowering.states import parts
+from pyruntime_converter.lowering.states import lies, parts
 
 from pyruntime.ir.dims import Dim, at_least, maximum, product
 from pyruntime.ir.dtypes import DType
@@ -205,17 +205,13 @@ def concat(low: Lowering, node: Node) -> Lazy:
     """One tensor; each operand is stored to its part of it, by its own kernel where it is still pending."""
     shape = node.output.shape
     operands = [low.lazy(v) for v in node.inputs if v is not None]
-    appended = low.states.appended(node, operands)
-    if appended is None:
+    whole = low.states.appended(node, operands)
+    if whole is None:
         joined = None if node.output in low.places else _chosen(operands, node.attrs["axis"], shape)
         if joined is not None:
             return joined
         whole = place(low, node, max(operands, key=lambda o: o.host is not None))
-        placed = [low.places.get(node.input(i)) for i in range(len(operands))]
-        there = [p is not None and p == o.view for p, o in zip(placed, operands, strict=True)]
-    else:
-        whole, there = appended
-    for lazy, part, stored in zip(operands, parts(node, whole), there, strict=True):
-        if not stored:
+    for lazy, part in zip(operands, parts(node, whole), strict=True):
+        if not lies(lazy, part):
             low.store_into(lazy, part, Boundary.JOINED)
     return Lazy.of(whole, shape)
