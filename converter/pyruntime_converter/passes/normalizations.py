@@ -19,7 +19,7 @@ from pyruntime_converter.passes.patterns import (
     square,
 )
 from pyruntime_converter.passes.rewriter import rewrite
-from pyruntime_converter.passes.spread import over_axes
+from pyruntime_converter.passes.spread import over_axes, trailing
 
 _NORMS = ("LayerNormalization", "RMSNormalization")
 
@@ -55,11 +55,6 @@ def recognise_normalizations(graph: Graph) -> None:
         return None
 
     rewrite(graph, parameters)
-
-
-def _trailing(axes: Sequence[int], rank: int) -> int | None:
-    """The first of axes that are the last ones."""
-    return min(axes) if axes and sorted(axes) == list(range(min(axes), rank)) else None
 
 
 def _norm(node: Node, builder: Builder) -> Value | None:
@@ -118,7 +113,7 @@ def _of_gain(x: Value, gain: Value, bias: Value, axes: Sequence[int], builder: B
                 or _centred(centred, axes) is not x
             ):
                 continue
-            axis = _trailing(axes, x.rank)
+            axis = trailing(axes, x.rank)
             if axis is None:
                 normal = over_axes(builder, "LayerNormalization", x, axes, epsilon)
                 return builder.one("Add", builder.one("Mul", normal, scale), bias)

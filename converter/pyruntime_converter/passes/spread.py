@@ -15,6 +15,11 @@ from pyruntime_converter.lowering.views import factor
 from pyruntime_converter.passes.patterns import made_by
 
 
+def trailing(axes: Sequence[int], rank: int) -> int | None:
+    """The first of axes that are the last ones."""
+    return min(axes) if axes and sorted(axes) == list(range(min(axes), rank)) else None
+
+
 def over_axes(builder: Builder, op: str, x: Value, axes: Sequence[int], epsilon: float) -> Value:
     """x of `axes` normalised by `op`, with a scale of ones and no bias.
 
@@ -23,8 +28,9 @@ def over_axes(builder: Builder, op: str, x: Value, axes: Sequence[int], epsilon:
     """
     one = builder.constant(np.ones((), x.dtype.value))
     parameters = (one, None) if op == "LayerNormalization" else (one,)
-    if sorted(axes) == [*range(x.rank - len(axes), x.rank)]:
-        return builder.one(op, x, *parameters, axis=min(axes), epsilon=epsilon)
+    axis = trailing(axes, x.rank)
+    if axis is not None:
+        return builder.one(op, x, *parameters, axis=axis, epsilon=epsilon)
     whole, axes = _unmerged(builder, x, axes)
     others = [a for a in range(whole.rank) if a not in axes]
     perm = [*others, *sorted(axes)]
