@@ -170,12 +170,11 @@ def build_pack(
         optimise(graph, quantized)
     tell("lower", 0, 1, f"{sum(len(g.nodes) for g in graphs)} nodes")
     lowered = [lower(g) for g in graphs]
-    programs = tabulate(lowered) if "wasm" in targets else lowered
-    plain = lowered if "webgpu" in targets else programs
-    constants = lift_constants([*programs, *(p for p in plain if not any(p is q for q in programs))])
-    inlined = [inline_masks(p) for p in plain] if "webgpu" in targets else []
-    if "wasm" not in targets:
-        programs = inlined
+    tabulated = tabulate(lowered) if "wasm" in targets else []
+    plain = lowered if "webgpu" in targets else []
+    constants = lift_constants([*{id(p): p for p in (*tabulated, *plain)}.values()])
+    inlined = [inline_masks(p) for p in plain]
+    programs = tabulated or inlined
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)
     exact = {constants, *(s.initial for s in states.states)}
