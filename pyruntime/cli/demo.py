@@ -26,7 +26,7 @@ from rich.text import Text
 from pyruntime.cli import look
 from pyruntime.cli.execution import made_pack
 from pyruntime.cli.failures import message, stable_code
-from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, random_inputs, read_inputs
+from pyruntime.cli.feeds import Array, bind_symbols, parse_sizes, read_inputs, with_random
 from pyruntime.cli.pages import filled
 from pyruntime.cli.sizes import value_of
 from pyruntime.errors import InputError, PyRuntimeError
@@ -105,8 +105,7 @@ class Feeder:
             made = spec.name not in self.given and spec.default is None
             if made and (count := math.prod(value_of(dim, sizes) for dim in spec.shape)) > MOST:
                 raise InputError(f"{spec.name!r} would have {count} elements; the page takes {MOST} at most")
-        feeds = self.given | random_inputs(self.specs, self.given, sizes, seed)
-        return {spec.name: feeds[spec.name] for spec in self.specs if spec.name in feeds}
+        return with_random(self.specs, self.given, sizes, seed)
 
     def packed(self, asked: Any) -> bytes:
         """What the page's feeds.js reads: an error or arrays, for `{"symbols": {"n": 2}, "seed": 0}`."""

@@ -25,9 +25,9 @@ from pyruntime.cli.feeds import (
     bind_symbols,
     flat,
     parse_sizes,
-    random_inputs,
     read_inputs,
     save_outputs,
+    with_random,
 )
 from pyruntime.cli.progress import ConversionProgress, Waiting
 from pyruntime.errors import InputError
@@ -236,8 +236,7 @@ def feeds_for(
             " or --random to make arrays up"
         )
     sizes = bind_symbols(specs, feeds, asked, kept)
-    feeds |= random_inputs(specs, feeds, sizes, seed or 0)
-    return {s.name: feeds[s.name] for s in specs if s.name in feeds}, sizes
+    return with_random(specs, feeds, sizes, seed or 0), sizes
 
 
 def feeder_for(arguments: Sequence[str], asked: Mapping[str, int], seed: int) -> Feeder:

@@ -194,6 +194,14 @@ def random_inputs(
     return made
 
 
+def with_random(
+    specs: Sequence[TensorSpec], given: Mapping[str, Array], sizes: Mapping[str, int], seed: int
+) -> dict[str, Array]:
+    """What is given, and `random_inputs` for the rest, in the model's order. Raises as these."""
+    feeds = {**given, **random_inputs(specs, given, sizes, seed)}
+    return {spec.name: feeds[spec.name] for spec in specs if spec.name in feeds}
+
+
 def _codes(numbers: Array, dtype: DType) -> Array:
     """The integers that stand for numbers in packs where NumPy has no such type."""
     plain = numbers.astype(np.float32 if dtype.is_float else np.int32)
