@@ -59,6 +59,10 @@ def preferring(name: str) -> FakeClock:
     return FakeClock(lambda shader: 1.0 if shader.startswith(f"{name} of") else 2.0)
 
 
+def preferring_any() -> FakeClock:
+    return FakeClock(lambda shader: 1.0 if " of " in shader else 2.0)
+
+
 @pytest.fixture(scope="module")
 def tunable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """y = relu(x @ w), where x has any number of rows; not to be changed."""
@@ -86,10 +90,13 @@ def pack(tunable: Path, tmp_path: Path) -> Path:
     return tmp_path / "m.pack"
 
 
-def tuned(pack: Path, clock: FakeClock, gpu: Identity | None = None) -> Any:
+def tuned(
+    pack: Path, clock: FakeClock, gpu: Identity | None = None, feeds: Any = None, rounds: int = 2
+) -> Any:
     from pyruntime.runtime.tune import tune
 
-    return tune(pack, lambda *_: {"x": X}, Budget(rounds=2), lambda _: None, clock=clock, gpu=gpu)
+    fed, budget = feeds or {"x": X}, Budget(rounds=rounds)
+    return tune(pack, lambda *_: fed, budget, lambda _: None, clock=clock, gpu=gpu)
 
 
 def target_of(pack: Path) -> dict[str, Any]:
@@ -332,8 +339,6 @@ def looped(dtype: Any) -> Any:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_programs_that_loop_and_halves(tmp_path: Path, dtype: Any) -> None:
-    from pyruntime.runtime.tune import tune
-
     (tmp_path / "m.onnx").write_bytes(looped(dtype).SerializeToString())
     pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("webgpu",), tunable=True)
     x = X[:, :COLUMNS].astype(dtype)
@@ -341,8 +346,7 @@ def test_programs_that_loop_and_halves(tmp_path: Path, dtype: Any) -> None:
     with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
         assert session.report.reads == 1
         expected = session.run({"x": x})["y"]
-    clock = FakeClock(lambda shader: 1.0 if " of " in shader else 2.0)
-    found = tune(tmp_path / "m.pack", lambda *_: {"x": x}, Budget(rounds=1), lambda _: None, clock=clock)
+    found = tuned(tmp_path / "m.pack", preferring_any(), feeds={"x": x}, rounds=1)
     assert {step.step.split()[0] for step in found.steps if step.shader} == {"matmul", "row"}
     assert [step.refused for step in found.steps] == [0] * len(found.steps)
     with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
@@ -358,8 +362,6 @@ def test_programs_that_loop_and_halves(tmp_path: Path, dtype: Any) -> None:
 
 def test_steps_that_read_the_arena_that_they_write(tmp_path: Path) -> None:
     """What takes their places binds it as written, too."""
-    from pyruntime.runtime.tune import tune
-
     net = crowded()
     model = net.proto(net.nodes[-1].output[0])
     onnx.save(model, tmp_path / "m.onnx")
@@ -370,8 +372,7 @@ def test_steps_that_read_the_arena_that_they_write(tmp_path: Path) -> None:
     with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
         (made,) = session.run(net.feeds).values()
         assert_close(made, np.asarray(expected), 1e-5)
-    clock = FakeClock(lambda shader: 1.0 if " of " in shader else 2.0)
-    found = tune(tmp_path / "m.pack", lambda *_: net.feeds, Budget(rounds=1), lambda _: None, clock=clock)
+    found = tuned(tmp_path / "m.pack", preferring_any(), feeds=net.feeds, rounds=1)
     assert found.stored == 5
     assert [step.refused for step in found.steps] == [0] * 5
     with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
