@@ -203,8 +203,8 @@ class _Edges:
     def around(self, x: Value, strides: Sequence[int]) -> tuple[_Edges, Value] | None:
         """The same around what x is a constant Pad or a Slice of, along axes where no zeros were found."""
         rank = len(strides)
-        pad, part = made_by(x, "Pad"), made_by(x, "Slice")
-        if pad is not None and pad.attrs["mode"] == "constant" and pad.attrs["value"] == 0:
+        pad, part = _zeros(x), made_by(x, "Slice")
+        if pad is not None:
             before, after, source = pad.attrs["before"], pad.attrs["after"], pad.input(0)
         elif part is not None and all(s == 1 for s in part.attrs["steps"]):
             source, before = part.input(0), part.attrs["starts"]
@@ -235,11 +235,18 @@ class _Edges:
         return added - self.cut[axis]
 
 
+def _zeros(value: Value) -> Node | None:
+    """The Pad with zeros that makes a value, if one does."""
+    pad = made_by(value, "Pad")
+    zeros = pad is not None and pad.attrs["mode"] == "constant" and pad.attrs["value"] == 0
+    return pad if zeros else None
+
+
 def _spread(builder: Builder, x: Value) -> tuple[int, int, Value] | None:
     """The spatial axis along which zeros follow each element of a value, how far these are apart, and it."""
     reshape = made_by(x, "Reshape")
-    pad = None if reshape is None else made_by(reshape.input(0), "Pad")
-    if pad is None or pad.attrs["mode"] != "constant" or pad.attrs["value"] != 0:
+    pad = None if reshape is None else _zeros(reshape.input(0))
+    if pad is None:
         return None
     apart, after = pad.input(0), pad.attrs["after"]
     grown = [a for a, amount in enumerate(after) if amount != 0]
