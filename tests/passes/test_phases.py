@@ -34,12 +34,11 @@ class Layer:
         stated = "-".join(f"{k}={v}" for k, v in self.attrs.items())
         return f"{self.x}-{self.w}-{stated}-{self.shape or ''}"
 
-    def net(self, *, bias: bool = True) -> tuple[Net, str]:
+    def net(self) -> tuple[Net, str]:
         """The layer alone, with the name of its output."""
         net = Net({"x": random(*self.x)}, {"x": self.shape} if self.shape else None)
         outputs = self.w[1] * self.attrs.get("group", 1)
-        operands = [net.weight(*self.w), *([net.weight(outputs)] if bias else [])]
-        return net, net("ConvTranspose", "x", *operands, **self.attrs)
+        return net, net("ConvTranspose", "x", net.weight(*self.w), net.weight(outputs), **self.attrs)
 
 
 LINES = [
