@@ -112,7 +112,7 @@ def grouped_order(shape: Sequence[Dim], target: Sequence[Dim], leaves: Sequence[
 
 
 def told_order(shape: Sequence[Dim], leaves: Sequence[View]) -> list[int] | None:
-    """The same; None where no view covers all of shape in an order."""
+    """As `storage_order`; None where no view covers all of shape in an order."""
     plain = list(range(len(shape)))
     wide = [a for a in plain if shape[a] != 1]
 
