@@ -171,8 +171,8 @@ class _Importer:
     def _inputs(self, proto: GraphProto, scope: Scope) -> None:
         # before IR version 4 every weight is listed as an input too
         fed = [v for v in proto.input if not scope.has(v.name)]
-        least = self._assumptions.least_sizes
-        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, self._empty, least)
+        least = {**self._assumptions.least_sizes, **dict.fromkeys(self._empty, 0)}
+        inputs = Inputs(fed, self._builder, self._told, self._assumptions.opened, least)
         self._unbound = Unbound(inputs.symbols)
         self._broadcasting = Broadcasting(self._unbound.varies)
         if self._types is not None:

@@ -40,7 +40,6 @@ class Inputs:
         builder: of the graph.
         told: what the user says of them.
         opened: names of those whose contents are to be symbols.
-        empty: names of sizes that may be 0.
         least: by name, sizes that are at least so much.
 
     Raises:
@@ -54,12 +53,11 @@ class Inputs:
         builder: Builder,
         told: Told,
         opened: Container[str],
-        empty: Container[str],
         least: Mapping[str, int],
     ) -> None:
         self._fed, self._builder, self._told, self._opened = fed, builder, told, opened
         tensors = [t for v in fed if (t := _tensor_of(v.type)) is not None]
-        self.symbols = Symbols(tensors, told.dims, empty, least)
+        self.symbols = Symbols(tensors, told.dims, least)
 
     def declare(
         self, failed: Callable[[UnsupportedError], None] | None = None

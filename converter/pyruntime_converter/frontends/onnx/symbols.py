@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from onnx import TensorShapeProto, TypeProto
 
@@ -32,18 +32,16 @@ class Symbols:
     Args:
         tensors: the types of what the model is fed, but for sequences.
         dims: what the user says of symbols, by name: sizes that are fixed, symbols with bounds.
-        empty: names of sizes that may be 0.
-        least: others that are at least so much; by default it is 1.
+        least: by name, sizes that are at least so much; by default it is 1.
     """
 
     def __init__(
         self,
         tensors: Sequence[TypeProto.Tensor],
         dims: Mapping[str, Dim],
-        empty: Container[str],
         least: Mapping[str, int],
     ) -> None:
-        self._dims, self._empty, self._least = dims, empty, least
+        self._dims, self._least = dims, least
         self._names: dict[str, str] = {}
         self._taken: set[str] = set()
         self._params = {d.dim_param for t in tensors for d in t.shape.dim if d.dim_param}
@@ -99,10 +97,9 @@ class Symbols:
     def _symbol(self, key: str, name: str) -> Dim:
         """The symbol of a key, or what the user says of it."""
         made = symbol(self._name(key, name))
-        if str(made) in self._empty:
-            made = symbol(str(made), (0, None))
-        elif str(made) in self._least:
-            made = symbol(str(made), (self._least[str(made)], None))
+        least = self._least.get(str(made))
+        if least is not None:
+            made = symbol(str(made), (least, None))
         return self._dims.get(str(made), made)
 
     def _name(self, key: str, name: str) -> str:
