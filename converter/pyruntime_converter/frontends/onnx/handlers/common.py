@@ -159,6 +159,13 @@ def with_axis(ctx: NodeContext, value: Value, axis: int) -> Value:
     return ctx.reshape(value, (*value.shape[:axis], 1, *value.shape[axis:]))
 
 
+def repeated_along(ctx: NodeContext, value: Value, axis: int, times: int) -> Value:
+    """Every element of an axis several times in a row: no more than an expanded view."""
+    before, count, after = value.shape[:axis], value.shape[axis], value.shape[axis + 1 :]
+    wide = ctx.one("Expand", with_axis(ctx, value, axis + 1), shape=(*before, count, times, *after))
+    return ctx.reshape(wide, (*before, count * times, *after))
+
+
 def stacked(ctx: NodeContext, values: Sequence[Value], axis: int = 0) -> Value:
     """Values one after the other along a new axis."""
     return concatenated(ctx, [with_axis(ctx, v, axis) for v in values], axis)

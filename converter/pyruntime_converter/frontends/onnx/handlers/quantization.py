@@ -5,14 +5,14 @@ What is an operator between dequantising and quantising is written so; passes fi
 
 from __future__ import annotations
 
-from pyruntime.ir.dims import Dim, divides, floordiv
+from pyruntime.ir.dims import divides, floordiv
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime.ops.codes import decoded_to
 from pyruntime.ops.quantization import limits
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import with_axis
+from pyruntime_converter.frontends.onnx.handlers.common import repeated_along, slice_axis, with_axis
 from pyruntime_converter.frontends.onnx.handlers.convolution import convolved, geometry
 from pyruntime_converter.frontends.onnx.handlers.matmul import product
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
@@ -48,15 +48,10 @@ def _spread(ctx: NodeContext, x: Value, *parameters: Value | None) -> tuple[Valu
     if divides(size, whole):
         x = ctx.reshape(x, (*before, floordiv(whole, size), size, *after))
         return x, [p if p is None else with_axis(ctx, p, axis + 1) for p in parameters]
-    return x, [p if p is None else _repeated(ctx, p, axis, size, whole) for p in parameters]
-
-
-def _repeated(ctx: NodeContext, x: Value, axis: int, times: int, size: Dim) -> Value:
-    """The first `size` elements along an axis when each is there so many times."""
-    before, count, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
-    spread = ctx.one("Expand", with_axis(ctx, x, axis + 1), shape=(*before, count, times, *after))
-    flat = ctx.reshape(spread, (*before, count * times, *after))
-    return ctx.one("Slice", flat, starts=(0,) * x.rank, sizes=(*before, size, *after), steps=(1,) * x.rank)
+    return x, [
+        p if p is None else slice_axis(ctx, repeated_along(ctx, p, axis, size), axis, 0, whole)
+        for p in parameters
+    ]
 
 
 def dequantized(ctx: NodeContext, first: int, axis: int = 0) -> Value:

@@ -20,7 +20,7 @@ from pyruntime_converter.frontends.onnx import fractions
 from pyruntime_converter.frontends.onnx.antialias import smoothed
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.crops import Ends, cropped
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, with_axis
+from pyruntime_converter.frontends.onnx.handlers.common import repeated_along, slice_axis
 from pyruntime_converter.frontends.onnx.resampling import (
     COORDINATES,
     ROUNDINGS,
@@ -288,17 +288,10 @@ def _picked(ctx: NodeContext, x: Value, at: int, indices: Indices, size: int) ->
         return x
     times = repeats(indices, size)
     return (
-        _repeated(ctx, x, at, times)
+        repeated_along(ctx, x, at, times)
         if times
         else ctx.one("Gather", x, ctx.builder.constant(indices), axis=at)
     )
-
-
-def _repeated(ctx: NodeContext, x: Value, at: int, times: int) -> Value:
-    """Every element of an axis several times in a row: no more than an expanded view."""
-    split = with_axis(ctx, x, at + 1)
-    wide = ctx.one("Expand", split, shape=(*x.shape[: at + 1], times, *x.shape[at + 1 :]))
-    return ctx.reshape(wide, (*x.shape[:at], x.shape[at] * times, *x.shape[at + 1 :]))
 
 
 def _fed(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> Value:
@@ -307,7 +300,7 @@ def _fed(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> Value:
     times = floordiv(step.out, size) if divides(size, step.out) else None
     whole = isinstance(times, int) and times >= 1 and step.roi == (0.0, 1.0)
     if isinstance(times, int) and whole and _repeats(method, times):
-        return _repeated(ctx, x, at, times)
+        return repeated_along(ctx, x, at, times)
     if method.coordinates not in fractions.COORDINATES:
         what = f"it resizes {size} to {step.out} with {method.coordinates}"
         ctx.fail(f"{what} in a way that depends on the input sizes", FIX_DIMS)
