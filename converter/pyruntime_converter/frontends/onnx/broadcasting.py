@@ -11,7 +11,6 @@ from pyruntime.ir.graph import Shape
 
 Require = Callable[[Dim, str], None]  # lets inputs be refused for which a condition does not hold
 
-
 _LARGEST = 1 << 31  # more than any size
 
 

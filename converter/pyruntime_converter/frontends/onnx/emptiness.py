@@ -19,6 +19,7 @@ from pyruntime.ir.dims import Dim, Expr, at_least, bounds
 from pyruntime.ir.graph import Constraint, Graph, Node, Value
 from pyruntime.ir.symbols import substitute, symbols_of
 from pyruntime.ops.definition import complete, definition
+from pyruntime_converter.frontends.onnx.symbols import sizes_of
 
 Convert = Callable[[frozenset[str]], Graph]
 COMPARED = 1 << 12  # bytes of the largest constants that may hold sizes
@@ -115,8 +116,7 @@ def _divisors(item: Any) -> Iterator[Dim]:
 
 def _sizes(graph: Graph) -> frozenset[str]:
     """The symbols that are sizes of inputs, and that are at least 1."""
-    dims = {d for v in graph.inputs for d in v.shape if isinstance(d, Expr) and d.is_atom}
-    return frozenset(str(d) for d in dims if bounds(d) == (1, None))
+    return frozenset(str(d) for d in sizes_of(graph) if bounds(d) == (1, None))
 
 
 def _leaves(item: Any) -> Iterator[Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Container
 
 from pyruntime.ir.conditions import less
-from pyruntime.ir.dims import Dim, Expr, at_least, symbol
+from pyruntime.ir.dims import Dim, at_least, symbol
 from pyruntime.ir.graph import Constraint, Graph
 from pyruntime.ir.symbols import substitute, symbols_of
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Least
+from pyruntime_converter.frontends.onnx.symbols import sizes_of
 
 MAX_LEAST = 64  # of `Assumptions.least`: each conversion may tell more
 LARGEST_LEAST = 1 << 24
@@ -30,8 +31,7 @@ class Refusals:
     def __init__(self, graph: Graph, assumptions: Assumptions, told: Container[str]) -> None:
         self._graph, self._known = graph, assumptions.least_sizes
         self._full = len(assumptions.least) >= MAX_LEAST
-        dims = {d for v in graph.inputs for d in v.shape if isinstance(d, Expr) and d.is_atom}
-        self._sizes = {name for d in dims if (name := str(d)) not in told}
+        self._sizes = {name for name in map(str, sizes_of(graph)) if name not in told}
         self.learnt: list[Least] = []
         for known in assumptions.least:
             self._state(known.refusal)

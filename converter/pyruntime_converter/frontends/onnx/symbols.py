@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from onnx import TensorShapeProto, TypeProto
 
 from pyruntime.errors import ModelError, OptionError
-from pyruntime.ir.dims import Dim, floordiv, symbol
-from pyruntime.ir.graph import Shape
+from pyruntime.ir.dims import Dim, Expr, floordiv, symbol
+from pyruntime.ir.graph import Graph, Shape
 
 _OPERATORS: dict[type[ast.operator], Callable[[Dim, Dim], Dim]] = {
     ast.Add: lambda a, b: a + b,
@@ -18,6 +18,11 @@ _OPERATORS: dict[type[ast.operator], Callable[[Dim, Dim], Dim]] = {
     ast.FloorDiv: floordiv,
 }
 _LONGEST_EXPRESSION = 200  # characters: a real one is "past_sequence_length + sequence_length"
+
+
+def sizes_of(graph: Graph) -> set[Expr]:
+    """Dims of a graph's inputs that are a single symbol or operation."""
+    return {d for v in graph.inputs for d in v.shape if isinstance(d, Expr) and d.is_atom}
 
 
 class Symbols:
