@@ -36,6 +36,7 @@ from pyruntime_converter.passes.quantize import Quantization, Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
 from pyruntime_converter.targets.inlining import inline_masks
+from pyruntime_converter.targets.splitting import split_keys
 from pyruntime_converter.targets.tables import tabulate
 
 Progress = Callable[[str, int, int, str], None]
@@ -173,20 +174,20 @@ def build_pack(
     tabulated = tabulate(lowered) if "wasm" in targets else []
     plain = lowered if "webgpu" in targets else []
     constants = lift_constants([*{id(p): p for p in (*tabulated, *plain)}.values()])
-    inlined = [inline_masks(p) for p in plain]
-    programs = tabulated or inlined
+    rewritten = [split_keys(inline_masks(p)) for p in plain]
+    programs = tabulated or rewritten
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)
     exact = {constants, *(s.initial for s in states.states)}
     with PackWriter(out) as pack:
-        tensors = dict.fromkeys(t for p in (*programs, *inlined) for t in p.weights())
+        tensors = dict.fromkeys(t for p in (*programs, *rewritten) for t in p.weights())
         stored = []
         for done, tensor in enumerate(tensors):
             tell("weights", done, len(tensors), tensor.name)
             stored.append(_store(tensor, pack, "f32" if tensor in exact else weights))
         described = pack.weights.finish()
         gpu = (
-            webgpu.build(inlined, stored, states, pack, compiler, host_steps=host_steps, tunable=tunable)
+            webgpu.build(rewritten, stored, states, pack, compiler, host_steps=host_steps, tunable=tunable)
             if "webgpu" in targets
             else None
         )

@@ -93,7 +93,7 @@ def _written(call: KernelCall) -> Dim:
     """How many elements the call writes."""
     match call:
         case Attention():
-            return _extent(call, call.output, (*call.batch, call.m, call.value_width))
+            return _extent(call, call.output, call.result)
         case Recurrence():  # the states of all steps and the final ones
             return call.output.tensor.elements
     return _extent(call, call.output, _space(call))

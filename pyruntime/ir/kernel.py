@@ -192,6 +192,14 @@ class MatMul(KernelCall):
         return product(self.batch) * self.m * self.n * self.k * 2
 
 
+@dataclass(frozen=True)
+class Split:
+    """Keys in `parts` runs of `span`, of which the last may be shorter; all keys, or no part at all."""
+
+    parts: Dim
+    span: Dim
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attention(KernelCall):
     """output[b, i, e] = sum over j of p[b, i, j] * v[b, j, e], where p is the softmax of `score` along j.
@@ -203,6 +211,10 @@ class Attention(KernelCall):
     Attributes:
         causal: where given, score is minus infinity for all j > i + causal: such keys need not be read.
         safe: whether rows that exclude every key give zeros instead of NaN.
+        split: where given, each run of keys is attended to alone, and `output` has strides (batch axes...,
+            m * parts, value_width + 2). Element i * parts + p is of query i and run p: the sum over its keys
+            of w * v, where w is exp(score - most), or 0 of what is excluded; then `most`, the largest score
+            of the run, or the least finite number where all are excluded; then the sum of w.
     """
 
     template: ClassVar[str] = "attention"
@@ -217,6 +229,14 @@ class Attention(KernelCall):
     score: Scalar
     causal: Dim | None = None
     safe: bool = False
+    split: Split | None = None
+
+    @property
+    def result(self) -> tuple[Dim, ...]:
+        """The space that `output` has strides for."""
+        if self.split is None:
+            return (*self.batch, self.m, self.value_width)
+        return (*self.batch, self.m * self.split.parts, self.value_width + 2)
 
     def reads(self) -> Iterator[View]:
         """q, k, v, then the operands of the score."""

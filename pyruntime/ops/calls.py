@@ -137,6 +137,12 @@ def _attention(run: Run, call: Attention) -> None:
     with np.errstate(all="ignore"):
         acc = narrow(wide(q) @ wide(k).swapaxes(-1, -2), q.dtype)
         score = wide(np.broadcast_to(run.tree(call.score, (*batch, m, n), [acc]), acc.shape))
+        if call.split is not None:
+            result = _runs_of_keys(score, wide(v), run.dim(call.split.parts), run.dim(call.split.span))
+            run.store(
+                call.output, run.dims(call.result), narrow(result.reshape(run.dims(call.result)), q.dtype)
+            )
+            return
         most = score.max(axis=-1, keepdims=True, initial=-np.inf)
         weights = np.exp(score - (np.where(np.isneginf(most), 0, most) if call.safe else most))
         total = weights.sum(axis=-1, keepdims=True)
@@ -144,6 +150,23 @@ def _attention(run: Run, call: Attention) -> None:
             total = np.where(total == 0, 1, total)
         result = narrow(weights / total @ wide(v), q.dtype)
     run.store(call.output, (*batch, m, call.value_width), result)
+
+
+def _runs_of_keys(score: Array, v: Array, parts: int, span: int) -> Array:
+    """What `Attention.split` tells of each run, [..., m, parts, value_width + 2]."""
+    made = np.zeros((*score.shape[:-1], parts, v.shape[-1] + 2), score.dtype)
+    for part in range(parts):
+        keys = slice(part * span, (part + 1) * span)
+        run = score[..., keys]
+        seen = ~np.isneginf(run)
+        # as on GPUs it need not be NaN where a score is: the weight of that will be
+        most = np.fmax.reduce(
+            np.where(seen, run, -np.inf), axis=-1, keepdims=True, initial=np.finfo("f4").min
+        )
+        weights = np.where(seen, np.exp(run - most), 0)
+        sums = weights @ v[..., keys, :]
+        made[..., part, :] = np.concatenate([sums, most, weights.sum(axis=-1, keepdims=True)], axis=-1)
+    return made
 
 
 def _recurrence(run: Run, call: Recurrence) -> None:

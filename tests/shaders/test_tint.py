@@ -9,6 +9,7 @@ from pyruntime_shaders.module import Kernel
 
 from pyruntime.errors import UnsupportedError
 from pyruntime.pack.sections import features_of, resolve
+from tests.kernels import test_split_attention
 from tests.kernels.test_alternatives import cases
 from tests.kernels.test_webgpu import all_cases
 from tests.shaders.test_functions import function_calls
@@ -19,7 +20,9 @@ FEATURES = frozenset({"packed_4x8_integer_dot_product", "subgroups"})  # Chromiu
 
 def _kernels() -> dict[object, Kernel]:
     found: dict[object, Kernel] = {}
-    for call in [*(case.call for case in all_cases() if not case.wasm_only), *function_calls()]:
+    calls = [case.call for case in all_cases() if not case.wasm_only] + list(function_calls())
+    calls += [part for case in test_split_attention.cases() for part in test_split_attention.parts_of(case)]
+    for call in calls:
         try:
             kernels = kernels_for(call)
         except UnsupportedError:

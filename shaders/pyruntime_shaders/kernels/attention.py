@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, maximum, minimum, product
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention
 from pyruntime.ir.symbols import occupied
@@ -94,7 +94,7 @@ def prepare(call: Attention, shape: Shape | None = None) -> list[Kernel]:
     one = shape if shape and shape.rows == FEW else _FEW
     other = shape if shape and shape.rows > FEW else _usual(call)
     if at_least(FEW, rows):
-        few = 1 if call.m == 1 else 2 if call.m == 2 else FEW
+        few = 1 if at_least(1, rows) else 2 if at_least(2, rows) else FEW
         return [_kernel(call, one.block(call.value_width, few), 1)]
     if at_least(rows, FEW + 1):
         return [_kernel(call, other.block(call.value_width), 1)]
@@ -123,6 +123,7 @@ def _usual(call: Attention) -> Shape:
 def _kernel(call: Attention, block: Block, on: Dim) -> Kernel:
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
     batches, tiles = product(call.batch), ceildiv(call.m, block.rows)
+    runs = span = ""
     parts = {"q": (call.q, call.width), "k": (call.k, call.width), "v": (call.v, call.value_width)}
     others = {v.tensor for v in (*call.inputs, call.output)}
     plain = {v.tensor for v, width in parts.values() if v.tensor in others or not quads(v, -1, width)}
@@ -145,6 +146,10 @@ def _kernel(call: Attention, block: Block, on: Dim) -> Kernel:
         )
         return made.before(f"feature >= {limits[1]}").before(f"{row} >= {limits[0]}")
 
+    if call.split is not None:
+        assert divides(block.keys, call.split.span), f"{call.name}: runs of whole blocks of keys"
+        runs, span = module.word("runs", call.split.parts), module.word("span", call.split.span)
+        tiles = tiles * call.split.parts
     x, y = fold(tiles)
     return module.finish(
         "attention",
@@ -162,6 +167,8 @@ def _kernel(call: Attention, block: Block, on: Dim) -> Kernel:
         value_width=value_width,
         causal="" if call.causal is None else module.word("causal", call.causal),
         safe=call.safe,
+        runs=runs,
+        span=span,
         tiles=module.word("tiles", tiles, "u32"),
         outer_axes=outer,
         outer_count=module.word("batches", batches, "u32") if outer else "",

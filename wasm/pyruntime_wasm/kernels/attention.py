@@ -34,6 +34,7 @@ class _Signature:
 
 
 def _signature(call: Attention) -> _Signature:
+    assert call.split is None, f"{call.name}: threads share keys otherwise"
     for view in (call.q, call.k, call.v, call.output):
         require_plain(call, view)
         if view.tensor.dtype is not DType.F32:
