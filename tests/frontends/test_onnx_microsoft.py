@@ -131,6 +131,13 @@ def test_rotary_embedding(shape: tuple[int, ...], interleaved: int) -> None:
         assert "RotaryEmbedding" in check("RotaryEmbedding", inputs, **attrs)
 
 
+def test_rotary_embedding_of_a_part() -> None:
+    angles = random(11, 2, seed=3)
+    tables = {"cos": np.cos(angles), "sin": np.sin(angles)}
+    inputs = {"x": random(B, S, H * 8), "positions": np.arange(S)[None].repeat(B, 0), **tables}
+    check("RotaryEmbedding", inputs, num_heads=H, rotary_embedding_dim=4)
+
+
 def test_what_is_not_supported_is_told() -> None:
     proto, _ = contrib("MultiHeadAttention", {"qkv": random(B, S, H, 3, D)}, num_heads=H)
     with pytest.raises(UnsupportedError, match="packed"):

@@ -13,7 +13,7 @@ from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import ByFunction, NodeContext, handles
 
 
-def split_heads(ctx: NodeContext, x: Value, heads: int) -> Value:
+def split_heads(ctx: NodeContext, x: Value, heads: Dim) -> Value:
     """[batch, length, heads * width] as [batch, heads, length, width]."""
     batch, length, features = x.shape
     width = floordiv(features, heads)

@@ -27,6 +27,15 @@ def legacy_broadcast(ctx: NodeContext) -> tuple[Value, Value]:
     return a, ctx.reshape(b, (*b.shape, *[1] * trailing))
 
 
+def between_channels_last(ctx: NodeContext, x: Value, apply: Callable[[Value], Value]) -> Value:
+    """apply, which takes channels in axis 1, of x that has them in its last axis, as has the result."""
+    if x.rank < 3:
+        ctx.invalid(f"an input of rank {x.rank}")
+    last = x.rank - 1
+    result = apply(ctx.one("Transpose", x, perm=(0, last, *range(1, last))))
+    return ctx.one("Transpose", result, perm=(0, *range(2, result.rank), 1))
+
+
 def fitted(ctx: NodeContext, *operands: Value) -> list[Value]:
     """Operands that are broadcast, where one was cut to the size of another: inputs must be so that it is.
 

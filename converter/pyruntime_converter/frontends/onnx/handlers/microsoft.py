@@ -220,25 +220,40 @@ def attention(ctx: NodeContext) -> list[Value]:
     return results
 
 
+def rotated(
+    ctx: NodeContext, x: Value, positions: Value, cos: Value, sin: Value, *, interleaved: bool
+) -> Value:
+    """x [batch, heads, length, width] turned by angles at positions [1 or batch, length] of two tables.
+
+    What the tables have no angles for, at the end of each head, stays as it is.
+    """
+    width, turned = x.shape[-1], 2 * cos.shape[-1]
+    cos, sin = (ctx.one("Gather", table, positions, axis=0) for table in (cos, sin))
+    cos, sin = (ctx.reshape(t, (t.shape[0], 1, *t.shape[1:])) for t in (cos, sin))
+    whole = width == turned
+    part = x if whole else slice_axis(ctx, x, 3, 0, turned)
+    result = ctx.one("RotaryEmbedding", part, cos, sin, interleaved=interleaved)
+    if whole:
+        return result
+    return ctx.one("Concat", result, slice_axis(ctx, x, 3, turned, width - turned), axis=3)
+
+
 @handles("RotaryEmbedding", domain=DOMAIN)
 def rotary_embedding(ctx: NodeContext) -> Value:
     """Of heads, apart or not, at given positions of tables of angles."""
     x, positions, cos, sin = (ctx.input(i) for i in range(4))
-    heads, rotated = ctx.attr("num_heads"), ctx.attr("rotary_embedding_dim") or 0
-    if rotated or _number(ctx, "scale", 1.0) != 1.0 or ctx.attr("is_packed_batching"):
-        ctx.fail("part of the features, a scale or packed batches are not supported")
-    width = 2 * cos.shape[-1]
+    heads, part = ctx.attr("num_heads"), ctx.attr("rotary_embedding_dim") or 0
+    if _number(ctx, "scale", 1.0) != 1.0 or ctx.attr("is_packed_batching"):
+        ctx.fail("a scale or packed batches are not supported")
+    if part and (part != 2 * cos.shape[-1] or not (heads or x.rank == 4)):
+        ctx.invalid(f"tables of shape {cos.shape} for {part} of the features of {heads} heads")
     length = x.shape[-2]
     if positions.elements == 1:  # of the first token
         steps = ctx.one("Range", size=length, dtype=DType.I64)
         positions = ctx.one("Add", steps, ctx.cast(ctx.reshape(positions, (1,)), DType.I64))
         positions = ctx.reshape(positions, (1, length))
-    cos, sin = (ctx.one("Gather", table, positions, axis=0) for table in (cos, sin))
     interleaved = bool(ctx.attr("interleaved"))
     if x.rank == 4:
-        cos, sin = (ctx.reshape(t, (t.shape[0], 1, *t.shape[1:])) for t in (cos, sin))
-        return ctx.one("RotaryEmbedding", x, cos, sin, interleaved=interleaved)
-    batch, _, features = x.shape
-    apart = ctx.reshape(x, (batch, length, heads or floordiv(features, width), width))
-    cos, sin = (ctx.reshape(t, (*t.shape[:2], 1, t.shape[2])) for t in (cos, sin))
-    return ctx.reshape(ctx.one("RotaryEmbedding", apart, cos, sin, interleaved=interleaved), x.shape)
+        return rotated(ctx, x, positions, cos, sin, interleaved=interleaved)
+    apart = split_heads(ctx, x, heads or floordiv(x.shape[2], 2 * cos.shape[-1]))
+    return join_heads(ctx, rotated(ctx, apart, positions, cos, sin, interleaved=interleaved))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.common import between_channels_last
 from pyruntime_converter.frontends.onnx.handlers.matmul import oriented_product
 from pyruntime_converter.frontends.onnx.handlers.pooling import window
 from pyruntime_converter.frontends.onnx.handlers.quantization import (
@@ -59,24 +60,10 @@ def softmax(ctx: NodeContext) -> Value:
     return quantized(ctx, ctx.one("Softmax", x, axis=axis), ctx.input(3), ctx.optional(4))
 
 
-def _channels_second(ctx: NodeContext, x: Value) -> Value:
-    """x with channels in axis 1, where the node says that they are last."""
-    return ctx.one("Transpose", x, perm=(0, x.rank - 1, *range(1, x.rank - 1)))
-
-
-def _channels_last(ctx: NodeContext, x: Value) -> Value:
-    return ctx.one("Transpose", x, perm=(0, *range(2, x.rank), 1))
-
-
 def _pooled(ctx: NodeContext, apply: Callable[[Value], Value]) -> Value:
-    last = bool(ctx.attr("channels_last"))
-
-    def pool(x: Value) -> Value:
-        if x.rank < 3:
-            ctx.invalid(f"an input of rank {x.rank}")
-        return _channels_last(ctx, apply(_channels_second(ctx, x))) if last else apply(x)
-
-    return _unary(ctx, pool)
+    if ctx.attr("channels_last"):
+        return _unary(ctx, lambda x: between_channels_last(ctx, x, apply))
+    return _unary(ctx, apply)
 
 
 @handles("QLinearGlobalAveragePool", domain=MICROSOFT)

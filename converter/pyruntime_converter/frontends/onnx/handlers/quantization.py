@@ -12,7 +12,12 @@ from pyruntime.ops.codes import decoded_to
 from pyruntime.ops.quantization import limits
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import repeated_along, slice_axis, with_axis
+from pyruntime_converter.frontends.onnx.handlers.common import (
+    between_channels_last,
+    repeated_along,
+    slice_axis,
+    with_axis,
+)
 from pyruntime_converter.frontends.onnx.handlers.convolution import convolved, geometry
 from pyruntime_converter.frontends.onnx.handlers.matmul import product
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
@@ -222,14 +227,16 @@ def qlinear_matmul(ctx: NodeContext) -> Value:
 
 
 @handles("QLinearConv")
+@handles("QLinearConv", domain=MICROSOFT)
 def qlinear_conv(ctx: NodeContext) -> Value:
     """A convolution between dequantising, the weights per output channel, and quantising."""
     x, w, bias = dequantized(ctx, 0), dequantized(ctx, 3), ctx.optional(8)
-    if ctx.attr("channels_last"):
-        ctx.fail("channels_last is not supported")
     if bias is not None:
         unit = ctx.one("Mul", ctx.reshape(ctx.input(1), ()), ctx.input(4))
         unit = unit if unit.elements != 1 else ctx.reshape(unit, ())
         bias = ctx.one("Dequantize", bias, unit)
-    result = convolved(ctx, x, w, bias)
+    if ctx.attr("channels_last"):  # in ONNX Runtime's own domain; of the weights they are second all the same
+        result = between_channels_last(ctx, x, lambda x: convolved(ctx, x, w, bias))
+    else:
+        result = convolved(ctx, x, w, bias)
     return quantized(ctx, result, ctx.input(6), ctx.input(7))
