@@ -1,5 +1,6 @@
-// Runs before anything else in pages and Workers of the court: counts the bytes of every Wasm memory that is made there.
-// They never shrink, so that what they have is the peak. Answers "memory" on a channel, Workers included.
+// Runs before anything else in pages and Workers of the court: counts the bytes of every Wasm memory that is made there,
+// and of WebGPU's buffers. Wasm memories never shrink, so that what they have is the peak; of buffers it is the most that
+// there were at once. Answers "memory" on a channel, Workers included.
 (() => {
   const memories = new Set();
   const Memory = WebAssembly.Memory;
@@ -22,7 +23,28 @@
     };
   }
 
-  const bytes = () => [...memories].reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+  const buffers = new Map(); // bytes of each that is not destroyed
+  let live = 0;
+  let most = 0;
+  const { GPUDevice, GPUBuffer } = globalThis;
+  if (GPUDevice) {
+    const { createBuffer } = GPUDevice.prototype;
+    GPUDevice.prototype.createBuffer = function (descriptor) {
+      const buffer = createBuffer.call(this, descriptor);
+      buffers.set(buffer, buffer.size);
+      live += buffer.size;
+      most = Math.max(most, live);
+      return buffer;
+    };
+    const { destroy } = GPUBuffer.prototype;
+    GPUBuffer.prototype.destroy = function () {
+      live -= buffers.get(this) ?? 0;
+      buffers.delete(this);
+      return destroy.call(this);
+    };
+  }
+
+  const bytes = () => [...memories].reduce((sum, { buffer }) => sum + buffer.byteLength, most);
   const page = typeof document === "object";
   // a page and its Workers have one name between them, and no other page has it
   const name = page ? crypto.randomUUID() : globalThis.courtChannel;
