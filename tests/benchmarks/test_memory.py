@@ -1,4 +1,4 @@
-"""What the court counts of a page: WebAssembly's memory, in Workers too, and the most of GPU buffers at once."""
+"""What the court counts of a page: WebAssembly's memory, in Workers too, and the most of GPU buffers."""
 
 from __future__ import annotations
 
