@@ -36,6 +36,7 @@ from pyruntime_converter.passes.quantize import Quantization, Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
 from pyruntime_converter.targets.inlining import inline_masks
+from pyruntime_converter.targets.prologues import quantize_on_load
 from pyruntime_converter.targets.splitting import split_keys
 from pyruntime_converter.targets.tables import tabulate
 
@@ -174,7 +175,7 @@ def build_pack(
     tabulated = tabulate(lowered) if "wasm" in targets else []
     plain = lowered if "webgpu" in targets else []
     constants = lift_constants([*{id(p): p for p in (*tabulated, *plain)}.values()])
-    rewritten = [split_keys(inline_masks(p)) for p in plain]
+    rewritten = [split_keys(quantize_on_load(inline_masks(p))) for p in plain]
     programs = tabulated or rewritten
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)

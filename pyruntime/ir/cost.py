@@ -106,7 +106,9 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
         yield view, _extent(call, view, space)
     match call:
         case MatMul():
-            yield call.a, _extent(call, call.a, (*call.batch, call.m, call.k))
+            rows = (*call.batch, call.m, call.k)
+            for left in (call.a, *(call.prologue.others if call.prologue else ())):
+                yield left, _extent(call, left, rows)
             whole = (*call.batch, call.k, call.n)
             yield call.b, call.b.tensor.elements if call.panels else _extent(call, call.b, whole)
             if call.blocks is not None:
@@ -118,7 +120,9 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
             yield call.k, _extent(call, call.k, (*call.batch, call.n, call.width))
             yield call.v, _extent(call, call.v, (*call.batch, call.n, call.value_width))
         case Conv():
-            yield call.x, _extent(call, call.x, (call.n, *_seen(call), call.in_channels))
+            seen = (call.n, *_seen(call), call.in_channels)
+            for left in (call.x, *(call.prologue.others if call.prologue else ())):
+                yield left, _extent(call, left, seen)
             yield call.weight, call.weight.tensor.elements
         case Pool():
             yield call.x, _extent(call, call.x, (call.n, *_seen(call), call.channels))

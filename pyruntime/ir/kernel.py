@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType, product_dtype, sums_exactly, words_of
+from pyruntime.ir.prologue import Prologue, multiplied_dtype
 from pyruntime.ir.scalar import Scalar
 from pyruntime.ir.views import Tensor, View
 
@@ -152,7 +153,8 @@ class MatMul(KernelCall):
     its k and n strides are not used. Of an `exact` product panels have four k together, [n / panels
     rounded up][k / 4 rounded up][panels][4], then the sum of each column, as int32 (`quads8`). With `blocks`
     panels have 8 columns of levels in uint32 words, as `ops.layouts.pack_levels` writes them (`levels4x8`,
-    `levels8x8`), and a is float32.
+    `levels8x8`), and a is float32. With `prologue`, which WebGPU alone has, an exact product makes the left
+    elements of a's.
     """
 
     template: ClassVar[str] = "matmul"
@@ -164,12 +166,15 @@ class MatMul(KernelCall):
     b: View
     panels: int = 0
     blocks: Blocks | None = None
+    prologue: Prologue | None = None
     body: Scalar
 
     def reads(self) -> Iterator[View]:
-        """a, b, scales and zero points of its blocks, then the operands of the body."""
+        """a, b, what its prologue or its blocks share, then the operands of the body."""
         yield self.a
         yield self.b
+        if self.prologue is not None:
+            yield from self.prologue.others
         if self.blocks is not None:
             yield self.blocks.scales
             if self.blocks.zeros is not None:
@@ -179,12 +184,17 @@ class MatMul(KernelCall):
     @property
     def sum_dtype(self) -> DType:
         """The dtype of Acc."""
-        return product_dtype(self.a.tensor.dtype, self.b.tensor.dtype)
+        return product_dtype(self.left_dtype, self.b.tensor.dtype)
+
+    @property
+    def left_dtype(self) -> DType:
+        """The dtype of what is multiplied with b."""
+        return multiplied_dtype(self.a, self.prologue)
 
     @property
     def exact(self) -> bool:
         """Whether short integers are multiplied, and summed in int32 modulo 2^32."""
-        return sums_exactly(self.a.tensor.dtype, self.b.tensor.dtype)
+        return sums_exactly(self.left_dtype, self.b.tensor.dtype)
 
     @property
     def operations(self) -> Dim:
@@ -270,7 +280,8 @@ class Conv(KernelCall):
     holds, per group, [oc_g / panels rounded up][kh * kw * c_g][panels] (`conv8`), or if `exact` [oc_g /
     panels rounded up][kh * kw][c_g / 4 rounded up][panels][4] and the sums of the columns (`convquads8`),
     or with panels = 0 (depthwise: groups == c, one output channel per input channel) [kh * kw][c]. `inputs`
-    and `output` are over the iteration space.
+    and `output` are over the iteration space. With `prologue`, which WebGPU alone has, an exact convolution
+    makes what it multiplies of x's elements; `fill` stands for what is made.
     """
 
     template: ClassVar[str] = "conv"
@@ -284,12 +295,15 @@ class Conv(KernelCall):
     x: View
     weight: View
     panels: int = 8
+    prologue: Prologue | None = None
     body: Scalar
 
     def reads(self) -> Iterator[View]:
-        """x, weight, then the operands of the body."""
+        """x, weight, others of the prologue, then the operands of the body."""
         yield self.x
         yield self.weight
+        if self.prologue is not None:
+            yield from self.prologue.others
         yield from self.inputs
 
     @property
@@ -300,12 +314,17 @@ class Conv(KernelCall):
     @property
     def sum_dtype(self) -> DType:
         """The dtype of Acc."""
-        return product_dtype(self.x.tensor.dtype, self.weight.tensor.dtype)
+        return product_dtype(self.left_dtype, self.weight.tensor.dtype)
+
+    @property
+    def left_dtype(self) -> DType:
+        """The dtype of what is multiplied with the weight."""
+        return multiplied_dtype(self.x, self.prologue)
 
     @property
     def exact(self) -> bool:
         """Whether short integers are multiplied, and summed in int32 modulo 2^32."""
-        return sums_exactly(self.x.tensor.dtype, self.weight.tensor.dtype)
+        return sums_exactly(self.left_dtype, self.weight.tensor.dtype)
 
     @property
     def operations(self) -> Dim:

@@ -98,7 +98,7 @@ def _cumulate(run: Run, call: Cumulate) -> None:
 
 def _matmul(run: Run, call: MatMul) -> None:
     batch, (m, n, k) = run.dims(call.batch), run.dims((call.m, call.n, call.k))
-    a = run.load(call.a, (*batch, m, k))
+    a = run.multiplied(call.a, call.prologue, (*batch, m, k))
     if call.blocks is not None:
         b = _block_weight(run, call, call.blocks, k, n)
     elif call.panels:

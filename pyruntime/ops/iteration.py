@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.prologue import Prologue
 from pyruntime.ir.scalar import TABLE, Load, Scalar, tables_of, walk
 from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import Tensor, View
@@ -96,6 +97,14 @@ class Run:
         result = np.full(sizes, view.fill, dtype)
         result[box] = inside
         return result
+
+    def multiplied(self, view: View, prologue: Prologue | None, sizes: Sizes) -> Array:
+        """What a product takes for the view's elements, over the iteration space."""
+        elements = self.load(view, sizes)
+        if prologue is None:
+            return elements
+        operands = [elements, *(self.load(v, sizes) for v in prologue.others)]
+        return np.broadcast_to(evaluate(prologue.body, operands), sizes)
 
     def store(self, view: View, sizes: Sizes, values: Array) -> None:
         """Write values (broadcast to `sizes`) where the view is valid."""

@@ -45,7 +45,7 @@ def _taps(x: Array, window: Window, before: Sizes, out: Sizes, fill: Any) -> Cal
 def conv(run: Run, call: Conv) -> None:
     """A convolution over images, with a filter for each channel or for all of a group."""
     n, out, before = run.dim(call.n), run.dims(call.out_size), run.dims(call.window.pads)
-    x = run.load(call.x, (n, *run.dims(call.in_size), call.in_channels))
+    x = run.multiplied(call.x, call.prologue, (n, *run.dims(call.in_size), call.in_channels))
     kh, kw = call.window.kernel
     flat = run.memory[call.weight.tensor][run.dim(call.weight.offset) :]
     tap = _taps(wide(x), call.window, before, out, call.x.fill)

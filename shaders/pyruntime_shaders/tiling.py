@@ -369,11 +369,11 @@ def _rearranged(
     )
 
 
-def sum_range(a: View, b: View, k: Dim) -> Interval | None:
+def sum_range(a: DType, b: DType, k: Dim) -> Interval | None:
     """Bounds of a sum of k integer products; None for floats and for sums that wrap."""
-    if a.tensor.dtype.is_float:
+    if a.is_float:
         return None
     count = k if isinstance(k, int) else DIM_LIMIT
-    ends = [x * y * count for x in stored(a.tensor.dtype) for y in stored(b.tensor.dtype)]
+    ends = [x * y * count for x in stored(a) for y in stored(b)]
     least, most = stored(DType.I32)
     return (min(*ends, 0), max(*ends, 0)) if least <= min(ends) and max(ends) <= most else None

@@ -78,7 +78,7 @@ def moves_what_it_must(program: Program) -> None:
 
 def keeps_to_its_memory(program: Program) -> None:
     (memory,) = program.memories
-    assert 0 < sum(memory.arenas) <= ARENAS * memory.peak
+    assert 0 < sum(memory.arenas) / memory.peak <= ARENAS  # as the plan divides: it may be the same number
 
 
 def test_most_read_no_arena_that_they_write(looked: tuple[Known, list[Inspection]]) -> None:
@@ -105,11 +105,13 @@ def test_what_computes_much_keeps_a_gpu_busy(looked: tuple[Known, list[Inspectio
 
 
 def test_what_computes_much_in_integers_keeps_a_gpu_busy(tmp_path: Path) -> None:
-    """Words of four 8-bit integers leave slices a quarter of k."""
+    """Words of four 8-bit integers leave slices a quarter of k. Nothing stores levels for them."""
     with converted(mobilenetv2, tmp_path, quantize="int8") as pack:
         (program,) = inspect(pack, {}).programs
     assert program.plan.totals.exact
     assert program.plan.totals.small == ()
+    assert 0 < (program.plan.totals.dispatches or 0) <= 72
+    moves_what_it_must(program)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from onnx import ModelProto, NodeProto, helper
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.targets.inlining import inline_masks
+from pyruntime_converter.targets.prologues import quantize_on_load
 
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.symbols import symbols_of
@@ -99,7 +100,8 @@ def recognised(
     }
     program, fed = lower(graph), [feeds[v.name] for v in graph.inputs]
     results = run_program(program, fed, symbols)
-    for one, other in zip(results, run_program(inline_masks(program), fed, symbols), strict=True):
+    gpu = quantize_on_load(inline_masks(program))
+    for one, other in zip(results, run_program(gpu, fed, symbols), strict=True):
         np.testing.assert_array_equal(one, other)
     shaped = {n: r.reshape(expected[n].shape) for n, r in zip(graph.output_names, results, strict=True)}
     same(shaped, expected, max(tolerance, 1e-5))

@@ -5,7 +5,7 @@ For WebGPU alone. On Wasm a Map is no dispatch, and scores with 64-bit integers 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 from pyruntime.ir.dims import Dim
@@ -37,6 +37,11 @@ def inline_masks(program: Program) -> Program:
         if made and all(made):
             gone.add(call.name)
             changed |= {m.name: m for m in made if m is not None}
+    return without(program, gone, changed)
+
+
+def without(program: Program, gone: Container[str], changed: Mapping[str, Step]) -> Program:
+    """A program without some steps, and with others changed, by name."""
     place = [0]  # of each step among those that stay
     for step in program.steps:
         place.append(place[-1] + (step.name not in gone))

@@ -29,7 +29,7 @@ BOUNDARIES: Mapping[str, str] = {
     "control": "a branch or a loop begins or ends here",
     "width": "its reader computes in float64, which a GPU leaves to the CPU",
     "alone": "its kernel takes nothing else into itself",
-    "inlined": "only Wasm stores it: on WebGPU the scores of attention compute it",
+    "inlined": "only Wasm stores it: on WebGPU what reads it computes it",
 }
 # what readers of a template do with an operand
 OPERANDS: Mapping[str, str] = {

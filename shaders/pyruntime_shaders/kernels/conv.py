@@ -63,7 +63,7 @@ def _tiled(call: Conv, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
     """In tiles: by default those that suit as many rows as are `likely`."""
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     rows, taps = product((call.n, *call.out_size)), call.window.kernel[0] * call.window.kernel[1]
-    dotted = octets.by_fours(call.x.tensor, call.weight.tensor, call.panels)
+    dotted = octets.by_fours(call.left_dtype, call.weight.tensor.dtype, call.panels)
     k = taps * (-(-depth // octets.DEPTH) if dotted else depth)  # elements, or words of them
     by_fours = channel_quads(call, depth)
     vector_b = (
@@ -75,8 +75,8 @@ def _tiled(call: Conv, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
         _sizes(call),
         [v.tensor for v, vector in ((call.x, by_fours), (call.weight, vector_b)) if vector],
     )
-    held, outer = accumulator(call.x.tensor.dtype), ("group",) if call.groups > 1 else ()
-    module.accumulates(0, held, sum_range(call.x, call.weight, taps * depth))
+    held, outer = accumulator(call.left_dtype), ("group",) if call.groups > 1 else ()
+    module.accumulates(0, held, sum_range(call.left_dtype, call.weight.tensor.dtype, taps * depth))
     k_word, width_word = module.word("k_words" if dotted else "k", k), module.word("group_columns", width)
     tile = tile or choose(likely, width, k, call.groups)
     tiles_across = ceildiv(width, tile.width)
@@ -85,8 +85,11 @@ def _tiled(call: Conv, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
     over, dots = (*outer, "k", "column"), None
     if dotted:
         a = _taps(module, call, depth, outer, by_fours, -(-depth // octets.DEPTH) * octets.DEPTH)
-        a = octets.left(a, call.x, call.weight.tensor, f"k >= {k_word}")
-        b, dots = octets.right(module, call.weight, over, k, width, call.x.tensor.dtype)
+        made = (
+            octets.quantizer(module, call.x, call.prologue, (*_pixel(call), "0")) if call.prologue else None
+        )
+        a = octets.left(a, call.x, call.left_dtype, call.weight.tensor, f"k >= {k_word}", made)
+        b, dots = octets.right(module, call.weight, over, k, width, call.left_dtype)
     elif call.exact:
         tap = (module.word("group_depth", depth), module.word("taps", taps), depth)
         group = ("group", ceildiv(width, 8)) if outer else None
@@ -146,17 +149,26 @@ def _taps(
     if outer:
         lines += (f"let c = group * {depth_word} + {channel};",)
         channel = "c"
-    pointwise = kernel == (1, 1) and call.window.strides == (1, 1)
-    if pointwise and call.window.pads == (0, 0) and call.in_size == call.out_size:
-        axes, outside = ("n", "y", "x", channel), None
-    else:
+    pixel, outside = _pixel(call), None
+    if pixel != AXES[:3]:
         lines += window_lines(module, call.window, tap)
-        axes, outside = ("n", "h", "w", channel), outside_input(module, call.in_size)
-    sizes = (call.n, *call.in_size, call.in_channels)
-    a = source(module, "a", call.x, (*outer, *AXES[:3], "k"), sizes, "k", vector, axes)._replace(lines=lines)
+        outside = outside_input(module, call.in_size)
+    sizes, parameters = (call.n, *call.in_size, call.in_channels), (*outer, *AXES[:3], "k")
+    held = accumulator(call.left_dtype)
+    a = source(module, "a", call.x, parameters, sizes, "k", vector, (*pixel, channel), held)
+    a = a._replace(lines=lines)
     for condition in filter(None, (outside, padded)):
         a = a.before(condition)
     return a
+
+
+def _pixel(call: Conv) -> tuple[str, str, str]:
+    """The names of the indices of x's pixel: those of the result's pixel where each has one of its own."""
+    window = call.window
+    own = (
+        window.kernel == window.strides == (1, 1) and window.pads == (0, 0) and call.in_size == call.out_size
+    )
+    return ("n", "y", "x") if own else ("n", "h", "w")
 
 
 def _depthwise(call: Conv, group: int) -> Kernel:
@@ -168,7 +180,9 @@ def _depthwise(call: Conv, group: int) -> Kernel:
     vectors = [call.x.tensor, call.weight.tensor, *whole_fours(call, call.in_channels)] if vector else []
     module = Module(call, AXES, _sizes(call), vectors)
     held = accumulator(call.x.tensor.dtype)
-    module.accumulates(0, held, sum_range(call.x, call.weight, call.window.kernel[0] * call.window.kernel[1]))
+    module.accumulates(
+        0, held, sum_range(call.x.tensor.dtype, call.weight.tensor.dtype, product(call.window.kernel))
+    )
     weight = View(call.weight.tensor, call.weight.offset, (call.in_channels, 1))
     return finish_window(
         module,

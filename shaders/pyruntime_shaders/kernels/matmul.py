@@ -109,7 +109,7 @@ def _over(view: View, axes: tuple[int, ...], rank: int) -> View:
 
 
 def _dotted(call: MatMul) -> bool:
-    return octets.by_fours(call.a.tensor, call.b.tensor, call.panels)
+    return octets.by_fours(call.left_dtype, call.b.tensor.dtype, call.panels)
 
 
 def _steps(call: MatMul) -> Dim:
@@ -124,7 +124,7 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim, lanes: Lanes | None) -> Kerne
     tiles_across = ceildiv(call.n, lanes.width)
     tiles = above * tiles_across
     vector_a = _dotted(call) and quads(call.a, -1, call.k)
-    held = accumulator(call.a.tensor.dtype)
+    held = accumulator(call.left_dtype)
     return _kernel(
         call,
         "matvec",
@@ -192,16 +192,18 @@ def _kernel(
     if call.blocks is not None:
         vectors += [v.tensor for v in (call.blocks.scales, call.blocks.zeros) if v is not None]
     module = Module(call, (*outer, "m", "column"), (*call.batch, call.m, call.n), vectors)
-    held, dots = accumulator(call.a.tensor.dtype), None
+    held, dots = accumulator(call.left_dtype), None
     k = module.word("k_words" if dotted else "k", _steps(call))
-    module.accumulates(0, held, sum_range(call.a, call.b, call.k))
-    a = source(module, "a", call.a, (*outer, "m", "k"), (*call.batch, call.m, call.k), "k", vector_a)
+    module.accumulates(0, held, sum_range(call.left_dtype, call.b.tensor.dtype, call.k))
+    rows = (*outer, "m", "k")
+    a = source(module, "a", call.a, rows, (*call.batch, call.m, call.k), "k", vector_a, held=held)
     over = (*outer, "k", "column")
     if dotted:
         if not vector_a:
             a = a.before(f"k >= {module.word('k', call.k)}")
-        a = octets.left(a, call.a, call.b.tensor, f"k >= {k}")
-        b, dots = octets.right(module, call.b, over, _steps(call), call.n, call.a.tensor.dtype)
+        made = octets.quantizer(module, call.a, call.prologue, rows) if call.prologue else None
+        a = octets.left(a, call.a, call.left_dtype, call.b.tensor, f"k >= {k}", made)
+        b, dots = octets.right(module, call.b, over, _steps(call), call.n, call.left_dtype)
     elif call.blocks is not None:
         b = block_panels(module, call, call.blocks, over)
     elif call.panels and call.exact:
