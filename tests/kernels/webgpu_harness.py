@@ -87,7 +87,7 @@ class Gpu:
         assert (words >= -(2**31)).all(), words
         assert (words < 2**31).all(), words
         buffers = [
-            self.device.create_buffer_with_data(data=_words(memory[t], _stored(t, forms)), usage=usage)
+            self.device.create_buffer_with_data(data=in_words(memory[t], held_as(t, forms)), usage=usage)
             for t in kernel.tensors
         ]
         buffers.append(
@@ -110,17 +110,17 @@ class Gpu:
         compute.end()
         self.device.queue.submit([encoder.finish()])
         result = kernel.tensors[-1]
-        written = np.frombuffer(self.device.queue.read_buffer(buffers[-2]), _stored(result, forms))
+        written = np.frombuffer(self.device.queue.read_buffer(buffers[-2]), held_as(result, forms))
         memory[result] = written[: memory[result].size].astype(result.dtype.value)
 
 
-def _stored(tensor: Tensor, forms: Mapping[Tensor, Form]) -> type[np.generic]:
+def held_as(tensor: Tensor, forms: Mapping[Tensor, Form]) -> type[np.generic]:
     if forms.get(tensor, "words") != "words":
         return np.float16 if tensor.dtype.is_float else np.dtype(tensor.dtype.value).type
     return np.dtype(tensor.dtype.value).type if tensor.pairs else _NUMPY[STORAGE[tensor.dtype]]
 
 
-def _words(array: Array, stored: type[np.generic]) -> Array:
+def in_words(array: Array, stored: type[np.generic]) -> Array:
     """Elements as the device holds them, in whole words and as many as the least binding needs."""
     elements = array.astype(stored)
     padded = np.zeros(-(-max(elements.nbytes, 16) // 4) * 4 // elements.itemsize, stored)
