@@ -38,6 +38,7 @@ from pyruntime_converter.targets import wasm, webgpu
 from pyruntime_converter.targets.inlining import inline_masks
 from pyruntime_converter.targets.prologues import quantize_on_load
 from pyruntime_converter.targets.splitting import split_keys
+from pyruntime_converter.targets.statistics import combine_rows
 from pyruntime_converter.targets.tables import tabulate
 
 Progress = Callable[[str, int, int, str], None]
@@ -175,7 +176,7 @@ def build_pack(
     tabulated = tabulate(lowered) if "wasm" in targets else []
     plain = lowered if "webgpu" in targets else []
     constants = lift_constants([*{id(p): p for p in (*tabulated, *plain)}.values()])
-    rewritten = [split_keys(quantize_on_load(inline_masks(p))) for p in plain]
+    rewritten = [split_keys(combine_rows(quantize_on_load(inline_masks(p)))) for p in plain]
     programs = tabulated or rewritten
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)

@@ -96,7 +96,8 @@ def _written(call: KernelCall) -> Dim:
             return _extent(call, call.output, call.result)
         case Recurrence():  # the states of all steps and the final ones
             return call.output.tensor.elements
-    return _extent(call, call.output, _space(call))
+    views = (call.output, *(a.output for a in call.asides)) if isinstance(call, Row) else (call.output,)
+    return sum((_extent(call, v, _space(call)) for v in views), start=0)
 
 
 def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:

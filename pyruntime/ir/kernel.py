@@ -83,6 +83,14 @@ class Reduction:
     body: Scalar
 
 
+@dataclass(frozen=True)
+class Aside:
+    """One more value for each row of a Row: `body`, stored to `output`, another part of its tensor."""
+
+    output: View
+    body: Scalar
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row(KernelCall):
     """Reductions over the innermost `reduced` axes for each point of the outer ones, then a body.
@@ -91,7 +99,8 @@ class Row(KernelCall):
     With `elementwise` the body is evaluated and stored for every point of the whole space (softmax,
     norms) and `output` has strides for all axes; without, once per outer point, and `output`'s strides
     over the reduced axes are zero. Inputs with zero strides over the reduced axes are per-row operands.
-    Accumulates in float32 for float16 and float32, in the body's type for integers.
+    Accumulates in float32 for float16 and float32, in the body's type for integers. `asides`, which WebGPU
+    alone has, are further values of each row.
     """
 
     template: ClassVar[str] = "row"
@@ -100,6 +109,7 @@ class Row(KernelCall):
     reductions: tuple[Reduction, ...]
     body: Scalar
     elementwise: bool = False
+    asides: tuple[Aside, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

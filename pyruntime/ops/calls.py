@@ -81,7 +81,10 @@ def _row(run: Run, call: Row) -> None:
         )
         with np.errstate(over="ignore"):
             acc.append(np.asarray(result).astype(narrow))
-    run.finish(call.body, sizes if call.elementwise else (*sizes[:outer], *(1 for _ in axes)), acc)
+    each = (*sizes[:outer], *(1 for _ in axes))
+    run.finish(call.body, sizes if call.elementwise else each, acc)
+    for aside in call.asides:
+        run.store(aside.output, each, run.tree(aside.body, each, acc))
 
 
 def _cumulate(run: Run, call: Cumulate) -> None:

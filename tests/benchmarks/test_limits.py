@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 import pyruntime
 from benchmarks.models.images import detector, mobilenetv2, resnet50
+from benchmarks.models.integer import quantised
 from benchmarks.models.minilm import encoder, tokens
 from benchmarks.models.sequences import llama
 from benchmarks.models.source import Source
@@ -112,6 +113,23 @@ def test_what_computes_much_in_integers_keeps_a_gpu_busy(tmp_path: Path) -> None
     assert program.plan.totals.small == ()
     assert 0 < (program.plan.totals.dispatches or 0) <= 72
     moves_what_it_must(program)
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "dispatches", "times"),
+    [(False, 70, 1.41), (True, 130, 1.43)],  # each product's rows are read once more, for their ranges
+)
+def test_ranges_that_data_decide(dynamic: bool, dispatches: int, times: float, tmp_path: Path) -> None:
+    source = minilm()
+    built = replace(source, proto=quantised(source)) if dynamic else source
+    with converted(lambda: built, tmp_path, quantize=None if dynamic else "int8") as pack:
+        (program,) = inspect(pack, {"batch": 1, "length": 128}).programs
+    totals = program.plan.totals
+    assert 0 < (totals.dispatches or 0) <= dispatches
+    assert totals.bytes is not None
+    assert totals.fused is not None
+    assert totals.bytes <= times * totals.fused
+    assert totals.small == ()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.targets.inlining import inline_masks
 from pyruntime_converter.targets.prologues import quantize_on_load
+from pyruntime_converter.targets.statistics import combine_rows
 
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.symbols import symbols_of
@@ -100,7 +101,7 @@ def recognised(
     }
     program, fed = lower(graph), [feeds[v.name] for v in graph.inputs]
     results = run_program(program, fed, symbols)
-    gpu = quantize_on_load(inline_masks(program))
+    gpu = combine_rows(quantize_on_load(inline_masks(program)))
     for one, other in zip(results, run_program(gpu, fed, symbols), strict=True):
         np.testing.assert_array_equal(one, other)
     shaped = {n: r.reshape(expected[n].shape) for n, r in zip(graph.output_names, results, strict=True)}

@@ -78,6 +78,8 @@ def prepare(call: Row, shape: Shape | None = None) -> list[Kernel]:
             and not shape.across
             and all(acc.over_subgroup for each in passes for acc in each.accumulators),
             body=module.block([call.body]),
+            asides=module.block([a.body for a in call.asides]),
+            places=tuple(module.position(f"aside_{i}", a.output, axes) for i, a in enumerate(call.asides)),
             elementwise=call.elementwise,
             shape=shape,
             rows=module.word("rows", rows, "u32"),
