@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as cache:
         os.environ["PYRUNTIME_CACHE"] = cache  # objects that no other build has a use for
         if asked.again:
-            sys.exit(_again(shrink.load(asked.again), asked.target, console))
+            sys.exit(_again(shrink.load(asked.again), asked.target, console, asked.full))
         names = [named(asked.seed, asked.first + i) for i in range(asked.graphs)]
         start = time.perf_counter()
         verdicts = judged(names, asked.target, asked.processes, console, asked.full)
@@ -49,7 +49,7 @@ def main() -> None:
         for verdict in wrong:
             made = model(verdict.test)
             if not asked.whole:
-                made = smallest(made, verdict.target)
+                made = smallest(made, verdict.target, asked.full)
             name = f"{verdict.test}_{verdict.target}"
             path = shrink.write(made, FOLDER, name, verdict.outcome.reason)
             console.print(f"{path}: {verdict.outcome.reason}", markup=False, soft_wrap=True)
@@ -143,37 +143,37 @@ def _general(reason: str) -> str:
     return re.sub(r"'\w+'|\(.*?\)|\b[sxvwn]?\d+\b", "_", reason).split(". ")[0]
 
 
-def smallest(made: Made, target: str) -> Made:
+def smallest(made: Made, target: str, full: bool) -> Made:
     """A wrong model made smaller; wrong are mismatches, and errors of the same type."""
-    kind = _outcome(made, target)
+    kind = _outcome(made, target, full)
 
     def failing(smaller: Made) -> bool:
-        return _outcome(smaller, target) == kind
+        return _outcome(smaller, target, full) == kind
 
     return shrink.shrunk(made, failing) if kind else made
 
 
-def _outcome(made: Made, target: str) -> str:
+def _outcome(made: Made, target: str, full: bool) -> str:
     """What is wrong: nothing, `elements`, or an error's type."""
-    (outcome,) = outcomes(made, [target])
+    (outcome,) = outcomes(made, [target], full)
     if outcome.status != "failed":
         return ""
     head = outcome.reason.split(":")[0]
     return head if head.endswith("Error") else "elements"
 
 
-def outcomes(made: Made, targets: Sequence[str]) -> list[Outcome]:
+def outcomes(made: Made, targets: Sequence[str], full: bool = False) -> list[Outcome]:
     """What a model comes to on each target, in this process."""
     case = case_of("fuzz_again", made)
     found = []
     for target in targets:
-        engine = Planned() if target == NUMPY else Fuzzed([target])
+        engine = Planned() if target == NUMPY else Fuzzed([target], full)
         found += [v.outcome for v in engine.judge([case]) if isinstance(v, Verdict)]
     return found
 
 
-def _again(made: Made, targets: Sequence[str], console: Console) -> int:
-    found = outcomes(made, targets)
+def _again(made: Made, targets: Sequence[str], console: Console, full: bool) -> int:
+    found = outcomes(made, targets, full)
     for target, outcome in zip(targets, found, strict=True):
         console.print(f"{target}: {outcome.status} {outcome.reason}", markup=False, soft_wrap=True)
     return any(o.status == "failed" for o in found)

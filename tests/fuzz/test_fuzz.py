@@ -26,7 +26,7 @@ from pyruntime.ir.program import Placement, Program
 from tests.conformance.judge import Outcome
 from tests.frontends.onnx_models import one_node
 from tests.fuzz import engine, shrink
-from tests.fuzz.__main__ import TARGETS, outcomes, verdicts_of
+from tests.fuzz.__main__ import TARGETS, main, outcomes, verdicts_of
 from tests.fuzz.engine import UNDECIDED, case_of, planned
 from tests.fuzz.known import build
 from tests.fuzz.models import Made, model, models, named
@@ -166,6 +166,19 @@ def test_long_kernels_fit_the_stack_that_packs_have() -> None:
     )
     (outcome,) = outcomes(Made(proto, [{"x": x}]), ["wasm"])
     assert outcome.status == "passed", outcome.reason
+
+
+@pytest.mark.wasm
+def test_models_are_judged_again_as_users_compile_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shrink.write(of("Neg", x=[1.0]), tmp_path, "kept", "wrong").with_suffix(".onnx")
+    monkeypatch.setenv("PYRUNTIME_CACHE", str(tmp_path))  # main sets it
+    monkeypatch.setattr(engine, "_quickly", pytest.fail)
+    monkeypatch.setattr("sys.argv", ["fuzz", "--again", str(path), "--target", "wasm", "--full"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
 
 
 def test_wrong_models_are_made_small_and_kept(tmp_path: Path) -> None:
