@@ -12,6 +12,7 @@ from onnx import ModelProto
 from onnx.helper import tensor_dtype_to_np_dtype
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ConvTranspose
 
 from tests.fuzz.layers import GRU, LSTM, RNN
 from tests.fuzz.pools import AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool
@@ -55,6 +56,19 @@ class GlobalMaxPool(OpRun):
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
+class ConvTranspose(OpRun):
+    """The reference gives all groups the bias of the first, and of several channels of a group the first."""
+
+    def _run(
+        self, x: Array, w: Array, b: Array | None = None, group: int | None = None, **attrs: Any
+    ) -> tuple[Array]:
+        group = group or 1
+        plain: Any = _ConvTranspose(self.onnx_node, self.run_params)
+        parts = zip(np.split(x, group, 1), np.split(w, group), strict=True)
+        found = np.concatenate([plain._run(*part, group=1, **attrs)[0] for part in parts], 1)
+        return (found if b is None else found + b.reshape(-1, *[1] * (x.ndim - 2)),)
+
+
 class Loop(OpRun):
     """The reference joins rows along an axis of theirs, and takes a condition that is left out for false."""
 
@@ -94,6 +108,6 @@ def _of_nothing(body: ReferenceEvaluator, carried: int) -> list[Array]:
 
 def evaluator(proto: ModelProto) -> ReferenceEvaluator:
     """ONNX's reference with these operators in it."""
-    mended: list[type[OpRun]] = [Erf, GlobalMaxPool, Loop, LpNormalization, ReduceLogSumExp]
+    mended: list[type[OpRun]] = [ConvTranspose, Erf, GlobalMaxPool, Loop, LpNormalization, ReduceLogSumExp]
     mended += [GRU, LSTM, RNN, AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool]
     return ReferenceEvaluator(proto, new_ops=mended)

@@ -211,3 +211,12 @@ def test_log_sum_exp_of_infinities(axes: list[int] | None, noop: int) -> None:
 def test_erf_is_exact() -> None:
     feeds = {"x": random(30, seed=1)}
     agrees(one_node("Erf", feeds), feeds)
+
+
+@pytest.mark.parametrize(("group", "width"), [(1, 2), (3, 1), (3, 2)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_groups_of_transposed_convolutions(group: int, width: int, *, biased: bool) -> None:
+    feeds = {"x": random(2, 6, 4, 5, seed=1), "w": random(6, width, 3, 2, seed=2)}
+    feeds |= {"b": random(group * width, seed=3)} if biased else {}
+    given: dict[str, Any] = {"strides": [2, 2], "pads": [0, 1, 1, 0], "output_padding": [1, 1]}
+    agrees(one_node("ConvTranspose", feeds, group=group, **given), feeds)
