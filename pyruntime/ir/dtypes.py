@@ -73,6 +73,17 @@ class DType(Enum):
         """Whether this is an integer type (bool is none)."""
         return self not in (DType.BOOL, DType.STRING) and not self.is_float
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest number of an integer type or bool."""
+        if self is DType.BOOL:
+            return 0, 1
+        return (
+            (0, 2**self.width - 1)
+            if self.is_unsigned
+            else (-(2 ** (self.width - 1)), 2 ** (self.width - 1) - 1)
+        )
+
     def __repr__(self) -> str:
         return self.value
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyruntime.ir.conditions import Facts, assume
-from pyruntime.ir.dims import Dim, Expr, product
+from pyruntime.ir.dims import Dim, Expr, bounds, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph, Node, Origin, Shape, Value
 from pyruntime.ir.symbols import evaluate
@@ -26,6 +26,9 @@ class Builder:
 
     Where `facts` say what an atom's value is, no shape, contents or attribute holds that atom. A builder of a
     subgraph shares names and facts with the one `around` it.
+
+    What follows from the contents of inputs alone is dims. Where these may have more than 32 bits, or wrap
+    around, whoever reads them as a tensor gets one that nodes compute from the inputs.
     """
 
     def __init__(self, graph: Graph, facts: Facts | None = None, around: Builder | None = None) -> None:
@@ -33,6 +36,12 @@ class Builder:
         self.facts: Facts = {**(around.facts if around else {}), **(facts or {})}
         self.sources: dict[Value, Value] = around.sources if around else {}  # of inputs, what they stand for
         self.origin: Origin = around.origin if around else Origin("", "")
+        self._around = around
+        self._unmade: dict[Value, Node] = {}  # of dims that hang on contents of inputs, what computes them
+        self._outside: dict[Value, Value] = {}  # of those from around, what they are there
+        self._wide: set[Value] = (
+            around._wide if around else set()
+        )  # which of all these do not fit kernels' dims
         self._names: set[str] = around._names if around else {v.name for v in graph.values()}
 
     def reserve(self, names: Iterable[str]) -> None:
@@ -81,12 +90,18 @@ class Builder:
             made = self.input(value.name, value.dtype, value.shape)
             self.sources[made] = value
             return made
-        return self._of_contents(value.contents.copy(), value.dtype, value.name)
+        made = self._of_contents(value.contents.copy(), value.dtype, value.name)
+        if made.contents is not None and self._around is not None and self._around._is_fed(value):
+            self._outside[made] = value
+            if self._around._is_wide(value):
+                self._wide.add(made)
+        return made
 
     def _of_contents(self, array: NDArray[np.object_], dtype: DType, name: str) -> Value:
         if self.facts:
-            array = np.ascontiguousarray(array)
-            array.reshape(-1)[:] = [self.settled(d) for d in array.flat]
+            known = np.empty(array.size, dtype=object)
+            known[:] = [self.settled(d) for d in array.flat]
+            array = known.reshape(array.shape)
         if all(isinstance(d, (int, np.integer)) for d in array.flat):
             return self.constant(array.astype(dtype.value), name=name)
         return Value(self.unique(name or "dims"), dtype, array.shape, contents=array)
@@ -110,6 +125,7 @@ class Builder:
         names = [*names, *(f"{self.origin.name or op}.{i}" for i in range(len(names), len(types)))]
         folded = self._fold(definition_, inputs, values, types, names)
         if folded is not None:
+            self._note(Node(op, list(inputs), folded, values, self.origin))
             return folded
         outputs = [Value(self.unique(n), t.dtype, t.shape) for n, t in zip(names, types, strict=True)]
         node = Node(op, [self.materialised(v) for v in inputs], outputs, values, self.origin)
@@ -129,6 +145,8 @@ class Builder:
             return value
         if value in self.graph.inputs:
             return value
+        if value in self._wide:
+            return self._computed(value)
         node = Node(
             "DimTensor",
             [],
@@ -137,6 +155,43 @@ class Builder:
             self.origin,
         )
         value.producer = node
+        self.graph.nodes.append(node)
+        return value
+
+    def _note(self, node: Node) -> None:
+        """Remember what computes dims, where contents of inputs are among what it reads."""
+        read = [v for v in node.inputs if v is not None and self._is_fed(v)]
+        for value in node.outputs if read else ():
+            if value.contents is not None:
+                self._unmade[value] = node
+                if any(map(self._is_wide, (*read, value))):
+                    self._wide.add(value)
+
+    def _is_fed(self, value: Value) -> bool:
+        """Whether dims hang on contents of inputs."""
+        known = value in self._unmade or value in self._outside or value in self.graph.inputs
+        return value.contents is not None and (known or _is_computed(value))
+
+    def _is_wide(self, value: Value) -> bool:
+        """Whether dims, or what they come of, may exceed their type or the 32 bits that kernels get."""
+        low, high = max(value.dtype.limits[0], -(2**31)), min(value.dtype.limits[1], 2**31 - 1)
+        found = [bounds(d) for d in dims_of(value) or ()]
+        past = any(a is None or a < low or (b is not None and b > high) for a, b in found)
+        return past or value in self._wide or _is_computed(value)
+
+    def _computed(self, value: Value) -> Value:
+        """The tensor, computed or taken from around, of what has been dims."""
+        if value in self._outside:
+            self.graph.inputs.append(value)
+            self.sources[value] = self._outside[value]
+            return value
+        node = self._unmade[value]
+        node.inputs = [self.materialised(v) for v in node.inputs]
+        node.outputs = [
+            Value(self.unique(v.name), v.dtype, v.shape) if v.contents is None else v for v in node.outputs
+        ]
+        for output in node.outputs:
+            output.producer = node
         self.graph.nodes.append(node)
         return value
 
@@ -202,6 +257,11 @@ class Builder:
             self._of_contents(np.asarray(a, dtype=object), t.dtype, n)
             for a, t, n in zip(results, types, names, strict=True)
         ]
+
+
+def _is_computed(value: Value) -> bool:
+    """Whether dims have become a tensor that nodes compute from inputs."""
+    return value.producer is not None and value.producer.op != "DimTensor"
 
 
 def _as_objects(data: NDArray[Any] | None) -> NDArray[np.object_]:

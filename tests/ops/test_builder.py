@@ -129,6 +129,58 @@ def test_exported_expand_resolves_its_shape(builder: Builder) -> None:
     assert dims_of(y) == (batch, 3)
 
 
+def opened(builder: Builder, dtype: DType) -> Value:
+    """An input whose contents are known as symbols."""
+    x = builder.input("s", dtype, (2,))
+    x.contents = np.array([symbol(f"s_{i}", dtype.limits) for i in range(2)], dtype=object)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("dtype", "ops"),
+    [
+        (BOOL, ["DimTensor", "Where"]),
+        (I32, ["DimTensor", "Where"]),
+        (I64, ["Slice", "Where"]),
+        (DType.U32, ["Slice", "Where"]),
+    ],
+)
+def test_tensors_of_long_contents_are_computed(builder: Builder, dtype: DType, ops: list[str]) -> None:
+    taken = builder.one("Slice", opened(builder, dtype), starts=(1,), sizes=(1,), steps=(1,))
+    assert dims_of(taken) == (symbol("s_1", dtype.limits),)
+    assert not builder.graph.nodes
+    for _ in range(2):
+        choice = builder.input("c", BOOL, (3,))
+        builder.one("Where", choice, taken, taken)
+    assert [n.op for n in builder.graph.nodes] == [*ops, "Where"], "once"
+
+
+def test_tensors_of_contents_that_may_wrap_around_are_computed(builder: Builder) -> None:
+    x = opened(builder, I32)
+    low = builder.one("Less", builder.one("Add", x, x), builder.constant([0, 0], I32))
+    builder.one("Where", low, x, builder.input("y", I32, (2,)))
+    assert [n.op for n in builder.graph.nodes] == ["Add", "Less", "Where"]
+
+
+def test_bodies_take_long_contents_from_around(builder: Builder) -> None:
+    outside = builder.one("Neg", opened(builder, I64))
+    body = Builder(Graph("body"), around=builder)
+    inside = body.captured(outside)
+    assert dims_of(inside) == dims_of(outside)
+    assert not body.graph.inputs
+    body.one("BitwiseNot", inside)
+    assert body.graph.inputs == [inside]
+    assert body.sources[inside] is outside
+    assert not builder.graph.nodes
+    assert builder.materialised(outside) is outside
+    assert [n.op for n in builder.graph.nodes] == ["Neg"]
+
+
+def test_scalars_stay_scalars_where_facts_are_known(builder: Builder) -> None:
+    body = Builder(Graph("body"), pins(equal(batch, 3), 1), around=builder)
+    assert body.captured(builder.dims(length)).shape == ()
+
+
 def test_what_depends_on_symbols_stays_in_the_graph(builder: Builder) -> None:
     shape = builder.dims([batch, 3])
     bits = builder.one("BitwiseNot", shape)

@@ -6,10 +6,11 @@ all others are constants in the code. A step that is worth it is shared by the t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyruntime.ir.dims import Atom, Dim, align, floordiv, maximum, minimum
+from pyruntime.ir.dims import Atom, Dim, Expr, align, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import PLAIN, DType
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump, Placement, Program, Read, Set
@@ -27,6 +28,7 @@ _C_TYPES = {
     **{d: f"{d.value}_t" for d in PLAIN if d.is_integer},
 }
 _ALIGNMENT = 64
+_SHORT = 1 << 50  # what sizes and their products are below, in a memory that is not too large
 # so many kernels of a template share a translation unit: small ones gather, large ones compile in parallel
 _PER_UNIT = {"map": 32, "row": 16}
 _PER_UNIT_OTHERS = 2
@@ -63,6 +65,12 @@ class _Kernels:
                 text = "\n".join(['#include "scalar.h"\n#include "cut.h"\n', *sources[i : i + count]])
                 found[f"{template}_{i // count}"] = text
         return found
+
+
+def _is_long(dim: Expr) -> bool:
+    """Whether operands of a sum of products may be more than sizes are: numbers that are fed."""
+    ends = (end for monomial, _ in dim.terms for atom in monomial for end in atom.bounds if end is not None)
+    return any(abs(end) > _SHORT for end in ends)
 
 
 @dataclass
@@ -112,14 +120,16 @@ class _Entry:
         """A C expression of type int64_t for a dim, over the array `d` of the symbols' values."""
         if isinstance(dim, int):
             return f"{dim}ll"
-        terms = []
+        mul, terms = ("long_mul" if _is_long(dim) else "mul"), []
         for monomial, coefficient in dim.terms:
             factors = [self._atom(a) for a in monomial]
             text = factors[0] if factors else f"{coefficient}ll"
             for factor in factors[1:]:
-                text = f"mul({text}, {factor})"
-            terms.append(f"mul({text}, {coefficient}ll)" if factors and coefficient != 1 else text)
-        return " + ".join(terms)
+                text = f"{mul}({text}, {factor})"
+            terms.append(f"{mul}({text}, {coefficient}ll)" if factors and coefficient != 1 else text)
+        if mul == "mul":
+            return " + ".join(terms)
+        return functools.reduce(lambda a, b: f"long_add({a}, {b})", terms)
 
     def _atom(self, atom: Atom) -> str:
         if not atom.op:

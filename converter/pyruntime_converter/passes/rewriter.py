@@ -19,7 +19,7 @@ def rewrite(graph: Graph, rule: Rule) -> None:
     for node in pending:
         node.inputs = [replaced.get(v, v) if v is not None else None for v in node.inputs]
         builder.origin = node.origin
-        value = rule(node, builder)
+        value = builder.materialised(rule(node, builder))
         if value is None:
             graph.nodes.append(node)
         else:

@@ -23,6 +23,11 @@ from pyruntime.ops.definition import definition
 # conversions of one model: outcomes double
 MAX_ATTEMPTS = 24
 OPENED_ELEMENTS = 16  # an input with more elements is data, not a parameter
+# what may be opened to symbols: for what must be known, for numbers of which fractions will do, and for sizes
+# that a run can tell as well, where integers are data: they wrap around, which symbols do not
+INTEGERS = frozenset(d for d in DType if d is DType.BOOL or (d.is_integer and d is not DType.U64))
+NUMBERS = INTEGERS | {d for d in DType if d.is_float and (d.code is None or d is DType.BF16)}
+TRUTHS = frozenset({DType.BOOL})
 FIX_SIZES = "Export with fixed sizes, so that the branch is decided."
 
 
@@ -117,7 +122,10 @@ NOTHING_ASSUMED = Assumptions()
 
 
 def openable(
-    value: Value, inputs: Container[Value], sources: Mapping[Value, Value], *, floats: bool = False
+    value: Value,
+    inputs: Container[Value],
+    sources: Mapping[Value, Value],
+    dtypes: Container[DType] = INTEGERS,
 ) -> frozenset[str]:
     """Inputs whose contents alone decide value, and are not symbols yet; empty where there are others.
 
@@ -125,7 +133,7 @@ def openable(
         value: what has to be known.
         inputs: those of the model.
         sources: for inputs of subgraphs, the values around that they stand for.
-        floats: whether inputs of floats may be among them.
+        dtypes: those that the inputs may have.
     """
     found: set[str] = set()
     pending, seen = [value], set[Value]()
@@ -136,24 +144,22 @@ def openable(
             continue
         seen.add(present)
         if present.producer is not None and not present.producer.subgraphs:
-            if not (floats or definition(present.producer.op).contents):
+            if not (DType.F32 in dtypes or definition(present.producer.op).contents):
                 return frozenset()  # symbols would come no further
             pending += [v for v in present.producer.inputs if v is not None]
         elif present in sources:
             pending.append(sources[present])
-        elif present in inputs and is_parameter(present, floats):
+        elif present in inputs and is_parameter(present, dtypes):
             found.add(present.name)
         else:
             return frozenset()
     return frozenset(found)
 
 
-def is_parameter(value: Value, floats: bool = False) -> bool:
-    """Whether an input is small enough, and of a type, to be opened to symbols; `floats` are such too."""
+def is_parameter(value: Value, dtypes: Container[DType] = INTEGERS) -> bool:
+    """Whether an input is small enough, and of a type, to be opened to symbols."""
     fixed = isinstance(value.elements, int) and value.elements <= OPENED_ELEMENTS
-    if value.dtype.is_float:
-        return fixed and floats and (value.dtype.code is None or value.dtype is DType.BF16)
-    return fixed and value.dtype is not DType.U64
+    return fixed and value.dtype in dtypes
 
 
 def explore(

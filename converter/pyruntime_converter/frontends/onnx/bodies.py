@@ -35,8 +35,8 @@ class Body:
     @property
     def captured(self) -> list[Value]:
         """Values from around that are inputs of the subgraph, in the order of those inputs."""
-        own = set(self.graph.inputs)
-        return [value for value, inner in self.inside.items() if inner in own]
+        around = {inner: value for value, inner in self.inside.items()}
+        return [around[v] for v in self.graph.inputs if v in around]
 
 
 def align(bodies: Sequence[Body]) -> list[Value]:

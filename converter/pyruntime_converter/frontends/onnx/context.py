@@ -23,7 +23,14 @@ from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import Elementwise, definition
 from pyruntime.ops.widen import converted
 from pyruntime_converter.frontends.onnx import attributes
-from pyruntime_converter.frontends.onnx.assumptions import Assumptions, Undecided, Unopened
+from pyruntime_converter.frontends.onnx.assumptions import (
+    INTEGERS,
+    NUMBERS,
+    TRUTHS,
+    Assumptions,
+    Undecided,
+    Unopened,
+)
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.bounds import bound_of
 from pyruntime_converter.frontends.onnx.broadcasting import Broadcasting
@@ -91,7 +98,7 @@ class NodeContext:
         varies: Callable[[Dim], str],
         broadcasting: Broadcasting,
         greatest: Callable[[Dim], Dim],
-        openable: Callable[[Value, bool], frozenset[str]],
+        openable: Callable[[Value, Container[DType]], frozenset[str]],
         assumptions: Assumptions,
     ) -> None:
         self.builder, self.op, self.name, self.opset = builder, op, name, opset
@@ -202,15 +209,18 @@ class NodeContext:
 
     def contents(self, value: Value) -> tuple[Dim, ...] | None:
         """The elements of an integer or bool tensor as dims; None where they depend on data."""
+        return self._opened(value, INTEGERS)
+
+    def _opened(self, value: Value, dtypes: Container[DType]) -> tuple[Dim, ...] | None:
         dims = dims_of(value)
-        if dims is None and (inputs := self._openable(value, False)):
+        if dims is None and (inputs := self._openable(value, dtypes)):
             raise Unopened(inputs)
         return dims
 
     def ratios(self, value: Value, what: str) -> tuple[Ratio, ...]:
         """The elements of a float tensor as fractions. Raises UnsupportedError where they depend on data."""
         ratios = ratios_of(value, self.builder.sources)
-        if ratios is None and (inputs := self._openable(value, True)):
+        if ratios is None and (inputs := self._openable(value, NUMBERS)):
             raise Unopened(inputs)
         if ratios is None:
             self.fail(f"{what} depends on the model's input data", FIX_DIMS)
@@ -219,7 +229,7 @@ class NodeContext:
     def bound(self, value: Value, what: str) -> Dim | None:
         """What a number never exceeds, of inputs that the model takes; None where data alone tell it."""
         found = bound_of(value, self.builder.sources)
-        if found is None and (inputs := self._openable(value, True)):
+        if found is None and (inputs := self._openable(value, NUMBERS)):
             raise Unopened(inputs)
         if found is None:
             return None
@@ -250,7 +260,7 @@ class NodeContext:
 
         All that is built from here on may have it in shapes and attributes.
         """
-        known = self.contents(value)
+        known = self._opened(value, TRUTHS)
         if known is not None:
             return known[0]
         made = self.size(most)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,10 +182,10 @@ class _Importer:
         self._named.update(self._graph.inputs)
         self._refusals = Refusals(self._graph, self._assumptions, self._told.dims.keys() | self._empty)
 
-    def _openable(self, value: Value, floats: bool) -> frozenset[str]:
+    def _openable(self, value: Value, dtypes: Container[DType]) -> frozenset[str]:
         """Inputs whose contents alone decide a value; those of strings have none."""
         numbers = [v for v in self._graph.inputs if v.name not in self._graph.encoded]
-        return openable(value, numbers, self._builder.sources, floats=floats)
+        return openable(value, numbers, self._builder.sources, dtypes)
 
     # --------------------------------------------------------------------------- bodies
 

@@ -183,10 +183,8 @@ class Inputs:
         """A symbol for each element of an input."""
         assert isinstance(value.elements, int)
         array = np.empty(value.elements, dtype=object)
-        bits = 1 if value.dtype is DType.BOOL else value.dtype.bits
-        unsigned = value.dtype is DType.BOOL or value.dtype.is_unsigned
-        bounds = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        array[:] = [self.symbols.element(value.name, i, bounds) for i in range(value.elements)]
+        limits = value.dtype.limits
+        array[:] = [self.symbols.element(value.name, i, limits) for i in range(value.elements)]
         return array.reshape(tuple(int(str(d)) for d in value.shape))
 
     def _ratios(self, value: Value) -> tuple[Ratio, ...]:

@@ -71,8 +71,8 @@ def _branches(
     if value is not None and _unlike_sizes(bodies):
         condition = ctx.measure(ctx.cast(ctx.reshape(value, ()), DType.I32), 1)
         value = None
-    taken = align(bodies)
     finish(bodies)
+    taken = align(bodies)
     then, otherwise = (b.graph for b in bodies)
     attrs = {"then_branch": then, "else_branch": otherwise, "condition": condition}
     try:
@@ -179,8 +179,8 @@ def _measured(ctx: NodeContext, trip: Value) -> tuple[Dim] | None:
 def _loop(
     ctx: NodeContext, body: Body, inputs: Sequence[Value | None], attrs: Mapping[str, object]
 ) -> list[Value]:
-    taken = align([body])
     finish([body])
+    taken = align([body])
     return ctx.builder.emit("Loop", [*inputs, *taken], {**attrs, "body": body.graph})
 
 
