@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 import pyruntime
 from pyruntime.errors import ModelError, UnsupportedError
@@ -91,6 +91,14 @@ def test_products(bits: int, zeros: str, k: int, n: int, block: int) -> None:
         assert "BlockMatMul" in [node.op for node in imported(proto).nodes]
 
 
+@pytest.mark.parametrize("zeros", ["", "bytes", "floats"])
+def test_levels_of_two_bits(zeros: str) -> None:
+    """Are stored in four."""
+    proto, feeds = nbits((3,), 75, 6, 2, zeros=zeros)
+    agrees(proto, feeds)
+    assert "BlockMatMul" in [node.op for node in imported(proto).nodes]
+
+
 def test_half_precision() -> None:
     """Computed in float32 and rounded once."""
     proto, feeds = nbits((3,), 64, 6, zeros="bytes", dtype=np.float16, bias=True)
@@ -108,8 +116,8 @@ def test_blocks_in_order_need_no_index() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(UnsupportedError, match="2 bits"):
-        imported(nbits((3,), 64, 6, bits=2)[0])
+    with pytest.raises(UnsupportedError, match="2 bits are known at run time only"):
+        imported(nbits((3,), 64, 6, bits=2, fed=True)[0])
     with pytest.raises(ModelError, match="block_size 24"):
         imported(nbits((3,), 64, 6, block=24)[0])
 
@@ -155,6 +163,32 @@ def table(bits: int, block: int, zeros: bool, k: int = 96) -> tuple[ModelProto, 
 @pytest.mark.parametrize(("bits", "block"), [(4, 16), (4, 128), (8, 32)])
 def test_tables(bits: int, block: int, zeros: bool) -> None:
     agrees(*table(bits, block, zeros))
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("dtype", ["uint4", "int4"])
+def test_tables_of_short_integers(dtype: str, zeros: bool) -> None:
+    """Whose levels are elements, and whose zero point is zero where none is given."""
+    proto, feeds = table(4, 16, zeros)
+    kind = {"uint4": TensorProto.UINT4, "int4": TensorProto.INT4}[dtype]
+    for tensor in proto.graph.initializer:
+        if tensor.data_type == TensorProto.UINT8:
+            tensor.data_type = kind
+            tensor.dims[-1] = 96 if tensor.name == "t" else 6
+    agrees(proto, feeds)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize(("k", "n", "block"), [(64, 8, 16), (96, 5, 64)])
+def test_bitsandbytes(kind: int, k: int, n: int, block: int) -> None:
+    blocks = -(-n * k // block)
+    weights = {"b": levels(8, -(-n * k // 2)), "most": random(blocks, seed=4, low=0.1)}
+    sizes: dict[str, Any] = {"K": k, "N": n, "block_size": block, "quant_type": kind}
+    node = helper.make_node(
+        "MatMulBnb4", ["a", *weights], ["y"], name="node", domain="com.microsoft", **sizes
+    )
+    feeds = {"a": random(2, 3, k)}
+    agrees(model([node], feeds, ["y"], weights=weights, domains=MICROSOFT), feeds)
 
 
 @pytest.mark.parametrize("device", DEVICES)
