@@ -50,6 +50,11 @@ def test_activations() -> None:
     assert check("QuickGelu", {"x": X}, alpha=1.5) == ["Swish"]
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean"])
+def test_distances(metric: str) -> None:
+    assert "ReduceSum" in check("CDist", {"a": random(5, 7), "b": random(3, 7, seed=1)}, metric=metric)
+
+
 def test_skip_layer_normalization() -> None:
     skip, gamma, beta, bias = random(B, S, H * D, seed=1), *(random(H * D, seed=i) for i in (2, 3, 4))
     inputs = {"x": X, "skip": skip, "gamma": gamma, "beta": beta, "bias": bias}

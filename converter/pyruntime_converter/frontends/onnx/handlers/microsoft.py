@@ -13,7 +13,7 @@ from pyruntime_converter.frontends.onnx.handlers.attention import (
     numbers,
     split_heads,
 )
-from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, stacked
+from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, stacked, with_axis
 
 DOMAIN = "com.microsoft"
 _FILTER = -10000.0  # what is added to the score of a masked key by default
@@ -115,6 +115,20 @@ def embed_layer_normalization(ctx: NodeContext) -> list[Value]:
     if segments is not None and kinds is not None:
         total = ctx.one("Add", total, ctx.one("Gather", kinds, segments, axis=0))
     return [_norm(ctx, total, gamma, beta, 1e-12), total, total]
+
+
+# ---------------------------------------------------------------------------------------------- distances
+
+
+@handles("CDist", domain=DOMAIN)
+def distances(ctx: NodeContext) -> Value:
+    """Between all rows of two matrices, as skl2onnx writes neighbours with `optim="cdist"`."""
+    a, b, metric = ctx.input(0), ctx.input(1), ctx.choice("metric", "sqeuclidean", "euclidean")
+    if a.rank != 2 or b.rank != 2:
+        ctx.invalid(f"operands of rank {a.rank} and {b.rank}, not 2")
+    apart = ctx.one("Sub", with_axis(ctx, a, 1), with_axis(ctx, b, 0))
+    squares = ctx.one("ReduceSum", ctx.one("Mul", apart, apart), axes=(2,), keepdims=False)
+    return squares if metric == "sqeuclidean" else ctx.one("Sqrt", squares)
 
 
 # ---------------------------------------------------------------------------------------------- attention
