@@ -134,6 +134,28 @@ def _unlike_sizes() -> tuple[ModelProto, list[Feeds]]:
     return _model(nodes, feeds[0], ["out"], x=["n", 2]), feeds
 
 
+def _rows_by_data() -> tuple[ModelProto, list[Feeds]]:
+    """The rows that a mask selects, or one, in a shape that says how many they are, but not the rest."""
+    found = branch(node("Compress", ["x", "mask"], ["some"], axis=0))
+    first = branch(node("Slice", ["x", "at", "end"], ["row"]))
+    nodes = [
+        node("Constant", [], ["at"], value_ints=[0]),
+        node("Constant", [], ["end"], value_ints=[1]),
+        node("Constant", [], ["rest"], value_ints=[-1]),
+        node("ReduceMax", ["x"], ["each"], axes=[1], keepdims=0),
+        node("Greater", ["each", "one"], ["mask"]),
+        node("ReduceMin", ["x"], ["least"], keepdims=0),
+        node("Less", ["least", "zero"], ["c"]),
+        decide("c", "rows", found, first),
+        node("Shape", ["rows"], ["count"], end=1),
+        node("Concat", ["count", "rest"], ["target"], axis=0),
+        node("Reshape", ["rows", "target"], ["out"]),
+    ]
+    feeds: list[Feeds] = [{"x": random(5, 4)}, {"x": np.abs(random(5, 4))}]
+    weights = {"zero": np.float32(0), "one": np.float32(1)}
+    return _model(nodes, feeds[0], ["out"], {k: np.asarray(v) for k, v in weights.items()}), feeds
+
+
 def _sizes_by_data() -> tuple[ModelProto, list[Feeds]]:
     """As many rows as branches in branches give: x itself, twice, those that a mask selects, or none."""
     selected = branch(
@@ -385,6 +407,7 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "if-data": _by_data(),
     "if-size": _by_size(),
     "if-sizes-differ": _unlike_sizes(),
+    "if-rows-reshaped": _rows_by_data(),
     "if-sizes-by-data": _sizes_by_data(),
     "if-parameter": _by_parameter(),
     "if-flag": _by_flag(),

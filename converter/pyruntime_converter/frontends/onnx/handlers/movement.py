@@ -45,8 +45,14 @@ def reshape_attribute(ctx: NodeContext) -> Value:
 def reshape(ctx: NodeContext) -> Value:
     """A target that is an input: constant, or computed from input sizes."""
     target, keep_zero = ctx.known(ctx.input(1), "its target shape"), bool(ctx.attr("allowzero"))
-    resolve = _fed_target if any(map(signed, target)) else _target
-    return ctx.reshape(ctx.input(), resolve(ctx, target, keep_zero=keep_zero))
+    fed = any(signed(dim) and not _is_own(ctx, axis, dim) for axis, dim in enumerate(target))
+    return ctx.reshape(ctx.input(), (_fed_target if fed else _target)(ctx, target, keep_zero=keep_zero))
+
+
+def _is_own(ctx: NodeContext, axis: int, dim: Dim) -> bool:
+    """Whether a dim of a target is certain to be that axis of the input, and so says no more than 0 would."""
+    x = ctx.input()
+    return axis < x.rank and dim == x.shape[axis] and at_least(dim, 0)
 
 
 def _fed_target(ctx: NodeContext, target: Sequence[Dim], *, keep_zero: bool) -> tuple[Dim, ...]:
@@ -75,6 +81,8 @@ def _target(ctx: NodeContext, target: Sequence[Dim], *, keep_zero: bool) -> tupl
                 ctx.invalid(f"target {tuple(target)} copies axis {axis} of an input of rank {x.rank}")
             copied.add(axis)
             dim = x.shape[axis]
+        elif _is_own(ctx, axis, dim) and not at_least(dim, 1):
+            copied.add(axis)
         shape.append(dim)
     if shape.count(-1) > 1 or any(isinstance(d, int) and d < -1 for d in shape):
         ctx.invalid(f"target {tuple(target)}")
