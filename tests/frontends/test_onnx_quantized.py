@@ -173,6 +173,15 @@ def test_linear_convolution(dtype: str) -> None:
     check("QLinearConv", x, weights, domain="", off=1, pads=[1, 1, 1, 1], strides=[2, 1])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("step", [1 / 255, 1 / 256, 0.0217])
+def test_softmax_of_many_classes(step: float, dtype: str) -> None:
+    """ONNX Runtime multiplies by 254 for steps of 1 / 255, which moves a level in a hundred."""
+    kind = DTYPES[dtype]
+    x = quantised("x", integers(kind, 99, 40), 0.0025, 5)
+    check("QLinearSoftmax", x, result(kind, step, int(np.iinfo(kind).min)), off=0, axis=-1, opset=13)
+
+
 def test_where() -> None:
     a, b = (
         quantised(n, integers(np.uint8, 2, 5, seed=i), 0.02 + 0.01 * i, 9 + i) for i, n in enumerate("ab")

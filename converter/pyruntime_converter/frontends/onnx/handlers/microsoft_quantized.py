@@ -57,7 +57,10 @@ def softmax(ctx: NodeContext) -> Value:
     axis = ctx.axis(-1 if ctx.attr("axis") is None else ctx.attr("axis"), x.rank)
     if ctx.required("opset") < 13 and axis != x.rank - 1:
         ctx.fail("more than one axis is not supported", "Export with opset 13 or later.")
-    return quantized(ctx, ctx.one("Softmax", x, axis=axis), ctx.input(3), ctx.optional(4))
+    # ONNX Runtime, which alone says what this is, multiplies by a whole number: with steps of 1 / 255, by 254
+    one = ctx.like(1, x)
+    times = ctx.one("Floor", ctx.one("Div", one, ctx.input(3)))
+    return quantized(ctx, ctx.one("Softmax", x, axis=axis), ctx.one("Div", one, times), ctx.optional(4))
 
 
 def _pooled(ctx: NodeContext, apply: Callable[[Value], Value]) -> Value:
