@@ -242,7 +242,7 @@ function elementOf(spec: StoredSpec, bytes: Uint8Array, element: number, part: S
   let below = 1;
   for (; above % 1; below *= 2) above *= 2;
   if (!Number.isSafeInteger(above) || below > 2 ** 62)
-    throw mismatch(spec, "an exact fraction", `${value}`);
+    throw mismatch(spec, part ? "an exact fraction" : "an integer below 2^53", `${value}`);
   return part === "denominator" ? below : above + 0;
 }
 
