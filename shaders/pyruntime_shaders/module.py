@@ -7,6 +7,7 @@ A kernel module makes a `Module` for a call, asks it for words and printed trees
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Collection, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -187,7 +188,7 @@ class Module:
         axes: the WGSL names of the iteration space's indices (i32), outermost first.
         sizes: the extents of the axes.
         vectors: tensors whose buffer is bound as vec4 of elements. Trees name what they load of such as
-            `in_N`, and the template reads four at a time.
+            `in_N`, and the template reads four at a time; of several views in trees all take one element.
 
     Raises:
         UnsupportedError: for more tensors than a stage may bind, and for dtypes that WebGPU lacks.
@@ -215,8 +216,9 @@ class Module:
             )
             for i, t in enumerate(self.tensors)
         )
+        viewed = Counter(v.tensor for v in (*call.reads(), call.output))
         for number, view in enumerate(call.inputs):
-            self._load(number, view, vector=view.tensor in vectors)
+            self._load(number, view, vector=view.tensor in vectors and viewed[view.tensor] == 1)
 
     def unsupported(self, reason: str) -> UnsupportedError:
         """The error for this call, with the op and node of the user's model."""

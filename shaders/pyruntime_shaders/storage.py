@@ -62,6 +62,10 @@ class Binding(NamedTuple):
         element = f"{self.name}[{at}]"
         return f"{self.type}({element})" if self.form == "halves" else element
 
+    def element(self, at: str) -> str:
+        """The WGSL of one element, though an index may stand for four."""
+        return f"{self.read(f'({at}) >> 2u')}[({at}) & 3]" if self.vector else self.read(at)
+
     def octets(self, at: str) -> str:
         """The WGSL of four 8-bit integers as a u32, the first lowest; `at` is a multiple of four."""
         if self.form == "packed":
@@ -88,6 +92,10 @@ class Memory:
     def read(self, buffer: str, at: str) -> str:
         """As `Binding.read`."""
         return self._bindings[buffer].read(at)
+
+    def element(self, buffer: str, at: str) -> str:
+        """As `Binding.element`."""
+        return self._bindings[buffer].element(at)
 
     def octets(self, buffer: str, at: str) -> str:
         """As `Binding.octets`."""

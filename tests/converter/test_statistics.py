@@ -72,6 +72,22 @@ def test_a_chain_of_three() -> None:
     assert len(rows(after)) < len(rows(before))
 
 
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_what_a_norm_makes(symbolic: bool) -> None:
+    """It gives the range of each row with the row, and whoever reads both reads one tensor."""
+    net = Net({"x": X}, {"x": ["batch", "length", 24] if symbolic else SHAPE})
+    symbols = {"batch": SHAPE[0], "length": SHAPE[1]} if symbolic else {}
+    normal = net("LayerNormalization", "x", net.weight(24), net.weight(24), axis=-1)
+    least, most = (net(op, normal, ints(-1), keepdims=1) for op in ("ReduceMin", "ReduceMax"))
+    reach = net("Sub", most, least)
+    product = net("MatMul", normal, net.weight(24, 16))
+    outputs = net("Mul", product, reach), net("Add", net("MatMul", normal, net.weight(24, 8)), least)
+    before, after = programs(net, *outputs, exact=False, symbols=symbols)
+    assert len(rows(before)) > len(rows(after)) == 1
+    assert rows(after)[0].elementwise
+    assert rows(after)[0].asides
+
+
 @pytest.mark.parametrize("kept", ["output", "rows", "between"])
 def test_what_stays(kept: str) -> None:
     """What is an output of the model, of other rows, or needs more than rows between."""

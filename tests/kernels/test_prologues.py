@@ -32,6 +32,8 @@ def quantising() -> Iterator[Case]:
     for number, case in enumerate(found):
         if number % EACH == 0 or case.symbols:
             yield case
+            if isinstance(case.call, MatMul):
+                yield _behind(case)
 
 
 def _quantising(case: Case) -> Case | None:
@@ -69,6 +71,20 @@ def _quantising(case: Case) -> Case | None:
     else:
         changed = replace(made, x=operand, prologue=prologue)
     return Case(case.name, changed, inputs, case.symbols, case.wasm_only)
+
+
+def _behind(case: Case) -> Case:
+    """The same with the factors behind the floats, in one tensor."""
+    product = case.call
+    assert isinstance(product, MatMul)
+    assert product.prologue is not None
+    x, (shared,) = product.a.tensor, product.prologue.others
+    tensor = Tensor("x", F32, x.elements + shared.tensor.elements, "input")
+    both = np.concatenate([case.inputs[t].ravel() for t in (x, shared.tensor)])
+    inputs = {**{t: v for t, v in case.inputs.items() if t not in (x, shared.tensor)}, tensor: both}
+    prologue = replace(product.prologue, others=(replace(shared, tensor=tensor, offset=x.elements),))
+    changed = replace(product, a=replace(product.a, tensor=tensor), prologue=prologue)
+    return Case(f"{case.name}, behind", changed, inputs, case.symbols, case.wasm_only)
 
 
 @pytest.mark.webgpu

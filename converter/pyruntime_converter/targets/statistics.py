@@ -13,11 +13,12 @@ from pyruntime.ir.dims import Dim, divides, floordiv, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Aside, KernelCall, Reduction, Row
 from pyruntime.ir.program import Boundary, Program
-from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, transform, walk
+from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cost, transform, walk
 from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
 from pyruntime_converter.lowering.views import contiguous_strides
 
+MOST_COST = 24  # of an element that is computed once more for each reduction of it
 FEW = 16  # rows, which keep no GPU busy,
 LONG = 1 << 13  # of so many elements
 _PART = range(4096, 255, -1)  # elements of a part of a long row: as many as one workgroup should walk through
@@ -42,11 +43,10 @@ def combine_rows(program: Program) -> Program:
 
 
 def _plain(program: Program, calls: Sequence[KernelCall], call: KernelCall) -> bool:
-    """Whether a call reduces rows to a temporary of floats that nothing else writes."""
+    """Whether a call of rows stores a temporary of floats that nothing else writes."""
     tensor = call.output.tensor
     return (
         isinstance(call, Row)
-        and not call.elementwise
         and tensor.kind == "temporary"
         and tensor.dtype is DType.F32
         and tensor not in program.outputs
@@ -61,6 +61,8 @@ def _gathered(program: Program, calls: Sequence[KernelCall], number: int) -> lis
     if not _plain(program, calls, row):
         return None
     assert isinstance(row, Row)
+    if row.elementwise:
+        return None
     read = {v.tensor for v in row.inputs}
     place = max((i for i, c in enumerate(calls[:number]) if c.output.tensor in read), default=None)
     # what is read is there before the earlier call, and stays what it is
@@ -99,7 +101,7 @@ def _with_views(value: Any, change: Callable[[View], View]) -> Any:
 
 def _joined(host: Row, row: Row) -> Row | None:
     """Both in one call, whose tensor has what `host`, then what `row` writes; None if that does not fit."""
-    if (host.sizes, host.reduced) != (row.sizes, row.reduced):
+    if (host.sizes, host.reduced) != (row.sizes, row.reduced) or cost(host.body) > MOST_COST:
         return None
     known = [(host.output, host.body), *((a.output, a.body) for a in host.asides)]
     inputs, given = [*host.inputs], dict[int, Scalar]()

@@ -180,7 +180,8 @@ def _kernel(
 ) -> Kernel:
     """The kernel of one template. tiles: their count, and how many lie across; on: 1, or 0 to skip it."""
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
-    vector_a = vector_a and alone(call, call.a.tensor)
+    # other views of a's tensor, such as scales that lie behind it, take single elements
+    vector_a = vector_a and call.a.tensor not in (call.b.tensor, call.output.tensor)
     dotted = _dotted(call)
     vector_b = (
         alone(call, call.b.tensor)
