@@ -30,11 +30,11 @@ PATTERNS = np.arange(65536, dtype=np.uint16).view(np.float16)
 EDGES = [1 + 2**-11, 1 + 3 * 2**-11, 65519.9, 65520.0, -65520.0, 3e38, 2.0**-24, 3 * 2.0**-25, 6e-5, -0.0]
 
 
-def _floats(tensors: list[Tensor]) -> list[Tensor]:
+def floats(tensors: list[Tensor]) -> list[Tensor]:
     return [t for t in tensors if t.dtype in (DType.F16, DType.F32)]
 
 
-def _different() -> Iterator[Case]:
+def different() -> Iterator[Case]:
     """One case for each way in which a template binds floats."""
     seen: set[object] = set()
     for case in all_cases():
@@ -45,21 +45,21 @@ def _different() -> Iterator[Case]:
         except UnsupportedError:
             continue
         bound = tuple((k.template, frozenset(b[1:3] for b in k.bindings)) for k in kernels)
-        if _floats(case.call.tensors()) and bound not in seen:
+        if floats(case.call.tensors()) and bound not in seen:
             seen.add(bound)
             yield case
 
 
-def _half(array: NDArray[Any]) -> NDArray[Any]:
+def half(array: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         return array.astype(np.float16).astype(array.dtype)
 
 
-def _inputs(case: Case, halves: list[Tensor]) -> dict[Tensor, NDArray[Any]]:
+def rounded(case: Case, halves: list[Tensor]) -> dict[Tensor, NDArray[Any]]:
     """Elements that float16 can hold."""
     given = {t: case.inputs.get(t, allocate(t, case.symbols)) for t in case.call.tensors()}
     return {
-        t: _half(a) if t in halves else a for t, a in given.items() if t in case.inputs or t.kind == "weight"
+        t: half(a) if t in halves else a for t, a in given.items() if t in case.inputs or t.kind == "weight"
     }
 
 
@@ -68,19 +68,19 @@ def _needs_halves() -> None:
         pytest.skip("the adapter lacks shader-f16")
 
 
-@pytest.mark.parametrize("case", list(_different()), ids=lambda c: f"{c.call.template} {c.name}")
+@pytest.mark.parametrize("case", list(different()), ids=lambda c: f"{c.call.template} {c.name}")
 def test_read_packed(case: Case) -> None:
-    read = _floats(case.call.tensors()[:-1])
+    read = floats(case.call.tensors()[:-1])
     forms: dict[Tensor, Form] = dict.fromkeys(read, "packed")
-    for actual, expected in webgpu_harness.results([case.call], _inputs(case, read), case.symbols, forms):
+    for actual, expected in webgpu_harness.results([case.call], rounded(case, read), case.symbols, forms):
         webgpu_harness.compare(case.call, actual, expected)
 
 
-def _integers() -> Iterator[Case]:
+def integers() -> Iterator[Case]:
     """Of 8-bit operands, one case for each way in which a template reads them."""
     seen: set[str] = set()
     for case in all_cases():
-        if case.wasm_only or not _octets(case.call.tensors()[:-1]):
+        if case.wasm_only or not octets(case.call.tensors()[:-1]):
             continue
         try:
             kernels = kernels_for(case.call)
@@ -92,28 +92,28 @@ def _integers() -> Iterator[Case]:
             yield case
 
 
-def _octets(tensors: Sequence[Tensor]) -> list[Tensor]:
+def octets(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t for t in tensors if t.dtype in (DType.I8, DType.U8)]
 
 
 @pytest.mark.parametrize("dot4", [True, False])
-@pytest.mark.parametrize("case", list(_integers()), ids=lambda c: f"{c.call.template} {c.name}")
+@pytest.mark.parametrize("case", list(integers()), ids=lambda c: f"{c.call.template} {c.name}")
 def test_packed_integers(case: Case, dot4: bool) -> None:
     """All 8-bit operands four in a word, which are multiplied with the built-in function and without."""
     features = webgpu_harness.gpu().features - ({"packed_4x8_integer_dot_product"} if not dot4 else set())
-    forms: dict[Tensor, Form] = dict.fromkeys(_octets(case.call.tensors()[:-1]), "packed")
+    forms: dict[Tensor, Form] = dict.fromkeys(octets(case.call.tensors()[:-1]), "packed")
     for actual, expected in webgpu_harness.results([case.call], case.inputs, case.symbols, forms, features):
         webgpu_harness.compare(case.call, actual, expected)
 
 
-@pytest.mark.parametrize("case", list(_different()), ids=lambda c: f"{c.call.template} {c.name}")
+@pytest.mark.parametrize("case", list(different()), ids=lambda c: f"{c.call.template} {c.name}")
 def test_over_halves(case: Case) -> None:
     _needs_halves()
-    touched = _floats(case.call.tensors())
+    touched = floats(case.call.tensors())
     forms: dict[Tensor, Form] = dict.fromkeys(touched, "halves")
-    for actual, expected in webgpu_harness.results([case.call], _inputs(case, touched), case.symbols, forms):
+    for actual, expected in webgpu_harness.results([case.call], rounded(case, touched), case.symbols, forms):
         if case.call.output.tensor in touched:
-            expected = _half(expected)
+            expected = half(expected)
         webgpu_harness.compare(case.call, actual, expected, webgpu_harness.TOLERANCE[DType.F16])
 
 
@@ -142,4 +142,4 @@ def test_halves_are_rounded_to_the_nearest() -> None:
     values = np.array([*EDGES, np.inf, -np.inf, np.nan], np.float32)
     call, source, target = _copy(values.size)
     ((actual, _),) = webgpu_harness.results([call], {source: values}, forms={target: "halves"})
-    np.testing.assert_array_equal(actual, _half(values))
+    np.testing.assert_array_equal(actual, half(values))

@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 from pyruntime_shaders.division import alternatives
 from pyruntime_shaders.emit import kernels_for
 from pyruntime_shaders.module import Kernel
+from pyruntime_shaders.storage import Form
 
 from pyruntime.errors import UnsupportedError
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.pack.sections import features_of
-from tests.kernels import test_split_attention
+from tests.kernels import test_forms, test_split_attention
 from tests.kernels.case import Array, Case
+from tests.kernels.test_forms import half
 from tests.kernels.test_webgpu import all_cases
-from tests.kernels.webgpu_harness import compare
+from tests.kernels.webgpu_harness import TOLERANCE, compare
 from tests.wgsl.emulate import LIMIT, run
 from tests.wgsl.machine import Subgroups
 
@@ -35,22 +38,25 @@ FEATURES = frozenset({"subgroups", "packed_4x8_integer_dot_product"})
 
 @dataclass
 class Work:
-    """Calls in order, what is in memory before, and after each by reference."""
+    """Calls in order, memory before and how it lies on the GPU, and after each call by reference."""
 
     name: str
     calls: Sequence[KernelCall]
     before: Mapping[Tensor, Array]
     symbols: Mapping[str, int]
+    held: Mapping[Tensor, Form] = field(default_factory=dict)
     after: list[Mapping[Tensor, Array]] = field(default_factory=list)
 
     @staticmethod
-    def of(case: Case, calls: Sequence[KernelCall] = ()) -> Work:
+    def of(case: Case, calls: Sequence[KernelCall] = (), held: Mapping[Tensor, Form] | None = None) -> Work:
         """Of a case: its call, or others instead."""
-        calls = calls or [case.call]
+        calls, held = calls or [case.call], held or {}
         memory = {t: a.ravel().copy() for t, a in case.inputs.items()}
         for tensor in (t for call in calls for t in call.tensors()):
             memory.setdefault(tensor, allocate(tensor, case.symbols))
-        return Work(f"{case.call.template} {case.name}", calls, memory, case.symbols)
+        rounded = {t: half(a) if t.dtype.is_float and t in held else a for t, a in memory.items()}
+        name = ", ".join([f"{case.call.template} {case.name}", *sorted(set(held.values()))])
+        return Work(name, calls, rounded, case.symbols, held)
 
     def expected(self, number: int) -> Mapping[Tensor, Array]:
         """Memory after so many calls."""
@@ -58,19 +64,28 @@ class Work:
             memory = {t: a.copy() for t, a in self.before.items()}
             self.after.append(dict(memory))
             for call in self.calls:
-                memory[call.output.tensor] = memory[call.output.tensor].copy()
+                tensor = call.output.tensor
+                memory[tensor] = memory[tensor].copy()
                 run_call(call, memory, self.symbols)
+                if self.held.get(tensor) == "halves":
+                    memory[tensor] = half(memory[tensor])
                 self.after.append(dict(memory))
         return self.after[number]
 
 
 def works() -> Iterator[Work]:
-    """All cases that WGSL computes."""
+    """All cases that WGSL computes, over words, and a few over other forms."""
     for case in all_cases():
         if not case.wasm_only and _computed(case.call):
             yield Work.of(case)
     for case in test_split_attention.cases():
         yield Work.of(case, test_split_attention.parts_of(case))
+    for case in test_forms.different():
+        tensors = case.call.tensors()
+        yield Work.of(case, held=dict.fromkeys(test_forms.floats(tensors[:-1]), "packed"))
+        yield Work.of(case, held=dict.fromkeys(test_forms.floats(tensors), "halves"))
+    for case in test_forms.integers():
+        yield Work.of(case, held=dict.fromkeys(test_forms.octets(case.call.tensors()[:-1]), "packed"))
 
 
 def _computed(call: KernelCall) -> bool:
@@ -102,12 +117,13 @@ def faults(
     found: dict[str, int] = {}
     features = FEATURES if subgroups else ()
     for kernel in others or kernels_for(call):
-        told = run(kernel, actual, work.symbols, None, features, subgroups, deep=deep)
+        told = run(kernel, actual, work.symbols, work.held, features, subgroups, deep=deep)
         found = {what: found.get(what, 0) + told.get(what, 0) for what in {**found, **told}}
     wrong = [f"{what}, {count} times" for what, count in found.items()]
     output = call.output.tensor
+    tolerance = TOLERANCE[DType.F16] if work.held.get(output) == "halves" else None
     try:
-        compare(call, actual[output], work.expected(number + 1)[output])
+        compare(call, actual[output], work.expected(number + 1)[output], tolerance)
     except AssertionError as error:
         wrong.append(" ".join(str(error).split()))
     return wrong

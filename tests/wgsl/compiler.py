@@ -275,7 +275,7 @@ class _Writer:
                 return f"m.element({self._expression(value.value)}, {self._expression(index)})"
             case At(inner, index):
                 return f"m.element({self._expression(inner)}, {self._expression(index)})"
-            case Member(Name("words"), name):
+            case Member(Name("words"), name) if self._local("words") is None:
                 return f"m.private['words'][{name!r}]"
             case Member(inner, name):
                 held = self._expression(inner)

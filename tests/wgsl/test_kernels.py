@@ -46,7 +46,8 @@ def test_every_family_is_there() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sample(family: str) -> None:
     """Small calls, the first with all subgroups, others with one kind each."""
-    found = [w for n, w in by_name().items() if w.calls[0].template == family and "long" not in n]
+    found = [w for w in by_name().values() if w.calls[0].template == family and not w.held]
+    found = [w for w in found if "long" not in w.name]
     found = [w for w in found if sum(groups(k, w.symbols) for c in w.calls for k in kernels_for(c)) <= MOST]
     kinds = itertools.cycle((*HARDWARE, *SOFTWARE))
     for work in found[3 :: -(-len(found) // EACH)]:
@@ -54,6 +55,17 @@ def test_sample(family: str) -> None:
             assert faults(work, number) == [], work.name
             if any(map(_several, kernels_for(call))):
                 assert faults(work, number, subgroups=next(kinds)) == [], work.name
+
+
+@pytest.mark.parametrize("form", ["packed", "halves"])
+def test_forms(form: str) -> None:
+    """Where several elements share a word, or none does."""
+    found = [w for w in by_name().values() if form in w.held.values()]
+    found = [w for w in found if sum(groups(k, w.symbols) for k in kernels_for(w.calls[0])) <= MOST]
+    assert len(found) > 50
+    for work in found[::8]:
+        subgroups = HARDWARE[0] if any(map(_several, kernels_for(work.calls[0]))) else None
+        assert faults(work, 0, subgroups=subgroups) == [], work.name
 
 
 @pytest.mark.parametrize("kind", [*HARDWARE, *SOFTWARE])
