@@ -27,7 +27,7 @@ _BYTEWISE = ("C", "POSIX")  # locales in which ASCII alone has cases
 _DOTTED = ("tr", "az", "crh", "ku", "tt")  # languages with another small i
 
 
-def _strings(ctx: NodeContext, index: int = 0) -> Text:
+def strings(ctx: NodeContext, index: int = 0) -> Text:
     """Input `index`, which must have strings."""
     found = ctx.text(index)
     if found is None:
@@ -45,7 +45,7 @@ def _number(ctx: NodeContext, value: Dim) -> Value:
 @handles("StringConcat")
 def string_concat(ctx: NodeContext) -> Text:
     """One string after the other; shapes are broadcast."""
-    a, b = _strings(ctx, 0), _strings(ctx, 1)
+    a, b = strings(ctx, 0), strings(ctx, 1)
     shape = ctx.one("Add", a.rows, b.rows).shape  # for what it infers
     parts = [text.bytes_of(ctx.builder, t) for t in (a, b)]
     width = parts[0].shape[-1] + parts[1].shape[-1]
@@ -61,7 +61,7 @@ def string_concat(ctx: NodeContext) -> Text:
 
 
 @dataclass(frozen=True)
-class _Tokens:
+class Tokens:
     """How strings fall into parts.
 
     Attributes:
@@ -80,7 +80,7 @@ class _Tokens:
 @handles("StringSplit")
 def string_split(ctx: NodeContext) -> list[Text | Value]:
     """The parts between delimiters or white space, as many as the most of any string; and how many."""
-    given = _strings(ctx)
+    given = strings(ctx)
     delimiter, limit = ctx.attr("delimiter") or "", ctx.attr("maxsplit")
     if limit is not None and limit < 0:
         ctx.invalid(f"maxsplit {limit}")
@@ -92,23 +92,23 @@ def string_split(ctx: NodeContext) -> list[Text | Value]:
     tokens = _delimited(ctx, rows, delimiter.encode(), limit) if delimiter else _spaced(ctx, rows, limit)
     most = ctx.one("ReduceMax", tokens.counts, axes=(0, 1), keepdims=False)
     most = ctx.one("Max", most, _number(ctx, 0))
-    parts = _taken(ctx, rows, tokens, ctx.measure(most, tokens.most))
+    parts = taken(ctx, rows, tokens, ctx.measure(most, tokens.most))
     counts = ctx.reshape(ctx.cast(tokens.counts, DType.I64), shape)
     return [text.of_bytes(ctx.builder, ctx.reshape(parts, (*shape, *parts.shape[1:]))), counts]
 
 
-def _delimited(ctx: NodeContext, rows: Value, delimiter: bytes, limit: int | None) -> _Tokens:
+def _delimited(ctx: NodeContext, rows: Value, delimiter: bytes, limit: int | None) -> Tokens:
     length = len(delimiter)
     begins = _begins(ctx, rows, delimiter)
     if limit is not None:
-        begins = _both(ctx, begins, ctx.one("LessOrEqual", _running(ctx, begins), _number(ctx, limit)))
-    begun = _running(ctx, begins)
+        begins = both(ctx, begins, ctx.one("LessOrEqual", running(ctx, begins), _number(ctx, limit)))
+    begun = running(ctx, begins)
     ended = ctx.one("Pad", begun, before=(0, length), after=(0, -length))
-    inside = _both(ctx, ctx.one("Equal", begun, ended), _within(ctx, rows))
+    inside = both(ctx, ctx.one("Equal", begun, ended), _within(ctx, rows))
     total = ctx.one("ReduceSum", ctx.cast(begins, I32), axes=(1,), keepdims=True)
     most = rows.shape[1] // length if isinstance(rows.shape[1], int) else rows.shape[1]
     most = most if limit is None else minimum(most, limit)
-    return _Tokens(ended, inside, ctx.one("Add", total, _number(ctx, 1)), most + 1)
+    return Tokens(ended, inside, ctx.one("Add", total, _number(ctx, 1)), most + 1)
 
 
 def _begins(ctx: NodeContext, rows: Value, delimiter: bytes) -> Value:
@@ -121,7 +121,7 @@ def _begins(ctx: NodeContext, rows: Value, delimiter: bytes) -> Value:
         ctx.fail(f"delimiter {delimiter.decode()!r} begins as it ends, so that two may overlap")
     # a run of one byte: every length-th byte of it may begin one
     same = ctx.one("Equal", rows, ctx.builder.constant(delimiter[0], U8))
-    count = _running(ctx, same)
+    count = running(ctx, same)
     before = ctx.one("Where", same, _number(ctx, 0), count)  # at bytes between runs how many came before
     width = rows.shape[1]
     steps = ctx.one("Range", size=width, dtype=I32)
@@ -132,27 +132,27 @@ def _begins(ctx: NodeContext, rows: Value, delimiter: bytes) -> Value:
     )
     place = ctx.one("Sub", ctx.one("Sub", count, start), _number(ctx, 1))
     first = ctx.one("Equal", ctx.one("Mod", place, _number(ctx, length)), _number(ctx, 0))
-    return _both(ctx, found, first)
+    return both(ctx, found, first)
 
 
-def _spaced(ctx: NodeContext, rows: Value, limit: int | None) -> _Tokens:
+def _spaced(ctx: NodeContext, rows: Value, limit: int | None) -> Tokens:
     space = _spaces(ctx, rows)
     behind = ctx.one(
         "Pad", space, before=(0, 1), after=(0, -1), value=True
     )  # as if one stood before the string
-    word = _both(ctx, ctx.one("Not", space), _within(ctx, rows))
-    begins = _both(ctx, word, behind)
+    word = both(ctx, ctx.one("Not", space), _within(ctx, rows))
+    begins = both(ctx, word, behind)
     inside = word
     if limit is not None:
-        begins = _both(ctx, begins, ctx.one("LessOrEqual", _running(ctx, begins), _number(ctx, limit + 1)))
-    numbers = ctx.one("Sub", _running(ctx, begins), _number(ctx, 1))
+        begins = both(ctx, begins, ctx.one("LessOrEqual", running(ctx, begins), _number(ctx, limit + 1)))
+    numbers = ctx.one("Sub", running(ctx, begins), _number(ctx, 1))
     if limit is not None:  # the last part is all that is left
-        last = _both(ctx, ctx.one("Equal", numbers, _number(ctx, limit)), _within(ctx, rows))
+        last = both(ctx, ctx.one("Equal", numbers, _number(ctx, limit)), _within(ctx, rows))
         inside = ctx.one("Or", word, last)
     counts = ctx.one("ReduceSum", ctx.cast(begins, I32), axes=(1,), keepdims=True)
     width = rows.shape[1]
     most = (width + 1) // 2 if isinstance(width, int) else width
-    return _Tokens(numbers, inside, counts, most if limit is None else minimum(most, limit + 1))
+    return Tokens(numbers, inside, counts, most if limit is None else minimum(most, limit + 1))
 
 
 def _spaces(ctx: NodeContext, rows: Value) -> Value:
@@ -168,14 +168,14 @@ def _spaces(ctx: NodeContext, rows: Value) -> Value:
     return found
 
 
-def _taken(ctx: NodeContext, rows: Value, tokens: _Tokens, most: Dim) -> Value:
+def taken(ctx: NodeContext, rows: Value, tokens: Tokens, most: Dim) -> Value:
     """The bytes of the parts, [strings, most, width]."""
     count, width = rows.shape
     wanted = ctx.reshape(ctx.one("Range", size=most, dtype=I32), (most, 1))
     numbers = ctx.reshape(tokens.numbers, (count, 1, width))
     inside = ctx.reshape(tokens.inside, (count, 1, width))
     start = _count(ctx, ctx.one("Less", numbers, wanted))
-    size = _count(ctx, _both(ctx, ctx.one("Equal", numbers, wanted), inside))
+    size = _count(ctx, both(ctx, ctx.one("Equal", numbers, wanted), inside))
     place = ctx.one("Range", size=width, dtype=I32)
     source = ctx.one("Min", ctx.one("Add", start, place), _number(ctx, width - 1))
     base = ctx.one("Mul", ctx.one("Range", size=count, dtype=I32), _number(ctx, width))
@@ -192,12 +192,13 @@ def _matches(ctx: NodeContext, rows: Value, pattern: bytes) -> Value:
         if shift:
             moved = ctx.one("Pad", rows, before=(0, -shift), after=(0, shift), value=END)
         same = ctx.one("Equal", moved, ctx.builder.constant(byte, U8))
-        found = same if found is None else _both(ctx, found, same)
+        found = same if found is None else both(ctx, found, same)
     assert found is not None
     return found
 
 
-def _both(ctx: NodeContext, a: Value, b: Value) -> Value:
+def both(ctx: NodeContext, a: Value, b: Value) -> Value:
+    """a and b."""
     return ctx.one("And", a, b)
 
 
@@ -206,7 +207,7 @@ def _within(ctx: NodeContext, rows: Value) -> Value:
     return ctx.one("Not", ctx.one("Equal", rows, ctx.builder.constant(END, U8)))
 
 
-def _running(ctx: NodeContext, mask: Value) -> Value:
+def running(ctx: NodeContext, mask: Value) -> Value:
     """How many hold up to each byte, that one included."""
     return ctx.one("CumSum", ctx.cast(mask, I32), axis=1)
 
@@ -221,7 +222,7 @@ def _count(ctx: NodeContext, mask: Value) -> Value:
 @handles("StringNormalizer")
 def string_normalizer(ctx: NodeContext) -> Text:
     """All strings but some words, in one case; an empty one where none is left."""
-    given, stops = _strings(ctx), tuple(ctx.attr("stopwords") or ())
+    given, stops = strings(ctx), tuple(ctx.attr("stopwords") or ())
     change = ctx.choice("case_change_action", "NONE", "LOWER", "UPPER")
     exact = bool(ctx.attr("is_case_sensitive"))
     locale = ctx.attr("locale") or "en_US"
@@ -268,25 +269,26 @@ def _in_case(ctx: NodeContext, given: Text, case: str, bytewise: bool) -> Text:
     first, last, step = _CASES[case]
 
     def change(table: Value) -> Value:
-        letter = _between(ctx, table, first, last)
+        letter = between(ctx, table, first, last)
         if latin:
             before = (*(0,) * (table.rank - 1), 1)
             behind = ctx.one("Pad", table, before=before, after=tuple(-n for n in before), value=0)
             second = ctx.one("Equal", behind, ctx.builder.constant(_LATIN, U8))
-            capital = _both(
+            capital = both(
                 ctx,
-                _between(ctx, table, 0x80, 0x9E),
+                between(ctx, table, 0x80, 0x9E),
                 ctx.one("Not", ctx.one("Equal", table, ctx.builder.constant(_TIMES, U8))),
             )
-            letter = ctx.one("Or", letter, _both(ctx, second, capital))
+            letter = ctx.one("Or", letter, both(ctx, second, capital))
         moved = ctx.one("Add", ctx.cast(table, I32), _number(ctx, step))
         return ctx.one("Where", letter, ctx.cast(moved, U8), table)
 
     return Text(given.rows, change(given.table), None if given.whole is None else change(given.whole))
 
 
-def _between(ctx: NodeContext, table: Value, first: int, last: int) -> Value:
-    return _both(
+def between(ctx: NodeContext, table: Value, first: int, last: int) -> Value:
+    """Whether each byte is one of first to last."""
+    return both(
         ctx,
         ctx.one("GreaterOrEqual", table, ctx.builder.constant(first, U8)),
         ctx.one("LessOrEqual", table, ctx.builder.constant(last, U8)),
