@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pyruntime_converter.targets.splitting import BUSY, MANY, pays, split
+from pyruntime_converter.targets.splitting import MANY, pays, split
 from pyruntime_shaders.emit import kernels_for
 from pyruntime_shaders.storage import Form
+from pyruntime_shaders.tiling import BUSY
 
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType

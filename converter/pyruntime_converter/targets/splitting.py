@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pyruntime_shaders.tiling import BUSY
+
 from pyruntime.ir.conditions import assume, choose, equal, less, pins
 from pyruntime.ir.dims import Dim, ceildiv, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
@@ -17,10 +19,9 @@ from pyruntime.ir.scalar import Acc, Const, Load, call
 from pyruntime.ir.views import Tensor, View
 
 F32 = DType.F32
-MANY = 512  # keys from which a second dispatch pays
-BUSY = 64  # workgroups that keep a GPU busy: heads of all batches
-GOAL = 2 * BUSY  # workgroups that runs of keys are to make
 BLOCK = 128  # keys of which runs are multiples: of every form of the kernel
+MANY = 4 * BLOCK  # keys from which a second dispatch pays: it takes about as long as a few blocks
+GOAL = 2 * BUSY  # workgroups that runs of keys are to make
 
 
 def split_keys(program: Program) -> Program:
@@ -49,7 +50,7 @@ def split_keys(program: Program) -> Program:
 def pays(attention: Attention) -> Dim:
     """A dim that is 1 where the split pays, for one query, and 0 elsewhere."""
     facts = pins(attention.m, 1)
-    if facts is None or not isinstance(attention.value_width, int):
+    if facts is None:
         return 0
     # where there is one query: of a sentence that attends to itself, there is one key then
     long, few = (

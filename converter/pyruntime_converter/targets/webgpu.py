@@ -322,7 +322,8 @@ def _join(rendered: Rendered) -> tuple[bytes, list[Shader]]:
 def dispatches(target: WebGpu | None) -> int:
     """The most dispatches that runs of all entries can have; 0 without the target.
 
-    Several of one step are forms of a kernel, of which the sizes leave one.
+    Several of one step are forms of a kernel, of which the sizes leave one. Where sizes choose whether
+    attention is split, both ways count.
     """
     if target is None:
         return 0
