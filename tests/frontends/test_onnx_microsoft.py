@@ -89,6 +89,17 @@ def test_embed_layer_normalization() -> None:
     assert [n.op for n in imported(proto).nodes].count("LayerNormalization") == 1
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_embed_layer_normalization_with_the_number_of_keys(masked: bool) -> None:
+    """As ONNX Runtime's optimiser gives it to each attention, and the sum of the embeddings."""
+    ids = np.random.default_rng(0).integers(0, 9, (B, S)).astype(np.int32)
+    mask = np.array([[1] * S, [1, 1] + [0] * (S - 2)], np.int32) if masked else None
+    tables = {"words": random(9, 8), "places": random(6, 8, seed=1)}
+    norm = {"gamma": random(8, seed=3), "beta": random(8, seed=4), "mask": mask}
+    inputs = {"ids": ids, "segments": None, "words": tables["words"], "places": tables["places"]}
+    check("EmbedLayerNormalization", {**inputs, "kinds": None, **norm}, outputs=3, epsilon=1e-6)
+
+
 MASKS: dict[str, Array] = {
     "keys": np.array([[1] * N, [1] * 4 + [0] * (N - 4)], np.int32),
     "lengths": np.array([N, 3], np.int32),

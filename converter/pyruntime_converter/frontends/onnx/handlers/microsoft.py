@@ -99,13 +99,17 @@ def simplified_layer_normalization(ctx: NodeContext) -> Value:
 
 @handles("EmbedLayerNormalization", domain=DOMAIN)
 def embed_layer_normalization(ctx: NodeContext) -> list[Value]:
-    """Layer norm of the sum of word, position and segment embeddings."""
+    """Layer norm of the sum of word, position and segment embeddings; how many keys of each row are seen."""
     ids, segments = ctx.input(0), ctx.optional(1)
     words, places, kinds = ctx.input(2), ctx.input(3), ctx.optional(4)
     gamma, beta, positions = ctx.input(5), ctx.input(6), ctx.optional(8)
-    if any(ctx.outputs[1:2]):
-        ctx.fail("its index of the mask is an output", "Give the mask to the attention instead.")
+    mask = ctx.optional(7)
     ctx.attr("mask_index_type")
+    if mask is None:
+        seen = ctx.one("Expand", ctx.builder.constant(0, DType.I32), shape=ids.shape[:1])
+    else:
+        ones = ctx.cast(ctx.one("Equal", mask, ctx.like(1, mask)), DType.I32)
+        seen = ctx.one("ReduceSum", ones, axes=(1,), keepdims=False)
     total = ctx.one("Gather", words, ids, axis=0)
     if positions is None:
         place = slice_axis(ctx, places, 0, 0, ids.shape[1])
@@ -114,7 +118,7 @@ def embed_layer_normalization(ctx: NodeContext) -> list[Value]:
     total = ctx.one("Add", total, place)
     if segments is not None and kinds is not None:
         total = ctx.one("Add", total, ctx.one("Gather", kinds, segments, axis=0))
-    return [_norm(ctx, total, gamma, beta, 1e-12), total, total]
+    return [_norm(ctx, total, gamma, beta, 1e-12), seen, total]
 
 
 # ---------------------------------------------------------------------------------------------- distances
