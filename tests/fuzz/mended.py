@@ -35,6 +35,13 @@ class LpNormalization(OpRun):
         return (np.divide(x, norm, out=np.zeros(x.shape), where=norm != 0).astype(x.dtype),)
 
 
+class PRelu(OpRun):
+    """The reference multiplies zeros by slopes, which may be infinite; ONNX's function does not."""
+
+    def _run(self, x: Array, slope: Array) -> tuple[Array]:
+        return (np.where(x < 0, x * slope, x),)
+
+
 class ReduceLogSumExp(OpRun):
     """The reference subtracts infinities."""
 
@@ -108,6 +115,14 @@ def _of_nothing(body: ReferenceEvaluator, carried: int) -> list[Array]:
 
 def evaluator(proto: ModelProto) -> ReferenceEvaluator:
     """ONNX's reference with these operators in it."""
-    mended: list[type[OpRun]] = [ConvTranspose, Erf, GlobalMaxPool, Loop, LpNormalization, ReduceLogSumExp]
+    mended: list[type[OpRun]] = [
+        ConvTranspose,
+        Erf,
+        GlobalMaxPool,
+        Loop,
+        LpNormalization,
+        PRelu,
+        ReduceLogSumExp,
+    ]
     mended += [GRU, LSTM, RNN, AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool]
     return ReferenceEvaluator(proto, new_ops=mended)

@@ -220,3 +220,12 @@ def test_groups_of_transposed_convolutions(group: int, width: int, *, biased: bo
     feeds |= {"b": random(group * width, seed=3)} if biased else {}
     given: dict[str, Any] = {"strides": [2, 2], "pads": [0, 1, 1, 0], "output_padding": [1, 1]}
     agrees(one_node("ConvTranspose", feeds, group=group, **given), feeds)
+
+
+def test_slopes_are_of_what_is_below_zero() -> None:
+    """As ONNX's function of it: Where(Less(x, 0), Mul(slope, x), x)."""
+    feeds = {"x": np.array([[-1, -0.0, 0, 2, np.nan]], np.float32), "slope": np.array([[np.inf]], np.float32)}
+    with np.errstate(invalid="ignore"):
+        found = evaluator(one_node("PRelu", feeds, opset=16)).run(None, feeds)
+    np.testing.assert_equal(found, [[[-np.inf, 0, 0, 2, np.nan]]])
+    agrees(one_node("PRelu", feeds, opset=16), {"x": random(1, 5, seed=1), "slope": random(1, 1, seed=2)})
