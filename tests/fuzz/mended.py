@@ -13,6 +13,7 @@ from onnx.helper import tensor_dtype_to_np_dtype
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ConvTranspose
+from onnx.reference.ops.op_resize import Resize as _Resize
 
 from tests.fuzz.layers import GRU, LSTM, RNN
 from tests.fuzz.pools import AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool
@@ -106,6 +107,19 @@ class Loop(OpRun):
         return (*state, *stacks)
 
 
+class Resize(OpRun):
+    """The reference multiplies the elements beside the nearest one by 0, which makes NaN of infinities."""
+
+    def _run(self, x: Array, *given: Array | None, **attrs: Any) -> tuple[Array]:
+        plain: Any = _Resize(self.onnx_node, self.run_params)
+        if attrs["mode"] != "nearest":
+            return (plain._run(x, *given, **attrs)[0],)
+        places = np.arange(x.size, dtype=np.float64).reshape(x.shape)
+        (found,) = plain._run(places, *given, **{**attrs, "extrapolation_value": -1.0})
+        beside = np.asarray(attrs["extrapolation_value"], x.dtype)
+        return (np.where(found < 0, beside, x.reshape(-1)[found.astype(np.int64)]),)
+
+
 def _of_nothing(body: ReferenceEvaluator, carried: int) -> list[Array]:
     """No rows: of the sizes that the body declares, and of 0 where it declares none."""
     declared = [t.tensor_type for t in body.output_types[1 + carried :]]
@@ -124,5 +138,5 @@ def evaluator(proto: ModelProto) -> ReferenceEvaluator:
         PRelu,
         ReduceLogSumExp,
     ]
-    mended += [GRU, LSTM, RNN, AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool]
+    mended += [GRU, LSTM, RNN, Resize, AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool]
     return ReferenceEvaluator(proto, new_ops=mended)

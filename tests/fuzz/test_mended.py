@@ -229,3 +229,20 @@ def test_slopes_are_of_what_is_below_zero() -> None:
         found = evaluator(one_node("PRelu", feeds, opset=16)).run(None, feeds)
     np.testing.assert_equal(found, [[[-np.inf, 0, 0, 2, np.nan]]])
     agrees(one_node("PRelu", feeds, opset=16), {"x": random(1, 5, seed=1), "slope": random(1, 1, seed=2)})
+
+
+@pytest.mark.parametrize("how", ["half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize"])
+@pytest.mark.parametrize("nearest", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+def test_nearest_elements_leave_out_infinities(how: str, nearest: str) -> None:
+    x = random(1, 2, 6, 4, seed=1)
+    x[0, 1, 2:4, 1] = np.inf, np.nan
+    feeds = {"x": x, "roi": np.array([0, 0, 0.2, -0.3, 1, 1, 0.88, 1.42], np.float32)}
+    weights = {"sizes": np.array([1, 2, 9, 7])}
+    given: dict[str, Any] = {
+        "mode": "nearest",
+        "coordinate_transformation_mode": how,
+        "nearest_mode": nearest,
+    }
+    given |= {"extrapolation_value": 0.25} if how == "tf_crop_and_resize" else {}
+    inputs = ["x", "roi", "", "sizes"]
+    agrees(one_node("Resize", feeds, opset=19, weights=weights, inputs=inputs, **given), feeds)
