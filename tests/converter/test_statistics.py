@@ -88,11 +88,13 @@ def test_what_a_norm_makes(symbolic: bool) -> None:
     assert rows(after)[0].asides
 
 
-@pytest.mark.parametrize("kept", ["output", "rows", "between"])
+@pytest.mark.parametrize("kept", ["output", "rows", "between", "float64"])
 def test_what_stays(kept: str) -> None:
-    """What is an output of the model, of other rows, or needs more than rows between."""
+    """What is an output of the model, of other rows, needs more than rows between, or is left to the CPU."""
     net = Net({"x": X, "y": X[0]})
     least = net("ReduceMin", "x", ints(-1), keepdims=1)
+    if kept == "float64":
+        least = net("Cast", net("ReduceMin", net("Cast", "x", to=11), ints(-1), keepdims=1), to=1)
     other = net("Exp", "x") if kept == "rows" else "x"
     axes = ints(-2) if kept == "rows" else ints(-1)
     wanted = net("MatMul", net("Transpose", least, perm=[0, 2, 1]), "y") if kept == "between" else least

@@ -63,6 +63,7 @@ def _levels(program: Program, call: Map) -> bool:
             isinstance(n, (Const, Load)) or (isinstance(n, Call) and n.function != "lookup")
             for n in walk(call.body)
         )
+        and all(n.dtype is not DType.F64 for n in walk(call.body))
         and all(v.tensor.dtype in _READ and not v.guards and not v.indirect for v in call.inputs)
     )
 

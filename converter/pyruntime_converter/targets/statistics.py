@@ -52,7 +52,14 @@ def _plain(program: Program, calls: Sequence[KernelCall], call: KernelCall) -> b
         and tensor not in program.outputs
         and sum(c.output.tensor is tensor for c in calls) == 1
         and not any(v.guards or v.indirect for v in (*call.inputs, call.output))
+        and not _wide(call)
     )
+
+
+def _wide(row: Row) -> bool:
+    """Whether rows have float64 in them, which WGSL lacks: Wasm, which knows no asides, computes them."""
+    trees = (row.body, *(r.body for r in row.reductions))
+    return any(n.dtype is DType.F64 for t in trees for n in walk(t))
 
 
 def _gathered(program: Program, calls: Sequence[KernelCall], number: int) -> list[KernelCall] | None:
@@ -207,6 +214,7 @@ def _part(row: Row) -> int | None:
     leaves = [n for t in trees for n in walk(t) if not isinstance(n, Call)]
     if (
         row.elementwise
+        or _wide(row)
         or row.reduced != 1
         or not trees
         or any(t.dtype is not DType.F32 for t in trees)
