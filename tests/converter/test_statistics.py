@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -10,12 +11,23 @@ import pytest
 from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.targets.statistics import combine_rows
 
-from pyruntime.ir.kernel import Row
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Map, Reduction, Row
 from pyruntime.ir.program import Program
+from pyruntime.ir.scalar import Acc, Load, call, cast
+from pyruntime.ir.views import Kind, Tensor, View
 from pyruntime.ops.interpret import run_program
 from tests.frontends.onnx_models import random, runtime, same
 from tests.passes.net import Net, Shapes, ints, optimised
 
+F32 = DType.F32
+# names, elements and kinds of the tensors of rows made by hand
+PARTS: tuple[tuple[str, int, Kind], ...] = (
+    ("x", 12, "input"),
+    ("least", 3, "temporary"),
+    ("reach", 3, "temporary"),
+    ("out", 3, "temporary"),
+)
 SHAPE = (3, 40, 24)
 X = random(*SHAPE, seed=1, low=-3, high=2)
 
@@ -88,13 +100,11 @@ def test_what_a_norm_makes(symbolic: bool) -> None:
     assert rows(after)[0].asides
 
 
-@pytest.mark.parametrize("kept", ["output", "rows", "between", "float64"])
+@pytest.mark.parametrize("kept", ["output", "rows", "between"])
 def test_what_stays(kept: str) -> None:
-    """What is an output of the model, of other rows, needs more than rows between, or is left to the CPU."""
+    """What is an output of the model, of other rows, or needs more than rows between."""
     net = Net({"x": X, "y": X[0]})
     least = net("ReduceMin", "x", ints(-1), keepdims=1)
-    if kept == "float64":
-        least = net("Cast", net("ReduceMin", net("Cast", "x", to=11), ints(-1), keepdims=1), to=1)
     other = net("Exp", "x") if kept == "rows" else "x"
     axes = ints(-2) if kept == "rows" else ints(-1)
     wanted = net("MatMul", net("Transpose", least, perm=[0, 2, 1]), "y") if kept == "between" else least
@@ -128,3 +138,41 @@ def test_nan_in_a_part() -> None:
     program = combine_rows(lower(optimised(net.proto(*found))))
     assert len(rows(program)) == 4
     assert np.isnan(run_program(program, [x], {})).all()
+
+
+@pytest.mark.parametrize(("dtype", "calls"), [(DType.F32, 2), (DType.F64, 3)])
+def test_what_is_left_to_the_cpu_stays_apart(dtype: DType, calls: int) -> None:
+    """There is no float64 in WGSL."""
+    x, least, reach, out = (Tensor(n, F32, s, k) for n, s, k in PARTS)
+    points, each = View(x, 0, (4, 1)), (1, 0)
+    first = Row(
+        name="row least",
+        inputs=(points,),
+        output=View(least, 0, each),
+        sizes=(3, 4),
+        reduced=1,
+        reductions=(Reduction("min", cast(Load(F32, 0), dtype)),),
+        body=cast(Acc(dtype, 0), F32),
+    )
+    scaled = call("mul", Load(F32, 0), Load(F32, 1))
+    second = replace(
+        first,
+        name="row reach",
+        inputs=(points, View(least, 0, each)),
+        output=View(reach, 0, each),
+        reductions=(Reduction("max", scaled),),
+        body=Acc(F32, 0),
+    )
+    last = Map(
+        name="map",
+        inputs=(View(least, 0, (1,)), View(reach, 0, (1,))),
+        output=View(out, 0, (1,)),
+        sizes=(3,),
+        body=call("sub", Load(F32, 0), Load(F32, 1)),
+    )
+    program = Program("p", [], [x], [out], [first, second, last])
+    combined = combine_rows(program)
+    assert len(combined.calls) == calls
+    fed = [random(12, seed=4)]
+    for one, other in zip(run_program(program, fed, {}), run_program(combined, fed, {}), strict=True):
+        np.testing.assert_array_equal(one, other)
