@@ -14,7 +14,7 @@ from pyruntime_converter.passes import optimise
 from pyruntime.errors import UnsupportedError
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.on_devices import DEVICES, Device, on_device
-from tests.frontends.onnx_models import imported, model, random, reference, runtime
+from tests.frontends.onnx_models import agrees, imported, model, random, reference, runtime
 
 Array = NDArray[Any]
 DTYPES = {"u8": np.uint8, "i8": np.int8}
@@ -109,6 +109,22 @@ def test_concat(dtype: str) -> None:
         **quantised("b", integers(kind, 2, 4, 5, seed=1), 0.03, 9),
     }
     check("QLinearConcat", {**first, **parts}, {}, off=1, axis=1)
+
+
+def test_concat_of_sizes_that_must_be_equal() -> None:
+    """As of feature maps that meet again after halving and doubling."""
+    weights = result(np.uint8, 0.05, 20) | {"a_scale": scale(0.1), "a_zero": np.asarray(3, np.uint8)}
+    names = ["y_scale", "y_zero", "a", "a_scale", "a_zero", "b", "a_scale", "a_zero"]
+    feeds = {"a": integers(np.uint8, 2, 5), "b": integers(np.uint8, 3, 5, seed=1)}
+    node = helper.make_node("QLinearConcat", names, ["out"], domain="com.microsoft", axis=0)
+    known = {k: v for k, v in weights.items() if v is not None}
+    proto = model(
+        *([node], feeds, ["out"]),
+        weights=known,
+        shapes={"a": (2, "m"), "b": (3, "n")},
+        domains={"com.microsoft": 1},
+    )
+    agrees(proto, feeds)
 
 
 @pytest.mark.parametrize("given", [True, False])

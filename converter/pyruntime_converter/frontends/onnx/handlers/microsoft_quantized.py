@@ -12,6 +12,7 @@ from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import between_channels_last
 from pyruntime_converter.frontends.onnx.handlers.matmul import oriented_product
+from pyruntime_converter.frontends.onnx.handlers.movement import joined
 from pyruntime_converter.frontends.onnx.handlers.pooling import window
 from pyruntime_converter.frontends.onnx.handlers.quantization import (
     MICROSOFT,
@@ -90,7 +91,7 @@ def concat(ctx: NodeContext) -> Value:
         ctx.invalid(f"{ctx.stated_inputs} inputs")
     parts = [dequantized(ctx, 2 + 3 * i) for i in range(count)]
     axis = ctx.axis(ctx.required("axis"), parts[0].rank)
-    return quantized(ctx, ctx.one("Concat", *parts, axis=axis), scale, zero)
+    return quantized(ctx, joined(ctx, parts, axis), scale, zero)
 
 
 @handles("QLinearWhere", domain=MICROSOFT)

@@ -309,11 +309,11 @@ def concat(ctx: NodeContext) -> Value:
     values = ctx.variadic()
     axis = ctx.attr("axis")
     axis = ctx.axis(1 if axis is None else axis, values[0].rank)
-    return concatenated(ctx, _levelled(ctx, values, axis), axis)
+    return joined(ctx, values, axis)
 
 
-def _levelled(ctx: NodeContext, values: Sequence[Value], axis: int) -> list[Value]:
-    """Values of the first one's sizes beside an axis; inputs that make them differ are refused.
+def joined(ctx: NodeContext, values: Sequence[Value], axis: int) -> Value:
+    """Values one after the other, all of the first one's sizes beside that axis; other inputs are refused.
 
     Feature maps that meet again after halving and doubling are equal for some sizes alone.
     """
@@ -323,7 +323,7 @@ def _levelled(ctx: NodeContext, values: Sequence[Value], axis: int) -> list[Valu
             if other != axis:
                 value = levelled_axis(ctx, value, other, first.shape[other])
         levelled.append(value)
-    return levelled
+    return concatenated(ctx, levelled, axis)
 
 
 @handles("Pad", until=10)
