@@ -35,10 +35,7 @@ from pyruntime_converter.passes import QUANTIZE, optimise
 from pyruntime_converter.passes.quantize import Quantization, Quantized
 from pyruntime_converter.state import PackStates, StateOptions, attach
 from pyruntime_converter.targets import wasm, webgpu
-from pyruntime_converter.targets.inlining import inline_masks
-from pyruntime_converter.targets.prologues import quantize_on_load
-from pyruntime_converter.targets.splitting import split_keys
-from pyruntime_converter.targets.statistics import combine_rows
+from pyruntime_converter.targets.rewriting import rewritten
 from pyruntime_converter.targets.tables import tabulate
 
 Progress = Callable[[str, int, int, str], None]
@@ -176,20 +173,20 @@ def build_pack(
     tabulated = tabulate(lowered) if "wasm" in targets else []
     plain = lowered if "webgpu" in targets else []
     constants = lift_constants([*{id(p): p for p in (*tabulated, *plain)}.values()])
-    rewritten = [split_keys(combine_rows(quantize_on_load(inline_masks(p)))) for p in plain]
-    programs = tabulated or rewritten
+    gpu_programs = [rewritten(p) for p in plain]
+    programs = tabulated or gpu_programs
     calls = [c for p in programs for c in p.calls]
     states = PackStates(programs)
     exact = {constants, *(s.initial for s in states.states)}
     with PackWriter(out) as pack:
-        tensors = dict.fromkeys(t for p in (*programs, *rewritten) for t in p.weights())
+        tensors = dict.fromkeys(t for p in (*programs, *gpu_programs) for t in p.weights())
         stored = []
         for done, tensor in enumerate(tensors):
             tell("weights", done, len(tensors), tensor.name)
             stored.append(_store(tensor, pack, "f32" if tensor in exact else weights))
         described = pack.weights.finish()
         gpu = (
-            webgpu.build(rewritten, stored, states, pack, compiler, host_steps=host_steps, tunable=tunable)
+            webgpu.build(gpu_programs, stored, states, pack, compiler, host_steps=host_steps, tunable=tunable)
             if "webgpu" in targets
             else None
         )

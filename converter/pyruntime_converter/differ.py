@@ -44,7 +44,7 @@ from pyruntime_converter.state import PackStates
 from pyruntime_converter.targets import wasm
 from pyruntime_converter.targets.forms import gpu_bytes, gpu_dtype, half_forms
 from pyruntime_converter.targets.host import Sides
-from pyruntime_converter.targets.splitting import split_keys
+from pyruntime_converter.targets.rewriting import rewritten
 from pyruntime_converter.targets.tables import tabulate
 
 Array = NDArray[Any]
@@ -132,15 +132,12 @@ def diff(
 
 
 def _program(graph: Graph, device: Device) -> Program:
-    """What `build_pack` made of a graph, once more: the same graph, optimised, gives the same program.
-
-    Of masks that a GPU computes in the scores of attention, the steps are there; it does nothing in them.
-    """
+    """What `build_pack` made of a graph, once more: the same graph, optimised, gives the same program."""
     program = lower(graph)
     if device == "wasm":
         (program,) = tabulate([program])
     lift_constants([program])
-    return split_keys(program) if device == "webgpu" else program
+    return rewritten(program) if device == "webgpu" else program
 
 
 def _compared(program: Program, bound: Bound, target: _Target, tolerance: float) -> Iterator[Compared]:

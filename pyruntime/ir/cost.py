@@ -107,9 +107,12 @@ def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:
         yield view, _extent(call, view, space)
     match call:
         case MatMul():
-            rows = (*call.batch, call.m, call.k)
-            for left in (call.a, *(call.prologue.others if call.prologue else ())):
-                yield left, _extent(call, left, rows)
+            if call.left is not None:
+                yield from _touched(call.left)
+            else:
+                yield call.a, _extent(call, call.a, (*call.batch, call.m, call.k))
+            for other in call.prologue.others if call.prologue else ():
+                yield other, _extent(call, other, (*call.batch, call.m, call.k))
             whole = (*call.batch, call.k, call.n)
             yield call.b, call.b.tensor.elements if call.panels else _extent(call, call.b, whole)
             if call.blocks is not None:

@@ -129,6 +129,17 @@ class Cumulate(KernelCall):
     body: Scalar
 
 
+@dataclass(frozen=True, kw_only=True)
+class Operand(Map):
+    """A Map that a product computes where it reads: of its left operand, over (batch axes, m, k).
+
+    After the batch axes `rows` axes are m, the others k, each of them outermost first. What `output` names is
+    in no memory.
+    """
+
+    rows: int
+
+
 @dataclass(frozen=True)
 class Blocks:
     """How the weight of a MatMul is made of integers: (level - zero point) * scale, shared by blocks of k.
@@ -163,8 +174,8 @@ class MatMul(KernelCall):
     its k and n strides are not used. Of an `exact` product panels have four k together, [n / panels
     rounded up][k / 4 rounded up][panels][4], then the sum of each column, as int32 (`quads8`). With `blocks`
     panels have 8 columns of levels in uint32 words, as `ops.layouts.pack_levels` writes them (`levels4x8`,
-    `levels8x8`), and a is float32. With `prologue`, which WebGPU alone has, an exact product makes the left
-    elements of a's.
+    `levels8x8`), and a is float32. WebGPU alone has two more: with `prologue` an exact product makes the left
+    elements of a's, and with `left` it computes a's elements, which are floats, of others.
     """
 
     template: ClassVar[str] = "matmul"
@@ -177,11 +188,12 @@ class MatMul(KernelCall):
     panels: int = 0
     blocks: Blocks | None = None
     prologue: Prologue | None = None
+    left: Operand | None = None
     body: Scalar
 
     def reads(self) -> Iterator[View]:
-        """a, b, what its prologue or its blocks share, then the operands of the body."""
-        yield self.a
+        """a or what it is computed of, b, what prologue or blocks share, then the operands of the body."""
+        yield from (self.a,) if self.left is None else self.left.inputs
         yield self.b
         if self.prologue is not None:
             yield from self.prologue.others

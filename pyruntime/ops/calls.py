@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pyruntime.ir.kernel import (
     Map,
     MatMul,
     Numerals,
+    Operand,
     Phase,
     Pool,
     Recurrence,
@@ -29,7 +31,7 @@ from pyruntime.ir.views import View
 from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.digits import rows_of
 from pyruntime.ops.evaluate import evaluate
-from pyruntime.ops.iteration import Array, Run, identity, narrow, wide
+from pyruntime.ops.iteration import Array, Run, Sizes, identity, narrow, wide
 from pyruntime.ops.layouts import unpack_levels, unpack_panels, unpack_tap_quads
 from pyruntime.ops.numerals import parse
 from pyruntime.ops.order import argsort
@@ -101,7 +103,10 @@ def _cumulate(run: Run, call: Cumulate) -> None:
 
 def _matmul(run: Run, call: MatMul) -> None:
     batch, (m, n, k) = run.dims(call.batch), run.dims((call.m, call.n, call.k))
-    a = run.multiplied(call.a, call.prologue, (*batch, m, k))
+    if call.left is None:
+        a = run.multiplied(call.a, call.prologue, (*batch, m, k))
+    else:
+        a = _left(run, call.left, (*batch, m, k))
     if call.blocks is not None:
         b = _block_weight(run, call, call.blocks, k, n)
     elif call.panels:
@@ -116,6 +121,13 @@ def _matmul(run: Run, call: MatMul) -> None:
     with np.errstate(all="ignore"):
         acc = narrow(wide(a) @ wide(b), a.dtype)
     run.finish(call.body, (*batch, m, n), [acc])
+
+
+def _left(run: Run, left: Operand, sizes: Sizes) -> Array:
+    """The left operand of a product that computes it."""
+    own = run.dims(left.sizes)
+    made = replace(run, call=left).tree(left.body, own)
+    return np.broadcast_to(made, own).reshape(sizes)
 
 
 def _block_weight(run: Run, call: MatMul, blocks: Blocks, k: int, n: int) -> Array:

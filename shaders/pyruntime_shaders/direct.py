@@ -18,6 +18,7 @@ from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ir.scalar import Scalar
 from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
+from pyruntime_shaders import operand
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.tiling import (
     BUSY,
@@ -150,12 +151,18 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch) -> Kernel | None:
     floats = call.a.tensor.dtype.is_float and call.b.tensor.dtype.is_float
     if not floats or call.blocks is not None or call.a.guards or call.a.indirect:
         return None
+    if call.left is not None and not operand.together(call):
+        return None
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
-    fours = divides(4, call.k) and quads(call.a, -1, call.k) and alone(call, call.a.tensor)
+    fours = call.left is not None or (
+        divides(4, call.k) and quads(call.a, -1, call.k) and alone(call, call.a.tensor)
+    )
     vector_b = alone(call, call.b.tensor) and (
         divides(4, call.b.offset) if call.panels else quads(call.b, -1, call.n)
     )
-    vectors = [v.tensor for v, vector in ((call.a, fours), (call.b, vector_b)) if vector]
+    made_of = operand.vectors(call)
+    vectors = [v.tensor for v, vector in ((call.a, fours and not call.left), (call.b, vector_b)) if vector]
+    vectors += made_of
     module = Module(
         call,
         (*outer, "m", "column"),
@@ -163,7 +170,11 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch) -> Kernel | None:
         [*vectors, *whole_fours(call, call.n)],
     )
     module.accumulates(0, DType.F32)
-    a = _walk(module, "a", call.a, (*outer, "m"), fours)
+    a: Walk | operand.Walked
+    if call.left is None:
+        a = _walk(module, "a", call.a, (*outer, "m"), fours)
+    else:
+        a = operand.walked(module, call, outer, patch.rows, patch.height, made_of)
     over = (*outer, "k", "column")
     b: Walk | Source
     if vector_b:

@@ -18,7 +18,7 @@ import jinja2
 from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, ceildiv, minimum
 from pyruntime.ir.dtypes import DType, needs_pair
-from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.kernel import KernelCall, Map
 from pyruntime.ir.scalar import Acc, Index, Load, Scalar, Size
 from pyruntime.ir.views import Guard, Tensor, View
 from pyruntime_shaders import library, pairs
@@ -56,14 +56,16 @@ class Word(NamedTuple):
 
 
 class LoadFunction(NamedTuple):
-    """What the template prints as a function from a point to an operand's element."""
+    """What the template prints as a function from a point, an index for each of `axes`, to an element."""
 
     name: str
+    axes: tuple[str, ...]
     type: str
     address: Address
     fill: str
     buffer: str
     value: str  # the value of what is read, which stands for {}
+    vector: bool = False  # whether it gives four elements, of an array of vec4
 
 
 class Address(NamedTuple):
@@ -218,7 +220,11 @@ class Module:
         )
         viewed = Counter(v.tensor for v in (*call.reads(), call.output))
         for number, view in enumerate(call.inputs):
-            self._load(number, view, vector=view.tensor in vectors and viewed[view.tensor] == 1)
+            load = self._load("load", call.inputs, number, self.axes, self.sizes)
+            if view.tensor in vectors and viewed[view.tensor] == 1:
+                self.fours[number] = load._replace(name=f"in_{number}")
+            else:
+                self.loads.append(load)
 
     def unsupported(self, reason: str) -> UnsupportedError:
         """The error for this call, with the op and node of the user's model."""
@@ -249,15 +255,27 @@ class Module:
                 terms.append(f"{axis} * {self.word(f'{name}_stride_{number}', stride)}")
         return " + ".join(terms) or "0"
 
-    def address(self, name: str, view: View, axes: Sequence[str], sizes: Sequence[Dim]) -> Address:
-        """Where the element lies that a view names at the point `axes` of a space of `sizes`."""
+    def address(
+        self,
+        name: str,
+        view: View,
+        axes: Sequence[str],
+        sizes: Sequence[Dim],
+        operands: Sequence[View] | None = None,
+        load: str = "load",
+    ) -> Address:
+        """Where the element lies that a view names at the point `axes` of a space of `sizes`.
+
+        Its indices are among `operands`, by default those of the call, which functions named `load` give.
+        """
+        operands = self.call.inputs if operands is None else operands
         guards = [
             c for i, g in enumerate(view.guards) for c in self._guard(f"{name}_{i}", g, axes, sizes[g.axis])
         ]
         position, indices = self.position(name, view, axes), []
         for number, term in enumerate(view.indirect):
             size = self.word(f"{name}_size_{number}", term.size)
-            raw = self._index(self.call.inputs[term.operand], f"load_{term.operand}({', '.join(axes)})")
+            raw = self._index(operands[term.operand], f"{load}_{term.operand}({', '.join(axes)})")
             index = f"index_{number}"
             indices.append(
                 (
@@ -287,25 +305,43 @@ class Module:
             conditions.append(f"{axis} >= {self.word(f'{name}_high', guard.high)}")
         return conditions
 
-    def _load(self, number: int, view: View, *, vector: bool) -> None:
-        """Adds the function from a point to the view's element or fill, or what gives four of them."""
-        dtype, name = view.tensor.dtype, f"load_{number}"
+    def _load(
+        self, name: str, operands: Sequence[View], number: int, axes: tuple[str, ...], sizes: Sequence[Dim]
+    ) -> LoadFunction:
+        """The function from a point to the element, or fill, of one of some operands."""
+        view = operands[number]
+        dtype, own = view.tensor.dtype, f"{name}_{number}"
         pair = needs_pair(dtype, loaded_range(view))
         with self.typed():
-            load = LoadFunction(
-                f"in_{number}" if vector else name,
+            return LoadFunction(
+                own,
+                axes,
                 value_type(dtype, pair),
-                self.address(name, view, self.axes, self.sizes),
+                self.address(own, view, axes, sizes, operands, name),
                 literal(view.fill, dtype, pair),
                 self.buffer(view.tensor),
                 "{} != 0u"
                 if dtype is DType.BOOL
                 else cast_text("{}", dtype, dtype, (view.tensor.pairs, pair)),
             )
-        if vector:
-            self.fours[number] = load
-        else:
-            self.loads.append(load)
+
+    def operands(
+        self, name: str, call: Map, axes: tuple[str, ...], vectors: Container[int] = ()
+    ) -> tuple[list[LoadFunction], Block]:
+        """A map of floats: functions `name_N` that load what it is made of, and its body over `in_N`.
+
+        Those of `vectors` give four elements, of buffers that were said to be vectors. Errors as `block`.
+        """
+        found = [self._load(name, call.inputs, n, axes, call.sizes) for n in range(len(call.inputs))]
+        found = [load._replace(vector=n in vectors) for n, load in enumerate(found)]
+        self.loads += found
+
+        def leaf(node: Scalar) -> str:
+            assert isinstance(node, Load), f"{self.call.name}: {node!r} in what {name} computes"
+            return f"in_{node.operand}"
+
+        with self.typed():
+            return found, Printer(leaf, lambda _: None).block([call.body], [False])
 
     def accumulates(self, index: int, dtype: DType, interval: Interval | None = None) -> None:
         """Says that `acc_{index}` holds a value of dtype, and what is known of an integer's range.

@@ -13,7 +13,7 @@ from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import Tensor, View
 from pyruntime_shaders.intervals import DIM_LIMIT, Interval, stored
 from pyruntime_shaders.module import Address, Module
-from pyruntime_shaders.printer import value_type
+from pyruntime_shaders.printer import Block, value_type
 
 if TYPE_CHECKING:
     from pyruntime_shaders.octets import Octets
@@ -44,6 +44,32 @@ class Levels(NamedTuple):
     middle: str
 
 
+class Element(NamedTuple):
+    """A function that computes an element of others.
+
+    Attributes:
+        parameters: all of them floats.
+        body: its statements and value.
+    """
+
+    parameters: tuple[str, ...]
+    body: Block
+
+
+class Computed(NamedTuple):
+    """What gives the elements of an operand that is in no memory.
+
+    Attributes:
+        element: of what they are made of.
+        single: the arguments for one.
+        fours: four that follow along k; none where they may lie apart.
+    """
+
+    element: Element
+    single: tuple[str, ...]
+    fours: str | None
+
+
 class Source(NamedTuple):
     """An operand that the template prints as `quad_<name>`: four elements that follow along `along`.
 
@@ -57,6 +83,7 @@ class Source(NamedTuple):
         type: of the accumulator, to which elements are converted.
         levels: where the buffer holds words of levels; then `address` has guards alone.
         octets: where four 8-bit integers become a word; then `quad_<name>` gives four words.
+        computed: what gives an element where no buffer holds it; then `address` has guards alone.
     """
 
     name: str
@@ -70,6 +97,7 @@ class Source(NamedTuple):
     type: str
     levels: Levels | None = None
     octets: Octets | None = None
+    computed: Computed | None = None
 
     def before(self, condition: str) -> Source:
         """The same with one more test for where there is no element, ahead of the others."""

@@ -171,6 +171,26 @@ def test_trained_models(
     assert {step.split()[0] for step in totals.tails} == set(filter(None, [tails]))
 
 
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "each"),
+    [
+        ("magika_v1.onnx", [{"unk__122": 1}]),
+        ("stories260k.onnx", [{"batch": b, "seq": n} for b, n in ((1, 128), (1, 512), (8, 128))]),
+        ("stories260k_hf", [{"batch": b, "sequence": n} for b, n in ((1, 128), (1, 512), (8, 128))]),
+    ],
+)
+def test_bytes_of_many_rows(
+    shared_models: Path, name: str, each: Sequence[Mapping[str, int]], tmp_path: Path
+) -> None:
+    """Weights are small beside what products pass on to each other."""
+    pyruntime.convert(shared_models / name, tmp_path / "pack", targets=("webgpu",))
+    with Pack(tmp_path / "pack") as pack:
+        for sizes in each:
+            (program,) = inspect(pack, sizes).programs
+            moves_what_it_must(program)
+
+
 def test_memory(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
         keeps_to_its_memory(program)

@@ -18,6 +18,7 @@ from tests.frontends.onnx_models import runtime
 from tests.frontends.selection_models import MODELS as SELECTING
 from tests.frontends.string_models import MODELS as STRINGS
 from tests.golden.cases import Run
+from tests.golden.operands import OPERANDS
 from tests.golden.quantized import QUANTIZED, TO_QUANTIZE
 
 ROUNDED = 1e-2  # an integer that is rounded the other way is a step of a quantised model away
@@ -49,7 +50,7 @@ class Whole:
 
 def wholes() -> Iterator[Whole]:
     """All models, in a fixed order."""
-    for name, (proto, feeds) in [*MODELS.items(), *SELECTING.items(), *STRINGS.items()]:
+    for name, (proto, feeds) in [*MODELS.items(), *SELECTING.items(), *STRINGS.items(), *OPERANDS.items()]:
         yield Whole(name, proto, feeds)
     for name, (proto, each) in argument_models.MODELS.items():
         yield Whole(f"fed-{name}", proto, each)

@@ -13,6 +13,7 @@ from pyruntime_converter.lowering.lower import lower
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.targets.inlining import inline_masks
 from pyruntime_converter.targets.prologues import quantize_on_load
+from pyruntime_converter.targets.rewriting import rewritten
 from pyruntime_converter.targets.statistics import combine_rows
 
 from pyruntime.ir.graph import Graph
@@ -87,8 +88,8 @@ def recognised(
 ) -> Graph:
     """The optimised graph, which must have these ops so many times.
 
-    The plain graph, the optimised one, and its kernel calls must all give what ONNX Runtime gives; those for
-    WebGPU, the same bits as those for Wasm.
+    The plain graph, the optimised one, and its kernel calls must all give what ONNX Runtime gives, as those
+    for WebGPU must; but for operands of products that these compute, they give the same bits as for Wasm.
     """
     expected = runtime(proto, feeds)
     same(run_graph(imported(proto), feeds), expected, tolerance)
@@ -104,6 +105,7 @@ def recognised(
     gpu = combine_rows(quantize_on_load(inline_masks(program)))
     for one, other in zip(results, run_program(gpu, fed, symbols), strict=True):
         np.testing.assert_array_equal(one, other)
-    shaped = {n: r.reshape(expected[n].shape) for n, r in zip(graph.output_names, results, strict=True)}
-    same(shaped, expected, max(tolerance, 1e-5))
+    for made in (results, run_program(rewritten(program), fed, symbols)):
+        shaped = {n: r.reshape(expected[n].shape) for n, r in zip(graph.output_names, made, strict=True)}
+        same(shaped, expected, max(tolerance, 1e-5))
     return graph

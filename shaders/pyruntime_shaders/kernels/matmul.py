@@ -12,7 +12,7 @@ from pyruntime.ir.scalar import Load, Scalar, transform
 from pyruntime.ir.scalar import call as of
 from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
-from pyruntime_shaders import direct, octets
+from pyruntime_shaders import direct, octets, operand
 from pyruntime_shaders.accumulation import sum_of_fours
 from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
@@ -181,7 +181,7 @@ def _kernel(
     """The kernel of one template. tiles: their count, and how many lie across; on: 1, or 0 to skip it."""
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
     # other views of a's tensor, such as scales that lie behind it, take single elements
-    vector_a = vector_a and call.a.tensor not in (call.b.tensor, call.output.tensor)
+    vector_a = vector_a and not call.left and call.a.tensor not in (call.b.tensor, call.output.tensor)
     dotted = _dotted(call)
     vector_b = (
         alone(call, call.b.tensor)
@@ -192,12 +192,14 @@ def _kernel(
     vectors = [v.tensor for v, vector in ((call.a, vector_a), (call.b, vector_b)) if vector]
     if call.blocks is not None:
         vectors += [v.tensor for v in (call.blocks.scales, call.blocks.zeros) if v is not None]
+    fours = operand.vectors(call) if template == "matmul" else []
+    vectors += fours
     module = Module(call, (*outer, "m", "column"), (*call.batch, call.m, call.n), vectors)
     held, dots = accumulator(call.left_dtype), None
     k = module.word("k_words" if dotted else "k", _steps(call))
     module.accumulates(0, held, sum_range(call.left_dtype, call.b.tensor.dtype, call.k))
     rows = (*outer, "m", "k")
-    a = source(module, "a", call.a, rows, (*call.batch, call.m, call.k), "k", vector_a, held=held)
+    a = operand.left(module, call, outer, held, vector=vector_a, fours=fours)
     over = (*outer, "k", "column")
     if dotted:
         if not vector_a:
