@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyruntime_shaders.octets import by_fours
 
-from pyruntime.ir.dims import product
+from pyruntime.ir.dims import align, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ir.prologue import Prologue
@@ -33,7 +33,7 @@ def quantising() -> Iterator[Case]:
         if number % EACH == 0 or case.symbols:
             yield case
             if isinstance(case.call, MatMul):
-                yield _behind(case)
+                yield from (_behind(case, whole) for whole in (False, True))
 
 
 def _quantising(case: Case) -> Case | None:
@@ -73,18 +73,22 @@ def _quantising(case: Case) -> Case | None:
     return Case(case.name, changed, inputs, case.symbols, case.wasm_only)
 
 
-def _behind(case: Case) -> Case:
-    """The same with the factors behind the floats, in one tensor."""
+def _behind(case: Case, whole: bool) -> Case:
+    """The same with the factors behind the floats, in one tensor, which may end with a whole four."""
     product = case.call
     assert isinstance(product, MatMul)
     assert product.prologue is not None
     x, (shared,) = product.a.tensor, product.prologue.others
-    tensor = Tensor("x", F32, x.elements + shared.tensor.elements, "input")
+    elements = align(x.elements + shared.tensor.elements, 4) if whole else x.elements + shared.tensor.elements
+    tensor = Tensor("x", F32, elements, "input")
     both = np.concatenate([case.inputs[t].ravel() for t in (x, shared.tensor)])
+    both = np.pad(both, (0, value_of(elements, case.symbols) - both.size))
     inputs = {**{t: v for t, v in case.inputs.items() if t not in (x, shared.tensor)}, tensor: both}
     prologue = replace(product.prologue, others=(replace(shared, tensor=tensor, offset=x.elements),))
     changed = replace(product, a=replace(product.a, tensor=tensor), prologue=prologue)
-    return Case(f"{case.name}, behind", changed, inputs, case.symbols, case.wasm_only)
+    return Case(
+        f"{case.name}, behind{', whole' if whole else ''}", changed, inputs, case.symbols, case.wasm_only
+    )
 
 
 @pytest.mark.webgpu

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyruntime_shaders.division import alternatives
 from pyruntime_shaders.emit import kernels_for
@@ -22,7 +22,7 @@ from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.pack.sections import features_of
-from tests.kernels import test_forms, test_split_attention
+from tests.kernels import test_asides, test_forms, test_prologues, test_split_attention
 from tests.kernels.case import Array, Case
 from tests.kernels.test_forms import half
 from tests.kernels.test_webgpu import all_cases
@@ -78,6 +78,10 @@ def works() -> Iterator[Work]:
     for case in all_cases():
         if not case.wasm_only and _computed(case.call):
             yield Work.of(case)
+    for case in test_asides.cases():
+        yield replace(Work.of(case), name=f"row {case.name}, asides")
+    for case in test_prologues.quantising():
+        yield replace(work := Work.of(case), name=f"{work.name}, prologue of {len(case.call.tensors())}")
     for case in test_split_attention.cases():
         yield Work.of(case, test_split_attention.parts_of(case))
     for case in test_forms.different():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
-from pyruntime.ir.dims import Dim, divides, floordiv, product
+from pyruntime.ir.dims import Dim, align, divides, floordiv, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Aside, KernelCall, Reduction, Row
 from pyruntime.ir.program import Boundary, Program
@@ -137,7 +137,9 @@ def _joined(host: Row, row: Row) -> Row | None:
         return node
 
     behind = host.output.tensor.elements
-    tensor = Tensor(host.output.tensor.name, DType.F32, behind + row.output.tensor.elements)
+    # whole fours: who reads the first values so reads the last ones out of a four, too
+    elements = align(behind + row.output.tensor.elements, 4)
+    tensor = Tensor(host.output.tensor.name, DType.F32, elements)
     theirs = [(row.output, row.body), *((a.output, a.body) for a in row.asides)]
     return replace(
         host,

@@ -180,8 +180,10 @@ def _kernel(
 ) -> Kernel:
     """The kernel of one template. tiles: their count, and how many lie across; on: 1, or 0 to skip it."""
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
-    # other views of a's tensor, such as scales that lie behind it, take single elements
-    vector_a = vector_a and not call.left and call.a.tensor not in (call.b.tensor, call.output.tensor)
+    # other views of a's tensor, such as scales that lie behind it, take single elements, of whole fours
+    whole = alone(call, call.a.tensor) or divides(4, call.a.tensor.elements)
+    others = (call.b.tensor, call.output.tensor)
+    vector_a = vector_a and whole and not call.left and call.a.tensor not in others
     dotted = _dotted(call)
     vector_b = (
         alone(call, call.b.tensor)
