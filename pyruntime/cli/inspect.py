@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyruntime.cli.options import Debug, Json, PackOrModel, Sizes
+from pyruntime.cli.options import Debug, Devices, Json, PackOrModel, Sizes
 
 
 def inspect(
@@ -22,6 +22,12 @@ def inspect(
             show_default=False,
         ),
     ] = None,
+    device: Annotated[
+        Devices,
+        typer.Option(
+            "--device", "-d", help="Of a model: tell the steps that this device takes, and its bytes."
+        ),
+    ] = "auto",
     everything: Annotated[bool, typer.Option("--all", "-a", help="Print all steps and weights.")] = False,
     json: Json = False,
     _debug: Debug = False,
@@ -29,14 +35,15 @@ def inspect(
     """Look into a pack without running it: interface, steps, kernels, memory, weights, files.
 
     Steps are told with their workgroups, operations and bytes at the sizes asked, and with the reason why
-    each is not one kernel with those that read it.
+    each is not one kernel with those that read it. Of a pack for both devices these are Wasm's: on WebGPU
+    some steps are part of those that read them, or several.
     """
     from pyruntime.cli import look
     from pyruntime.cli.feeds import parse_sizes
     from pyruntime.cli.inspection import gather, opened
     from pyruntime.cli.progress import Waiting
 
-    with opened(pack) as found, Waiting(look.stderr(), "looking"):
+    with opened(pack, device) as found, Waiting(look.stderr(), "looking"):
         made = gather.inspect(found, parse_sizes(symbol or ()), str(pack))
     if html is not None:
         from pyruntime.cli.inspection import page

@@ -43,7 +43,8 @@ Json = Annotated[
     bool,
     typer.Option("--json", callback=_set_json, help="Print one JSON document, errors included."),
 ]
-Device = Annotated[Literal["auto", "webgpu", "wasm"], typer.Option("--device", "-d", help="Where to run.")]
+Devices = Literal["auto", "webgpu", "wasm"]
+Device = Annotated[Devices, typer.Option("--device", "-d", help="Where to run.")]
 Threads = Annotated[
     int | None,
     typer.Option(

@@ -136,6 +136,17 @@ def test_a_model_is_converted_first(invoke: Invoke, compiler: None) -> None:
     assert made["entries"][0]["memory"].keys() == {"webgpu", "wasm"}
 
 
+def test_the_steps_of_one_device(invoke: Invoke, compiler: None) -> None:
+    packed(invoke, layers(), "-t", "webgpu", "-t", "wasm")
+    assert told(invoke, "net.onnx", "-d", "webgpu")["targets"] == ["webgpu"]
+    assert told(invoke, "net.pack", "-d", "auto")["targets"] == ["webgpu", "wasm"]
+    refused = invoke("inspect", "net.pack", "-d", "webgpu")
+    assert refused.exit_code == 2
+    assert "does not tell the steps of webgpu alone" in refused.stderr
+    packed(invoke, layers(), "-t", "webgpu")
+    assert told(invoke, "net.pack", "-d", "webgpu")["targets"] == ["webgpu"]
+
+
 def test_tables(invoke: Invoke) -> None:
     result = invoke("inspect", packed(invoke, layers()), "-s", "rows=5")
     assert result.exit_code == 0, result.output
