@@ -15,12 +15,15 @@ from pyruntime_converter.options import Told
 from pyruntime_converter.passes import optimise
 from pyruntime_converter.state import StateOptions, attach
 from pyruntime_converter.state_names import guess
+from pyruntime_converter.targets.rewriting import rewritten
 
 from pyruntime.errors import OptionError
+from pyruntime.ir.kernel import Map, MatMul
 from pyruntime.ir.program import Program
 from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.interpret import run_program
-from tests.frontends.onnx_models import model, same
+from tests.frontends.onnx_models import model, random, same
+from tests.passes.net import Net
 from tests.state import streams
 from tests.state.streams import STREAMS, Array, Stream, node, zeros
 
@@ -101,6 +104,31 @@ def test_old_values_are_kept_until_they_are_read() -> None:
     program, *_ = lowered(stream.proto, options_of(stream))
     assert writes(program, "w") == ["map w"]
     assert kernels(program)[-1] == "map w"
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("computed", ["norm", "levels"])
+def test_a_product_that_writes_to_a_state_computes_nothing_of_it(computed: str, in_place: bool) -> None:
+    """On a GPU it would change while others still read it, unless it is copied to in the end."""
+    first = random(6, 12, seed=1)
+    net = Net({"s": first})
+    if computed == "norm":
+        after = net(
+            "MatMul", net("LayerNormalization", "s", net.weight(12), net.weight(12)), net.weight(12, 12)
+        )
+    else:
+        levels, scale, zero = net.many("DynamicQuantizeLinear", "s", outputs=3)
+        weight = np.arange(-72, 72, dtype=np.int8).reshape(12, 12)
+        sums = net("MatMulInteger", levels, weight, zero)
+        after = net("Mul", net("Cast", sums, to=1), scale)
+    outputs = [after, *([] if in_place else [net("Sub", "s", after)])]
+    stream = Stream(computed, net.proto(*outputs), {"s": after}, {"s": first}, lambda _: {})
+    program = rewritten(lowered(stream.proto, options_of(stream))[0])
+    (product,) = (c for c in program.calls if isinstance(c, MatMul))
+    assert (product.output.tensor.kind == "state") == in_place
+    assert (product.left is None and product.prologue is None) == in_place
+    reading = [c for c in program.calls if c.output.tensor in {v.tensor for v in c.reads()}]
+    assert all(isinstance(c, Map) for c in reading)
 
 
 @pytest.mark.parametrize("make", [streams.cache, streams.stacked])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from pyruntime_converter.targets.rewriting import rewritten
 from pyruntime_shaders.division import divide
 
 from pyruntime.ir.kernel import KernelCall
@@ -20,7 +21,8 @@ from tests.wgsl.memory import Array
 @pytest.mark.parametrize("make", STREAMS)
 def test_steps(make: Callable[[], Stream]) -> None:
     stream, in_place = make(), 0
-    program, inputs, _ = lowered(stream.proto, options_of(stream))
+    plain, inputs, _ = lowered(stream.proto, options_of(stream))
+    program = rewritten(plain)
     kernels = divide(program).kernels
     memory = {}
     for carried in program.states:

@@ -74,7 +74,7 @@ def _absorb(program: Program, steps: list[Step], call: Map | Row) -> None:
         return
     made = [_reader(r, call, lazy) for r in readers]
     last = max(steps.index(r) for r in readers)
-    if not all(made) or _changed(steps[steps.index(call) + 1 : last], lazy):
+    if not all(made) or _changed(steps[steps.index(call) + 1 : last + 1], lazy):
         return
     for reader, one in zip(readers, made, strict=True):
         assert one is not None
@@ -109,7 +109,7 @@ def _pays(call: Map | Row, lazy: Lazy, readers: int) -> bool:
 
 
 def _changed(steps: Sequence[Step], lazy: Lazy) -> bool:
-    """Whether any of the steps writes what the operand is computed of."""
+    """Whether any of the steps, the last reader's own among them, writes what the operand is computed of."""
     return any(isinstance(s, KernelCall) and s.output.tensor in lazy.tensors for s in steps)
 
 

@@ -41,7 +41,7 @@ def quantize_on_load(program: Program) -> Program:
         if not isinstance(call, Map) or not _levels(program, call):
             continue
         readers = [i for i, c in enumerate(calls) if any(v.tensor is call.output.tensor for v in c.reads())]
-        if not readers or _overwritten(calls[number + 1 : readers[-1]], call):
+        if not readers or _overwritten(calls[number + 1 : readers[-1] + 1], call):
             continue
         made = [_absorbed(calls[i], call) for i in readers]
         if all(made):
@@ -68,9 +68,9 @@ def _levels(program: Program, call: Map) -> bool:
     )
 
 
-def _overwritten(between: Sequence[KernelCall], call: Map) -> bool:
-    """Whether what a call reads is written again."""
-    return not {v.tensor for v in call.inputs}.isdisjoint(c.output.tensor for c in between)
+def _overwritten(after: Sequence[KernelCall], call: Map) -> bool:
+    """Whether what a call reads is written again, be it by the last reader: the next value of a state."""
+    return not {v.tensor for v in call.inputs}.isdisjoint(c.output.tensor for c in after)
 
 
 def _absorbed(reader: KernelCall, levels: Map) -> MatMul | Conv | None:
