@@ -12,11 +12,9 @@ from pyruntime.ir.kernel import (
     Attention,
     Conv,
     Cumulate,
-    Digits,
     KernelCall,
     Map,
     MatMul,
-    Numerals,
     Pool,
     Recurrence,
     Row,
@@ -24,6 +22,7 @@ from pyruntime.ir.kernel import (
     Sort,
     Suppression,
 )
+from pyruntime.ir.numerals import Digits, Numerals
 from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import Tensor, View
 

@@ -13,11 +13,9 @@ from pyruntime.ir.kernel import (
     Blocks,
     Conv,
     Cumulate,
-    Digits,
     KernelCall,
     Map,
     MatMul,
-    Numerals,
     Operand,
     Phase,
     Pool,
@@ -27,6 +25,7 @@ from pyruntime.ir.kernel import (
     Sort,
     Suppression,
 )
+from pyruntime.ir.numerals import Digits, Numerals
 from pyruntime.ir.views import View
 from pyruntime.ops.detection import corners, suppress
 from pyruntime.ops.digits import rows_of

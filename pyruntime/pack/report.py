@@ -13,7 +13,7 @@ class KernelStep:
 
     Attributes:
         step: its name, "conv base_net.0".
-        template: "map", "row", "matmul", ...: the classes of `ir/kernel.py`.
+        template: "map", "row", "matmul", ...: the classes of `ir/kernel.py` and `ir/numerals.py`.
         origins: nodes of the user's model that it computes, as "Conv base_net.0".
         operations: multiplications and additions as a dim's text, "0" where they do not count.
         bytes: what it reads and writes, each element once, as a dim's text.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Digits
+from pyruntime.ir.numerals import Digits
 from pyruntime.ir.views import View
 from pyruntime.ops.digits import PRECISIONS, WIDTHS
 from tests.kernels.case import Case, Maker

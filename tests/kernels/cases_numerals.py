@@ -10,7 +10,7 @@ import numpy as np
 
 from pyruntime.ir.dims import symbol
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Numerals
+from pyruntime.ir.numerals import Numerals
 from pyruntime.ir.strings import encode
 from pyruntime.ops.numerals import FORMATS, INTEGERS, limits
 from tests.kernels.case import Case, Maker

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyruntime.ir.kernel import Digits
+from pyruntime.ir.numerals import Digits
 from pyruntime_shaders.module import Kernel, refusal
 
 

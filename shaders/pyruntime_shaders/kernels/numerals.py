@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from pyruntime.ir.dims import ceildiv
-from pyruntime.ir.kernel import Numerals
+from pyruntime.ir.numerals import Numerals
 from pyruntime.ops.numerals import FORMATS, limits
 from pyruntime_shaders.module import Kernel, Module, fold
 

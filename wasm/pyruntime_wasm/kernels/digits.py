@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.kernel import Digits
+from pyruntime.ir.numerals import Digits
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain
 from pyruntime_wasm.kernels._share import SCALAR_WORK, best_cut

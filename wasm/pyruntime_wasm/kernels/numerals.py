@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import astuple
 
 from pyruntime.ir.dims import Dim
-from pyruntime.ir.kernel import Numerals
+from pyruntime.ir.numerals import Numerals
 from pyruntime.ops.numerals import FORMATS, limits
 from pyruntime_wasm.kernels import Argument, render_template
 from pyruntime_wasm.kernels._operands import Operand, Parameters, require_plain

@@ -8,7 +8,7 @@ from pyruntime_converter.lowering.views import contiguous
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node
-from pyruntime.ir.kernel import Digits, Numerals
+from pyruntime.ir.numerals import Digits, Numerals
 
 
 @lowers("ParseNumber")
