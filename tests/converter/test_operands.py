@@ -114,10 +114,10 @@ def test_a_gate() -> None:
     assert [c.template for c in after.calls] == ["matmul"]
 
 
-@pytest.mark.parametrize("kept", ["output", "reader", "dear", "wide", "right", "sums", "float64"])
+@pytest.mark.parametrize("kept", ["output", "reader", "dear", "wide", "right", "sums", "float64", "one"])
 def test_what_stays(kept: str) -> None:
     """What something else needs, or costs much, by itself or for many columns, other operands, what the CPU
-    computes, and sums."""
+    computes, sums, and what is padded along an axis of which one is left."""
     net = net_of("x", "gate")
     if kept == "dear":
         made = net("Erf", net("Tanh", net("Mul", "x", "gate")))
@@ -125,6 +125,9 @@ def test_what_stays(kept: str) -> None:
         made = net("Cast", layer(net, net("Cast", "x", to=11), np.float64), to=1)
     elif kept == "sums":
         made = net("Add", net("Mul", "x", "x"), net("Transpose", net("Sin", "x"), perm=[0, 1, 2]))
+    elif kept == "one":
+        padded = net("Pad", "x", ints(1, 0, 0, 0, 0, 0))
+        made = layer(net, net("Slice", padded, ints(0), ints(1), ints(0)))
     else:
         made = layer(net, "x")
     if kept == "right":

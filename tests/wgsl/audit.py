@@ -22,7 +22,7 @@ from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.pack.sections import features_of
-from tests.kernels import test_asides, test_forms, test_prologues, test_split_attention
+from tests.kernels import cases_left, test_asides, test_forms, test_prologues, test_split_attention
 from tests.kernels.case import Array, Case
 from tests.kernels.test_forms import half
 from tests.kernels.test_webgpu import all_cases
@@ -55,7 +55,7 @@ class Work:
         for tensor in (t for call in calls for t in call.tensors()):
             memory.setdefault(tensor, allocate(tensor, case.symbols))
         rounded = {t: half(a) if t.dtype.is_float and t in held else a for t, a in memory.items()}
-        name = ", ".join([f"{case.call.template} {case.name}", *sorted(set(held.values()))])
+        name = _named(f"{case.call.template} {case.name}", held)
         return Work(name, calls, rounded, case.symbols, held)
 
     def expected(self, number: int) -> Mapping[Tensor, Array]:
@@ -73,21 +73,35 @@ class Work:
         return self.after[number]
 
 
+def _named(name: str, held: Mapping[Tensor, Form]) -> str:
+    return ", ".join([name, *sorted(set(held.values()))])
+
+
+def _of_floats(call: KernelCall) -> Iterator[Mapping[Tensor, Form]]:
+    """The forms in which the floats of a call may lie, beside words."""
+    yield dict.fromkeys(test_forms.floats(call.tensors()[:-1]), "packed")
+    yield dict.fromkeys(test_forms.floats(call.tensors()), "halves")
+
+
 def works() -> Iterator[Work]:
-    """All cases that WGSL computes, over words, and a few over other forms."""
+    """All cases that WGSL computes, over words, and those of many kernels over other forms, too."""
     for case in all_cases():
         if not case.wasm_only and _computed(case.call):
             yield Work.of(case)
     for case in test_asides.cases():
-        yield replace(Work.of(case), name=f"row {case.name}, asides")
+        for held in ({}, *_of_floats(case.call)):
+            yield replace(Work.of(case, held=held), name=_named(f"row {case.name}, asides", held))
     for case in test_prologues.quantising():
-        yield replace(work := Work.of(case), name=f"{work.name}, prologue of {len(case.call.tensors())}")
+        levels: Mapping[Tensor, Form] = dict.fromkeys(test_forms.octets(case.call.tensors()[:-1]), "packed")
+        _, halves = _of_floats(case.call)
+        for held in ({}, levels, {**halves, **levels}):
+            name = f"{case.call.template} {case.name}, prologue of {len(case.call.tensors())}"
+            yield replace(Work.of(case, held=held), name=_named(name, held))
     for case in test_split_attention.cases():
         yield Work.of(case, test_split_attention.parts_of(case))
-    for case in test_forms.different():
-        tensors = case.call.tensors()
-        yield Work.of(case, held=dict.fromkeys(test_forms.floats(tensors[:-1]), "packed"))
-        yield Work.of(case, held=dict.fromkeys(test_forms.floats(tensors), "halves"))
+    for case in (*test_forms.different(), *cases_left.cases()):
+        for held in _of_floats(case.call):
+            yield Work.of(case, held=held)
     for case in test_forms.integers():
         yield Work.of(case, held=dict.fromkeys(test_forms.octets(case.call.tensors()[:-1]), "packed"))
 
@@ -155,7 +169,7 @@ def main() -> None:
         for number, call in enumerate(work.calls):
             for turn, kernels in enumerate(forms(call)):
                 busy = [k for k in kernels if groups(k, work.symbols)]
-                key = tuple(k.key for k in busy)
+                key = (tuple(k.key for k in busy), *sorted(set(work.held.values())))
                 # alternatives once, for whichever case comes first
                 if (turn and key in seen) or sum(groups(k, work.symbols) for k in busy) > given.most:
                     continue

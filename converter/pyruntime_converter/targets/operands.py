@@ -238,6 +238,9 @@ def _composed(reader: MatMul, call: Map | Row, lazy: Lazy) -> tuple[Space, int] 
         if found is None or (len(found) > 1 and len(axes) < len(reader.batch)):
             return None
         axes.append(found)
+    walked = {a for found in axes for a in found}
+    if any(g.axis not in walked for v in lazy.leaves for g in v.guards):  # of an axis of one
+        return None
     return _over(sizes, axes, call.sizes, lazy)
 
 
