@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyruntime.ir import kernel
+from pyruntime.ir import kernel, numerals
 from pyruntime.ir.cost import operations, traffic
 from pyruntime.ir.dims import Dim, symbol
 from pyruntime.ir.dtypes import DType
@@ -122,5 +122,6 @@ def test_no_call_moves_more_than_its_tensors(module: str) -> None:
 
 def test_every_class_of_calls_has_a_rule() -> None:
     tested = {type(case.call) for module in MODULES for case in cases(module)}
-    classes = {c for c in vars(kernel).values() if isinstance(c, type) and issubclass(c, KernelCall)}
+    defined = [*vars(kernel).values(), *vars(numerals).values()]
+    classes = {c for c in defined if isinstance(c, type) and issubclass(c, KernelCall)}
     assert tested == classes - {KernelCall, kernel.Operand}  # which is a part of a product
