@@ -6,7 +6,6 @@ all others are constants in the code. A step that is worth it is shared by the t
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -65,6 +64,14 @@ class _Kernels:
                 text = "\n".join(['#include "scalar.h"\n#include "cut.h"\n', *sources[i : i + count]])
                 found[f"{template}_{i // count}"] = text
         return found
+
+
+def long_sum(terms: Sequence[str]) -> str:
+    """Terms added up with saturation, halves of them first: compilers take no deep nest of calls."""
+    if len(terms) == 1:
+        return terms[0]
+    middle = len(terms) // 2
+    return f"long_add({long_sum(terms[:middle])}, {long_sum(terms[middle:])})"
 
 
 def _is_long(dim: Expr) -> bool:
@@ -129,7 +136,7 @@ class _Entry:
             terms.append(f"{mul}({text}, {coefficient}ll)" if factors and coefficient != 1 else text)
         if mul == "mul":
             return " + ".join(terms)
-        return functools.reduce(lambda a, b: f"long_add({a}, {b})", terms)
+        return long_sum(terms)
 
     def _atom(self, atom: Atom) -> str:
         if not atom.op:
