@@ -106,6 +106,16 @@ def test_rows_of_a_table() -> None:
     assert (product.left.rows, len(product.left.sizes)) == (2, 4)
 
 
+def test_one_column() -> None:
+    """Of rows that no stride walks as one, where k has no axis."""
+    net = net_of("x")
+    column = net("Reshape", net("Abs", net("Transpose", "x", perm=[1, 0, 2])), ints(-1, 1))
+    _, after = programs(net, net("MatMul", column, net.weight(1, 5)))
+    (product,) = (c for c in after.calls if isinstance(c, MatMul))
+    assert product.left is not None
+    assert product.left.rows == len(product.left.sizes) > 1
+
+
 def test_a_gate() -> None:
     net = net_of("x", "gate")
     gated = net("Mul", "x", net("Relu", "gate"))

@@ -280,12 +280,11 @@ def _over(sizes: Sequence[Dim], axes: Axes, own: Sequence[Dim], lazy: Lazy) -> t
         )
 
     space = Space(spread, [moved(v) for v in lazy.leaves], [lazy.tree])
-    first, columns = len(sizes) - 2, len(axes[-1]) or 1
-    space.merge(len(spread) - columns, len(spread))
-    dropped = len(spread) - len(space.sizes)
-    rows = len(axes[-2]) or 1
+    first, rows = len(sizes) - 2, len(axes[-2]) or 1
+    space.merge(first + rows, len(space.sizes))
+    columns = len(space.sizes) - first - rows  # what is left of them
     space.merge(first, first + rows)
-    return space, len(space.sizes) - first - (columns - dropped)
+    return space, len(space.sizes) - first - columns
 
 
 def _scaled(operand: View, view: View) -> View:
