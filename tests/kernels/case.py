@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.kernel import KernelCall, MatMul
 from pyruntime.ir.symbols import evaluate as value_of
 from pyruntime.ir.views import Tensor, View
 
@@ -27,6 +27,11 @@ class Case:
     inputs: Mapping[Tensor, Array]
     symbols: Mapping[str, int] = field(default_factory=dict)
     wasm_only: str = ""  # why WebGPU cannot be held to the reference here
+
+    @property
+    def webgpu_only(self) -> bool:
+        """Whether the call is of a kind that no program for Wasm has."""
+        return isinstance(self.call, MatMul) and self.call.left is not None
 
     def __repr__(self) -> str:
         """Its name: the text of a tree with shared subtrees can be without end."""
