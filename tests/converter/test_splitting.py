@@ -18,6 +18,7 @@ import pyruntime
 from pyruntime.ops.interpret import run_program
 from pyruntime.pack.reader import Pack
 from pyruntime.pack.targets import Dispatch
+from tests.frontends.on_devices import Device
 from tests.frontends.onnx_models import random, runtime, same
 from tests.passes.net import Net, Shapes, optimised
 
@@ -81,7 +82,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.webgpu
 @pytest.mark.parametrize("targets", [("webgpu",), ("webgpu", "wasm")])
-def test_in_packs(path: Path, targets: tuple[str, ...], tmp_path: Path) -> None:
+def test_in_packs(path: Path, targets: tuple[Device, ...], tmp_path: Path) -> None:
     pyruntime.convert(path, tmp_path / "pack", targets=targets)
     with Pack(tmp_path / "pack") as pack:
         assert pack.manifest.targets.webgpu is not None
@@ -89,7 +90,7 @@ def test_in_packs(path: Path, targets: tuple[str, ...], tmp_path: Path) -> None:
     steps = [c.step for c in commands if isinstance(c, Dispatch)]
     assert sum(bool(re.fullmatch(r"attention .*, (runs of keys|together)", s)) for s in steps) == 2
     for device in targets:
-        with pyruntime.load(tmp_path / "pack", device=device) as session:  # type: ignore[arg-type]
+        with pyruntime.load(tmp_path / "pack", device=device) as session:
             for fed in (feeds(1, PAST), feeds(7, PAST), feeds(1, 5), feeds(1, 1500)):
                 same(session.run(fed), runtime(decoder(), fed), 1e-5)
 

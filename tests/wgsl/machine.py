@@ -57,7 +57,7 @@ class Machine(Lanes):
                 threads = np.array([self.threads, 1, 1], np.uint32).reshape(3, 1)
                 local = np.stack([self.local, 0 * self.local, 0 * self.local]).astype(np.uint32)
                 return self.workgroup * threads + local
-        raise NotImplementedError(name)
+        raise NotImplementedError(name)  # a builtin value that no kernel here asks for
 
     # control flow
 
@@ -161,19 +161,22 @@ class Machine(Lanes):
         members, value = self._members(), concrete(value)
         wide = np.broadcast_to(value, (*value.shape[:-1], self.count)).copy()
         if members.size:
-            starts = np.flatnonzero(np.diff(self._subgroup[members], prepend=-1))
-            counts = np.diff(np.append(starts, members.size))
+            starts, counts = self._runs(members)
             combined = function.reduceat(wide[..., members], starts, axis=-1).astype(wide.dtype)
             wide[..., members] = np.repeat(combined, counts, axis=-1)
         return wide
+
+    def _runs(self, members: Array) -> tuple[Array, Array]:
+        """Where each subgroup's members begin among them all, and how many they are."""
+        starts = np.flatnonzero(np.diff(self._subgroup[members], prepend=-1))
+        return starts, np.diff(np.append(starts, members.size))
 
     def before(self, value: Any) -> Any:
         """subgroupExclusiveAdd of a number."""
         members = self._members()
         wide = np.broadcast_to(concrete(value), self.count).copy()
         if members.size:
-            starts = np.flatnonzero(np.diff(self._subgroup[members], prepend=-1))
-            counts = np.diff(np.append(starts, members.size))
+            starts, counts = self._runs(members)
             sums = np.cumsum(wide[members], dtype=wide.dtype) - wide[members]
             wide[members] = sums - np.repeat(sums[starts], counts)
         return wide
@@ -183,7 +186,6 @@ class Machine(Lanes):
         members = self._members()
         wide = np.broadcast_to(concrete(value), self.count).copy()
         if members.size:
-            starts = np.flatnonzero(np.diff(self._subgroup[members], prepend=-1))
-            counts = np.diff(np.append(starts, members.size))
+            starts, counts = self._runs(members)
             wide[members] = np.repeat(wide[members[starts]], counts)
         return wide

@@ -5,16 +5,17 @@ For WebGPU alone. On Wasm a Map is no dispatch, and scores with 64-bit integers 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention, Map
-from pyruntime.ir.program import Jump, Program, Step
+from pyruntime.ir.program import Program, Step
 from pyruntime.ir.scalar import Index, Load, Scalar, cost, transform, walk
 from pyruntime.ir.views import View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, Pool
+from pyruntime_converter.targets.edits import without, written_once
 
 MOST_COST = 4  # a score takes some hundred operations for its products: so many more do not show
 
@@ -40,22 +41,8 @@ def inline_masks(program: Program) -> Program:
     return without(program, gone, changed)
 
 
-def without(program: Program, gone: Container[str], changed: Mapping[str, Step]) -> Program:
-    """A program without some steps, and with others changed, by name."""
-    place = [0]  # of each step among those that stay
-    for step in program.steps:
-        place.append(place[-1] + (step.name not in gone))
-    steps = [changed.get(s.name, s) for s in program.steps if s.name not in gone]
-    return replace(
-        program,
-        steps=[replace(s, to=place[s.to]) if isinstance(s, Jump) else s for s in steps],
-        commit=None if program.commit is None else place[program.commit],
-    )
-
-
 def _recomputable(program: Program, call: Map) -> bool:
     """Whether a cheap Map of what stays the same in a run is all that ever writes a temporary."""
-    tensor = call.output.tensor
     writers = [c.output.tensor for c in program.calls]
 
     def lasts(view: View) -> bool:
@@ -63,9 +50,7 @@ def _recomputable(program: Program, call: Map) -> bool:
         return plain and view.tensor.kind in ("input", "weight") and view.tensor not in writers
 
     return (
-        tensor.kind == "temporary"
-        and tensor not in program.outputs
-        and writers.count(tensor) == 1
+        written_once(program, program.calls, call.output.tensor)
         and cost(call.body) <= MOST_COST
         and not any(isinstance(n, Index) or n.dtype is DType.F64 for n in walk(call.body))
         and all(lasts(v) for v in call.inputs)

@@ -19,7 +19,7 @@ from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, Pool
 from pyruntime_converter.lowering.space import Space
 from pyruntime_converter.lowering.views import contiguous_strides
-from pyruntime_converter.targets.inlining import without
+from pyruntime_converter.targets.edits import overwritten, without, written_once
 
 MOST_COST = 8  # for an element
 MOST_WORK = 1280  # the same, times the columns of all that read it, for 8 bytes less that are moved
@@ -50,8 +50,7 @@ def _absorb(program: Program, steps: list[Step], call: Map | Row) -> None:
     tensor = call.output.tensor
     calls = [s for s in steps if isinstance(s, KernelCall)]
     readers = [c for c in calls if tensor in c.tensors()[:-1]]
-    alone = tensor.kind == "temporary" and [c.output.tensor for c in calls].count(tensor) == 1
-    if not alone or tensor in program.outputs or not readers or not tensor.dtype.is_float:
+    if not written_once(program, calls, tensor) or not readers or not tensor.dtype.is_float:
         return
     if not all(map(_narrow, (call, *readers))):
         return
@@ -74,7 +73,7 @@ def _absorb(program: Program, steps: list[Step], call: Map | Row) -> None:
         return
     made = [_reader(r, call, lazy) for r in readers]
     last = max(steps.index(r) for r in readers)
-    if not all(made) or _changed(steps[steps.index(call) + 1 : last + 1], lazy):
+    if not all(made) or overwritten(steps[steps.index(call) + 1 : last + 1], lazy.tensors):
         return
     for reader, one in zip(readers, made, strict=True):
         assert one is not None
@@ -106,11 +105,6 @@ def _pays(call: Map | Row, lazy: Lazy, readers: int) -> bool:
     large = sum(not at_least(occupied(made - t.elements * 2), 0) for t in others)
     stays = large if isinstance(call, Row) else 0  # what the kernel that is left reads
     return large * readers + stays < large + 1 + readers
-
-
-def _changed(steps: Sequence[Step], lazy: Lazy) -> bool:
-    """Whether any of the steps, the last reader's own among them, writes what the operand is computed of."""
-    return any(isinstance(s, KernelCall) and s.output.tensor in lazy.tensors for s in steps)
 
 
 # what rows share ------------------------------------------------------------------------------------------

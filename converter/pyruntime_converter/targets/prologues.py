@@ -18,7 +18,7 @@ from pyruntime.ir.scalar import Call, Const, Load, Scalar, cost, transform, walk
 from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
-from pyruntime_converter.targets.inlining import without
+from pyruntime_converter.targets.edits import overwritten, without, written_once
 
 MOST_COST = 16  # of a level
 # of a product, each workgroup of which makes the levels of its rows anew: with more it had better load them
@@ -41,7 +41,7 @@ def quantize_on_load(program: Program) -> Program:
         if not isinstance(call, Map) or not _levels(program, call):
             continue
         readers = [i for i, c in enumerate(calls) if any(v.tensor is call.output.tensor for v in c.reads())]
-        if not readers or _overwritten(calls[number + 1 : readers[-1] + 1], call):
+        if not readers or overwritten(calls[number + 1 : readers[-1] + 1], {v.tensor for v in call.inputs}):
             continue
         made = [_absorbed(calls[i], call) for i in readers]
         if all(made):
@@ -54,10 +54,8 @@ def _levels(program: Program, call: Map) -> bool:
     """Whether a cheap Map is all that ever writes a temporary of bytes."""
     tensor = call.output.tensor
     return (
-        tensor.kind == "temporary"
-        and tensor.dtype in _BYTES
-        and tensor not in program.outputs
-        and [c.output.tensor for c in program.calls].count(tensor) == 1
+        tensor.dtype in _BYTES
+        and written_once(program, program.calls, tensor)
         and cost(call.body) <= MOST_COST
         and all(
             isinstance(n, (Const, Load)) or (isinstance(n, Call) and n.function != "lookup")
@@ -66,11 +64,6 @@ def _levels(program: Program, call: Map) -> bool:
         and all(n.dtype is not DType.F64 for n in walk(call.body))
         and all(v.tensor.dtype in _READ and not v.guards and not v.indirect for v in call.inputs)
     )
-
-
-def _overwritten(after: Sequence[KernelCall], call: Map) -> bool:
-    """Whether what a call reads is written again, be it by the last reader: the next value of a state."""
-    return not {v.tensor for v in call.inputs}.isdisjoint(c.output.tensor for c in after)
 
 
 def _absorbed(reader: KernelCall, levels: Map) -> MatMul | Conv | None:

@@ -14,9 +14,10 @@ from pyruntime.ir.conditions import assume, choose, equal, less, pins
 from pyruntime.ir.dims import Dim, ceildiv, maximum, minimum, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention, KernelCall, Reduction, Row, Split
-from pyruntime.ir.program import Boundary, Jump, Program, Step
+from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.scalar import Acc, Const, Load, call
 from pyruntime.ir.views import Tensor, View
+from pyruntime_converter.targets.edits import replaced
 
 F32 = DType.F32
 BLOCK = 128  # keys of which runs are multiples: of every form of the kernel
@@ -32,19 +33,10 @@ def split_keys(program: Program) -> Program:
     """
     if program.own_symbols:
         return program
-    steps, boundaries = list[Step](), dict(program.boundaries)
-    place = [0]  # of each step among the new ones
-    for step in program.steps:
-        made: list[Step] = [*split(step)] if isinstance(step, Attention) else [step]
-        boundaries |= dict.fromkeys((s.name for s in made if s is not step), Boundary.ALONE)
-        steps += made
-        place.append(len(steps))
-    return replace(
-        program,
-        steps=[replace(s, to=place[s.to]) if isinstance(s, Jump) else s for s in steps],
-        commit=None if program.commit is None else place[program.commit],
-        boundaries=boundaries,
-    )
+    made = {step.name: split(step) for step in program.steps if isinstance(step, Attention)}
+    new = {s.name for steps in made.values() if len(steps) > 1 for s in steps}
+    result = replaced(program, lambda step: made.get(step.name, (step,)))
+    return replace(result, boundaries={**program.boundaries, **dict.fromkeys(new, Boundary.ALONE)})
 
 
 def pays(attention: Attention) -> Dim:

@@ -17,6 +17,7 @@ from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cos
 from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
 from pyruntime_converter.lowering.views import contiguous_strides
+from pyruntime_converter.targets.edits import written_once
 
 MOST_COST = 24  # of an element that is computed once more for each reduction of it
 FEW = 16  # rows, which keep no GPU busy,
@@ -47,10 +48,8 @@ def _plain(program: Program, calls: Sequence[KernelCall], call: KernelCall) -> b
     tensor = call.output.tensor
     return (
         isinstance(call, Row)
-        and tensor.kind == "temporary"
         and tensor.dtype is DType.F32
-        and tensor not in program.outputs
-        and sum(c.output.tensor is tensor for c in calls) == 1
+        and written_once(program, calls, tensor)
         and not any(v.guards or v.indirect for v in (*call.inputs, call.output))
         and not _wide(call)
     )

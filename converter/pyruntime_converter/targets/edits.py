@@ -1,0 +1,42 @@
+"""What rewriting a program for WebGPU takes: what may be computed elsewhere, and steps in place of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.program import Jump, Program, Step
+from pyruntime.ir.views import Tensor
+
+
+def replaced(program: Program, made: Callable[[Step], Sequence[Step]]) -> Program:
+    """A program with other steps in place of each, or with none; jumps lead where they led."""
+    found, place = list[Step](), [0]  # of each step among the new ones
+    for step in program.steps:
+        found += made(step)
+        place.append(len(found))
+    return replace(
+        program,
+        steps=[replace(s, to=place[s.to]) if isinstance(s, Jump) else s for s in found],
+        commit=None if program.commit is None else place[program.commit],
+    )
+
+
+def without(program: Program, gone: Container[str], changed: Mapping[str, Step]) -> Program:
+    """A program without some steps, and with others changed, by name."""
+    return replaced(program, lambda step: () if step.name in gone else (changed.get(step.name, step),))
+
+
+def written_once(program: Program, calls: Iterable[KernelCall], tensor: Tensor) -> bool:
+    """Whether a tensor is a temporary that one of the calls alone writes, and no output."""
+    inside = tensor.kind == "temporary" and tensor not in program.outputs
+    return inside and sum(c.output.tensor is tensor for c in calls) == 1
+
+
+def overwritten(after: Iterable[Step], read: Collection[Tensor]) -> bool:
+    """Whether steps write any of these tensors: up to the last that is to read them, and that one too.
+
+    It may be one that stores the next value of a state.
+    """
+    return any(isinstance(s, KernelCall) and s.output.tensor in read for s in after)
