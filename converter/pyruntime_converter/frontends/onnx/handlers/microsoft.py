@@ -14,8 +14,8 @@ from pyruntime_converter.frontends.onnx.handlers.attention import (
     split_heads,
 )
 from pyruntime_converter.frontends.onnx.handlers.common import slice_axis, stacked, with_axis
+from pyruntime_converter.frontends.onnx.handlers.quantization import MICROSOFT
 
-DOMAIN = "com.microsoft"
 _FILTER = -10000.0  # what is added to the score of a masked key by default
 
 
@@ -31,25 +31,25 @@ def _number(ctx: NodeContext, name: str, default: float) -> float:
 # ------------------------------------------------------------------------------------------- activations
 
 
-@handles("Gelu", domain=DOMAIN)
+@handles("Gelu", domain=MICROSOFT)
 def gelu(ctx: NodeContext) -> Value:
     """By erf."""
     return ctx.one("Gelu", ctx.input())
 
 
-@handles("BiasGelu", domain=DOMAIN)
+@handles("BiasGelu", domain=MICROSOFT)
 def bias_gelu(ctx: NodeContext) -> Value:
     """By erf, of a sum."""
     return ctx.one("Gelu", ctx.one("Add", ctx.input(0), ctx.input(1)))
 
 
-@handles("FastGelu", domain=DOMAIN)
+@handles("FastGelu", domain=MICROSOFT)
 def fast_gelu(ctx: NodeContext) -> Value:
     """By tanh, of a sum."""
     return ctx.one("Gelu", _added(ctx, ctx.input(0), ctx.optional(1)), approximate="tanh")
 
 
-@handles("QuickGelu", domain=DOMAIN)
+@handles("QuickGelu", domain=MICROSOFT)
 def quick_gelu(ctx: NodeContext) -> Value:
     """x times a sigmoid of alpha x."""
     return ctx.one("Swish", ctx.input(), alpha=_number(ctx, "alpha", 1.702))
@@ -74,14 +74,14 @@ def _with_statistics(ctx: NodeContext, result: Value, total: Value) -> list[Valu
     return [result, total, total, total]
 
 
-@handles("SkipLayerNormalization", domain=DOMAIN)
+@handles("SkipLayerNormalization", domain=MICROSOFT)
 def skip_layer_normalization(ctx: NodeContext) -> list[Value]:
     """Layer norm of a residual sum, which is an output too."""
     total = _added(ctx, ctx.one("Add", ctx.input(0), ctx.input(1)), ctx.optional(4))
     return _with_statistics(ctx, _norm(ctx, total, ctx.input(2), ctx.optional(3), 1e-12), total)
 
 
-@handles("SkipSimplifiedLayerNormalization", domain=DOMAIN)
+@handles("SkipSimplifiedLayerNormalization", domain=MICROSOFT)
 def skip_rms_normalization(ctx: NodeContext) -> list[Value]:
     """RMS norm of a residual sum, which is an output too."""
     total = _added(ctx, ctx.one("Add", ctx.input(0), ctx.input(1)), ctx.optional(3))
@@ -97,7 +97,7 @@ def simplified_layer_normalization(ctx: NodeContext) -> Value:
     return _rms(ctx, x, ctx.input(1), ctx.axis(-1 if axis is None else axis, x.rank))
 
 
-@handles("EmbedLayerNormalization", domain=DOMAIN)
+@handles("EmbedLayerNormalization", domain=MICROSOFT)
 def embed_layer_normalization(ctx: NodeContext) -> list[Value]:
     """Layer norm of the sum of word, position and segment embeddings; how many keys of each row are seen."""
     ids, segments = ctx.input(0), ctx.optional(1)
@@ -124,7 +124,7 @@ def embed_layer_normalization(ctx: NodeContext) -> list[Value]:
 # ---------------------------------------------------------------------------------------------- distances
 
 
-@handles("CDist", domain=DOMAIN)
+@handles("CDist", domain=MICROSOFT)
 def distances(ctx: NodeContext) -> Value:
     """Between all rows of two matrices, as skl2onnx writes neighbours with `optim="cdist"`."""
     a, b, metric = ctx.input(0), ctx.input(1), ctx.choice("metric", "sqeuclidean", "euclidean")
@@ -180,7 +180,7 @@ def _attend(ctx: NodeContext, q: Value, k: Value, v: Value, masks: Masks, past: 
     return join_heads(ctx, result)
 
 
-@handles("MultiHeadAttention", domain=DOMAIN)
+@handles("MultiHeadAttention", domain=MICROSOFT)
 def multi_head_attention(ctx: NodeContext) -> list[Value]:
     """Of projected queries, keys and values, with one bias for all three."""
     query, key, value = ctx.input(0), ctx.optional(1), ctx.optional(2)
@@ -207,7 +207,7 @@ def multi_head_attention(ctx: NodeContext) -> list[Value]:
     return [_attend(ctx, q, k, v, masks, past_k), k, v]
 
 
-@handles("Attention", domain=DOMAIN)
+@handles("Attention", domain=MICROSOFT)
 def attention(ctx: NodeContext) -> list[Value]:
     """With the product that makes queries, keys and values."""
     x, weight, bias = ctx.input(0), ctx.input(1), ctx.optional(2)
@@ -256,7 +256,7 @@ def rotated(
     return ctx.one("Concat", result, slice_axis(ctx, x, 3, turned, width - turned), axis=3)
 
 
-@handles("RotaryEmbedding", domain=DOMAIN)
+@handles("RotaryEmbedding", domain=MICROSOFT)
 def rotary_embedding(ctx: NodeContext) -> Value:
     """Of heads, apart or not, at given positions of tables of angles."""
     x, positions, cos, sin = (ctx.input(i) for i in range(4))

@@ -13,6 +13,7 @@ from pyruntime.ir.graph import Value
 from pyruntime.ir.strings import END
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
+from pyruntime_converter.frontends.onnx.handlers.quantization import MICROSOFT
 from pyruntime_converter.frontends.onnx.handlers.strings import Tokens, between, both, running, strings, taken
 from pyruntime_converter.frontends.onnx.held import Text
 
@@ -40,7 +41,7 @@ class _Pattern(NamedTuple):
     least: int
 
 
-@handles("Tokenizer", domain="com.microsoft")
+@handles("Tokenizer", domain=MICROSOFT)
 def tokenizer(ctx: NodeContext) -> Text:
     """The tokens of each string, as many as the most of any one; the rest is `pad_value`."""
     given, filler = strings(ctx), str(ctx.required("pad_value")).encode()
