@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyruntime.ir.cost import is_product, touched, traffic
+from pyruntime.ir.cost import is_product, kind, operations, touched, traffic
 from pyruntime.ir.dims import Dim, maximum
 from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.ir.symbols import symbols_of
 from pyruntime.ir.views import Tensor
 from pyruntime.pack.account import Account, Flow, Memory
+from pyruntime.pack.schema import Cost
 
 
 def account(program: Program, weights: Mapping[Tensor, int]) -> Account:
@@ -29,13 +30,26 @@ def account(program: Program, weights: Mapping[Tensor, int]) -> Account:
         read = dict.fromkeys(v.tensor for v in call.reads())
         reads = tuple(-1 - weights[t] if t in weights else found[t] for t in read)
         flows[call.name] = Flow(reads, found[written], program.boundaries.get(call.name, Boundary.ALONE))
+    least, fused = (to_rpn(b) if symbols_of(b) <= set(program.symbols) else None for b in bounds(program))
     return Account(
         [Memory(t.dtype, to_rpn(program.bytes_for(t.elements))) for t in found],
         len(program.inputs),
         [found[t] for t in program.outputs],
         [found[t] for t in states],
         flows,
-        *(to_rpn(b) if symbols_of(b) <= set(program.symbols) else None for b in bounds(program)),
+        least,
+        fused,
+        costs(program),
+    )
+
+
+def costs(program: Program) -> tuple[Cost, ...]:
+    """What each step takes, but for those whose sizes hang on what the program computes."""
+    counted = ((c, operations(c), traffic(c)) for c in program.calls)
+    return tuple(
+        Cost(call.name, kind(call), to_rpn(work), to_rpn(moved))
+        for call, work, moved in counted
+        if (symbols_of(work) | symbols_of(moved)) <= set(program.symbols)
     )
 
 

@@ -19,9 +19,10 @@ from pyruntime.ir.cost import operations, traffic
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Graph
 from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.program import Program
 from pyruntime.ir.views import Tensor
 from pyruntime.pack.report import KernelStep, Report
-from pyruntime.pack.schema import Manifest, Model, Producer
+from pyruntime.pack.schema import Entry, Manifest, Model, Producer
 from pyruntime.pack.shards import Deferred
 from pyruntime.pack.targets import Targets
 from pyruntime.pack.writer import PackWriter
@@ -226,10 +227,7 @@ def build_pack(
                 "nodes": nodes,
                 "kernels": len(calls),
                 "notes": list(notes),
-                "programs": [
-                    account(p, {s.tensor: s.index for s in stored}).to_json(e.costs)
-                    for p, e in zip(programs, entries, strict=True)
-                ],
+                **_accounts(tabulated, gpu_programs, entries, {s.tensor: s.index for s in stored}),
                 **({"host_steps": [asdict(h) for h in on_host]} if on_host else {}),
             },
         )
@@ -253,6 +251,23 @@ def build_pack(
         unquantized={} if quantized is None else quantized.left,
         host_steps=on_host,
     )
+
+
+def _accounts(
+    wasm_programs: Sequence[Program],
+    gpu_programs: Sequence[Program],
+    entries: Sequence[Entry],
+    weights: Mapping[Tensor, int],
+) -> dict[str, Any]:
+    """What the report tells of the programs (`pyruntime.pack.account`)."""
+    theirs, gpus = (
+        [account(p, weights).to_json(e) for p, e in zip(made, entries, strict=bool(made))]
+        for made in (wasm_programs, gpu_programs)
+    )
+    if not theirs or not gpus:
+        return {"programs": theirs or gpus}
+    own = [None if gpu == other else gpu for gpu, other in zip(gpus, theirs, strict=True)]
+    return {"programs": theirs, "webgpu": own}
 
 
 def _check_options(targets: Sequence[str], weights: str, quantize: str | None) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from pyruntime.errors import OptionError
 from pyruntime.ir import dims
-from pyruntime.ir.cost import kind, operations, traffic
 from pyruntime.ir.graph import Graph, Value
 from pyruntime.ir.graph import Listed as GraphList
 from pyruntime.ir.program import Program
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.ir.symbols import symbols_of
 from pyruntime.ir.views import Tensor
-from pyruntime.pack.schema import Carried, Constraint, Cost, Entry, Listed, Size, Spec, State, Symbol
+from pyruntime.pack.schema import Carried, Constraint, Entry, Listed, Size, Spec, State, Symbol
+from pyruntime_converter.account import costs
 from pyruntime_converter.state import PackStates
 
 
@@ -50,7 +50,7 @@ def entry(graph: Graph, program: Program, states: PackStates, name: str) -> Entr
         tuple(Constraint(to_rpn(c.value), c.reason) for c in graph.constraints),
         tuple(carried),
         _sizes(program),
-        _costs(program),
+        costs(program),
         tuple(_listed(each, fed[0] if each.of == "inputs" else fed[1]) for each in graph.lists),
     )
 
@@ -70,16 +70,6 @@ def _sizes(program: Program) -> tuple[Size, ...]:
     named = [n for shape in program.output_shapes for d in shape for n in sorted(symbols_of(d))]
     own = dict.fromkeys(n for n in named if n not in program.symbols)
     return tuple(Size(n, to_rpn(program.bytes_for(dims.symbol(n)))) for n in own)
-
-
-def _costs(program: Program) -> tuple[Cost, ...]:
-    """What each step takes, but for those whose sizes hang on what the program computes."""
-    counted = ((c, operations(c), traffic(c)) for c in program.calls)
-    return tuple(
-        Cost(call.name, kind(call), to_rpn(work), to_rpn(moved))
-        for call, work, moved in counted
-        if (symbols_of(work) | symbols_of(moved)) <= set(program.symbols)
-    )
 
 
 def kept(states: PackStates, numbers: Mapping[Tensor, int]) -> tuple[State, ...]:

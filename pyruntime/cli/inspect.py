@@ -25,7 +25,7 @@ def inspect(
     device: Annotated[
         Devices,
         typer.Option(
-            "--device", "-d", help="Of a model: tell the steps that this device takes, and its bytes."
+            "--device", "-d", help="Tell steps and code of this device alone; by default of all there are."
         ),
     ] = "auto",
     everything: Annotated[bool, typer.Option("--all", "-a", help="Print all steps and weights.")] = False,
@@ -35,16 +35,18 @@ def inspect(
     """Look into a pack without running it: interface, steps, kernels, memory, weights, files.
 
     Steps are told with their workgroups, operations and bytes at the sizes asked, and with the reason why
-    each is not one kernel with those that read it. Of a pack for both devices these are Wasm's: on WebGPU
-    some steps are part of those that read them, or several.
+    each is not one kernel with those that read it, for each device: WebGPU's are fewer and fatter, since on
+    a GPU it costs less to compute again.
     """
     from pyruntime.cli import look
     from pyruntime.cli.feeds import parse_sizes
     from pyruntime.cli.inspection import gather, opened
     from pyruntime.cli.progress import Waiting
+    from pyruntime.pack.account import TARGETS
 
     with opened(pack, device) as found, Waiting(look.stderr(), "looking"):
-        made = gather.inspect(found, parse_sizes(symbol or ()), str(pack))
+        targets = TARGETS if device == "auto" else (device,)
+        made = gather.inspect(found, parse_sizes(symbol or ()), str(pack), targets)
     if html is not None:
         from pyruntime.cli.inspection import page
 

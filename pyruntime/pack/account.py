@@ -1,20 +1,25 @@
 """What a pack tells of its programs to those who look at it, as `pyruntime inspect` does; no reader needs it.
 
 It stands in pack.json's `report`, as `programs`, one for each entry: which tensor each kernel call reads and
-writes, why what it computes goes to memory at all, and the least bytes that a run can move.
+writes, why what it computes goes to memory at all, and the least bytes that a run can move. In packs for both
+targets these, and the entries' costs, are Wasm's; WebGPU's stand in `webgpu`, null where they are equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pyruntime.ir.dtypes import PLAIN, DType
-from pyruntime.pack.expressions import Expression, ExpressionError, check
+from pyruntime.pack.decode import positional
+from pyruntime.pack.expressions import Expression, ExpressionError, check, symbols
 from pyruntime.pack.schema import Cost, Entry, Manifest
 
+Target = Literal["webgpu", "wasm"]
+TARGETS: tuple[Target, ...] = ("webgpu", "wasm")
 _DTYPES = {d.value: d for d in PLAIN}
+_COST = positional(Cost)
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Account:
-    """What is told of one entry.
+    """What is told of one entry's program for a target.
 
     Attributes:
         tensors: the inputs in their order, then states and what calls write, in order of first use.
@@ -53,6 +58,7 @@ class Account:
             once, and every element of outputs and states that is written, once.
         fused: bytes if all that is no product (`ir.cost.is_product`) were part of one: what the products read
             and write, each element once a product, and of the program's ends what no product touches.
+        costs: what calls take, but for those whose sizes hang on what the program computes.
     """
 
     tensors: Sequence[Memory]
@@ -62,9 +68,10 @@ class Account:
     flows: Mapping[str, Flow] = field(default_factory=dict)
     least: Expression | None = None
     fused: Expression | None = None
+    costs: Sequence[Cost] = ()
 
-    def to_json(self, costs: Sequence[Cost]) -> dict[str, Any]:
-        """Plain containers; steps are named only where the entry's costs do not name the same ones."""
+    def to_json(self, entry: Entry) -> dict[str, Any]:
+        """Plain containers, without costs that are the entry's, and without names that costs tell."""
         told = {
             "tensors": [[t.dtype.value, _plain(t.elements)] for t in self.tensors],
             "inputs": self.inputs,
@@ -73,7 +80,9 @@ class Account:
             "flows": [[f.writes, *f.reads] for f in self.flows.values()],
             "boundaries": _runs([f.boundary for f in self.flows.values()]),
         }
-        if [c.step for c in costs] != [*self.flows]:
+        if [*self.costs] != [*entry.costs]:
+            told["costs"] = [[c.step, c.template, _plain(c.operations), _plain(c.bytes)] for c in self.costs]
+        if [c.step for c in self.costs] != [*self.flows]:
             told["steps"] = [*self.flows]
         bounds = {"least": self.least, "fused": self.fused}
         return told | {name: _plain(e) for name, e in bounds.items() if e is not None}
@@ -91,29 +100,55 @@ def _plain(expression: Expression) -> Any:
     return expression if isinstance(expression, (int, str)) else list(expression)
 
 
-def accounts(manifest: Manifest) -> list[Account | None]:
-    """What the pack tells of each entry; None where it does not, or contradicts itself."""
-    told = (manifest.report or {}).get("programs")
-    count, weights = len(manifest.entries), len(manifest.weights.tensors)
-    rows = told if isinstance(told, Sequence) and len(told) == count else [None] * count
-    return [_account(row, entry, weights) for row, entry in zip(rows, manifest.entries, strict=True)]
+def targets_of(manifest: Manifest) -> tuple[Target, ...]:
+    """What the pack is for."""
+    return tuple(t for t in TARGETS if getattr(manifest.targets, t) is not None)
+
+
+def accounts(manifest: Manifest, target: Target) -> list[Account | None]:
+    """What a pack tells of each entry on one of its targets; None where nothing, or what makes no sense."""
+    rows = _rows(manifest, "programs")
+    if target == "webgpu" and len(targets_of(manifest)) > 1:
+        own = _rows(manifest, "webgpu")
+        rows = [mine or shared for mine, shared in zip(own, rows, strict=True)] if own and rows else None
+    weights = len(manifest.weights.tensors)
+    told = rows or [None] * len(manifest.entries)
+    return [_account(row, entry, weights) for row, entry in zip(told, manifest.entries, strict=True)]
+
+
+def costs_of(manifest: Manifest, number: int, target: Target) -> Sequence[Cost]:
+    """What the steps of entry `number` take on a target; of a pack for it alone even if it tells no more."""
+    account = accounts(manifest, target)[number]
+    if account is not None:
+        return account.costs
+    return () if target == "webgpu" and len(targets_of(manifest)) > 1 else manifest.entries[number].costs
+
+
+def _rows(manifest: Manifest, name: str) -> Sequence[Any] | None:
+    """A part of the report with a row for each entry; None where there is none."""
+    told = (manifest.report or {}).get(name)
+    return told if isinstance(told, Sequence) and len(told) == len(manifest.entries) else None
 
 
 def _account(row: Any, entry: Entry, weights: int) -> Account | None:
     try:
+        costs = [*map(_COST, row["costs"])] if "costs" in row else entry.costs
         tensors = [Memory(_DTYPES[dtype], _checked(elements)) for dtype, elements in row["tensors"]]
         boundaries = {n: str(text) for text, numbers in row["boundaries"].items() for n in numbers}
-        steps = row.get("steps", [c.step for c in entry.costs])
+        steps = row.get("steps", [c.step for c in costs])
         flows = {
             str(step): Flow(tuple(map(int, reads)), int(writes), boundaries[number])
             for number, (step, (writes, *reads)) in enumerate(zip(steps, row["flows"], strict=True))
         }
-        bounds = [_checked(row[name]) if name in row else None for name in ("least", "fused")]
-        made = Account(tensors, int(row["inputs"]), row["outputs"], row["states"], flows, *bounds)
+        least, fused = (_checked(row[name]) if name in row else None for name in ("least", "fused"))
+        ends = (int(row["inputs"]), row["outputs"], row["states"])
+        made = Account(tensors, *ends, flows, least, fused, costs)
         known = range(-weights, len(tensors))
         numbers = [*made.outputs, *made.states, *(f.writes for f in flows.values())]
         fits = all(0 <= n < len(tensors) for n in numbers) and made.inputs <= len(tensors)
         fits = fits and all(n in known for f in flows.values() for n in f.reads)
+        declared = {s.name for s in entry.symbols}
+        fits = fits and all(symbols(e) <= declared for c in costs for e in (c.operations, c.bytes))
         return made if fits and made.inputs == len(entry.inputs) else None
     except (AttributeError, ExpressionError, KeyError, TypeError, ValueError):
         return None  # of another version of pyruntime

@@ -78,14 +78,15 @@ def moves_what_it_must(program: Program) -> None:
 
 
 def keeps_to_its_memory(program: Program) -> None:
-    (memory,) = program.memories
+    memory = program.memory
+    assert memory is not None
     assert 0 < sum(memory.arenas) / memory.peak <= ARENAS  # as the plan divides: it may be the same number
 
 
 def test_most_read_no_arena_that_they_write(looked: tuple[Known, list[Inspection]]) -> None:
     for program in programs(looked):
-        (memory,) = program.memories
-        assert not memory.beside
+        assert program.memory is not None
+        assert not program.memory.beside
 
 
 def test_dispatches(looked: tuple[Known, list[Inspection]]) -> None:
@@ -224,8 +225,8 @@ def test_memory_of_decoders(
         for batch, number in ((1, 16), (1, 64), (1, 100), (3, 17), (1, 512)):
             (program,) = inspect(pack, {"batch": batch, length: number}).programs
             keeps_to_its_memory(program)
-            (memory,) = program.memories
-            assert 0 < len(memory.beside) < len(program.plan.steps) / 2
+            assert program.memory is not None
+            assert 0 < len(program.memory.beside) < len(program.plan.steps) / 2
 
 
 def test_code(looked: tuple[Known, list[Inspection]]) -> None:

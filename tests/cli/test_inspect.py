@@ -18,7 +18,7 @@ from pyruntime.cli.inspection import gather, page
 from pyruntime.cli.inspection.layers import draw
 from pyruntime.cli.inspection.modules import module_of
 from pyruntime.errors import PackError
-from pyruntime.pack.account import accounts
+from pyruntime.pack.account import accounts, costs_of
 from pyruntime.pack.reader import Pack
 from tests.cli.conftest import Invoke
 from tests.cli.test_picture import Elements
@@ -52,12 +52,18 @@ def told(invoke: Invoke, *arguments: object) -> dict[str, Any]:
     return made
 
 
+def on(made: Mapping[str, Any], target: str = "webgpu") -> dict[str, Any]:
+    """What is told of the only entry on a target."""
+    (entry,) = made["entries"]
+    found: dict[str, Any] = entry["targets"][target]
+    return found
+
+
 def test_numbers_of_a_small_model(invoke: Invoke) -> None:
     """A softmax stands between a product and two that read it; the last adds up."""
     made = told(invoke, packed(invoke, layers()), "-s", "rows=5")
-    (entry,) = made["entries"]
-    totals, steps = entry["totals"], entry["steps"]
-    assert entry["symbols"] == {"rows": 5}
+    totals, steps = on(made)["totals"], on(made)["steps"]
+    assert made["entries"][0]["symbols"] == {"rows": 5}
     assert [s["template"] for s in steps] == ["matmul", "row", "matmul", "matmul"]
     assert (totals["dispatches"], totals["exact"], totals["few"]) == (4, True, 4)
     assert totals["operations"] == 2 * 5 * 64 * 32 + 2 * 2 * 5 * 32 * 8
@@ -83,7 +89,7 @@ def test_products_in_few_workgroups(invoke: Invoke, k: int, told_as: str) -> Non
     """Of eight columns there are few, however much there is to compute for each."""
     net = Net({"x": random(5, k)})
     net("MatMul", "x", net.weight(k, 8))
-    totals = told(invoke, packed(invoke, net))["entries"][0]["totals"]
+    totals = on(told(invoke, packed(invoke, net)))["totals"]
     assert {name: len(totals[name]) for name in ("tails", "small")} == {"tails": 0, "small": 0, told_as: 1}
 
 
@@ -94,7 +100,7 @@ def test_reasons(invoke: Invoke) -> None:
     left = net("MatMul", shared, net.weight(48, 48))
     right = net("MatMul", net("Softmax", shared), net.weight(48, 48))
     net("Add", left, right)
-    (entry,) = told(invoke, packed(invoke, net))["entries"]
+    entry = on(told(invoke, packed(invoke, net)))
     found = [(s["boundary"], s["template"]) for s in entry["steps"]]
     assert found == [("readers", "matmul"), ("operand", "row"), ("kernels", "matmul"), ("output", "matmul")]
     assert entry["steps"][0]["why"].startswith("2 steps read it")
@@ -106,16 +112,14 @@ def test_memory_of_a_chain(invoke: Invoke) -> None:
     value = "x"
     for axis in (0, 1, 0, 1):
         value = net("Softmax", value, axis=axis)
-    (entry,) = told(invoke, packed(invoke, net))["entries"]
-    held = entry["memory"]["webgpu"]
+    held = on(told(invoke, packed(invoke, net)))["memory"]
     assert held["live"] == [2 * 64 * 128 * 4] * 4
     assert (held["peak"], sum(held["arenas"])) == (2 * 64 * 128 * 4,) * 2
 
 
 def test_steps_that_read_the_arena_that_they_write(invoke: Invoke) -> None:
     pack = packed(invoke, crowded())
-    (entry,) = told(invoke, pack)["entries"]
-    held = entry["memory"]["webgpu"]
+    held = on(told(invoke, pack))["memory"]
     assert sum(held["arenas"]) <= 1.15 * held["peak"]
     assert len(held["beside"]) == 1
     assert "1 step reads the arena that it writes" in " ".join(invoke("inspect", pack).stdout.split())
@@ -133,18 +137,71 @@ def test_a_model_is_converted_first(invoke: Invoke, compiler: None) -> None:
     assert (made["path"], made["targets"]) == ("net.onnx", ["webgpu", "wasm"])
     assert [f["name"] for f in made["files"]][:2] == ["pack.json", "shaders.base.wgsl"]
     assert all(m["functions"] > 3 and 0 < m["code"] < m["bytes"] for m in made["modules"])
-    assert made["entries"][0]["memory"].keys() == {"webgpu", "wasm"}
+    assert made["entries"][0]["targets"].keys() == {"webgpu", "wasm"}
+
+
+def levelled() -> Net:
+    """A dynamically quantised product of x[rows, 256], whose levels WebGPU does not store."""
+    net = Net({"x": random(6, 256)}, {"x": ["rows", 256]})
+    levels, scale, zero = net.many("DynamicQuantizeLinear", "x", outputs=3)
+    weight = np.arange(-64, 64, dtype=np.int8).repeat(128).reshape(256, 64)
+    product = net("MatMulInteger", levels, weight, zero)
+    net("Softmax", net("Mul", net("Cast", product, to=onnx.TensorProto.FLOAT), scale))
+    return net
+
+
+def test_the_steps_of_each_device(invoke: Invoke, compiler: None) -> None:
+    """Of a pack for both they are those of packs for one alone."""
+    pack = packed(invoke, levelled(), "-t", "webgpu", "-t", "wasm").rename("both.pack")
+    both = told(invoke, pack, "-s", "rows=6")
+    for target in ("webgpu", "wasm"):
+        alone = told(invoke, packed(invoke, levelled(), "-t", target), "-s", "rows=6")
+        for what in ("totals", "steps", "memory"):
+            assert on(both, target)[what] == on(alone, target)[what], (target, what)
+    on_gpu, on_cpu = ([s["name"] for s in on(both, t)["steps"]] for t in ("webgpu", "wasm"))
+    assert len(on_gpu) < len(on_cpu)
+    with Pack(pack) as opened:  # what `bench` takes
+        assert [c.step for c in costs_of(opened.manifest, 0, "webgpu")] == on_gpu
+        assert [c.step for c in costs_of(opened.manifest, 0, "wasm")] == on_cpu
+    assert on(both)["totals"]["bytes"] != on(both, "wasm")["totals"]["bytes"]
+    assert (on(both)["totals"]["dispatches"], on(both, "wasm")["totals"]["dispatches"]) == (len(on_gpu), None)
 
 
 def test_the_steps_of_one_device(invoke: Invoke, compiler: None) -> None:
-    packed(invoke, layers(), "-t", "webgpu", "-t", "wasm")
+    pack = packed(invoke, layers(), "-t", "webgpu", "-t", "wasm")
     assert told(invoke, "net.onnx", "-d", "webgpu")["targets"] == ["webgpu"]
-    assert told(invoke, "net.pack", "-d", "auto")["targets"] == ["webgpu", "wasm"]
-    refused = invoke("inspect", "net.pack", "-d", "webgpu")
+    made = told(invoke, pack, "-d", "wasm")
+    assert (made["targets"], [*made["entries"][0]["targets"]]) == (["webgpu", "wasm"], ["wasm"])
+    assert (made["kernels"], len(made["modules"]) > 0) == ([], True)
+    assert told(invoke, pack, "-d", "webgpu")["modules"] == []
+    shown = invoke("inspect", pack).stdout
+    assert shown.index("steps on webgpu") < shown.index("steps on wasm")
+    assert "steps on wasm" not in invoke("inspect", pack, "-d", "webgpu").stdout
+    refused = invoke("inspect", packed(invoke, layers()), "-d", "wasm")
     assert refused.exit_code == 2
-    assert "does not tell the steps of webgpu alone" in refused.stderr
-    packed(invoke, layers(), "-t", "webgpu")
-    assert told(invoke, "net.pack", "-d", "webgpu")["targets"] == ["webgpu"]
+    assert "net.pack is for webgpu alone" in " ".join(refused.stderr.replace("│", "").split())
+
+
+def test_equal_programs_are_told_once(invoke: Invoke, compiler: None) -> None:
+    with Pack(packed(invoke, layers(), "-t", "webgpu", "-t", "wasm")) as pack:
+        manifest = pack.manifest
+    assert manifest.report is not None
+    assert manifest.report["webgpu"] == [None]
+    assert accounts(manifest, "webgpu") == accounts(manifest, "wasm") != [None]
+
+
+def test_packs_from_before_each_device_had_its_steps(invoke: Invoke, compiler: None) -> None:
+    """What they tell is Wasm's; of WebGPU it is known what is dispatched, and not what that moves."""
+    path = packed(invoke, levelled(), "-t", "webgpu", "-t", "wasm")
+    manifest = json.loads((path / "pack.json").read_text())
+    del manifest["report"]["webgpu"]
+    (path / "pack.json").write_text(json.dumps(manifest))
+    made = told(invoke, path, "-s", "rows=6")
+    assert on(made, "wasm")["totals"]["bytes"] > 0
+    totals = on(made)["totals"]
+    assert (totals["operations"], totals["bytes"], totals["fused"], on(made)["memory"]) == (None,) * 4
+    assert totals["dispatches"] == len(on(made)["steps"]) > 0
+    assert invoke("inspect", path, "--html", "page.html").stdout.count("convert the model anew") == 1
 
 
 def test_tables(invoke: Invoke) -> None:
@@ -154,7 +211,7 @@ def test_tables(invoke: Invoke) -> None:
         "pack format 0; this version reads format 0",
         "dispatches",
         "the fused lower bound of",
-        "over 1 % of the operations, under 64 workgroups",
+        "over 1 % of the operations in under 64 workgroups, since each of 64 would have fewer than 1,024",
         "a reduction takes whole rows of it",
         "row_0",
         "panels8",
@@ -167,7 +224,7 @@ def test_tables(invoke: Invoke) -> None:
 def test_a_pack_that_tells_nothing_of_its_steps(invoke: Invoke, packs: Path) -> None:
     """Made by hand, or by another version: what is known is shown, and what is not is said."""
     made = told(invoke, packs / "affine")
-    assert [s["name"] for s in made["entries"][0]["steps"]] == ["affine", "relu"]
+    assert [s["name"] for s in made["entries"][0]["targets"]["wasm"]["steps"]] == ["affine", "relu"]
     result = invoke("inspect", packs / "affine", "--html", "page.html")
     assert result.exit_code == 0, result.output
     assert "convert the model anew" in result.stdout
@@ -179,7 +236,7 @@ def test_reports_that_contradict_themselves_count_as_none(invoke: Invoke) -> Non
         manifest = pack.manifest
     assert manifest.report is not None
     (row,) = manifest.report["programs"]
-    assert accounts(manifest)[0] is not None
+    assert accounts(manifest, "webgpu")[0] is not None
     damages: list[Mapping[str, Any]] = [
         {"flows": row["flows"][1:]},
         {"outputs": [99]},
@@ -188,12 +245,14 @@ def test_reports_that_contradict_themselves_count_as_none(invoke: Invoke) -> Non
         {"least": ["*"]},
         {"boundaries": {}},
         {"flows": 3},
+        {"costs": [["matmul", "matmul", "strange", 1]]},
+        {"costs": 3},
     ]
     for damage in damages:
         damaged = replace(manifest, report={"programs": [{**row, **damage}]})
-        assert accounts(damaged) == [None], damage
-    assert accounts(replace(manifest, report={"programs": {}})) == [None]
-    assert accounts(replace(manifest, report=None)) == [None]
+        assert accounts(damaged, "webgpu") == [None], damage
+    assert accounts(replace(manifest, report={"programs": {}}), "webgpu") == [None]
+    assert accounts(replace(manifest, report=None), "webgpu") == [None]
 
 
 def test_states_and_loops(invoke: Invoke, tmp_path: Path) -> None:
@@ -234,7 +293,7 @@ def test_loops_and_steps_on_the_cpu(invoke: Invoke, compiler: None) -> None:
     )
     net = Net({"x": random(4, 40)})
     net("Loop", np.array(7, np.int64), np.array(True), "x", body=body)
-    (entry,) = told(invoke, packed(invoke, net))["entries"]
+    entry = on(told(invoke, packed(invoke, net)))
     totals, steps = entry["totals"], {s["name"]: s for s in entry["steps"]}
     assert not totals["exact"]
     assert {s["boundary"] for s in entry["steps"] if "inner" in s["name"]} <= {"control", "readers"}
@@ -254,8 +313,9 @@ def test_sizes_that_the_model_takes(invoke: Invoke, shared_models: Path) -> None
     arguments = ("-t", "webgpu", "-q", "--state=state=stateN", "--symbol=batch=1")
     result = invoke("convert", shared_models / "silero_vad_half.onnx", "vad.pack", *arguments)
     assert result.exit_code == 0, result.output
-    (entry,) = told(invoke, "vad.pack")["entries"]
-    assert (entry["refused"], entry["symbols"]["sequence"] > 1) == ([], True)
+    made = told(invoke, "vad.pack")
+    (whole,), entry = made["entries"], on(made)
+    assert (whole["refused"], whole["symbols"]["sequence"] > 1) == ([], True)
     assert all(s["calls"] == 1 and s["bytes"] > 0 for s in entry["steps"])
     assert entry["totals"]["bytes"] >= entry["totals"]["fused"] >= entry["totals"]["least"] > 0
     (large,) = told(invoke, "vad.pack", "-s", "sequence=704")["entries"]
@@ -385,7 +445,7 @@ def test_steps_on_the_host(invoke: Invoke) -> None:
     Path("net.onnx").write_bytes(proto.SerializeToString())
     assert invoke("convert", "net.onnx", "net.pack", "-q", "-t", "webgpu").exit_code == 0
     made = told(invoke, "net.pack", "-s", "n=3")
-    (entry,) = made["entries"]
+    entry = on(made)
     steps = [(s["template"], s["calls"], len(s["dispatches"])) for s in entry["steps"]]
     assert all(calls == 1 for _, calls, _ in steps)
     assert sum(dispatches for *_, dispatches in steps) == entry["totals"]["dispatches"] > 0

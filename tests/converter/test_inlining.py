@@ -103,7 +103,7 @@ def test_what_stays(kept: str) -> None:
 @pytest.mark.webgpu
 @pytest.mark.parametrize("targets", [("webgpu",), ("webgpu", "wasm")])
 def test_in_packs(targets: tuple[str, ...], tmp_path: Path) -> None:
-    """The GPU has no dispatch for the mask; Wasm keeps its step, and `inspect` says why."""
+    """The GPU has no dispatch for the mask; Wasm keeps its step; `inspect` tells both."""
     net = net_of("seen")
     proto = net.proto(attend(net, padding(net)))
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
@@ -115,6 +115,10 @@ def test_in_packs(targets: tuple[str, ...], tmp_path: Path) -> None:
             same(session.run(fed), runtime(proto, fed), 1e-5)
     told = CliRunner().invoke(app, ["inspect", str(tmp_path / "pack"), "--json"])
     (entry,) = json.loads(told.stdout)["entries"]
-    assert entry["totals"]["dispatches"] == 1
-    steps = {s["name"].split(" ")[0]: s["boundary"] for s in entry["steps"]}
-    assert steps == ({"map": "inlined"} if len(targets) > 1 else {}) | {"attention": "alone"}
+    assert entry["targets"]["webgpu"]["totals"]["dispatches"] == 1
+    steps = {
+        target: {s["name"].split(" ")[0]: s["boundary"] for s in found["steps"]}
+        for target, found in entry["targets"].items()
+    }
+    wanted = {"webgpu": {"attention": "alone"}, "wasm": {"map": "operand", "attention": "alone"}}
+    assert steps == {target: wanted[target] for target in targets}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pyruntime
-from pyruntime.pack.schema import Cost, Entry
+from pyruntime.pack.schema import Cost
 from pyruntime.runtime.bench import loops, native
 from pyruntime.runtime.bench.profile import (
     Budget,
@@ -110,15 +110,13 @@ def test_the_longer_of_operations_and_bytes() -> None:
 
 
 def test_steps_beside_their_costs() -> None:
-    entry = Entry(
-        "main", [], [], [], costs=(Cost("a", "matmul", [2, "n", "*"], 1024), Cost("b", "map", 0, 1024))
-    )
+    costs = (Cost("a", "matmul", [2, "n", "*"], 1024), Cost("b", "map", 0, 1024))
     samples = Samples(
         steps={"a": [3.0, 3.0], "b": [7.0, 5.0], "jump 0": [0.5, 0.5], "strange": [2.0, 4.0]},
         calls={"a": 1, "b": 4, "jump 0": 4, "strange": 1},
         empty=[1.0, 1.0],
     )
-    a, b, jump, strange = steps_of(samples, entry, {"n": 5 * 10**8}, LIMITS)
+    a, b, jump, strange = steps_of(samples, costs, {"n": 5 * 10**8}, LIMITS)
     assert (a.seconds, a.operations, a.floor, a.share, a.speed) == (2, 10**9, 1, 0.5, 5e8)
     assert b.share == pytest.approx(b.floor / 1), "of the least time"  # type: ignore[operator]  # there is one
     assert (b.seconds, b.least, b.calls, b.bytes, b.operations) == (2, 1, 4, 4096, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyruntime.cli.execution import made_pack
 from pyruntime.errors import InputError
+from pyruntime.pack.account import targets_of
 from pyruntime.pack.reader import Pack
 from pyruntime.runtime.session import Device
 
@@ -17,19 +18,11 @@ def opened(path: Path, device: Device) -> Iterator[Pack]:
     """The pack at a path, or that of a model there, which lasts as long as the context.
 
     Raises:
-        InputError: the pack there tells nothing of `device` alone.
+        InputError: the pack there is not for `device`.
         PackError: it is missing or damaged.
     """
-    with made_pack(path, device) as (place, made_in), Pack(place) as pack:
-        if made_in is None and device not in ("auto", *alone(pack)):
-            raise InputError(
-                f"--device {device}: {path} does not tell the steps of {device} alone; give the model,"
-                f" or a pack made by `pyruntime convert --target {device}`"
-            )
+    with made_pack(path, device) as (place, _), Pack(place) as pack:
+        there = targets_of(pack.manifest)
+        if device not in ("auto", *there):
+            raise InputError(f"--device {device}: {path} is for {' and '.join(there)} alone")
         yield pack
-
-
-def alone(pack: Pack) -> tuple[str, ...]:
-    """The target whose steps a pack tells, where it has no other one."""
-    targets = [t for t in ("webgpu", "wasm") if getattr(pack.manifest.targets, t) is not None]
-    return tuple(targets) if len(targets) == 1 else ()

@@ -6,18 +6,19 @@ import contextlib
 import dataclasses
 import gzip
 import hashlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyruntime.cli.inspection.memory import Memory, memories
+from pyruntime.cli.inspection.memory import Memory, memory_of
 from pyruntime.cli.inspection.modules import Module, module_of
 from pyruntime.cli.inspection.programs import Plan, plan
 from pyruntime.errors import InputError, MissingFileError, PackError
 from pyruntime.ir.ratio import part_of
-from pyruntime.pack.account import Account, accounts
+from pyruntime.pack.account import TARGETS, Account, Target, accounts, targets_of
 from pyruntime.pack.expressions import Evaluator, ExpressionError, infix
 from pyruntime.pack.reader import MANIFEST, Pack
 from pyruntime.pack.schema import FORMAT, KNOWN_REQUIREMENTS, Entry, Manifest, Spec
@@ -78,21 +79,25 @@ class File:
 
 @dataclass(frozen=True)
 class Program:
-    """An entry at given sizes; `refused` are those of its constraints that these do not meet."""
+    """An entry on a target at given sizes; `refused` are those of its constraints that these do not meet."""
 
     name: str
+    target: Target
     symbols: Mapping[str, int]
     tensors: tuple[Tensor, ...]
     constraints: tuple[str, ...]
     refused: tuple[str, ...]
     plan: Plan
-    memories: tuple[Memory, ...]
+    memory: Memory | None
     account: Account | None
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a pack is; fields as pack.json's, and what follows from them."""
+    """What a pack is; fields as pack.json's, and what follows from them.
+
+    `targets` are the pack's, `programs` those of every entry on each target asked for.
+    """
 
     path: str
     format: int
@@ -107,6 +112,11 @@ class Inspection:
     files: tuple[File, ...]
     notes: tuple[str, ...]
 
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one entry."""
+        return len({p.name for p in self.programs}) > 1
+
 
 def readable() -> str:
     """Which packs this version of pyruntime reads."""
@@ -115,7 +125,9 @@ def readable() -> str:
     return f"{formats}, with any of the features {known}"
 
 
-def inspect(pack: Pack, sizes: Mapping[str, int], path: str = "") -> Inspection:
+def inspect(
+    pack: Pack, sizes: Mapping[str, int], path: str = "", targets: Sequence[Target] = TARGETS
+) -> Inspection:
     """Look at an open pack.
 
     Args:
@@ -123,6 +135,7 @@ def inspect(pack: Pack, sizes: Mapping[str, int], path: str = "") -> Inspection:
         sizes: of symbols, by name. Others are 1, or the smallest power of two that the model takes; lengths
             of states 0, elements of inputs their defaults.
         path: what to call it; by default its path.
+        targets: for which to tell steps and code, where the pack has them.
 
     Raises:
         InputError: there is no such symbol, or the model does not take these sizes.
@@ -133,20 +146,25 @@ def inspect(pack: Pack, sizes: Mapping[str, int], path: str = "") -> Inspection:
     for name in sorted(sizes.keys() - known):
         there = f"the symbols are {', '.join(sorted(known))}" if known else "it has none"
         raise InputError(f"--symbol {name}: the pack has no such symbol; {there}")
+    asked = [t for t in targets_of(manifest) if t in targets]
+    told = {target: accounts(manifest, target) for target in asked}
     programs = [
-        _program(manifest, number, account, sizes) for number, account in enumerate(accounts(manifest))
+        _program(manifest, number, target, told[target][number], sizes)
+        for number in range(len(manifest.entries))
+        for target in asked
     ]
-    modules = manifest.targets.wasm.variants if manifest.targets.wasm else ()
+    wasm = manifest.targets.wasm if "wasm" in asked else None
+    modules = wasm.variants if wasm else ()
     return Inspection(
         path or str(pack.path),
         FORMAT,
         tuple(manifest.requires),
         f"{manifest.producer.name} {manifest.producer.version}",
         dataclasses.asdict(manifest.model),
-        tuple(t for t in ("webgpu", "wasm") if getattr(manifest.targets, t) is not None),
+        targets_of(manifest),
         tuple(programs),
         _weights(manifest, programs),
-        _kernels(pack),
+        _kernels(pack) if "webgpu" in asked else (),
         tuple(module_of(m.file, m.requires, pack.read(m)) for m in modules),
         _files(pack),
         tuple(map(str, (manifest.report or {}).get("notes", ()))),
@@ -180,13 +198,15 @@ def _bound(entry: Entry, sizes: Mapping[str, int], size: int) -> dict[str, int]:
     return found
 
 
-def _program(manifest: Manifest, number: int, account: Account | None, sizes: Mapping[str, int]) -> Program:
+def _program(
+    manifest: Manifest, number: int, target: Target, account: Account | None, sizes: Mapping[str, int]
+) -> Program:
     entry = manifest.entries[number]
     symbols = bound(entry, sizes)
     values = Evaluator(symbols)
     refused = _refused(entry, values)
     try:
-        made = plan(manifest, number, account, symbols)
+        made = plan(manifest, number, target, account, symbols)
     except (InputError, PackError) as error:
         if not refused:
             raise
@@ -201,12 +221,13 @@ def _program(manifest: Manifest, number: int, account: Account | None, sizes: Ma
         tensors.append(Tensor("state", state.name, state.dtype.value, shape, tuple(state.shape)))
     return Program(
         entry.name,
+        target,
         symbols,
         tuple(tensors),
         tuple(c.reason for c in entry.constraints),
         refused,
         made,
-        memories(manifest, number, account, made, symbols),
+        memory_of(manifest, number, target, account, made, symbols),
         account,
     )
 
@@ -301,32 +322,38 @@ def to_dict(found: Inspection) -> dict[str, Any]:
     told = dataclasses.asdict(found)
     told["reads"] = {"format": FORMAT, "features": sorted(KNOWN_REQUIREMENTS)}
     told["kernels"] = [{k: v for k, v in kernel.items() if k != "code"} for kernel in told["kernels"]]
-    told["entries"] = [
-        _entry(program, made) for program, made in zip(found.programs, told.pop("programs"), strict=True)
-    ]
+    made = zip(found.programs, told.pop("programs"), strict=True)
+    told["entries"] = [_entry([*rows]) for _, rows in itertools.groupby(made, lambda row: row[0].name)]
     return told
 
 
-def _entry(program: Program, made: dict[str, Any]) -> dict[str, Any]:
-    """An entry: its interface, totals, steps, and how full its memory is at each of them."""
-    plan, totals = made["plan"], made["plan"]["totals"]
-    fused = program.plan.totals.fused
-    ratio = round(totals["bytes"] / fused, 4) if fused and totals["bytes"] is not None else None
+def _entry(rows: Sequence[tuple[Program, dict[str, Any]]]) -> dict[str, Any]:
+    """An entry: its interface, and what it is on each target."""
+    program, made = rows[0]
     return {
         "name": program.name,
         "symbols": dict(program.symbols),
         "tensors": made["tensors"],
         "constraints": list(program.constraints),
         "refused": list(program.refused),
+        "targets": {each.target: _on_target(each, row) for each, row in rows},
+    }
+
+
+def _on_target(program: Program, made: dict[str, Any]) -> dict[str, Any]:
+    """Totals, steps, and how full memory is at each of them."""
+    plan, totals = made["plan"], made["plan"]["totals"]
+    fused = program.plan.totals.fused
+    ratio = round(totals["bytes"] / fused, 4) if fused and totals["bytes"] is not None else None
+    held = program.memory
+    return {
         "totals": {**totals, "bytes_over_fused": ratio},
         "steps": plan["steps"],
-        "memory": {
-            m.target: {
-                "arenas": list(m.arenas),
-                "peak": m.peak,
-                "live": list(m.live),
-                "beside": sorted(m.beside),
-            }
-            for m in program.memories
+        "memory": held
+        and {
+            "arenas": list(held.arenas),
+            "peak": held.peak,
+            "live": list(held.live),
+            "beside": sorted(held.beside),
         },
     }

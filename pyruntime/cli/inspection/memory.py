@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pyruntime.cli.inspection.programs import Plan, host_steps
-from pyruntime.pack.account import Account
+from pyruntime.pack.account import Account, Target
 from pyruntime.pack.expressions import Evaluator, ExpressionError
 from pyruntime.pack.schema import Manifest
 from pyruntime.pack.targets import ALIGNMENT, WEIGHTS_BASE, Dispatch, GpuTensor, Wasm, WebGpu, gpu_bytes
@@ -39,14 +39,14 @@ class Memory:
     """The temporaries of an entry on one target.
 
     Attributes:
-        target: "webgpu" or "wasm".
+        target: which.
         lives: of every input, output and temporary.
         live: bytes of those that live at each step.
         arenas: bytes of the arenas that hold them (on Wasm one, with scratch memory).
         beside: on WebGPU, the steps that read the arena that they write.
     """
 
-    target: str
+    target: Target
     lives: tuple[Life, ...]
     live: tuple[int, ...]
     arenas: tuple[int, ...]
@@ -58,29 +58,33 @@ class Memory:
         return max(self.live, default=0)
 
 
-def memories(
-    manifest: Manifest, number: int, account: Account | None, plan: Plan, symbols: Mapping[str, int]
-) -> tuple[Memory, ...]:
-    """The memory of entry `number` on each target of the pack; none where the pack does not tell."""
+def memory_of(
+    manifest: Manifest,
+    number: int,
+    target: Target,
+    account: Account | None,
+    plan: Plan,
+    symbols: Mapping[str, int],
+) -> Memory | None:
+    """The memory of entry `number` on a target of the pack; None where the pack does not tell."""
     if account is None:
-        return ()
+        return None
     values = Evaluator(symbols)
     spans = _spans(account, plan)
-    made = []
     gpu, wasm = manifest.targets.webgpu, manifest.targets.wasm
     try:
-        if gpu is not None:
+        if target == "webgpu":
+            assert gpu is not None
             arenas = tuple(values(b) for b in gpu.variants[-1].entries[number].arenas)
-            places = _places(manifest, number, account, values)
+            places = _places(gpu, number, account, values)
             there = {t: span for t, span in spans.items() if t not in _on_host(gpu, number, plan)}
-            held = _memory("webgpu", account, there, plan, values, arenas, places)
-            made.append(replace(held, beside=_beside(gpu, number)))
-        if wasm is not None:
-            arenas = (max(values(wasm.entries[number].bytes) - _fixed_end(manifest, wasm), 0),)
-            made.append(_memory("wasm", account, spans, plan, values, arenas, {}))
+            held = _memory(target, account, there, plan, values, arenas, places)
+            return replace(held, beside=_beside(gpu, number))
+        assert wasm is not None
+        arenas = (max(values(wasm.entries[number].bytes) - _fixed_end(manifest, wasm), 0),)
+        return _memory(target, account, spans, plan, values, arenas, {})
     except ExpressionError:
-        return ()
-    return tuple(made)
+        return None
 
 
 def _fixed_end(manifest: Manifest, wasm: Wasm) -> int:
@@ -126,12 +130,8 @@ def _beside(gpu: WebGpu, number: int) -> frozenset[str]:
     return frozenset(c.step for c in commands if isinstance(c, Dispatch) and several[c.shader])
 
 
-def _places(
-    manifest: Manifest, number: int, account: Account, values: Evaluator
-) -> dict[int, tuple[int, int, int]]:
+def _places(gpu: WebGpu, number: int, account: Account, values: Evaluator) -> dict[int, tuple[int, int, int]]:
     """Arena, offset and bytes of each tensor, from the bindings of the dispatches that write or read it."""
-    gpu = manifest.targets.webgpu
-    assert gpu is not None
     entry = gpu.variants[-1].entries[number]
     found: dict[int, tuple[int, int, int]] = {}
     ends = [*range(account.inputs), *account.outputs]
@@ -148,7 +148,7 @@ def _places(
 
 
 def _memory(
-    target: str,
+    target: Target,
     account: Account,
     spans: Mapping[int, tuple[int, int]],
     plan: Plan,

@@ -22,7 +22,7 @@ from pyruntime.cli.inspection.drawings import (
     tone,
 )
 from pyruntime.cli.inspection.gather import Inspection, Kernel, Program, readable
-from pyruntime.cli.inspection.programs import SMALL, Step
+from pyruntime.cli.inspection.programs import Step
 from pyruntime.cli.inspection.show import (
     beside_text,
     bounds_text,
@@ -31,6 +31,7 @@ from pyruntime.cli.inspection.show import (
     ratio_text,
     shape_of,
     size_text,
+    small_steps,
     sum_of,
 )
 
@@ -43,8 +44,7 @@ def write(path: Path, found: Inspection) -> None:
 def page(found: Inspection) -> str:
     """The whole page as HTML."""
     name = Path(found.path).name
-    several = len(found.programs) > 1
-    sections = [section for n, p in enumerate(found.programs) for section in _program(n, p, several)]
+    sections = [section for n in range(len(found.programs)) for section in _program(n, found)]
     sections += [
         ("kernels", "Kernels", _kernels(found)),
         ("weights", "Weights", _weights(found)),
@@ -80,7 +80,7 @@ def _tiles(found: Inspection) -> str:
     told = f"in {len(found.files)} files; {look.bytes_text(sent)} sent with gzip"
     tiles = [(look.bytes_text(sum_of(found.files)), told)]
     for program in found.programs:
-        where = f" of {program.name}" if len(found.programs) > 1 else ""
+        where = f"{_of(found, program)} on {program.target}"
         tiles += [(value, what.replace("{of}", where)) for value, what in _sums(program)]
     rows = "".join(f"<li><b>{escape(value)}</b><small>{escape(what)}</small></li>" for value, what in tiles)
     return f'<ul class="tiles">{rows}</ul>'
@@ -89,25 +89,35 @@ def _tiles(found: Inspection) -> str:
 def _sums(program: Program) -> Iterator[tuple[str, str]]:
     """Values, and what they are."""
     totals = program.plan.totals
-    if totals.dispatches is not None:
-        count, _, rest = dispatches_text(program).partition(" ")
-        yield count, f"GPU {rest.replace(',', '{of},', 1)}"
-    yield look.count_text(totals.operations), "multiplications and additions of products{of}"
+    count, _, what = dispatches_text(program).partition(" ")
+    what, _, more = what.partition(",")
+    yield count, f"{what}{{of}}{f',{more}' if more else ''}"
+    if totals.operations is not None:
+        yield look.count_text(totals.operations), "multiplications and additions of products{of}"
     if totals.bytes is not None:
         yield look.bytes_text(totals.bytes), f"moved by steps{{of}}: {bounds_text(totals)}"
-    for held in program.memories:
+    if (held := program.memory) is not None:
         times = f"{ratio_text(sum(held.arenas), held.peak)} the most that lives at once"
-        yield look.bytes_text(sum(held.arenas)), f"of memory for a run{{of}} on {held.target}; {times}"
+        yield look.bytes_text(sum(held.arenas)), f"of memory for a run{{of}}; {times}"
 
 
-def _program(number: int, program: Program, several: bool) -> list[tuple[str, str, str]]:
-    """The sections of an entry."""
-    of = f" of {program.name}" if several else ""
+def _of(found: Inspection, program: Program) -> str:
+    """Of which entry something is, where there are several."""
+    return f" of {program.name}" if found.several else ""
+
+
+def _program(number: int, found: Inspection) -> list[tuple[str, str, str]]:
+    """The sections of an entry on a target; the first of an entry has its interface, too."""
+    program = found.programs[number]
+    of = _of(found, program)
+    first = number == 0 or found.programs[number - 1].name != program.name
+    interface = [(f"interface-{number}", f"Inputs and outputs{of}", _interface(program))] if first else []
+    where = f"{of} on {program.target}"
     return [
-        (f"interface-{number}", f"Inputs and outputs{of}", _interface(program)),
-        (f"graph-{number}", f"Graph{of}", _graph(program)),
-        (f"steps-{number}", f"Steps{of}", _steps(number, program)),
-        (f"memory-{number}", f"Memory{of}", _memory(program)),
+        *interface,
+        (f"graph-{number}", f"Graph{where}", _graph(program)),
+        (f"steps-{number}", f"Steps{where}", _steps(number, program)),
+        (f"memory-{number}", f"Memory{where}", _memory(program)),
     ]
 
 
@@ -161,15 +171,12 @@ def _steps(number_: int, program: Program) -> str:
     parts = [
         f'<p class="warn">A run refuses these sizes: {escape(reason)}.</p>' for reason in program.refused
     ]
-    parts += [] if totals.exact else ["<p>Data decide what runs: in the sums each step counts once.</p>"]
-    if totals.small:
-        what = f"over 1 % of the operations and fewer than {SMALL} workgroups"
-        names = escape(", ".join(totals.small))
-        parts.append(f'<p class="warn">{len(totals.small)} steps have {what}: {names}.</p>')
-    if totals.tails:
-        what = f"over 1 % of the operations and, with no more to share, fewer than {SMALL} workgroups"
-        names = escape(", ".join(totals.tails))
-        parts.append(f"<p>{len(totals.tails)} steps have {what}: {names}.</p>")
+    if not totals.exact:
+        who = "Data decide" if totals.dispatches is not None else "Branches and loops decide"
+        parts.append(f"<p>{who} what runs: in the sums each step counts once.</p>")
+    for what, names in small_steps(plan):
+        warn = ' class="warn"' if names == totals.small else ""
+        parts.append(f"<p{warn}>{what.capitalize()}: {escape(', '.join(names))}.</p>")
     reasons = Counter(s.why for s in plan.steps if s.why).most_common()
     if reasons:
         told = "".join(f"<li>{n} × {escape(why)}</li>" for why, n in reasons)
@@ -184,7 +191,7 @@ def _steps(number_: int, program: Program) -> str:
 def _step_row(number_: int, index: int, program: Program) -> Row:
     step, plan = program.plan.steps[index], program.plan
     most = max((s.operations or 0 for s in plan.steps), default=0)
-    live = program.memories[0].live[index] if program.memories else None
+    live = program.memory.live[index] if program.memory else None
     group = step.dispatches[0] if step.dispatches else None
     calls = "" if step.calls == 1 else " ×?" if step.calls is None else f" ×{step.calls}"
     link = f'type="button" class="jump" data-graph="graph-{number_}" data-step="{escape(step.name)}"'
@@ -203,18 +210,17 @@ def _step_row(number_: int, index: int, program: Program) -> Row:
 
 
 def _memory(program: Program) -> str:
-    parts = []
-    for held in program.memories:
-        arena = sum(held.arenas)
-        told = (
-            f"{look.bytes_text(arena)} (the dashed line), {ratio_text(arena, held.peak)} the"
-            f" {look.bytes_text(held.peak)} that live at once at most{beside_text(held)}."
-        )
-        if held.target == "wasm":
-            told += " Scratch memory of kernels is part of the first number alone."
-        parts.append(f"<h3>{escape(held.target)}</h3><p>{told}</p>")
-        parts.append(f'<div class="memory">{memory(held, program)}</div>')
-    return "".join(parts)
+    held = program.memory
+    if held is None:
+        return ""
+    arena = sum(held.arenas)
+    told = (
+        f"{look.bytes_text(arena)} (the dashed line), {ratio_text(arena, held.peak)} the"
+        f" {look.bytes_text(held.peak)} that live at once at most{beside_text(held)}."
+    )
+    if held.target == "wasm":
+        told += " Scratch memory of kernels is part of the first number alone."
+    return f'<p>{told}</p><div class="memory">{memory(held, program)}</div>'
 
 
 def _kernels(found: Inspection) -> str:

@@ -1,15 +1,15 @@
-"""An entry's steps at given sizes: what each computes, moves and dispatches, and why it ends there."""
+"""An entry's steps on a target, at given sizes: what each computes, moves, dispatches, why it ends there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyruntime.pack.account import Account
+from pyruntime.pack.account import Account, Target, costs_of
 from pyruntime.pack.expressions import Evaluator, Expression, ExpressionError
 from pyruntime.pack.program import BoundDispatch, BoundHost, bind
 from pyruntime.pack.schema import Entry, Manifest
-from pyruntime.pack.targets import Dispatch, Host, Jump, Read, Set, WebGpu
+from pyruntime.pack.targets import Dispatch, Host, Jump, Read, Set, Wasm, WebGpu
 
 SMALL = 64  # workgroups that keep a GPU busy
 NOTABLE = 0.01  # of all operations: what is worth many workgroups
@@ -29,7 +29,6 @@ BOUNDARIES: Mapping[str, str] = {
     "control": "a branch or a loop begins or ends here",
     "width": "its reader computes in float64, which a GPU leaves to the CPU",
     "alone": "its kernel takes nothing else into itself",
-    "inlined": "only Wasm stores it: on WebGPU what reads it computes it",
 }
 # what readers of a template do with an operand
 OPERANDS: Mapping[str, str] = {
@@ -66,7 +65,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of an entry.
+    """A step of an entry on a target.
 
     Attributes:
         name, template: as the pack has them; "control" for what only decides how to go on.
@@ -75,8 +74,8 @@ class Step:
         dispatches: those of one call that have workgroups.
         reads, writes: indices of the entry's tensors; weights are -1 - their index.
         readers: steps that read what it writes.
-        boundary, why: the reason that was noted for writing it, and in words; "inlined" where only Wasm does.
-        host: why the CPU computes it where the pack runs on WebGPU; empty where the GPU does.
+        boundary, why: the reason that was noted for writing it, and in words.
+        host: on WebGPU, why the CPU computes it; empty where the GPU does.
     """
 
     name: str
@@ -105,8 +104,8 @@ class Totals:
     """Sums over a run; None where data decide, or the pack does not tell.
 
     Attributes:
-        dispatches: GPU dispatches.
-        operations: multiplications and additions of products.
+        dispatches: GPU dispatches; None on Wasm.
+        operations: multiplications and additions of products, where the pack tells them.
         bytes: what all steps read and write.
         fused, least: the lower bounds that `pack.account.Account` defines.
         small: steps with more than a hundredth of the operations and fewer than 64 workgroups.
@@ -117,7 +116,7 @@ class Totals:
     """
 
     dispatches: int | None
-    operations: int
+    operations: int | None
     bytes: int | None
     fused: int | None
     least: int | None
@@ -129,30 +128,37 @@ class Totals:
 
 @dataclass(frozen=True)
 class Plan:
-    """An entry at given sizes."""
+    """An entry on a target at given sizes."""
 
     steps: tuple[Step, ...]
     totals: Totals
     loops: tuple[tuple[int, int], ...] = field(default=())  # first and last step of each
 
 
-def plan(manifest: Manifest, number: int, account: Account | None, symbols: Mapping[str, int]) -> Plan:
-    """The steps of entry `number`. Errors as those of `pack.program.bind`."""
-    entry = manifest.entries[number]
-    run = _run(manifest, number, entry, symbols)
+def plan(
+    manifest: Manifest, number: int, target: Target, account: Account | None, symbols: Mapping[str, int]
+) -> Plan:
+    """The steps of entry `number` on one of the pack's targets. Errors as those of `pack.program.bind`."""
+    entry, gpu, wasm = manifest.entries[number], manifest.targets.webgpu, manifest.targets.wasm
+    left: Mapping[str, str] = {}
+    if target == "webgpu":
+        assert gpu is not None
+        run, left = _gpu_run(gpu, number, entry, symbols), _left_to_host(manifest, gpu, number)
+        names, loops = _gpu_order(gpu, number)
+    else:
+        assert wasm is not None
+        names, loops = _wasm_order(wasm, number)
+        run = _Run(exact=not any(n.startswith(("jump ", "read ")) for n in names))
     values = Evaluator(symbols)
-    costs = {c.step: c for c in entry.costs}
-    names, loops = _order(manifest, number, entry, account)
+    costs = {c.step: c for c in costs_of(manifest, number, target)}
     readers = _readers(account, names)
     templates = {n: c.template for n, c in costs.items()}
-    left = _left_to_host(manifest, number)
-    inlined = _inlined(manifest, number, names)
     steps = []
     for name in names:
         cost, flow = costs.get(name), account.flows.get(name) if account else None
         control = flow is None and name.split(" ")[0] in ("set", "read", "jump")
         template = cost.template if cost else "control" if control else name.split(" ")[0]
-        boundary = "inlined" if name in inlined else flow.boundary if flow else ""
+        boundary = flow.boundary if flow else ""
         found = readers.get(name, ())
         steps.append(
             Step(
@@ -188,12 +194,7 @@ class _Run:
         return 1 if self.calls is None else self.calls.get(name, 0)
 
 
-def _run(manifest: Manifest, number: int, entry: Entry, symbols: Mapping[str, int]) -> _Run:
-    target = manifest.targets.webgpu
-    if target is None:
-        wasm = manifest.targets.wasm
-        steps = wasm.entries[number].steps if wasm else ()
-        return _Run(exact=not any(s.startswith(("jump ", "read ")) for s in steps))
+def _gpu_run(target: WebGpu, number: int, entry: Entry, symbols: Mapping[str, int]) -> _Run:
     parts = [bind(target, 0, number, entry, symbols)]
     while isinstance(pause := parts[-1].pause, BoundHost) and not pause.reads:
         parts.append(bind(target, 0, number, entry, pause.symbols, pause.next))
@@ -225,24 +226,12 @@ def _run(manifest: Manifest, number: int, entry: Entry, symbols: Mapping[str, in
     return run
 
 
-def _left_to_host(manifest: Manifest, number: int) -> dict[str, str]:
+def _left_to_host(manifest: Manifest, target: WebGpu, number: int) -> dict[str, str]:
     """Why the CPU computes steps, by name."""
-    target = manifest.targets.webgpu
     told = (manifest.report or {}).get("host_steps", ())
     rows = told if isinstance(told, Sequence) else ()
     reasons = {str(r.get("step")): str(r.get("reason")) for r in rows if isinstance(r, Mapping)}
-    names = () if target is None else host_steps(target, number)
-    return {name: reasons.get(name, "the GPU cannot compute it") for name in names}
-
-
-def _inlined(manifest: Manifest, number: int, names: Sequence[str]) -> set[str]:
-    """Maps that are steps on Wasm alone."""
-    target = manifest.targets.webgpu
-    if target is None:
-        return set()
-    commands = target.variants[-1].entries[number].commands
-    kept = {c.step for c in commands if isinstance(c, Dispatch)} | {*host_steps(target, number)}
-    return {n for n in names if n.startswith("map ") and n not in kept}
+    return {name: reasons.get(name, "the GPU cannot compute it") for name in host_steps(target, number)}
 
 
 def host_steps(target: WebGpu, number: int) -> Sequence[str]:
@@ -250,18 +239,16 @@ def host_steps(target: WebGpu, number: int) -> Sequence[str]:
     return () if target.host is None else target.host.entries[number].steps
 
 
-def _order(
-    manifest: Manifest, number: int, entry: Entry, account: Account | None
-) -> tuple[list[str], tuple[tuple[int, int], ...]]:
+def _wasm_order(wasm: Wasm, number: int) -> tuple[list[str], tuple[tuple[int, int], ...]]:
     """Names of all steps in order, and where loops begin and end."""
-    wasm, gpu = manifest.targets.wasm, manifest.targets.webgpu
-    if wasm is not None:
-        names = [*wasm.entries[number].steps]
-        jumps = [(int(n.split(" ")[1]), i) for i, n in enumerate(names) if n.startswith("jump ")]
-        return names, tuple(j for j in jumps if j[0] <= j[1])
-    if gpu is None:
-        return [*(account.flows if account else [c.step for c in entry.costs])], ()
-    names, first = [], list[int]()  # the step of each command
+    names = [*wasm.entries[number].steps]
+    jumps = [(int(n.split(" ")[1]), i) for i, n in enumerate(names) if n.startswith("jump ")]
+    return names, tuple(j for j in jumps if j[0] <= j[1])
+
+
+def _gpu_order(gpu: WebGpu, number: int) -> tuple[list[str], tuple[tuple[int, int], ...]]:
+    """As `_wasm_order`, from commands, of which a step may have several."""
+    names, first = list[str](), list[int]()  # the step of each command
     commands = gpu.variants[-1].entries[number].commands
     for command in commands:
         match command:
@@ -312,7 +299,8 @@ def _why(boundary: str, templates: Sequence[str], readers: Sequence[str]) -> str
 def _totals(steps: Sequence[Step], account: Account | None, values: Evaluator, run: _Run) -> Totals:
     computing = [s for s in steps if s.template != "control"]
     times = [(s, 1 if s.calls is None else s.calls) for s in computing]
-    operations = sum((s.operations or 0) * n for s, n in times)
+    told = [s.operations * n for s, n in times if s.operations is not None]
+    operations = sum(told)
     moved = None if any(s.bytes is None for s in computing) else sum((s.bytes or 0) * n for s, n in times)
     counted = [(s, n, [g.count for g in s.dispatches]) for s, n in times]
     small = [
@@ -322,11 +310,11 @@ def _totals(steps: Sequence[Step], account: Account | None, values: Evaluator, r
     ]
     tails = [s.name for s in small if s.template == "recurrence" or (s.operations or 0) < SMALL * SHARE]
     few = sum(n * sum(g is not None and g < SMALL for g in groups) for _, n, groups in counted)
-    told = (account.fused, account.least) if account else (None, None)
-    fused, least = (None if e is None else _value(e, values) for e in told)
+    bounds = (account.fused, account.least) if account else (None, None)
+    fused, least = (None if e is None else _value(e, values) for e in bounds)
     return Totals(
         sum(n * len(groups) for _, n, groups in counted) if run.calls is not None else None,
-        operations,
+        operations if told or not computing else None,
         moved,
         fused,
         least,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from pyruntime.cli import look
 from pyruntime.cli.conversion import shortened
 from pyruntime.cli.inspection.gather import File, Inspection, Program, readable
 from pyruntime.cli.inspection.memory import Memory
-from pyruntime.cli.inspection.programs import SMALL, Step, Totals
+from pyruntime.cli.inspection.programs import SHARE, SMALL, Plan, Step, Totals
 
 STEPS, WEIGHTS = 60, 8  # rows shown unless all are asked for
 NAME = 30  # characters of a step's name
@@ -26,16 +27,13 @@ def show(found: Inspection, console: Console, *, everything: bool) -> None:
     console.print(Text.assemble(look.mark("ok"), " ", (found.path, look.STRONG), f"  {size}"))
     for line in facts(found):
         console.print(Padding(Text(line, style=look.QUIET), (0, 0, 0, 2), expand=False))
-    for program in found.programs:
-        title = [Text(f"entry {program.name}", style=look.STRONG)] if len(found.programs) > 1 else []
-        look.print_section(console, *title, _interface(program))
-        if program.plan.steps:
-            look.print_section(console, _steps(program, None if everything else STEPS))
-        look.print_section(console, *map(Text, summary(program)))
-        for note in remarks(program):
+    for name, programs in by_entry(found.programs):
+        named = [Text(f"entry {name}", style=look.STRONG)] if found.several else []
+        look.print_section(console, *named, _interface(programs[0]))
+        for note in sizes_refused(programs[0]):
             look.print_section(console, Text.assemble(look.mark("limited"), " ", note))
-        if any(s.why for s in program.plan.steps):
-            look.print_section(console, _reasons(program.plan.steps))
+        for program in programs:
+            _show_target(program, console, everything=everything)
     if found.kernels:
         look.print_section(console, _kernels(found))
     if found.modules:
@@ -45,6 +43,23 @@ def show(found: Inspection, console: Console, *, everything: bool) -> None:
     look.print_section(console, _files(found.files))
     for note in found.notes:
         look.print_section(console, Text.assemble(look.mark("limited"), " ", note))
+
+
+def _show_target(program: Program, console: Console, *, everything: bool) -> None:
+    """Steps, sums and reasons of an entry on a target."""
+    steps = program.plan.steps
+    table = [_steps(program, None if everything else STEPS)] if steps else []
+    look.print_section(console, Text(f"steps on {program.target}", style=look.STRONG), *table)
+    look.print_section(console, *map(Text, summary(program)))
+    for note in remarks(program):
+        look.print_section(console, Text.assemble(look.mark("limited"), " ", note))
+    if any(s.why for s in steps):
+        look.print_section(console, _reasons(steps))
+
+
+def by_entry(programs: Sequence[Program]) -> list[tuple[str, list[Program]]]:
+    """The programs of each entry, by its name."""
+    return [(name, [*found]) for name, found in itertools.groupby(programs, lambda p: p.name)]
 
 
 def facts(found: Inspection) -> list[str]:
@@ -83,8 +98,11 @@ def ratio_text(value: int, base: int) -> str:
 
 
 def dispatches_text(program: Program) -> str:
-    """How many dispatches, how many of them small, and what is left to the CPU."""
+    """How many dispatches, how many of them small, and what is left to the CPU; on Wasm how many steps."""
     totals, left = program.plan.totals, sum(bool(s.host) for s in program.plan.steps)
+    if totals.dispatches is None:
+        steps = sum(s.template != "control" for s in program.plan.steps)
+        return f"{steps:,} step{'' if steps == 1 else 's'}"
     count = f"{totals.dispatches:,} dispatch{'' if totals.dispatches == 1 else 'es'}"
     host = f", and {left} step{'' if left == 1 else 's'} on the CPU" if left else ""
     return f"{count}, {totals.few:,} of them under {SMALL} workgroups{host}"
@@ -103,18 +121,20 @@ def bounds_text(totals: Totals) -> str:
 def summary(program: Program) -> list[str]:
     """Sums over a run."""
     totals = program.plan.totals
-    first = [f"{look.count_text(totals.operations)} operations"]
-    if totals.dispatches is not None:
-        first.insert(0, dispatches_text(program))
+    first = [dispatches_text(program)]
+    if totals.operations is not None:
+        first.append(f"{look.count_text(totals.operations)} operations")
     if program.symbols:
         first.append("at " + ", ".join(f"{n} = {v}" for n, v in program.symbols.items()))
     lines = [" · ".join(first)]
+    if totals.dispatches and totals.operations and not small_steps(program.plan):
+        lines.append(f"every step with over 1 % of the operations has {SMALL} workgroups or more")
     if totals.bytes is not None:
         lines.append(f"{look.bytes_text(totals.bytes)} read and written, {bounds_text(totals)}")
-    for held in program.memories:
+    if (held := program.memory) is not None:
         arena = sum(held.arenas)
         lines.append(
-            f"{held.target}: {look.bytes_text(arena)} of memory, {ratio_text(arena, held.peak)} the"
+            f"{look.bytes_text(arena)} of memory, {ratio_text(arena, held.peak)} the"
             f" {look.bytes_text(held.peak)} that live at once at most{beside_text(held)}"
         )
     return lines
@@ -127,19 +147,35 @@ def beside_text(held: Memory) -> str:
     return f"; {steps} {read}" if steps else ""
 
 
+def small_steps(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
+    """Steps that do much in few workgroups, by what is to be said of them."""
+    what = f"over 1 % of the operations in under {SMALL} workgroups"
+    few = f"{what}, since each of {SMALL} would have fewer than {SHARE:,} operations"
+    rows = f"{what}, since one walks through all steps of each row of the batch"
+    templates = {s.name: s.template for s in plan.steps}
+    told: dict[str, list[str]] = {}
+    for name in plan.totals.tails:
+        told.setdefault(rows if templates[name] == "recurrence" else few, []).append(name)
+    idle = {what: plan.totals.small} if plan.totals.small else {}
+    return [(text, tuple(names)) for text, names in (idle | told).items()]
+
+
 def remarks(program: Program) -> list[str]:
     """What a reader of the numbers should know."""
     totals, made = program.plan.totals, []
-    for names, more in ((totals.small, ""), (totals.tails, ", with no more to share")):
-        if names:
-            told = ", ".join(shortened(name, NAME) for name in names)
-            made.append(f"over 1 % of the operations, under {SMALL} workgroups{more}: {told}")
-    made += [f"a run refuses these sizes (give others by --symbol): {reason}" for reason in program.refused]
+    for what, names in small_steps(program.plan):
+        made.append(f"{what}: {', '.join(shortened(name, NAME) for name in names)}")
     if not totals.exact:
-        made.append("data decide what runs; in the sums each step counts once")
+        who = "data decide" if totals.dispatches is not None else "branches and loops decide"
+        made.append(f"{who} what runs; in the sums each step counts once")
     if program.account is None:
         made.append("the pack does not tell what its steps read and why they end: convert the model anew")
     return made
+
+
+def sizes_refused(program: Program) -> list[str]:
+    """Why a run refuses these sizes, if it does."""
+    return [f"a run refuses these sizes (give others by --symbol): {reason}" for reason in program.refused]
 
 
 def _interface(program: Program) -> Table:
@@ -154,7 +190,8 @@ def _interface(program: Program) -> Table:
 
 
 def _steps(program: Program, most: int | None) -> Table:
-    numbers = ("groups", "operations", "moved")
+    gpu = program.target == "webgpu"
+    numbers = (*(["groups"] if gpu else []), "operations", "moved")
     table = look.table("step", "kernel", *numbers, "ends here since", right=numbers)
     steps = program.plan.steps
     for step in steps[:most]:
@@ -162,10 +199,11 @@ def _steps(program: Program, most: int | None) -> Table:
         group = step.dispatches[0] if step.dispatches else None
         count = group.count if group else None
         small = step.name in program.plan.totals.small
+        groups = [Text("" if count is None else str(count), style="yellow" if small else "")] if gpu else []
         table.add_row(
             Text.assemble((shortened(step.name, NAME), look.NAME), (again, look.QUIET)),
             step.kernel,
-            Text("" if count is None else str(count), style="yellow" if small else ""),
+            *groups,
             look.count_text(step.operations) if step.operations else "",
             "" if step.bytes is None else look.bytes_text(step.bytes),
             Text(_brief(step), style=look.QUIET),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyruntime.errors import DeviceError, MemoryLimitError, PackError, PyRuntimeError, RunError
+from pyruntime.pack.account import costs_of
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import size
 from pyruntime.pack.reader import Pack
@@ -211,7 +212,7 @@ def _profile(subject: Subject, device: str, told: dict[str, Any]) -> Profile:
         notes = () if told["timed"] else (UNTIMED,)
     return profile_of(
         samples,
-        subject.entry,
+        costs_of(subject.pack.manifest, 0, "webgpu" if device == "webgpu" else "wasm"),
         None if notes else limits_of(samples, kind),
         device=device,
         place=name,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyruntime.pack.expressions import Evaluator
 from pyruntime.pack.program import size
-from pyruntime.pack.schema import Entry
+from pyruntime.pack.schema import Cost
 from pyruntime.runtime.tensors import TensorSpec
 
 Progress = Callable[[float], None]  # told the part that is done, 0 to 1
@@ -211,13 +211,13 @@ def together(name: str, steps: Sequence[StepTime]) -> StepTime:
     )
 
 
-def profile_of(samples: Samples, entry: Entry, limits: Limits | None, **facts: Any) -> Profile:
+def profile_of(samples: Samples, costs: Sequence[Cost], limits: Limits | None, **facts: Any) -> Profile:
     """What samples come to; `facts` are the fields of a Profile that they do not tell."""
     return Profile(
         rounds=len(samples.whole),
         seconds=midmean(samples.whole),
         least=at_best(samples.whole),
-        steps=steps_of(samples, entry, facts["symbols"], limits),
+        steps=steps_of(samples, costs, facts["symbols"], limits),
         limits=limits,
         **facts,
     )
@@ -234,14 +234,14 @@ def limits_of(samples: Samples, kind: str) -> Limits:
 
 
 def steps_of(
-    samples: Samples, entry: Entry, symbols: Mapping[str, int], limits: Limits | None
+    samples: Samples, costs: Sequence[Cost], symbols: Mapping[str, int], limits: Limits | None
 ) -> tuple[StepTime, ...]:
     """Each step's time without that of calling it, beside what it costs at these sizes."""
-    costs, values = {c.step: c for c in entry.costs}, Evaluator(symbols)
+    known, values = {c.step: c for c in costs}, Evaluator(symbols)
     empty = midmean(samples.empty) if samples.empty else 0.0
     made = []
     for name, times in samples.steps.items():
-        calls, cost = samples.calls[name], costs.get(name)
+        calls, cost = samples.calls[name], known.get(name)
         usual, least = (max(t - empty * calls, 0.0) for t in (midmean(times), at_best(times)))
         if cost is None:
             template = "control" if name.split(" ")[0] in ("set", "read", "jump") else ""

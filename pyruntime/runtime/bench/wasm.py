@@ -60,7 +60,7 @@ def profile(session: WasmSession, feeds: Mapping[str, Any], budget: Budget, prog
         session._reset_states()
     return profile_of(
         samples,
-        entry,
+        entry.costs,
         limits_of(samples, loops.kind(relaxed=relaxed)),
         device="wasm",
         place="native",

@@ -9,6 +9,7 @@ from typing import Any
 
 import wgpu
 
+from pyruntime.pack.account import costs_of
 from pyruntime.runtime.bench import gpu_loops
 from pyruntime.runtime.bench.gpu_timer import Timestamps
 from pyruntime.runtime.bench.profile import Budget, Profile, Progress, Samples, limits_of, profile_of
@@ -50,7 +51,7 @@ def profile(session: WebGpuSession, feeds: Mapping[str, Any], budget: Budget, pr
         session._reset_states()
     return profile_of(
         samples,
-        entry,
+        costs_of(session._pack[1], number, "webgpu"),
         limits_of(samples, gpu_loops.GPU_KIND) if timer is not None else None,
         device="webgpu",
         place="native",
