@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -127,6 +128,18 @@ class _Handler(SimpleHTTPRequestHandler):
             if wanted.startswith(prefix) and ".." not in wanted:
                 return str(folder / wanted.removeprefix(prefix))
         return "/nonexistent"
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Without the time of a file that may still change within the second that this would tell.
+
+        HTTP has whole seconds: a page would be told later that it has the file as it is.
+        """
+        if (
+            keyword == "Last-Modified"
+            and time.time() - Path(self.translate_path(self.path)).stat().st_mtime < 2
+        ):
+            return
+        super().send_header(keyword, value)
 
     def end_headers(self) -> None:
         own = self.server.headers.get(urlsplit(self.path).path, {})

@@ -64,18 +64,26 @@ def pack(server: Server, tunable: Path) -> Path:
     return folder
 
 
-def loaded(page: Page, every: bool = True, **options: Any) -> Any:
+def tried(page: Page, every: bool = True, **options: Any) -> Any:
+    """What loading the pack and running it comes to, or the error."""
     feeds = [golden.encode({"x": rows(count)}) for count in COUNTS] if every else []
     return page.evaluate(LOAD, ["/other/tuned/", feeds, options])
 
 
-def check(found: Any) -> None:
+def loaded(page: Page, every: bool = True, **options: Any) -> Any:
+    """What comes of it where nothing is wrong."""
+    found = tried(page, every, **options)
     assert "message" not in found, found
+    return found
+
+
+def check(found: Any) -> None:
     for count, outputs in zip(COUNTS, found["made"], strict=True):
         same({k: golden.decode(t) for k, t in outputs.items()}, expected(rows(count)))
 
 
 def test_what_is_best_on_this_gpu_runs(page: Page, server: Server, pack: Path) -> None:
+    server.requests.clear()
     base = loaded(page)
     check(base)
     assert base["tuned"] is False
@@ -124,7 +132,7 @@ def test_a_file_that_contradicts_the_pack(
 ) -> None:
     tune_first(pack, *loaded(page, every=False)["engine"].split())
     rewritten(pack, lambda target: target["tuned"][0], edit)
-    found = loaded(page)
+    found = tried(page)
     assert found["code"] == PackError.code
     assert message in found["message"]
     assert "tuned-" in found["message"]
@@ -134,6 +142,6 @@ def test_a_damaged_file(page: Page, pack: Path) -> None:
     tune_first(pack, *loaded(page, every=False)["engine"].split())
     (file,) = pack.glob("tuned-*.json")
     file.write_bytes(file.read_bytes().replace(b"fn main", b"fn nain"))
-    assert loaded(page)["code"] == pyruntime.HashError.code
+    assert tried(page)["code"] == pyruntime.HashError.code
     file.unlink()
-    assert loaded(page)["code"] == pyruntime.MissingFileError.code
+    assert tried(page)["code"] == pyruntime.MissingFileError.code
