@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 THREADS = 256
 _LONG = 1024  # k that more threads should share
 BUSY = 64  # workgroups that keep a GPU busy
+MANY = 8 * BUSY  # that do even where each takes more registers, so that fewer run at once
 LIKELY = 128  # rows or columns, where symbols tell less: a sentence, or a batch of small images
 
 
@@ -219,12 +220,13 @@ def choose(m: Dim, n: Dim, k: Dim, batches: Dim) -> Tile:
     across = width // 4
     down = THREADS // across
     # past 128 rows the part of `a` would not fit workgroup memory beside that of `b`
-    tiles = [Tile(across, down, rows) for rows in (4, 2, 1) if rows * down <= 128]
+    tiles = [Tile(across, down, rows) for rows in (8, 4, 2, 1) if rows * down <= 128]
     sliced = _SLICED if at_least(k, _SLICED[-1].depth) else (*_SLICED, *_SHORT)
     tiles += [t for t in sliced if t.width <= width and at_least(k, t.depth)]
     rows, columns = (d if isinstance(d, int) else max(least(d), LIKELY) for d in (m, n))
     for tile in tiles:
-        if -(-rows // tile.height) * -(-columns // tile.width) * least(batches) >= BUSY:
+        wanted = MANY if tile.rows > 4 else BUSY
+        if -(-rows // tile.height) * -(-columns // tile.width) * least(batches) >= wanted:
             return tile
     return tiles[-1]
 

@@ -49,7 +49,9 @@ def test_options_for_few_rows_fit_every_device() -> None:
 
 
 def test_large_products_have_large_tiles() -> None:
-    assert choose(4096, 4096, 4096, 1) == Tile(16, 16, 4)
+    assert choose(4096, 4096, 4096, 1) == Tile(16, 16, 8)
+    assert choose(1024, 1024, 4096, 1) == Tile(16, 16, 4)
+    assert choose(1024, 1024, 1024, 4) == Tile(16, 16, 8)
     assert choose(128, 128, 64, 16) == Tile(16, 16, 4)
 
 
