@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import NamedTuple
 
 from pyruntime.ir.dims import Dim, ceildiv, divides, product
 from pyruntime.ir.dtypes import DType
@@ -11,7 +12,19 @@ from pyruntime_shaders.module import Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import Source, alone, source
 
-GROUP = 64
+GROUPS = (64, 32, 128, 256)  # threads of a workgroup: what is usual, and what else may be best on some GPU
+
+
+class Part(NamedTuple):
+    """A workgroup's part: so many threads, each with `width` channels of a pixel."""
+
+    threads: int
+    width: int
+
+
+def parts(vector: bool) -> list[Part]:
+    """What may be chosen, the usual first; `vector` says whether four channels can be read at once."""
+    return [Part(threads, width) for width in ((4, 1) if vector else (1,)) for threads in GROUPS]
 
 
 def channel_quads(call: Conv | Pool, channels: Dim) -> bool:
@@ -52,29 +65,27 @@ def finish_window(
     call: Conv | Pool,
     channels: Dim,
     *,
-    width: int,
+    part: Part,
     held: DType,
     identity: str,
     update: str,
     weight: Source | None = None,
     counted: str = "",
-    group: int = GROUP,
 ) -> Kernel:
-    """The kernel with a thread per pixel and `width` channels.
+    """The kernel with a thread per pixel and one or four channels.
 
     Args:
         module: the call's module; axes n, y, x, c.
         call: the convolution or pool.
-        channels: of input and output, a multiple of `width`.
-        width: 4 where x (and weight) are bound as vec4, else 1.
+        channels: of input and output, a multiple of the part's width.
+        part: its width is 4 where x (and weight) are bound as vec4, else 1.
         held: what is accumulated.
         identity: the accumulator's start.
         update: the statement for one tap inside the input, over {acc}, {value} and {weight}.
         weight: what {weight} reads, over tap and c.
         counted: the condition on h and w under which a tap counts for an average; none without one.
-        group: threads of a workgroup.
     """
-    height, across = call.out_size
+    width, (height, across) = part.width, call.out_size
     threads = product((call.n, height, across, channels // width))
     sizes = (call.n, *call.in_size, channels)
     x = source(module, "x", call.x, ("n", "h", "w", "c"), sizes, "c", width == 4, held=held)
@@ -101,7 +112,7 @@ def finish_window(
             module.word("out_width", across, "u32"),
             module.word("blocks", channels // width, "u32"),
         ),
-        "group": group,
+        "group": part.threads,
         "body": module.block([call.body]),
     }
-    return module.finish("window", (*fold(ceildiv(threads, group)), 1), **values)
+    return module.finish("window", (*fold(ceildiv(threads, part.threads)), 1), **values)

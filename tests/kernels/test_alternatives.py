@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from pyruntime_shaders.division import alternatives
@@ -10,19 +10,36 @@ from pyruntime_shaders.emit import kernels_for
 from pyruntime_shaders.tiling import Patch, Tile, options
 
 from pyruntime.ir.dims import symbol
+from pyruntime.ir.kernel import Conv, KernelCall
 from pyruntime.ops.interpret import allocate, run_call
-from tests.kernels import cases_attention, cases_blocks, cases_conv, cases_integer, cases_matmul, cases_row
+from tests.kernels import (
+    cases_attention,
+    cases_blocks,
+    cases_conv,
+    cases_integer,
+    cases_matmul,
+    cases_pool,
+    cases_recurrence,
+    cases_row,
+    test_split_attention,
+)
 from tests.kernels.case import Case
 from tests.kernels.webgpu_harness import compare, gpu
 
-TUNABLE = ("attention", "conv", "matmul", "row")
+TUNABLE = ("attention", "conv", "matmul", "pool", "recurrence", "row")
+MODULES = (
+    *(cases_matmul, cases_conv, cases_integer, cases_blocks, cases_row, cases_attention),
+    *(cases_pool, cases_recurrence),
+)
 EACH = 4  # alternatives that are tried of a case: from case to case others
 WGSL_LIMITS = {"invocations": 256, "vectors": 1024}  # what every device has
 
 
 def cases() -> Iterator[tuple[int, Case]]:
-    for module in (cases_matmul, cases_conv, cases_integer, cases_blocks, cases_row, cases_attention):
-        found = [c for c in module.cases() if c.call.template in TUNABLE and not c.wasm_only]
+    every = [[*module.cases()] for module in MODULES]
+    every.append([c for c in cases_conv.cases() if isinstance(c.call, Conv) and c.call.depthwise])
+    for made in every:
+        found = [c for c in made if c.call.template in TUNABLE and not c.wasm_only]
         found = [c for c in found if all(t.dtype.bits < 64 for t in c.call.tensors())]
         found = [c for c in found if any(alternatives(c.call))]
         yield from enumerate(found[:: max(len(found) // 3, 1)])
@@ -31,23 +48,39 @@ def cases() -> Iterator[tuple[int, Case]]:
 @pytest.mark.webgpu
 @pytest.mark.parametrize(("turn", "case"), list(cases()), ids=lambda c: getattr(c, "name", ""))
 def test_alternatives(turn: int, case: Case) -> None:
-    kernels, symbols = kernels_for(case.call), case.symbols or {}
-    expected = {t: a.ravel().copy() for t, a in case.inputs.items()}
-    for tensor in case.call.tensors():
-        expected.setdefault(tensor, allocate(tensor, symbols))
-    untouched = {t: a.copy() for t, a in expected.items()}
-    run_call(case.call, expected, symbols)
-    tried = 0
-    for number, others in enumerate(alternatives(case.call)):
-        for other in others[turn % max(len(others), 1) :: max(len(others) // EACH, 1)]:
-            tried += 1
-            assert other.access == kernels[number].access
-            actual = {t: a.copy() for t, a in untouched.items()}
-            for kernel in [*kernels[:number], other, *kernels[number + 1 :]]:
-                gpu().run(kernel, actual, symbols)
-            output = case.call.output.tensor
-            compare(case.call, actual[output], expected[output])
-    assert tried
+    check(case, [case.call], turn)
+
+
+@pytest.mark.webgpu
+@pytest.mark.parametrize("name", ["no batch, widths 7 and 65", "not numbers"])
+def test_alternatives_of_what_is_split(name: str) -> None:
+    """Runs of keys, and what they give together."""
+    (case,) = (c for c in test_split_attention.cases() if c.name == name)
+    calls = test_split_attention.parts_of(case)
+    assert [c.template for c in calls] == ["attention", "row"]
+    check(case, calls, 0)
+
+
+def check(case: Case, calls: Sequence[KernelCall], turn: int) -> None:
+    """Calls one after the other give what they do, whichever alternative computes one of them."""
+    symbols = case.symbols or {}
+    memory = {t: a.ravel().copy() for t, a in case.inputs.items()}
+    for call in calls:
+        kernels, tried = kernels_for(call), 0
+        for tensor in call.tensors():
+            memory.setdefault(tensor, allocate(tensor, symbols))
+        untouched = {t: a.copy() for t, a in memory.items()}
+        run_call(call, memory, symbols)
+        output = call.output.tensor
+        for number, others in enumerate(alternatives(call)):
+            for other in others[turn % max(len(others), 1) :: max(len(others) // EACH, 1)]:
+                tried += 1
+                assert other.access == kernels[number].access
+                actual = {t: a.copy() for t, a in untouched.items()}
+                for kernel in [*kernels[:number], other, *kernels[number + 1 :]]:
+                    gpu().run(kernel, actual, symbols)
+                compare(call, actual[output], memory[output])
+        assert tried
 
 
 def test_every_form_has_alternatives() -> None:

@@ -21,7 +21,9 @@ from pyruntime.runtime.bench.profile import Budget
 from pyruntime.runtime.gpu_names import Identity, best_for, identify
 from pyruntime.runtime.proof import agree
 from tests.converter.compare import assert_close
+from tests.frontends.onnx_models import random, runtime, same
 from tests.packs.crowded import crowded
+from tests.passes.net import Net
 
 pytestmark = pytest.mark.webgpu
 
@@ -378,6 +380,40 @@ def test_steps_that_read_the_arena_that_they_write(tmp_path: Path) -> None:
     with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
         (made,) = session.run(net.feeds).values()
         assert_close(made, np.asarray(expected), 1e-5)
+
+
+def divided() -> Net:
+    """Attention of one query to many keys, the largest of all elements, and a pool."""
+    net = Net(
+        {"q": random(2, 1, 16), "k": random(2, 16, 640), "v": random(2, 640, 16), "x": random(1, 8, 9, 11)}
+    )
+    weights = net("Softmax", net("MatMul", "q", "k"), axis=-1)
+    net("MatMul", weights, "v")
+    net("ReduceMax", net("Exp", "v"), keepdims=0)
+    net("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    return net
+
+
+def test_all_that_is_divided_has_something_to_try(tmp_path: Path) -> None:
+    """Runs of keys and what brings them together, parts of a long row, pools."""
+    net = divided()
+    outputs = [n.output[0] for n in net.nodes if n.op_type in ("ReduceMax", "MaxPool")]
+    outputs.append(net.nodes[2].output[0])
+    (tmp_path / "m.onnx").write_bytes(net.proto(*outputs).SerializeToString())
+    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "m.pack", targets=("webgpu",), tunable=True)
+    with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
+        expected = session.run(net.feeds)
+    found = tuned(tmp_path / "m.pack", preferring_any(), feeds=net.feeds, rounds=1)
+    kinds = {"attention", "pool", "row"}
+    steps = {s.step: s for s in found.steps if s.step.split(" ")[0] in kinds}
+    assert {name.split(" ")[0] for name in steps} == kinds
+    assert {"runs of keys", "together"} <= {name.partition(", ")[2] for name in steps}
+    assert any(name.endswith("(parts)") for name in steps)
+    assert all(s.shader and s.tried and not s.refused for s in steps.values())
+    with pyruntime.load(tmp_path / "m.pack", device="webgpu") as session:
+        assert session.report.tuned
+        same(session.run(net.feeds), expected, 1e-5)
+        same(session.run(net.feeds), runtime(net.proto(*outputs), net.feeds), 1e-5)
 
 
 def test_the_clocks_of_devices(pack: Path) -> None:

@@ -22,20 +22,20 @@ from pyruntime_shaders.tiling import (
     sum_range,
     whole_fours,
 )
-from pyruntime_shaders.windows import GROUP, channel_quads, finish_window, outside_input, window_lines
+from pyruntime_shaders.windows import Part, channel_quads, finish_window, outside_input, parts, window_lines
 
 AXES = ("n", "y", "x", "c")
 
 
-def prepare(call: Conv, patch: Patch | int | None = None) -> list[Kernel]:
+def prepare(call: Conv, patch: Patch | Part | None = None) -> list[Kernel]:
     """The dispatches of a call. Raises UnsupportedError for what WGSL cannot compute.
 
-    `patch` is a workgroup's part of the result, or how many threads it has where each has a pixel of its own;
-    by default what is chosen.
+    `patch` is a workgroup's part of the result, by default what is chosen.
     """
     if call.depthwise:
-        return [_depthwise(call, patch if isinstance(patch, int) else GROUP)]
-    assert not isinstance(patch, int)
+        assert isinstance(patch, Part | None)
+        return [_depthwise(call, patch or _parts(call)[0])]
+    assert not isinstance(patch, Part)
     k = product(call.window.kernel) * call.in_channels // call.groups
     return direct.forms(
         (product((call.n, *call.out_size)), call.out_channels // call.groups, k, call.groups),
@@ -46,10 +46,10 @@ def prepare(call: Conv, patch: Patch | int | None = None) -> list[Kernel]:
     )
 
 
-def patches(call: Conv) -> list[Patch] | list[int]:
+def patches(call: Conv) -> list[Patch] | list[Part]:
     """What may be chosen for a call, best or not."""
     if call.depthwise:
-        return [32, 128, 256]
+        return _parts(call)
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     # slices share the channels of each tap
     return options(product((call.n, *call.out_size)), width, depth)
@@ -171,12 +171,17 @@ def _pixel(call: Conv) -> tuple[str, str, str]:
     return ("n", "y", "x") if own else ("n", "h", "w")
 
 
-def _depthwise(call: Conv, group: int) -> Kernel:
-    vector = (
+def _parts(call: Conv) -> list[Part]:
+    """Of a depthwise convolution, the usual first."""
+    return parts(
         channel_quads(call, call.in_channels)
         and alone(call, call.weight.tensor)
         and divides(4, call.weight.offset)
     )
+
+
+def _depthwise(call: Conv, part: Part) -> Kernel:
+    vector = part.width == 4
     vectors = [call.x.tensor, call.weight.tensor, *whole_fours(call, call.in_channels)] if vector else []
     module = Module(call, AXES, _sizes(call), vectors)
     held = accumulator(call.x.tensor.dtype)
@@ -188,10 +193,9 @@ def _depthwise(call: Conv, group: int) -> Kernel:
         module,
         call,
         call.in_channels,
-        width=4 if vector else 1,
+        part=part,
         held=held,
         identity=module.literal(0, held),
         update="{acc} += {value} * {weight};",
         weight=source(module, "weight", weight, ("tap", "c"), (), "c", vector),
-        group=group,
     )

@@ -9,20 +9,27 @@ from pyruntime_shaders.intervals import stored
 from pyruntime_shaders.module import Kernel, Module
 from pyruntime_shaders.printer import apply, bare
 from pyruntime_shaders.tiling import accumulator, whole_fours
-from pyruntime_shaders.windows import channel_quads, finish_window
+from pyruntime_shaders.windows import Part, channel_quads, finish_window, parts
 
 
-def prepare(call: Pool) -> list[Kernel]:
-    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute."""
+def patches(call: Pool) -> list[Part]:
+    """What may be chosen for a call, the usual first."""
+    return parts(channel_quads(call, call.channels))
+
+
+def prepare(call: Pool, part: Part | None = None) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for what WGSL cannot compute.
+
+    `part` is a workgroup's, by default the one that is chosen.
+    """
     dtype = call.x.tensor.dtype
-    vector = channel_quads(call, call.channels)
+    part = part or patches(call)[0]
     module = Module(
         call,
         ("n", "y", "x", "c"),
         (call.n, *call.out_size, call.channels),
-        [call.x.tensor, *whole_fours(call, call.channels)] if vector else [],
+        [call.x.tensor, *whole_fours(call, call.channels)] if part.width == 4 else [],
     )
-    width = 4 if vector else 1
     if call.mode == "max":
         held = accumulator(dtype) if dtype.is_float else dtype
         module.accumulates(0, held, None if dtype.is_float else stored(dtype))
@@ -32,7 +39,7 @@ def prepare(call: Pool) -> list[Kernel]:
                 module,
                 call,
                 call.channels,
-                width=width,
+                part=part,
                 held=held,
                 identity=module.literal(lowest, held),
                 update="{acc} = " + bare(apply("max", held, ("{acc}", "{value}"))) + ";",
@@ -47,7 +54,7 @@ def prepare(call: Pool) -> list[Kernel]:
             module,
             call,
             call.channels,
-            width=width,
+            part=part,
             held=held,
             identity=module.literal(0, held),
             update="{acc} += {value};",

@@ -61,18 +61,30 @@ class Step(NamedTuple):
     updates: tuple[tuple[int, str], ...]
 
 
-def prepare(call: Recurrence) -> list[Kernel]:
-    """The dispatch of a call. Raises UnsupportedError for more units than workgroup memory holds."""
-    directions, shape = len(call.reverse), choose(call.units)
+def patches(call: Recurrence) -> list[Shape]:
+    """What may be chosen for a call, best or not: more lanes or fewer, and fewer units at a time."""
+    usual = choose(call.units)
+    widths = [w for w in (usual.width, usual.width // 2, usual.width // 4) if w >= 8]
+    made = [Shape(w, -(-call.units // w), lanes) for w in widths for lanes in (1, 2, 4, 8)]
+    return [
+        s for s in made if s.threads <= THREADS and 1 in (s.lanes, s.chunks) and _bytes(call, s) <= STORAGE
+    ]
+
+
+def prepare(call: Recurrence, shape: Shape | None = None) -> list[Kernel]:
+    """The dispatch of a call. Raises UnsupportedError for more units than workgroup memory holds.
+
+    `shape` is a workgroup's, by default the one that is chosen.
+    """
+    directions, shape = len(call.reverse), shape or choose(call.units)
     module = Module(call, AXES, (call.steps, directions, call.batch, call.units))
     most = max(p.sums for p in call.phases)
     for index in range(call.slots + most):
         module.accumulates(index, DType.F32)
     shared = {p.source for p in call.phases}
-    bytes_ = 4 * (len(shared) * shape.width * shape.chunks + (most * shape.threads if shape.lanes > 1 else 0))
-    if bytes_ > STORAGE:
+    if (taken := _bytes(call, shape)) > STORAGE:
         raise module.unsupported(
-            f"{call.units} units take {bytes_} bytes of workgroup memory, devices have {STORAGE}"
+            f"{call.units} units take {taken} bytes of workgroup memory, devices have {STORAGE}"
         )
     slots = tuple(
         Slot(
@@ -107,6 +119,13 @@ def choose(units: int) -> Shape:
     """A workgroup for so many units: lanes where there are few, chunks where there are many."""
     width = min(max(1 << (units - 1).bit_length(), 8), THREADS)
     return Shape(width, -(-units // width), max(min(THREADS // width, width // 4, LANES), 1))
+
+
+def _bytes(call: Recurrence, shape: Shape) -> int:
+    """Of workgroup memory."""
+    shared, most = {p.source for p in call.phases}, max(p.sums for p in call.phases)
+    partial = most * shape.threads if shape.lanes > 1 else 0
+    return 4 * (len(shared) * shape.width * shape.chunks + partial)
 
 
 def _backward(reverse: Sequence[bool]) -> str:
