@@ -199,7 +199,7 @@ def test_what_helps_alone_and_not_together_is_not_stored(pack: Path) -> None:
 @pytest.mark.parametrize(
     "spoilt",
     [
-        lambda code: code.replace("+= left", "-= left").replace("+= a_", "-= a_"),
+        lambda code: code.replace("+ left", "- left").replace("+ a_", "- a_"),
         lambda code: code.replace("fn main", "fn main_of_nothing"),
         lambda code: "fn" + code,
     ],
