@@ -39,9 +39,9 @@ def _magnitude(value: Value, sources: Mapping[Value, Value], conditions: list[Di
     """A whole number that is not less than the magnitude of value, as exact arithmetic has it."""
     if value.elements != 1:
         return None
-    ratios = ratios_of(value, sources)
-    if ratios is not None:
-        ((above, below),) = ratios
+    known = ratios_of(value, sources)
+    if known is not None:
+        ((above, below),) = known.ratios
         return ceildiv(maximum(above, -above), below)
     if value in sources:
         return _magnitude(sources[value], sources, conditions)
@@ -58,9 +58,9 @@ def _magnitude(value: Value, sources: Mapping[Value, Value], conditions: list[Di
 
 
 def _quotient(a: Value, b: Value, sources: Mapping[Value, Value], conditions: list[Dim]) -> Dim | None:
-    most, ratios = _magnitude(a, sources, conditions), ratios_of(b, sources)
-    if most is None or ratios is None:
+    most, known = _magnitude(a, sources, conditions), ratios_of(b, sources)
+    if most is None or known is None:
         return None
-    ((above, below),) = ratios
+    ((above, below),) = known.ratios
     conditions += [1 - equal(above, 0), less(most, floordiv(_PRODUCT, below))]
     return ceildiv(most * below, maximum(maximum(above, -above), 1))

@@ -35,8 +35,9 @@ from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.bounds import bound_of
 from pyruntime_converter.frontends.onnx.broadcasting import Broadcasting
 from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, kind_of
-from pyruntime_converter.frontends.onnx.ratios import ratios_of
+from pyruntime_converter.frontends.onnx.ratios import Known, ratios_of, truncated
 from pyruntime_converter.frontends.onnx.refusals import Refusals
+from pyruntime_converter.frontends.onnx.roundings import LARGEST
 
 # hints of the first opsets about reuse of memory: without meaning for the result
 _WITHOUT_MEANING = frozenset({"consumed_inputs"})
@@ -217,14 +218,29 @@ class NodeContext:
             raise Unopened(inputs)
         return dims
 
-    def ratios(self, value: Value, what: str) -> tuple[Ratio, ...]:
-        """The elements of a float tensor as fractions. Raises UnsupportedError where they depend on data."""
-        ratios = ratios_of(value, self.builder.sources)
-        if ratios is None and (inputs := self._openable(value, NUMBERS)):
+    def ratios(self, value: Value, what: str, quotients: bool = False) -> tuple[Ratio, ...]:
+        """The elements of a float tensor as fractions. Raises UnsupportedError where they depend on data.
+
+        With `quotients` also those of sizes, as they are before floats round them.
+        """
+        known = ratios_of(value, self.builder.sources, quotients)
+        if known is None and (inputs := self._openable(value, NUMBERS)):
             raise Unopened(inputs)
-        if ratios is None:
+        if known is None:
             self.fail(f"{what} depends on the model's input data", FIX_DIMS)
-        return ratios
+        return self._within(known)
+
+    def truncated(self, value: Value) -> tuple[Dim, ...] | None:
+        """The elements of a float tensor as integers, where sizes alone tell them; None elsewhere."""
+        known = truncated(value, self.builder.sources)
+        if known is None or any(signed(r.above) for r in known.ratios):
+            return None
+        return tuple(r.above for r in self._within(known))
+
+    def _within(self, known: Known) -> tuple[Ratio, ...]:
+        for size in known.limited:
+            self.expect(less(size, LARGEST + 1), f"floats do not hold what becomes of {size}, over {LARGEST}")
+        return known.ratios
 
     def bound(self, value: Value, what: str) -> Dim | None:
         """What a number never exceeds, of inputs that the model takes; None where data alone tell it."""

@@ -1,62 +1,196 @@
-"""Floats that are known as fractions of dims: constants, elements of small inputs, and these moved about."""
+"""Floats that are known as fractions of dims: constants, small inputs, sizes, and what becomes of these.
+
+Exporters count sizes in floats, too, as in `Floor(Cast(size) * 0.7)`. A number that floats round is told from
+one that they hold, and what is cut off is that of the rounded one.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
 
 import numpy as np
 
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv
+from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Value
 from pyruntime.ir.ratio import Ratio
 from pyruntime.ops.builder import dims_of
 from pyruntime.ops.definition import definition, symbolic
+from pyruntime_converter.frontends.onnx.roundings import Operator, Rounding, is_exact, rounded
 
 _MOST = 64  # elements: more are data, not parameters
 _MOVES = frozenset({"Concat", "Expand", "Gather", "Reshape", "Slice", "Transpose"})
 
 
-def ratios_of(value: Value, sources: Mapping[Value, Value]) -> tuple[Ratio, ...] | None:
-    """The elements of a number tensor as fractions; None where they depend on data, or are not finite.
+@dataclass(frozen=True)
+class _Number:
+    """A fraction, and how a float stands for it.
+
+    Attributes:
+        ratio: the number, before it is rounded where it is.
+        how: whether the float is the fraction, the quotient of two sizes, or what a size and a constant give.
+        constant: in the last case, after the operator, the latter; `size` is the former.
+        limited: sizes that may be no more than `LARGEST`.
+    """
+
+    ratio: Ratio
+    how: Literal["exact", "quotient"] | Operator = "exact"
+    size: Dim = 0
+    constant: float = 1.0
+    limited: tuple[Dim, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        return self.how == "exact" and self.ratio.below == 1
+
+
+Numbers = tuple[_Number, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The elements of a tensor as fractions, if none of `limited`, sizes, is more than `LARGEST`."""
+
+    ratios: tuple[Ratio, ...]
+    limited: tuple[Dim, ...]
+
+
+def ratios_of(value: Value, sources: Mapping[Value, Value], quotients: bool = False) -> Known | None:
+    """The elements of a number tensor as fractions; None where data tell them, or they are rounded.
 
     Args:
         value: what has to be known.
         sources: for inputs of subgraphs, the values around that they stand for.
+        quotients: take also what one operation on sizes gives, as it is before floats round it.
     """
+    numbers = _numbers(value, sources)
+    if numbers is None or not (quotients or all(n.how == "exact" for n in numbers)):
+        return None
+    return Known(tuple(n.ratio for n in numbers), _limited(numbers))
+
+
+def truncated(value: Value, sources: Mapping[Value, Value]) -> Known | None:
+    """The elements of a float tensor converted to integers, where they are known and not negative."""
+    numbers = _numbers(value, sources)
+    if numbers is None or not all(at_least(n.ratio.above, 0) for n in numbers):
+        return None
+    found = _cut(numbers, "Floor", value.dtype)
+    return None if found is None else Known(tuple(n.ratio for n in found), _limited(found))
+
+
+def _limited(numbers: Numbers) -> tuple[Dim, ...]:
+    return tuple(dict.fromkeys(d for n in numbers for d in n.limited))
+
+
+def _numbers(value: Value, sources: Mapping[Value, Value]) -> Numbers | None:
     if not isinstance(value.elements, int) or value.elements > _MOST:
         return None
     if value.ratios is not None:
-        return value.ratios
+        return tuple(_Number(r) for r in value.ratios)
     if value.dtype.is_float and value.data is not None:
         numbers = [float(v) for v in value.data.flat]
-        return (
-            tuple(Ratio(*n.as_integer_ratio()) for n in numbers) if all(map(math.isfinite, numbers)) else None
-        )
+        finite = all(map(math.isfinite, numbers))
+        return tuple(_Number(Ratio(*n.as_integer_ratio())) for n in numbers) if finite else None
     dims = dims_of(value)
     if dims is not None:
-        return tuple(Ratio(d, 1) for d in dims)
+        return tuple(_Number(Ratio(d, 1)) for d in dims)
     if value in sources:
-        return ratios_of(sources[value], sources)
+        return _numbers(sources[value], sources)
     return None if value.producer is None else _made(value.producer, sources)
 
 
-def _made(node: Node, sources: Mapping[Value, Value]) -> tuple[Ratio, ...] | None:
-    """The only result of a node that leaves numbers as they are."""
+def _made(node: Node, sources: Mapping[Value, Value]) -> Numbers | None:
+    """The only result of a node that leaves numbers as they are, or computes with few."""
     values = [v for v in node.inputs if v is not None]
     if node.op == "Decode":  # of the codes of a value of a type that kernels do not know
         codes = values[0].producer
         decoded = codes.input(0) if codes is not None and codes.op == "BitCast" else None
         same = decoded is not None and decoded.dtype is node.attrs["dtype"]
-        return ratios_of(decoded, sources) if decoded is not None and same else None
+        return _numbers(decoded, sources) if decoded is not None and same else None
     if node.op == "Cast":
         (x,), to = values, node.attrs["to"]
         widens = to.is_float and (not x.dtype.is_float or x.dtype.bits <= to.bits)
-        return ratios_of(x, sources) if widens else None
+        return _numbers(x, sources) if widens else None
+    if node.op in ("Floor", "Ceil"):
+        found = _numbers(values[0], sources)
+        return None if found is None else _cut(found, cast(Rounding, node.op), values[0].dtype)
+    if node.op in ("Mul", "Div"):
+        return _computed(node, values[0], values[1], sources)
+    return _moved(node, values, sources)
+
+
+def _cut(numbers: Numbers, rounding: Rounding, dtype: DType) -> Numbers | None:
+    """Whole numbers next to others, as floats of this type have these."""
+    found = [_whole(n, rounding, dtype) for n in numbers]
+    return None if None in found else tuple(n for n in found if n is not None)
+
+
+def _whole(number: _Number, rounding: Rounding, dtype: DType) -> _Number | None:
+    if number.how in ("Mul", "Div"):
+        made = rounded(number.how, number.size, number.constant, dtype, rounding)
+        return None if made is None else _Number(Ratio(made, 1), limited=(*number.limited, number.size))
+    # a quotient of integers that floats hold is rounded to a whole number only where it is one
+    above, below = number.ratio
+    made = floordiv(above, below) if rounding == "Floor" else ceildiv(above, below)
+    return _Number(Ratio(made, 1), limited=number.limited)
+
+
+def _computed(node: Node, x: Value, y: Value, sources: Mapping[Value, Value]) -> Numbers | None:
+    """A product or quotient of numbers that floats hold."""
+    result = node.outputs[0]
+    left, right = _numbers(x, sources), _numbers(y, sources)
+    if left is None or right is None or result.dtype not in (DType.F32, DType.F64):
+        return None
+    shape = _fixed(result)
+    places = [np.arange(math.prod(_fixed(v))).reshape(_fixed(v)) for v in (x, y)]
+    pairs = zip(*(np.broadcast_to(p, shape).flat for p in places), strict=True)
+    apply = _product if node.op == "Mul" else _quotient
+    found = [apply(left[i], right[j], result.dtype) for i, j in pairs]
+    return None if None in found else tuple(n for n in found if n is not None)
+
+
+def _product(a: _Number, b: _Number, dtype: DType) -> _Number | None:
+    """A size times a constant; None for others."""
+    if isinstance(a.ratio.above, int):
+        a, b = b, a
+    (size, _), (above, below) = a.ratio, b.ratio
+    if not a.whole or b.how != "exact" or not isinstance(above, int) or not isinstance(below, int):
+        return None
+    ratio, constant = Ratio(size * above, below), above / below
+    if is_exact("Mul", constant, dtype):
+        return _Number(_lowest(ratio), limited=(*a.limited, size))
+    return _Number(ratio, "Mul", size, constant, a.limited) if above > 0 else None
+
+
+def _quotient(a: _Number, b: _Number, dtype: DType) -> _Number | None:
+    """A size over a constant or another size; None for others."""
+    (size, _), (above, below) = a.ratio, b.ratio
+    if not a.whole or b.how != "exact" or not at_least(above, 1):
+        return None
+    ratio, limited = _lowest(Ratio(size * below, above)), (*a.limited, *b.limited)
+    if ratio.below == 1 and below == 1:
+        return _Number(ratio, limited=limited)
+    if not isinstance(above, int) or not isinstance(below, int):
+        return _Number(ratio, "quotient", limited=limited) if below == 1 else None
+    if is_exact("Div", above / below, dtype):
+        return _Number(ratio, limited=limited)
+    return _Number(ratio, "Div", size, above / below, limited)
+
+
+def _lowest(ratio: Ratio) -> Ratio:
+    """A fraction whose denominator goes where it divides the numerator."""
+    return Ratio(floordiv(ratio.above, ratio.below), 1) if divides(ratio.below, ratio.above) else ratio
+
+
+def _moved(node: Node, values: list[Value], sources: Mapping[Value, Value]) -> Numbers | None:
     if node.op not in _MOVES or symbolic(node.attrs):
         return None
     moved = values[:1] if node.op == "Gather" else values
-    found = [ratios_of(v, sources) for v in moved]
+    found = [_numbers(v, sources) for v in moved]
     known = list(itertools.chain.from_iterable(f for f in found if f is not None))
     if any(f is None for f in found) or any(v.data is None for v in values[len(moved) :]):
         return None

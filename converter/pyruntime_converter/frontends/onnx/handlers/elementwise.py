@@ -214,6 +214,10 @@ def _converted(ctx: NodeContext, dtype: DType) -> Held:
             return text.chosen(ctx.builder, ctx.cast(ctx.input(), DType.I32), ("False", "True"))
         return written(ctx, ctx.input())
     x = ctx.input() if strings is None else text.numbers(ctx.builder, strings, dtype)
+    if x.data is None and x.dtype.is_float and dtype in (DType.I32, DType.I64):
+        dims = ctx.truncated(x)  # sizes that were counted in floats
+        if dims is not None:
+            return ctx.reshape(ctx.builder.dims(dims, dtype), x.shape)
     return converted(ctx.builder, x, dtype, saturate=saturate, round_mode=mode)
 
 

@@ -119,7 +119,7 @@ def _scales(ctx: NodeContext, value: Value) -> Sequence[_Scale]:
     """Scales: numbers, or what is fed."""
     if value.data is not None:
         return _floats(value.data)
-    ratios = ctx.ratios(value, "its scales")
+    ratios = ctx.ratios(value, "its scales", quotients=True)
     return [(r, ctx.reshape(slice_axis(ctx, value, 0, i, 1), ())) for i, r in enumerate(ratios)]
 
 
