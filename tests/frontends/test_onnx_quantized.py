@@ -14,7 +14,7 @@ from pyruntime_converter.passes import optimise
 from pyruntime.errors import UnsupportedError
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.on_devices import DEVICES, Device, on_device
-from tests.frontends.onnx_models import agrees, imported, model, random, reference, runtime
+from tests.frontends.onnx_models import agrees, imported, model, random, reference, runtime, same
 
 Array = NDArray[Any]
 DTYPES = {"u8": np.uint8, "i8": np.int8}
@@ -214,6 +214,58 @@ def test_what_is_not_supported_is_told() -> None:
     )
     with pytest.raises(UnsupportedError, match="opset 13"):
         imported(model([node], inputs, ["out"], domains={"com.microsoft": 1}))
+
+
+ATTENTION = {"num_heads": 3}
+
+
+def quantized_attention(
+    dtype: Any, *, mask: str | None = None, cached: bool = False
+) -> tuple[Inputs, Inputs]:
+    """What QAttention is fed, and its weights, scales and zero points: three heads of width four."""
+    width, batch, length = 12, 2, 5
+    fed: Inputs = {"x": integers(np.uint8, batch, length, width)}
+    info = np.iinfo(dtype)
+    constant: Inputs = {
+        "w": integers(dtype, width, 3 * width, seed=1),
+        "b": random(3 * width, seed=2),
+        "x_scale": scale(0.02),
+        "w_scale": np.linspace(0.003, 0.006, 3 * width).astype(np.float32)
+        if dtype is np.int8
+        else scale(0.005),
+        "mask": None,
+        "x_zero": np.asarray(121, np.uint8),
+        "w_zero": np.asarray((info.min + info.max + 1) // 2, dtype),
+    }
+    if mask == "keys":
+        constant["mask"] = np.array([[1, 1, 0, 1, 1], [1, 0, 0, 1, 1]], np.int32)
+    if mask == "lengths":
+        constant["mask"] = np.array([length, 3], np.int32)
+    if cached:
+        constant["past"] = random(2, batch, 3, 7, 4, seed=3)
+    return fed, constant
+
+
+@pytest.mark.parametrize("mask", [None, "keys", "lengths"])
+@pytest.mark.parametrize("unidirectional", [0, 1])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_attention(dtype: str, unidirectional: int, mask: str | None) -> None:
+    fed, constant = quantized_attention(DTYPES[dtype], mask=mask)
+    check("QAttention", fed, constant, unidirectional=unidirectional, **ATTENTION)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_attention_with_a_cache(device: Device, tmp_path: Path) -> None:
+    fed, constant = quantized_attention(np.int8, cached=True)
+    names = [k if v is not None else "" for k, v in {**fed, **constant}.items()]
+    node = helper.make_node(
+        "QAttention", names, ["out", "present"], domain="com.microsoft", unidirectional=1, **ATTENTION
+    )
+    feeds = {k: v for k, v in {**fed, "past": constant["past"]}.items() if v is not None}
+    weights = {k: v for k, v in constant.items() if v is not None and k != "past"}
+    proto = model([node], feeds, ["out", "present"], weights=weights, domains={"com.microsoft": 1})
+    agrees(proto, feeds, 2e-5)
+    same(on_device(proto, feeds, device, tmp_path), runtime(proto, feeds), 1e-4)
 
 
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])

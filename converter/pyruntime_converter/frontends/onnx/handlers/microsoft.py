@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyruntime.ir.dims import floordiv
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Value
@@ -210,16 +212,36 @@ def multi_head_attention(ctx: NodeContext) -> list[Value]:
 @handles("Attention", domain=MICROSOFT)
 def attention(ctx: NodeContext) -> list[Value]:
     """With the product that makes queries, keys and values."""
-    x, weight, bias = ctx.input(0), ctx.input(1), ctx.optional(2)
-    mask, past, added = ctx.optional(3), ctx.optional(4), ctx.optional(5)
-    heads, sizes = ctx.required("num_heads"), ctx.attr("qkv_hidden_sizes")
+    product = _added(ctx, ctx.one("MatMul", ctx.input(0), ctx.input(1)), ctx.optional(2))
+    sizes = ctx.attr("qkv_hidden_sizes")
+    return attended(ctx, product, ctx.optional(3), ctx.optional(4), ctx.optional(5), sizes)
+
+
+def attended(
+    ctx: NodeContext,
+    product: Value,
+    mask: Value | None,
+    past: Value | None,
+    added: Value | None = None,
+    sizes: Sequence[int] | None = None,
+) -> list[Value]:
+    """Attention among queries, keys and values, one after the other in the last axis; keys and values.
+
+    Args:
+        ctx: the node, whose attributes are those of Attention.
+        product: [batch, length, features].
+        mask: of integers, as `_padding` takes it.
+        past: keys and values of earlier runs, [2, batch, heads, length, width].
+        added: what is added to the scores.
+        sizes: how many features queries, keys and values have, if they differ.
+    """
+    heads = ctx.required("num_heads")
     if ctx.attr("do_rotary"):
         ctx.fail("its own rotary embedding is not supported")
-    total = weight.shape[-1]
+    total = product.shape[-1]
     if not isinstance(total, int):
         ctx.fail(f"its weight has {total} columns")
     widths = list(sizes) if sizes else [total // 3] * 3
-    product = _added(ctx, ctx.one("MatMul", x, weight), bias)
     starts = (0, widths[0], widths[0] + widths[1])
     q, k, v = (
         split_heads(ctx, slice_axis(ctx, product, 2, start, width), heads)

@@ -12,6 +12,7 @@ from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import between_channels_last
 from pyruntime_converter.frontends.onnx.handlers.matmul import oriented_product
+from pyruntime_converter.frontends.onnx.handlers.microsoft import attended
 from pyruntime_converter.frontends.onnx.handlers.movement import joined
 from pyruntime_converter.frontends.onnx.handlers.pooling import window
 from pyruntime_converter.frontends.onnx.handlers.quantization import (
@@ -142,6 +143,16 @@ def dynamic_quantize_matmul(ctx: NodeContext) -> Value:
     a, own, zero = dynamic(ctx, x)
     sums = integer_matmul(ctx, a, b, zero, ctx.optional(3))
     return _float_product(ctx, sums, [own, scale], ctx.optional(4))
+
+
+@handles("QAttention", domain=MICROSOFT)
+def quantized_attention(ctx: NodeContext) -> list[Value]:
+    """Attention whose first product, of 8-bit integers, makes queries, keys and values as floats."""
+    x, weight, bias = ctx.input(0), ctx.input(1), ctx.input(2)
+    scales = [aligned(ctx, ctx.input(i), v, axis) for i, v, axis in ((3, x, -2), (4, weight, -1))]
+    sums = integer_matmul(ctx, x, weight, ctx.optional(6), ctx.optional(7))
+    product = _float_product(ctx, sums, scales, bias)
+    return attended(ctx, product, ctx.optional(5), ctx.optional(8))
 
 
 @handles("DynamicQuantizeLSTM", domain=MICROSOFT)
