@@ -39,7 +39,12 @@ def mixture(
     return proto, feeds
 
 
-GATED = {"activation_type": "swiglu", "swiglu_fusion": 1, "activation_alpha": 1.702, "activation_beta": 1.0}
+GATED: dict[str, Any] = {
+    "activation_type": "swiglu",
+    "swiglu_fusion": 1,
+    "activation_alpha": 1.702,
+    "activation_beta": 1.0,
+}
 
 
 @pytest.mark.parametrize("normal", [0, 1])
@@ -64,13 +69,14 @@ def test_mixtures_on_devices(device: Device, tmp_path: Path) -> None:
 
 
 def test_what_is_not_supported_is_told() -> None:
-    for message, how in (
-        ("third layer", {"inputs": "x r w1 b1 w2 b2 w2"}),
-        ("sparse mixer", {"use_sparse_mixer": 1}),
-        ("stand in turns", {"activation_type": "swiglu", "wide": 2}),
-        ("do not take 7 features", {"inputs": "x r w2 b2 w1 b1"}),
-    ):
-        proto, _ = mixture(**how)  # type: ignore[arg-type]
+    refused: dict[str, dict[str, Any]] = {
+        "third layer": {"inputs": "x r w1 b1 w2 b2 w2"},
+        "sparse mixer": {"use_sparse_mixer": 1},
+        "stand in turns": {"activation_type": "swiglu", "wide": 2},
+        "do not take 7 features": {"inputs": "x r w2 b2 w1 b1"},
+    }
+    for message, how in refused.items():
+        proto, _ = mixture(**how)
         with pytest.raises(UnsupportedError, match=message):
             imported(proto)
 

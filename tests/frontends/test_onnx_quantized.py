@@ -216,7 +216,7 @@ def test_what_is_not_supported_is_told() -> None:
         imported(model([node], inputs, ["out"], domains={"com.microsoft": 1}))
 
 
-ATTENTION = {"num_heads": 3}
+ATTENTION: dict[str, Any] = {"num_heads": 3}
 
 
 def quantized_attention(
