@@ -106,6 +106,15 @@ def test_rows_of_a_table() -> None:
     assert (product.left.rows, len(product.left.sizes)) == (2, 4)
 
 
+def test_parts_of_rows() -> None:
+    net = net_of("ids")
+    halves = net("Reshape", net("Gather", net.weight(7, WIDTH), "ids"), ints(-1, WIDTH // 2))
+    _, after = programs(net, net("MatMul", halves, net.weight(WIDTH // 2, 5)))
+    (product,) = (c for c in after.calls if isinstance(c, MatMul))
+    assert product.left is not None
+    assert product.left.rows == 2
+
+
 def test_one_column() -> None:
     """Of rows that no stride walks as one, where k has no axis."""
     net = net_of("x")
@@ -156,6 +165,38 @@ def test_few_rows_stay() -> None:
     net = Net({"x": x})
     program = lower(optimised(net.proto(net("MatMul", layer(net, "x"), net.weight(WIDTH, 5)))))
     assert computing(compute_operands(program)) == 0
+
+
+@pytest.mark.webgpu
+@pytest.mark.parametrize("made", ["gate", "norm"])
+def test_float16_is_rounded_as_if_it_were_stored(made: str, tmp_path: Path) -> None:
+    """A product by the identity, and without rounding behind it, gives the operand's elements."""
+    net = net_of("x", *(["gate"] if made == "gate" else []))
+    x = net("Cast", "x", to=10)
+    if made == "gate":
+        operand = net("Mul", x, net("Cast", "gate", to=10))
+    else:
+        scale = net.constant(random(WIDTH, seed=8).astype(np.float16))
+        operand = net("LayerNormalization", x, scale, axis=-1)
+    identity = net.constant(np.eye(WIDTH, dtype=np.float16))
+    proto = net.proto(net("Cast", net("MatMul", operand, identity), to=1))
+    program = lower(optimised(proto))
+    assert computing(compute_operands(program)) == 1
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    pyruntime.convert(tmp_path / "m.onnx", tmp_path / "pack", targets=("webgpu",))
+    fed = {n: feeds(2, 7)[n] for n in net.feeds}
+    if made == "gate":
+        fed["gate"][1] *= 3e4  # past the largest of float16 in places
+    with pyruntime.load(tmp_path / "pack", device="webgpu") as session:
+        (actual,) = session.run(fed).values()
+    (expected,) = run_program(program, [*fed.values()], {"batch": 2, "length": 7})
+    expected = expected.reshape(actual.shape)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(actual, actual.astype(np.float16).astype(np.float32))
+    if made == "gate":
+        np.testing.assert_array_equal(actual, expected)
+    else:
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.webgpu

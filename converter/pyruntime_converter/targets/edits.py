@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pyruntime.ir.kernel import KernelCall
+from pyruntime.ir.dtypes import DType
+from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Row
 from pyruntime.ir.program import Jump, Program, Step
+from pyruntime.ir.scalar import walk
 from pyruntime.ir.views import Tensor
 
 
@@ -40,3 +42,14 @@ def overwritten(after: Iterable[Step], read: Collection[Tensor]) -> bool:
     It may be one that stores the next value of a state.
     """
     return any(isinstance(s, KernelCall) and s.output.tensor in read for s in after)
+
+
+def in_float64(call: Map | Row | MatMul | Conv) -> bool:
+    """Whether trees of a call have float64 in them, which WGSL lacks: Wasm computes it.
+
+    Wasm in turn knows no further values of rows, no computed operands and no prologues.
+    """
+    trees = [call.body]
+    if isinstance(call, Row):
+        trees += [*(r.body for r in call.reductions), *(a.body for a in call.asides)]
+    return any(n.dtype is DType.F64 for t in trees for n in walk(t))

@@ -5,17 +5,15 @@ For WebGPU alone. On Wasm a Map is no dispatch, and scores with 64-bit integers 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from pyruntime.ir.dims import Dim
-from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention, Map
 from pyruntime.ir.program import Program, Step
 from pyruntime.ir.scalar import Index, Load, Scalar, cost, transform, walk
 from pyruntime.ir.views import View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, Pool
-from pyruntime_converter.targets.edits import without, written_once
+from pyruntime_converter.targets.composing import composed
+from pyruntime_converter.targets.edits import in_float64, without, written_once
 
 MOST_COST = 4  # a score takes some hundred operations for its products: so many more do not show
 
@@ -52,7 +50,8 @@ def _recomputable(program: Program, call: Map) -> bool:
     return (
         written_once(program, program.calls, call.output.tensor)
         and cost(call.body) <= MOST_COST
-        and not any(isinstance(n, Index) or n.dtype is DType.F64 for n in walk(call.body))
+        and not any(isinstance(n, Index) for n in walk(call.body))
+        and not in_float64(call)
         and all(lasts(v) for v in call.inputs)
     )
 
@@ -71,41 +70,12 @@ def _absorbed(reader: Step, mask: Map) -> Attention | None:
     trees: dict[int, Scalar] = {}
     for operand, view in enumerate([*pool.leaves]):
         if view.tensor is tensor:
-            leaves = _composed(view, space, mask)
+            leaves = composed(view, space, mask)
             if leaves is None:
                 return None
-            trees[operand] = pool.add(Lazy(space, mask.body, leaves, mask.size_values))
+            trees[operand] = pool.add(Lazy(space, mask.body, tuple(leaves), mask.size_values))
     score = transform(score, lambda n: trees.get(n.operand, n) if isinstance(n, Load) else n)
     kept = Pool()  # without what the score does not load any more
     score = kept.add(Lazy(space, score, tuple(pool.leaves), tuple(pool.sizes)))
     made = replace(reader, inputs=tuple(kept.leaves), size_values=tuple(kept.sizes), score=score)
     return made if len({v.tensor for v in made.reads()}) <= MAX_TENSORS_READ else None
-
-
-def _composed(view: View, space: Sequence[Dim], mask: Map) -> tuple[View, ...] | None:
-    """The operands of `mask` over `space`, where `view` reads what it stores; None where strides cannot."""
-    if view.guards or view.indirect or mask.output.offset != 0:
-        return None
-    if mask.output.strides == (1,):
-        return tuple(_scaled(v, view) for v in mask.inputs)
-    axes: list[int | None] = []
-    for size, stride in zip(space, view.strides, strict=True):
-        walked = [a for a, s in enumerate(mask.output.strides) if (s, mask.sizes[a]) == (stride, size)]
-        if stride == 0 or size == 1:
-            axes.append(None)
-        elif len(walked) == 1 and walked[0] not in axes:
-            axes.append(walked[0])
-        else:
-            return None
-    if view.offset != 0:
-        return None
-    return tuple(
-        replace(v, strides=tuple(0 if a is None else v.strides[a] for a in axes)) for v in mask.inputs
-    )
-
-
-def _scaled(operand: View, view: View) -> View:
-    """An operand of one axis where `view` walks along that axis."""
-    (step,) = operand.strides
-    offset = operand.offset + step * view.offset
-    return replace(operand, offset=offset, strides=tuple(step * s for s in view.strides))

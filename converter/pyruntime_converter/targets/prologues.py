@@ -6,19 +6,17 @@ operations for each load. Wasm stores bytes, which its kernels read many times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from pyruntime.ir.dims import Dim, at_least, floordiv
+from pyruntime.ir.dims import Dim, at_least
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul
 from pyruntime.ir.program import Program, Step
 from pyruntime.ir.prologue import Prologue
 from pyruntime.ir.scalar import Call, Const, Load, Scalar, cost, transform, walk
-from pyruntime.ir.symbols import occupied
-from pyruntime.ir.views import View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
-from pyruntime_converter.targets.edits import overwritten, without, written_once
+from pyruntime_converter.targets.composing import composed
+from pyruntime_converter.targets.edits import in_float64, overwritten, without, written_once
 
 MOST_COST = 16  # of a level
 # of a product, each workgroup of which makes the levels of its rows anew: with more it had better load them
@@ -61,7 +59,7 @@ def _levels(program: Program, call: Map) -> bool:
             isinstance(n, (Const, Load)) or (isinstance(n, Call) and n.function != "lookup")
             for n in walk(call.body)
         )
-        and all(n.dtype is not DType.F64 for n in walk(call.body))
+        and not in_float64(call)
         and all(v.tensor.dtype in _READ and not v.guards and not v.indirect for v in call.inputs)
     )
 
@@ -79,9 +77,9 @@ def _absorbed(reader: KernelCall, levels: Map) -> MatMul | Conv | None:
         return None
     by_words = reader.panels > 0 and weight.tensor.dtype in _BYTES  # as `pyruntime_shaders.octets` has them
     alone = [v.tensor for v in reader.reads()].count(tensor) == 1 and left.tensor is tensor
-    if not by_words or not alone or not at_least(MOST_COLUMNS, columns):
+    if not by_words or not alone or in_float64(reader) or not at_least(MOST_COLUMNS, columns):
         return None
-    views = _composed(left, space, levels)
+    views = composed(left, space, levels)
     moving = [i for i, v in enumerate(views or ()) if v.strides[-1] != 0]
     if views is None or len(moving) != 1 or views[moving[0]].tensor.dtype is not DType.F32:
         return None
@@ -100,44 +98,3 @@ def _absorbed(reader: KernelCall, levels: Map) -> MatMul | Conv | None:
         made = replace(reader, x=first, prologue=prologue)
     made = replace(made, origins=tuple(dict.fromkeys((*made.origins, *levels.origins))))
     return made if len({v.tensor for v in made.reads()}) <= MAX_TENSORS_READ else None
-
-
-def _composed(view: View, space: Sequence[Dim], levels: Map) -> list[View] | None:
-    """The operands of `levels` over `space`, where `view` reads what it stores; None where strides cannot."""
-    output = levels.output
-    if any((view.guards, view.indirect, output.guards, output.indirect)) or (view.offset, output.offset) != (
-        0,
-        0,
-    ):
-        return None
-    # of each axis of the view: along which axis of the Map it walks, and by how many steps
-    walks: list[tuple[int, Dim] | None] = []
-    for size, stride in zip(space, view.strides, strict=True):
-        still = size == 1 or stride == 0
-        walks.append(None if still else _walk(size, stride, levels))
-        if not still and walks[-1] is None:
-            return None
-    for axis, whole in enumerate(levels.sizes):
-        found = [(n, w[1]) for n, w in zip(space, walks, strict=True) if w is not None and w[0] == axis]
-        last = sum(((n - 1) * step for n, step in found), start=0)
-        if found != [(whole, 1)] and not at_least(occupied(whole - 1), occupied(last)):
-            return None
-    return [
-        replace(v, strides=tuple(0 if w is None else v.strides[w[0]] * w[1] for w in walks))
-        for v in levels.inputs
-    ]
-
-
-def _walk(size: Dim, stride: Dim, levels: Map) -> tuple[int, Dim] | None:
-    """The axis of a Map along which a view of what it stores walks, and its step there; None if not known."""
-    axes = [*enumerate(zip(levels.sizes, levels.output.strides, strict=True))]
-    for axis, along in axes:
-        if along == (size, stride):
-            return axis, 1
-    # part of an axis that stands for several
-    for axis, (whole, own) in sorted(axes, key=lambda a: -a[1][1] if isinstance(a[1][1], int) else 0):
-        if own == 1 or (isinstance(own, int) and isinstance(stride, int) and own and stride % own == 0):
-            step = stride if own == 1 else floordiv(stride, own)
-            if at_least(occupied(whole - 1), occupied((size - 1) * step)):
-                return axis, step
-    return None

@@ -17,7 +17,7 @@ from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cos
 from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
 from pyruntime_converter.lowering.views import contiguous_strides
-from pyruntime_converter.targets.edits import written_once
+from pyruntime_converter.targets.edits import in_float64, written_once
 
 MOST_COST = 24  # of an element that is computed once more for each reduction of it
 FEW = 16  # rows, which keep no GPU busy,
@@ -51,14 +51,8 @@ def _plain(program: Program, calls: Sequence[KernelCall], call: KernelCall) -> b
         and tensor.dtype is DType.F32
         and written_once(program, calls, tensor)
         and not any(v.guards or v.indirect for v in (*call.inputs, call.output))
-        and not _wide(call)
+        and not in_float64(call)
     )
-
-
-def _wide(row: Row) -> bool:
-    """Whether rows have float64 in them, which WGSL lacks: Wasm, which knows no asides, computes them."""
-    trees = (row.body, *(r.body for r in row.reductions))
-    return any(n.dtype is DType.F64 for t in trees for n in walk(t))
 
 
 def _gathered(program: Program, calls: Sequence[KernelCall], number: int) -> list[KernelCall] | None:
@@ -215,7 +209,7 @@ def _part(row: Row) -> int | None:
     leaves = [n for t in trees for n in walk(t) if not isinstance(n, Call)]
     if (
         row.elementwise
-        or _wide(row)
+        or in_float64(row)
         or row.reduced != 1
         or not trees
         or any(t.dtype is not DType.F32 for t in trees)
