@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Row
@@ -28,6 +28,53 @@ def replaced(program: Program, made: Callable[[Step], Sequence[Step]]) -> Progra
 def without(program: Program, gone: Container[str], changed: Mapping[str, Step]) -> Program:
     """A program without some steps, and with others changed, by name."""
     return replaced(program, lambda step: () if step.name in gone else (changed.get(step.name, step),))
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """What takes the place of a call whose readers compute its result themselves.
+
+    Attributes:
+        readers: these, in their order; None for one that cannot.
+        kept: what is left of the call itself, if anything.
+    """
+
+    readers: Sequence[KernelCall | None]
+    kept: Sequence[KernelCall] = ()
+
+
+def absorb(program: Program, take: Callable[[Map | Row, Sequence[KernelCall]], Absorbed | None]) -> Program:
+    """The program without Maps and Rows whose readers can compute their results.
+
+    `program` stays as it is; the result shares its tensors. Programs that set symbols of their own, on which
+    sizes may hang, are left alone.
+
+    Args:
+        program: what to change.
+        take: is given each that alone writes a temporary, and the calls that read it, as they are by
+            then; None leaves all as it is.
+    """
+    if program.own_symbols:
+        return program
+    steps = [*program.steps]
+    for call in program.calls:
+        tensor, calls = call.output.tensor, [s for s in steps if isinstance(s, KernelCall)]
+        if not isinstance(call, (Map, Row)) or not written_once(program, calls, tensor):
+            continue
+        readers = [c for c in calls if tensor in c.tensors()[:-1]]
+        found = take(call, readers) if readers else None
+        made = [m for m in found.readers if m is not None] if found else []
+        if found is None or len(made) < len(readers):
+            continue
+        first, places = steps.index(call), [steps.index(r) for r in readers]
+        read = {v.tensor for v in call.reads()} & {v.tensor for m in made for v in m.reads()}
+        if overwritten(steps[first + 1 : max(places) + 1], read):
+            continue
+        for place, reader in zip(places, made, strict=True):
+            steps[place] = reader
+        steps[first : first + 1] = found.kept
+    changed = {s.name: s for s in steps}
+    return without(program, {s.name for s in program.steps} - changed.keys(), changed)
 
 
 def written_once(program: Program, calls: Iterable[KernelCall], tensor: Tensor) -> bool:

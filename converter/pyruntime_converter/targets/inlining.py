@@ -5,15 +5,16 @@ For WebGPU alone. On Wasm a Map is no dispatch, and scores with 64-bit integers 
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
-from pyruntime.ir.kernel import Attention, Map
-from pyruntime.ir.program import Program, Step
+from pyruntime.ir.kernel import Attention, KernelCall, Map, Row
+from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Index, Load, Scalar, cost, transform, walk
-from pyruntime.ir.views import View
+from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, Pool
 from pyruntime_converter.targets.composing import composed
-from pyruntime_converter.targets.edits import in_float64, without, written_once
+from pyruntime_converter.targets.edits import Absorbed, absorb, in_float64
 
 MOST_COST = 4  # a score takes some hundred operations for its products: so many more do not show
 
@@ -21,42 +22,34 @@ MOST_COST = 4  # a score takes some hundred operations for its products: so many
 def inline_masks(program: Program) -> Program:
     """The program without cheap Maps that only scores of attention read: these compute the elements.
 
-    `program` stays as it is; the result shares its tensors. Programs that set symbols of their own, on which
-    a mask may hang, are left alone.
+    What stays as it is, and what is shared, as for `absorb`.
     """
-    if program.own_symbols:
-        return program
-    changed: dict[str, Step] = {}  # by the call's name
-    gone: set[str] = set()
-    for call in program.calls:
-        if not isinstance(call, Map) or not _recomputable(program, call):
-            continue
-        readers = [c for c in program.calls if any(v.tensor is call.output.tensor for v in c.reads())]
-        made = [_absorbed(changed.get(r.name, r), call) for r in readers]
-        if made and all(made):
-            gone.add(call.name)
-            changed |= {m.name: m for m in made if m is not None}
-    return without(program, gone, changed)
+    writers = {c.output.tensor for c in program.calls}
+
+    def take(call: Map | Row, readers: Sequence[KernelCall]) -> Absorbed | None:
+        if not isinstance(call, Map) or not _recomputable(call, writers):
+            return None
+        return Absorbed([_absorbed(r, call) for r in readers])
+
+    return absorb(program, take)
 
 
-def _recomputable(program: Program, call: Map) -> bool:
-    """Whether a cheap Map of what stays the same in a run is all that ever writes a temporary."""
-    writers = [c.output.tensor for c in program.calls]
+def _recomputable(call: Map, writers: Container[Tensor]) -> bool:
+    """Whether a cheap Map computes of what stays the same in a run."""
 
     def lasts(view: View) -> bool:
         plain = not view.guards and not view.indirect
         return plain and view.tensor.kind in ("input", "weight") and view.tensor not in writers
 
     return (
-        written_once(program, program.calls, call.output.tensor)
-        and cost(call.body) <= MOST_COST
+        cost(call.body) <= MOST_COST
         and not any(isinstance(n, Index) for n in walk(call.body))
         and not in_float64(call)
         and all(lasts(v) for v in call.inputs)
     )
 
 
-def _absorbed(reader: Step, mask: Map) -> Attention | None:
+def _absorbed(reader: KernelCall, mask: Map) -> Attention | None:
     """`reader` with a score that computes the elements of `mask`; None where it cannot."""
     tensor = mask.output.tensor
     if not isinstance(reader, Attention) or any(v.tensor is tensor for v in (reader.q, reader.k, reader.v)):

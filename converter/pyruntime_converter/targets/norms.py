@@ -29,7 +29,9 @@ class Divided:
 
 
 def divided(call: Row) -> Divided | None:
-    """An elementwise Row in two; None where rows share nothing that reductions give, or no float32."""
+    """A Row in two; None where it is no norm, or what reductions give to all of a row is not in float32."""
+    if not call.elementwise or call.asides:
+        return None
     elements = _Elements(call)
     body, shared = elements.of(call.body), elements.shared
     if not shared or any(s.dtype is not DType.F32 for s in shared):

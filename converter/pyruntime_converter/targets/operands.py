@@ -12,7 +12,7 @@ from dataclasses import replace
 from pyruntime.ir.dims import Dim, at_least, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall, Map, MatMul, Operand, Row
-from pyruntime.ir.program import Program, Step
+from pyruntime.ir.program import Program
 from pyruntime.ir.scalar import Call, Const, Load, Scalar, cost, walk
 from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
@@ -20,7 +20,7 @@ from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ, Lazy, Pool
 from pyruntime_converter.lowering.space import Space
 from pyruntime_converter.lowering.views import contiguous_strides
 from pyruntime_converter.targets.composing import Composition
-from pyruntime_converter.targets.edits import in_float64, overwritten, without, written_once
+from pyruntime_converter.targets.edits import Absorbed, absorb, in_float64
 from pyruntime_converter.targets.norms import divided
 
 MOST_COST = 8  # for an element
@@ -32,42 +32,21 @@ _FLOATS = (DType.F16, DType.F32)
 def compute_operands(program: Program) -> Program:
     """The program without Maps and norms that only products read, and that these can compute.
 
-    `program` stays as it is; the result shares its tensors. Programs that set symbols of their own are left
-    alone.
+    What stays as it is, and what is shared, as for `absorb`.
     """
-    if program.own_symbols:
-        return program
-    steps = [*program.steps]
-    for step in program.steps:
-        if isinstance(step, Map) or (isinstance(step, Row) and step.elementwise and not step.asides):
-            _absorb(program, steps, step)
-    changed = {s.name: s for s in steps}
-    return without(program, {s.name for s in program.steps} - changed.keys(), changed)
+    return absorb(program, _take)
 
 
-def _absorb(program: Program, steps: list[Step], call: Map | Row) -> None:
-    """Change the steps so that the readers of what a call computes do so themselves, if they can."""
-    tensor = call.output.tensor
-    calls = [s for s in steps if isinstance(s, KernelCall)]
-    readers = [c for c in calls if tensor in c.tensors()[:-1]]
-    if not readers or not written_once(program, calls, tensor) or in_float64(call):
-        return
+def _take(call: Map | Row, readers: Sequence[KernelCall]) -> Absorbed | None:
     left = divided(call) if isinstance(call, Row) else call
-    if left is None or not _cheap(left.body, readers):
-        return
+    if left is None or in_float64(call) or not _cheap(left.body, readers):
+        return None
     pool = Pool()
     lazy = Lazy(call.sizes, pool.add(Lazy(call.sizes, left.body, left.inputs)), tuple(pool.leaves))
     if not _pays(call, lazy, len(readers)):
-        return
-    made = [_reader(r, call, lazy) for r in readers]
-    last = max(steps.index(r) for r in readers)
-    if not all(made) or overwritten(steps[steps.index(call) + 1 : last + 1], lazy.tensors):
-        return
-    for reader, one in zip(readers, made, strict=True):
-        assert one is not None
-        steps[steps.index(reader)] = one
-    place = steps.index(call)
-    steps[place : place + 1] = [] if isinstance(left, Map) else [left.rows]
+        return None
+    kept = () if isinstance(left, Map) else (left.rows,)
+    return Absorbed([_reader(r, call, lazy) for r in readers], kept)
 
 
 def _cheap(tree: Scalar, readers: Sequence[KernelCall]) -> bool:

@@ -6,17 +6,18 @@ operations for each load. Wasm stores bytes, which its kernels read many times.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pyruntime.ir.dims import Dim, at_least
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul
-from pyruntime.ir.program import Program, Step
+from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Row
+from pyruntime.ir.program import Program
 from pyruntime.ir.prologue import Prologue
 from pyruntime.ir.scalar import Call, Const, Load, Scalar, cost, transform, walk
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
 from pyruntime_converter.targets.composing import composed
-from pyruntime_converter.targets.edits import in_float64, overwritten, without, written_once
+from pyruntime_converter.targets.edits import Absorbed, absorb, in_float64
 
 MOST_COST = 16  # of a level
 # of a product, each workgroup of which makes the levels of its rows anew: with more it had better load them
@@ -28,32 +29,21 @@ _READ = (DType.F32, DType.I32, *_BYTES)
 def quantize_on_load(program: Program) -> Program:
     """The program without Maps of levels that only products read: these make levels of what they load.
 
-    `program` stays as it is; the result shares its tensors. Programs with steps in loops are left alone.
+    What stays as it is, and what is shared, as for `absorb`.
     """
-    if program.own_symbols:
-        return program
-    changed: dict[str, Step] = {}  # by the call's name
-    gone: set[str] = set()
-    calls = [*program.calls]
-    for number, call in enumerate(calls):
-        if not isinstance(call, Map) or not _levels(program, call):
-            continue
-        readers = [i for i, c in enumerate(calls) if any(v.tensor is call.output.tensor for v in c.reads())]
-        if not readers or overwritten(calls[number + 1 : readers[-1] + 1], {v.tensor for v in call.inputs}):
-            continue
-        made = [_absorbed(calls[i], call) for i in readers]
-        if all(made):
-            gone.add(call.name)
-            changed |= {m.name: m for m in made if m is not None}
-    return without(program, gone, changed)
+    return absorb(program, _take)
 
 
-def _levels(program: Program, call: Map) -> bool:
-    """Whether a cheap Map is all that ever writes a temporary of bytes."""
-    tensor = call.output.tensor
+def _take(call: Map | Row, readers: Sequence[KernelCall]) -> Absorbed | None:
+    if not isinstance(call, Map) or not _levels(call):
+        return None
+    return Absorbed([_absorbed(r, call) for r in readers])
+
+
+def _levels(call: Map) -> bool:
+    """Whether a Map makes bytes, and is cheap."""
     return (
-        tensor.dtype in _BYTES
-        and written_once(program, program.calls, tensor)
+        call.output.tensor.dtype in _BYTES
         and cost(call.body) <= MOST_COST
         and all(
             isinstance(n, (Const, Load)) or (isinstance(n, Call) and n.function != "lookup")
