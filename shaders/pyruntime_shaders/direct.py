@@ -187,7 +187,6 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch) -> Kernel | None:
         b = panels(module, call.b, over, "", call.k, vector=False)
     else:
         b = source(module, "b", call.b, over, (*call.batch, call.k, call.n), "column", vector=False)
-    extents = [module.word(f"extent_{i}", d, "u32") if i else "" for i, d in enumerate(call.batch)]
     return _finish(
         module,
         patch,
@@ -200,7 +199,7 @@ def matmul(call: MatMul, batches: Dim, on: Dim, patch: Patch) -> Kernel | None:
         last="column",
         body=call.body,
         outer_axes=outer,
-        outer_extents=tuple(extents),
+        outer_extents=module.extents(call.batch),
         row_axes=("m",),
         row_extents=("",),
     )

@@ -245,6 +245,10 @@ class Module:
         assert (known, word.type) == (dim, type_), f"word {name} is {known} and {dim}"
         return f"words.{name}"
 
+    def extents(self, sizes: Sequence[Dim]) -> tuple[str, ...]:
+        """The sizes of axes whose indices are made of one number; of the first none is needed."""
+        return tuple(self.word(f"extent_{i}", d, "u32") if i else "" for i, d in enumerate(sizes))
+
     def position(self, name: str, view: View, axes: Sequence[str]) -> str:
         """The element that a view without guards and indices names; 0 and 1 cost no word."""
         terms = [] if view.offset == 0 else [self.word(f"{name}_offset", view.offset)]

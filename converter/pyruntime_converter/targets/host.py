@@ -16,22 +16,21 @@ from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import build_module
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, align
+from pyruntime.ir.dims import Dim
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Jump, Placement, Program, Read
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.ir.views import Tensor
-from pyruntime.pack.targets import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
+from pyruntime.pack.targets import Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import Span, lifetimes, plan_single
+from pyruntime_converter.targets.addresses import lay_out, pages
 
 if TYPE_CHECKING:
     from pyruntime_converter.build import Stored
     from pyruntime_converter.state import PackStates
 
-ALIGNMENT = 64
-PAGE = 65536
 VARIANT = "simd"  # runs everywhere: what the host computes is seldom worth more
 
 
@@ -170,16 +169,9 @@ def build(
         return None
     weights = [s for s in stored if any(s.tensor in side.host for side in sides)]
     numbers = {states.number[t] for side in sides for t in side.host if t in states.number}
-    addresses: dict[Tensor, int] = {}
-    numbered: dict[int, int] = {}
-    end = WEIGHTS_BASE
-    for tensor in [*(s.tensor for s in weights), *(states.states[n].tensor for n in sorted(numbers))]:
-        addresses[tensor] = end
-        if tensor in states.number:
-            numbered[states.number[tensor]] = end
-        aligned = align(end + int(str(tensor.elements)) * tensor.dtype.bytes, ALIGNMENT)
-        assert isinstance(aligned, int)
-        end = aligned
+    kept = [states.states[n].tensor for n in sorted(numbers)]
+    addresses, end = lay_out([*(s.tensor for s in weights), *kept])
+    numbered = {states.number[t]: addresses[t] for t in kept}
     fixed = addresses | {t: numbered[n] for t, n in states.number.items() if n in numbered}
     placed = [_placed(side, fixed, end) for side in sides]
     parts = [
@@ -190,7 +182,7 @@ def build(
     target = Wasm(
         abi=1,
         pointer_bits=32,
-        initial_pages=-(-end // PAGE),
+        initial_pages=pages(end),
         weights=[WasmWeight(s.index, addresses[s.tensor], s.tensor.dtype) for s in weights],
         entries=[
             WasmEntry(to_rpn(m.arena_bytes[0]), [s.name for s in p.steps], symbols=tuple(p.symbols))

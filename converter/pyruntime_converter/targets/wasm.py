@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING
 from pyruntime_wasm.kernels import kernel_for
 from pyruntime_wasm.module import build_module, thread_bytes
 
-from pyruntime.ir.dims import align
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.ir.views import Tensor
-from pyruntime.pack.targets import WEIGHTS_BASE, Wasm, WasmEntry, WasmVariant, WasmWeight
+from pyruntime.pack.targets import Wasm, WasmEntry, WasmVariant, WasmWeight
 from pyruntime.pack.writer import PackWriter
 from pyruntime_converter.memory import plan_single
+from pyruntime_converter.targets.addresses import lay_out, pages
 
 if TYPE_CHECKING:
     from pyruntime.ir.dims import Dim
     from pyruntime_converter.build import Stored
     from pyruntime_converter.state import PackStates
 
-ALIGNMENT = 64
-PAGE = 65536
 # variant -> features that a host needs for it; the best first
 VARIANTS: dict[str, tuple[str, ...]] = {
     "relaxed-threads": ("relaxed-simd", "threads"),
@@ -56,7 +54,7 @@ def build(
     return Wasm(
         abi=1,
         pointer_bits=32,
-        initial_pages=-(-end // PAGE),
+        initial_pages=pages(end),
         weights=[WasmWeight(s.index, addresses[s.tensor], s.tensor.dtype) for s in stored],
         entries=[
             WasmEntry(to_rpn(m.arena_bytes[0]), [s.name for s in p.steps], to_rpn(more), p.commit)
@@ -72,14 +70,7 @@ def placed(
 ) -> tuple[dict[Tensor, int], int, list[tuple[Program, Placement]]]:
     """Addresses of the weights and states, the end of these, and where each program's tensors lie."""
     kept = [s.tensor for s in states.states]
-    addresses: dict[Tensor, int] = {}
-    end = WEIGHTS_BASE
-    for tensor in [*weights, *kept]:
-        addresses[tensor] = end
-        size = int(str(tensor.elements)) * tensor.dtype.bytes
-        aligned = align(end + size, ALIGNMENT)
-        assert isinstance(aligned, int)
-        end = aligned
+    addresses, end = lay_out([*weights, *kept])
     fixed = {**addresses, **{t: addresses[kept[n]] for t, n in states.number.items()}}
     return addresses, end, [(p, plan_single(p, base=end, fixed=fixed, scratch=_scratch)) for p in programs]
 

@@ -172,7 +172,5 @@ def _kernel(call: Attention, block: Block, on: Dim) -> Kernel:
         tiles=module.word("tiles", tiles, "u32"),
         outer_axes=outer,
         outer_count=module.word("batches", batches, "u32") if outer else "",
-        outer_extents=tuple(
-            module.word(f"extent_{i}", d, "u32") if i else "" for i, d in enumerate(call.batch)
-        ),
+        outer_extents=module.extents(call.batch),
     )

@@ -29,9 +29,7 @@ def prepare(call: Cumulate) -> list[Kernel]:
             reverse=call.reverse,
             rows=module.word("rows", rows, "u32"),
             length=module.word("length", length, "i32"),
-            extents=tuple(
-                module.word(f"extent_{a}", s, "u32") if a else "" for a, s in enumerate(call.sizes[:inner])
-            ),
+            extents=module.extents(call.sizes[:inner]),
             group=GROUP,
         )
     ]

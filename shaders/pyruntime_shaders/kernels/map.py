@@ -20,9 +20,7 @@ def prepare(call: Map) -> list[Kernel]:
             (*fold(ceildiv(count, GROUP)), 1),
             body=module.block([call.body]),
             count=module.word("count", count, "u32"),
-            extents=tuple(
-                module.word(f"extent_{a}", s, "u32") if a else "" for a, s in enumerate(call.sizes)
-            ),
+            extents=module.extents(call.sizes),
             group=GROUP,
         )
     ]

@@ -233,9 +233,7 @@ def _kernel(
         tiles_across=module.word("tiles_across", tiles[1], "u32"),
         outer_axes=outer,
         outer_count=module.word("batches", batches, "u32") if outer else "",
-        outer_extents=tuple(
-            module.word(f"extent_{i}", d, "u32") if i else "" for i, d in enumerate(call.batch)
-        ),
+        outer_extents=module.extents(call.batch),
         row_axes=("m",),
         row_extents=("",),
         **values,

@@ -30,25 +30,18 @@ def prepare(call: Pool, part: Part | None = None) -> list[Kernel]:
         (call.n, *call.out_size, call.channels),
         [call.x.tensor, *whole_fours(call, call.channels)] if part.width == 4 else [],
     )
-    if call.mode == "max":
-        held = accumulator(dtype) if dtype.is_float else dtype
-        module.accumulates(0, held, None if dtype.is_float else stored(dtype))
-        lowest = -math.inf if dtype.is_float else stored(dtype)[0]
-        return [
-            finish_window(
-                module,
-                call,
-                call.channels,
-                part=part,
-                held=held,
-                identity=module.literal(lowest, held),
-                update="{acc} = " + bare(apply("max", held, ("{acc}", "{value}"))) + ";",
-            )
-        ]
-    if not dtype.is_float:
+    if call.mode == "average" and not dtype.is_float:
         raise module.unsupported(f"average pooling of {dtype!r}")
-    held = accumulator(dtype)
-    module.accumulates(0, held)
+    held = accumulator(dtype) if dtype.is_float else dtype
+    module.accumulates(0, held, None if dtype.is_float else stored(dtype))
+    if call.mode == "max":
+        lowest = -math.inf if dtype.is_float else stored(dtype)[0]
+        identity = module.literal(lowest, held)
+        update = "{acc} = " + bare(apply("max", held, ("{acc}", "{value}"))) + ";"
+        counted = ""
+    else:
+        identity, update = module.literal(0, held), "{acc} += {value};"
+        counted = _counted(module, call)
     return [
         finish_window(
             module,
@@ -56,9 +49,9 @@ def prepare(call: Pool, part: Part | None = None) -> list[Kernel]:
             call.channels,
             part=part,
             held=held,
-            identity=module.literal(0, held),
-            update="{acc} += {value};",
-            counted=_counted(module, call),
+            identity=identity,
+            update=update,
+            counted=counted,
         )
     ]
 
