@@ -15,7 +15,7 @@ from pyruntime.ir.kernel import Conv, MatMul
 from pyruntime.ir.program import Program
 from pyruntime.ops.interpret import run_program
 from tests.frontends.onnx_models import random, runtime, same
-from tests.passes.net import Net, optimised
+from tests.passes.net import Net, ints, optimised
 
 X = random(2, 5, 24, seed=1, low=-3, high=2)
 IMAGES = random(2, 8, 6, 7, seed=2, low=-3, high=2)
@@ -70,6 +70,18 @@ def test_two_products_of_the_same_levels() -> None:
     net = Net({"x": X})
     levels = net.many("DynamicQuantizeLinear", "x", outputs=3)
     _, after = programs(net, product(net, levels, whole(24, 16)), product(net, levels, whole(24, 8)))
+    assert made(after) == 2
+
+
+def test_parts_of_levels() -> None:
+    """Each product makes those that it reads: some columns, or every other row."""
+    net = Net({"x": X})
+    levels, *scale = net.many("DynamicQuantizeLinear", "x", outputs=3)
+    columns = net("Slice", levels, ints(8), ints(24), ints(2))
+    rows = net("Slice", levels, ints(1), ints(5), ints(1), ints(2))
+    _, after = programs(
+        net, product(net, [columns, *scale], whole(16, 16)), product(net, [rows, *scale], whole(24, 8))
+    )
     assert made(after) == 2
 
 
