@@ -87,4 +87,15 @@ def _behind(atom: Atom, value: int) -> dict[Atom, int] | None:
 def signed(dim: Dim) -> bool:
     """Whether dim has a symbol that is no size, but may be zero or negative, as contents of inputs may."""
     atoms = [a for m, _ in dim.terms for a in m] if isinstance(dim, Expr) else []
-    return any(any(map(signed, a.args)) if a.op else len(a.args) == 2 for a in atoms)
+    return any(any(map(signed, a.args)) if a.op else len(a.args) == 2 and a.bounds[0] != 1 for a in atoms)
+
+
+def sized(dim: Dim) -> bool:
+    """Whether all symbols of a dim are sizes, or stay in the range that sizes have."""
+    atoms = [a for m, _ in dim.terms for a in m] if isinstance(dim, Expr) else []
+    return all(all(map(sized, a.args)) if a.op else _is_size(a) for a in atoms)
+
+
+def _is_size(symbol: Atom) -> bool:
+    low, high = symbol.bounds
+    return low is not None and low >= 0 and (len(symbol.args) < 2 or (high is not None and high < 2**31))

@@ -43,12 +43,15 @@ def _atom_range(atom: Atom, ranges: Mapping[str, Range]) -> Range | None:
         ends = [
             _range(end, ranges) for end in ranges[atom.name]
         ]  # an inner loop's may hang on an outer counter
-        return None if ends[0] is None or ends[1] is None else (ends[0][0], ends[1][1])
+        if ends[0] is None or ends[1] is None:
+            return None
+        least, _ = atom.bounds
+        return ends[0][0] if least is None else dims.maximum(ends[0][0], least), ends[1][1]
     a, b = (_range(x, ranges) for x in atom.args)
     if a is None or b is None:
         return None
     if atom.op in ("min", "max"):
         return dims.apply(atom.op, a[0], b[0]), dims.apply(atom.op, a[1], b[1])
-    if b[0] != b[1] or not at_least(b[0], 1):
+    if not at_least(b[0], 1) or (b[0] != b[1] and not at_least(a[0], 0)):
         return None
-    return (0, b[0] - 1) if atom.op == "%" else (a[0] // b[0], a[1] // b[0])
+    return (0, b[1] - 1) if atom.op == "%" else (a[0] // b[1], a[1] // b[0])

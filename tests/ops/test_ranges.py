@@ -28,6 +28,8 @@ def _combine(inner: st.SearchStrategy[Dim]) -> st.SearchStrategy[Dim]:
         pairs.map(lambda p: maximum(*p)),
         st.tuples(inner, st.integers(1, 5)).map(lambda p: floordiv(*p)),
         st.tuples(inner, st.integers(1, 5)).map(lambda p: mod(*p)),
+        pairs.map(lambda p: floordiv(p[0], maximum(p[1], 1))),
+        pairs.map(lambda p: mod(p[0], maximum(p[1], 1))),
     )
 
 
@@ -49,4 +51,11 @@ def test_what_sizes_in_loops_look_like() -> None:
     assert largest((i + 1) * n, {"i": (0, 4)}) == n * 5
     assert largest(j * 2 + 1, {"i": (0, 4), "j": (0, i)}) == 9
     assert largest(n * n, RANGES) == n * n
-    assert largest(floordiv(n, i + 1), RANGES) is None
+    assert largest(floordiv(n, i + 1), RANGES) == n
+    assert largest(floordiv(n - 9, i + 1), RANGES) is None
+    assert largest(mod(n, i + 1), RANGES) == maximum(n - 1, 0)
+
+
+def test_symbols_that_are_never_zero() -> None:
+    k = symbol("k", (1, 9))
+    assert largest(floordiv(12, k), {"k": (0, 9)}) == 12

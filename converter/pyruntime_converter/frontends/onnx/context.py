@@ -14,7 +14,7 @@ from onnx import GraphProto
 from onnx.defs import OpSchema
 
 from pyruntime.errors import ModelError, UnsupportedError
-from pyruntime.ir.conditions import Facts, less, signed
+from pyruntime.ir.conditions import Facts, less, signed, sized
 from pyruntime.ir.dims import Dim, bounds, maximum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Origin, Shape, Value
@@ -34,6 +34,7 @@ from pyruntime_converter.frontends.onnx.assumptions import (
 from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.bounds import bound_of
 from pyruntime_converter.frontends.onnx.broadcasting import Broadcasting
+from pyruntime_converter.frontends.onnx.elements import traced
 from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, kind_of
 from pyruntime_converter.frontends.onnx.ratios import Known, ratios_of, truncated
 from pyruntime_converter.frontends.onnx.refusals import Refusals
@@ -91,7 +92,7 @@ class NodeContext:
         subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value | Text]]], Body],
         attempt: Callable[[GraphProto, Facts], Body | None],
         counter: Callable[[Dim | None], Dim],
-        fresh: Callable[[str, int], Dim],
+        fresh: Callable[[str, int, int], Dim],
         limit_bytes: Callable[[Text, int], None],
         selected: dict[Value, Value],
         indices: set[Value],
@@ -233,7 +234,7 @@ class NodeContext:
     def truncated(self, value: Value) -> tuple[Dim, ...] | None:
         """The elements of a float tensor as integers, where sizes alone tell them; None elsewhere."""
         known = truncated(value, self.builder.sources)
-        if known is None or any(signed(r.above) for r in known.ratios):
+        if known is None or not all(sized(r.above) for r in known.ratios):
             return None
         return tuple(r.above for r in self._within(known))
 
@@ -242,9 +243,32 @@ class NodeContext:
             self.expect(less(size, LARGEST + 1), f"floats do not hold what becomes of {size}, over {LARGEST}")
         return known.ratios
 
-    def bound(self, value: Value, what: str) -> Dim | None:
+    def computed_sizes(self, value: Value, what: str, most: int) -> tuple[Dim, ...]:
+        """As `known`, for sizes of at least 1, also of what is computed from others in other ways.
+
+        A run learns these, as it does what data decide, and takes 0 for 1. Inputs for which an element of
+        these may be more than `most` are refused.
+        """
+        if (dims := self.contents(value)) is not None:
+            return dims
+        found: list[Dim] = []
+        for place in range(value.elements if isinstance(value.elements, int) else 0):
+            source, at = traced(value, place, self.builder.sources)
+            dims = dims_of(source)
+            room = None if dims is not None else self.bound(source, what, at)
+            if room is None:
+                found.append(self.known(value, what)[place] if dims is None else dims[at])
+                continue
+            self.require(less(room, most + 1), f"{what} must be at most {most}")
+            flat = self.reshape(source, (source.elements,))
+            own = self.one("Slice", flat, starts=(at,), sizes=(1,), steps=(1,))
+            own = self.one("Max", self.reshape(own, ()), self.like(1, own))  # nothing has no element
+            found.append(self.measure(own, room, least=1))
+        return tuple(found)
+
+    def bound(self, value: Value, what: str, at: int = 0) -> Dim | None:
         """What a number never exceeds, of inputs that the model takes; None where data alone tell it."""
-        found = bound_of(value, self.builder.sources)
+        found = bound_of(value, self.builder.sources, at)
         if found is None and (inputs := self._openable(value, NUMBERS)):
             raise Unopened(inputs)
         if found is None:
@@ -271,22 +295,22 @@ class NodeContext:
             self.fail(f"{what} depends on the input sizes", FIX_DIMS)
         return numbers
 
-    def measure(self, value: Value, most: Dim) -> Dim:
-        """The only element of an integer tensor, from 0 to `most`, as a dim, though only a run may tell it.
+    def measure(self, value: Value, most: Dim, least: int = 0) -> Dim:
+        """The only element of an integer tensor, `least` to `most`, as a dim, though only a run may tell it.
 
         All that is built from here on may have it in shapes and attributes.
         """
         known = self._opened(value, TRUTHS)
         if known is not None:
             return known[0]
-        made = self.size(most)
+        made = self.size(most, least)
         self.one("Measure", value, measures=str(made), most=most)
         return made
 
-    def size(self, most: Dim = 2**31 - 1) -> Dim:
-        """A new symbol, from 0 to `most`, for a size that a node yet to be made binds."""
+    def size(self, most: Dim = 2**31 - 1, least: int = 0) -> Dim:
+        """A new symbol, from `least` to `most`, for a size that a node yet to be made binds."""
         _, high = bounds(most)
-        return self._fresh(self.op.lower(), 2**31 - 1 if high is None else high)
+        return self._fresh(self.op.lower(), 2**31 - 1 if high is None else high, least)
 
     def scalar(self, value: Value, what: str) -> float | int | bool:
         """The only element of a constant. Raises UnsupportedError where it is not constant."""

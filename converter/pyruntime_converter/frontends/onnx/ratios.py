@@ -6,7 +6,7 @@ one that they hold, and what is cut off is that of the rounded one.
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,16 +14,13 @@ from typing import Literal, cast
 
 import numpy as np
 
-from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv
+from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, floordiv, maximum, minimum
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.graph import Node, Value
 from pyruntime.ir.ratio import Ratio
 from pyruntime.ops.builder import dims_of
-from pyruntime.ops.definition import definition, symbolic
+from pyruntime_converter.frontends.onnx.elements import MOST, moved
 from pyruntime_converter.frontends.onnx.roundings import Operator, Rounding, is_exact, rounded
-
-_MOST = 64  # elements: more are data, not parameters
-_MOVES = frozenset({"Concat", "Expand", "Gather", "Reshape", "Slice", "Transpose"})
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def _limited(numbers: Numbers) -> tuple[Dim, ...]:
 
 
 def _numbers(value: Value, sources: Mapping[Value, Value]) -> Numbers | None:
-    if not isinstance(value.elements, int) or value.elements > _MOST:
+    if not isinstance(value.elements, int) or value.elements > MOST:
         return None
     if value.ratios is not None:
         return tuple(_Number(r) for r in value.ratios)
@@ -118,6 +115,8 @@ def _made(node: Node, sources: Mapping[Value, Value]) -> Numbers | None:
     if node.op in ("Floor", "Ceil"):
         found = _numbers(values[0], sources)
         return None if found is None else _cut(found, cast(Rounding, node.op), values[0].dtype)
+    if node.op in ("ReduceMax", "ReduceMin"):
+        return _extreme(node, values[0], sources)
     if node.op in ("Mul", "Div"):
         return _computed(node, values[0], values[1], sources)
     return _moved(node, values, sources)
@@ -187,19 +186,22 @@ def _lowest(ratio: Ratio) -> Ratio:
 
 
 def _moved(node: Node, values: list[Value], sources: Mapping[Value, Value]) -> Numbers | None:
-    if node.op not in _MOVES or symbolic(node.attrs):
+    places = moved(node)
+    if places is None:
         return None
-    moved = values[:1] if node.op == "Gather" else values
-    found = [_numbers(v, sources) for v in moved]
-    known = list(itertools.chain.from_iterable(f for f in found if f is not None))
-    if any(f is None for f in found) or any(v.data is None for v in values[len(moved) :]):
+    found = [_numbers(v, sources) for v in values[: 1 + max((which for which, _ in places), default=-1)]]
+    known = [None if (numbers := found[which]) is None else numbers[at] for which, at in places]
+    return None if None in known else tuple(n for n in known if n is not None)
+
+
+def _extreme(node: Node, x: Value, sources: Mapping[Value, Value]) -> Numbers | None:
+    """The largest or smallest of whole numbers."""
+    found = _numbers(x, sources) if node.outputs[0].elements == 1 else None
+    if not found or not all(n.whole for n in found):
         return None
-    # the node moves numbers of elements, which say where each one has gone
-    numbers = iter(range(len(known)))
-    arrays = [np.fromiter(numbers, np.int64, math.prod(_fixed(v))).reshape(_fixed(v)) for v in moved]
-    arrays += [v.data for v in values[len(moved) :] if v.data is not None]
-    (places,) = definition(node.op).reference(arrays, node.attrs)
-    return tuple(known[place] for place in places.flat)
+    choose = maximum if node.op == "ReduceMax" else minimum
+    made = functools.reduce(choose, (n.ratio.above for n in found))
+    return (_Number(Ratio(made, 1), limited=_limited(found)),)
 
 
 def _fixed(value: Value) -> tuple[int, ...]:

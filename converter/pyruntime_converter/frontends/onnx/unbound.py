@@ -17,20 +17,20 @@ class Unbound:
         self._reasons: dict[str, str] = {}
         self._trips: dict[Dim, Dim] = {}  # of counters of loops, the number of iterations that inputs tell
 
-    def fresh(self, name: str, most: int, why: str = "depends on data") -> Dim:
-        """A new symbol, from 0 to `most`."""
-        made = self._symbols.fresh(name, (0, most))
+    def fresh(self, name: str, most: int, least: int = 0, why: str = "depends on data") -> Dim:
+        """A new symbol, from `least` to `most`."""
+        made = self._symbols.fresh(name, (least, most))
         self._reasons[str(made)] = why
         return made
 
     def size(self) -> Dim:
         """A symbol for a size that stands in for one that is not known."""
-        return self.fresh("unknown", _LARGEST, "is not known where a node cannot be converted")
+        return self.fresh("unknown", _LARGEST, why="is not known where a node cannot be converted")
 
     def counter(self, trip: Dim | None) -> Dim:
         """A new symbol that counts the iterations of a loop, of which there are `trip`."""
         most = max(trip - 1, 0) if isinstance(trip, int) else _LARGEST
-        made = self.fresh("step", most, "changes between iterations")
+        made = self.fresh("step", most, why="changes between iterations")
         if trip is not None and not isinstance(trip, int):
             self._trips[made] = trip
         return made

@@ -137,9 +137,12 @@ def _ends(ctx: NodeContext, roi: Value, count: int) -> Sequence[Value | float]:
 
 
 def _sizes(ctx: NodeContext, value: Value) -> list[Dim]:
-    """Stated sizes; those that only the run knows are at least 1."""
+    """Stated sizes; those that only the run knows are at least 1, unless it computes them."""
     sizes = []
-    for size in ctx.known(value, "its sizes"):
+    for size in ctx.computed_sizes(value, "its sizes", fractions.LONGEST):
+        if ctx.varies(size):
+            sizes.append(size)
+            continue
         if not at_least(size, 1):
             ctx.require(less(0, size), "its sizes must be at least 1")
         sizes.append(size if isinstance(size, int) else maximum(size, 1))
