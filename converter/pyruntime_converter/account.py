@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pyruntime.ir.cost import is_product, kind, operations, touched, traffic
 from pyruntime.ir.dims import Dim, maximum
+from pyruntime.ir.kernel import Attention, Conv, KernelCall, MatMul
 from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.rpn import to_rpn
 from pyruntime.ir.symbols import symbols_of
@@ -72,7 +74,12 @@ def bounds(program: Program) -> tuple[Dim, Dim]:
             written[tensor] = maximum(written.get(tensor, 0), writes)
         if is_product(call.template):
             taken |= {*reads, tensor}
-            products = products + traffic(call)
+            products = products + traffic(_alone(call))
     ends = [(t, n * t.dtype.bytes) for t, n in (*read.items(), *written.items())]
     least, rest = (sum((b for t, b in ends if t not in without), start=0) for without in (set(), taken))
     return least, products + rest
+
+
+def _alone(call: KernelCall) -> KernelCall:
+    """A call without what it tells of its values, of which others make use."""
+    return replace(call, extremes=None) if isinstance(call, (MatMul, Conv, Attention)) else call

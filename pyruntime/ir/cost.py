@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pyruntime.ir.dims import Dim, at_least, product
+from pyruntime.ir.extremes import Extremes
 from pyruntime.ir.kernel import (
     Attention,
     Conv,
@@ -90,13 +91,18 @@ def _space(call: KernelCall) -> Sizes:
 
 def _written(call: KernelCall) -> Dim:
     """How many elements the call writes."""
-    match call:
-        case Attention():
-            return _extent(call, call.output, call.result)
-        case Recurrence():  # the states of all steps and the final ones
-            return call.output.tensor.elements
+    if isinstance(call, Recurrence):  # the states of all steps and the final ones
+        return call.output.tensor.elements
+    space = call.result if isinstance(call, Attention) else _space(call)
     views = (call.output, *(a.output for a in call.asides)) if isinstance(call, Row) else (call.output,)
-    return sum((_extent(call, v, _space(call)) for v in views), start=0)
+    told = getattr(call, "extremes", None)
+    return sum((_extent(call, v, space) for v in views), start=_told(space, told) if told else 0)
+
+
+def _told(space: Sizes, extremes: Extremes) -> Dim:
+    """How many extremes a call tells, of a result of this space."""
+    *rows, columns = space
+    return product(rows) * extremes.runs(columns) * len(extremes.told)
 
 
 def _touched(call: KernelCall) -> Iterator[tuple[View, Dim]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pyruntime.ir.dims import Dim, product
 from pyruntime.ir.dtypes import DType, product_dtype, sums_exactly
+from pyruntime.ir.extremes import Extremes
 from pyruntime.ir.prologue import Prologue, multiplied_dtype
 from pyruntime.ir.scalar import Scalar
 from pyruntime.ir.views import Tensor, View
@@ -174,8 +175,9 @@ class MatMul(KernelCall):
     its k and n strides are not used. Of an `exact` product panels have four k together, [n / panels
     rounded up][k / 4 rounded up][panels][4], then the sum of each column, as int32 (`quads8`). With `blocks`
     panels have 8 columns of levels in uint32 words, as `ops.layouts.pack_levels` writes them (`levels4x8`,
-    `levels8x8`), and a is float32. WebGPU alone has two more: with `prologue` an exact product makes the left
-    elements of a's, and with `left` it computes a's elements, which are floats, of others.
+    `levels8x8`), and a is float32. WebGPU alone has three more: with `prologue` an exact product makes the
+    left elements of a's, with `left` it computes a's elements, which are floats, of others, and an exact one
+    tells `extremes` of its rows.
     """
 
     template: ClassVar[str] = "matmul"
@@ -189,6 +191,7 @@ class MatMul(KernelCall):
     blocks: Blocks | None = None
     prologue: Prologue | None = None
     left: Operand | None = None
+    extremes: Extremes | None = None
     body: Scalar
 
     def reads(self) -> Iterator[View]:
@@ -247,6 +250,7 @@ class Attention(KernelCall):
             m * parts, value_width + 2). Element i * parts + p is of query i and run p: the sum over its keys
             of w * v, where w is exp(score - most), or 0 of what is excluded; then `most`, the largest score
             of the run, or the least finite number where all are excluded; then the sum of w.
+        extremes: what WebGPU alone has: those of each row, of attention that is not split.
     """
 
     template: ClassVar[str] = "attention"
@@ -262,6 +266,7 @@ class Attention(KernelCall):
     causal: Dim | None = None
     safe: bool = False
     split: Split | None = None
+    extremes: Extremes | None = None
 
     @property
     def result(self) -> tuple[Dim, ...]:
@@ -303,7 +308,8 @@ class Conv(KernelCall):
     panels rounded up][kh * kw][c_g / 4 rounded up][panels][4] and the sums of the columns (`convquads8`),
     or with panels = 0 (depthwise: groups == c, one output channel per input channel) [kh * kw][c]. `inputs`
     and `output` are over the iteration space. With `prologue`, which WebGPU alone has, an exact convolution
-    makes what it multiplies of x's elements; `fill` stands for what is made.
+    makes what it multiplies of x's elements; `fill` stands for what is made. So it is with `extremes`, which
+    an exact one of one group tells of each pixel.
     """
 
     template: ClassVar[str] = "conv"
@@ -318,6 +324,7 @@ class Conv(KernelCall):
     weight: View
     panels: int = 8
     prologue: Prologue | None = None
+    extremes: Extremes | None = None
     body: Scalar
 
     def reads(self) -> Iterator[View]:

@@ -120,6 +120,7 @@ def _matmul(run: Run, call: MatMul) -> None:
     with np.errstate(all="ignore"):
         acc = narrow(wide(a) @ wide(b), a.dtype)
     run.finish(call.body, (*batch, m, n), [acc])
+    run.tell(call.extremes, (*batch, m, n))
 
 
 def _left(run: Run, left: Operand, sizes: Sizes) -> Array:
@@ -164,6 +165,7 @@ def _attention(run: Run, call: Attention) -> None:
             total = np.where(total == 0, 1, total)
         result = narrow(weights / total @ wide(v), q.dtype)
     run.store(call.output, (*batch, m, call.value_width), result)
+    run.tell(call.extremes, (*batch, m, call.value_width))
 
 
 def _runs_of_keys(score: Array, v: Array, parts: int, span: int) -> Array:

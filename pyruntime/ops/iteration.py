@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from pyruntime.ir.dims import Dim
+from pyruntime.ir.extremes import Extremes
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.prologue import Prologue
 from pyruntime.ir.scalar import TABLE, Load, Scalar, tables_of, walk
@@ -137,6 +138,21 @@ class Run:
     def finish(self, tree: Scalar, sizes: Sizes, acc: Sequence[Array] = ()) -> None:
         """Evaluate the body and store it over the iteration space."""
         self.store(self.call.output, sizes, self.tree(tree, sizes, acc))
+
+    def tell(self, extremes: Extremes | None, sizes: Sizes) -> None:
+        """Store the extremes, if any, of what was stored over the result's space."""
+        if extremes is None:
+            return
+        *rows, columns = sizes
+        values, runs = self.load(self.call.output, sizes), self.dim(extremes.runs(columns))
+        for extreme in extremes.told:
+            seen = np.abs(values) if extreme.magnitude else values
+            none = identity(extreme.combine, seen.dtype)
+            padded = np.full((*rows, runs * extremes.span), none, seen.dtype)
+            padded[..., :columns] = seen
+            combine = np.minimum if extreme.combine == "min" else np.maximum
+            found = combine.reduce(padded.reshape((*rows, runs, extremes.span)), axis=-1)
+            self.store(extreme.output, (*rows, runs), found)
 
 
 def index_arrays(sizes: Sizes) -> list[Array]:

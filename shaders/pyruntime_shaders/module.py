@@ -442,6 +442,7 @@ class Module:
             "result_type": value_type(self.call.output.tensor.dtype, self.call.output.tensor.pairs),
             "result_word": self.stored("value"),
             "words": tuple(word for word, _ in self._words.values()),
+            "told": values.get("told", ()),
         }
         return Kernel(
             template,

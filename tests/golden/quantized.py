@@ -8,7 +8,7 @@ from pyruntime_converter.passes.quantize import Quantization
 
 from tests.frontends.control_models import Feeds
 from tests.frontends.onnx_models import random
-from tests.passes.net import Net
+from tests.passes.net import Net, ints
 
 
 def _through(net: Net, x: str, scale: float, zero: int) -> str:
@@ -89,10 +89,31 @@ def _images() -> tuple[ModelProto, list[Feeds]]:
     return net.proto(net("Conv", y, net.weight(48, 40, 1, 1), net.weight(48))), feeds
 
 
+def _attention() -> tuple[ModelProto, list[Feeds]]:
+    """Attention, whose result is quantised by the range of all of it, and so is what follows."""
+    feeds: list[Feeds] = [{"x": random(batch, rows, 40, seed=rows)} for batch, rows in ((2, 9), (1, 1))]
+    net = Net(feeds[0], {"x": ["batch", "rows", 40]})
+    q, k, v = (
+        net(
+            "Transpose", net("Reshape", net("MatMul", "x", net.weight(40, 40)), ints(0, 0, 2, 20)), perm=order
+        )
+        for order in ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])
+    )
+    seen = net("MatMul", net("Softmax", net("Mul", net("MatMul", q, k), 0.2), axis=-1), v)
+    y = net("Reshape", net("Transpose", seen, perm=[0, 2, 1, 3]), ints(0, 0, 40))
+    for depth, columns in ((40, 56), (56, 24)):
+        levels, scale, zero = net.many("DynamicQuantizeLinear", y, outputs=3)
+        weight = np.random.default_rng(columns).integers(-63, 63, (depth, columns), np.int8)
+        sums = net("Cast", net("MatMulInteger", levels, weight, zero), to=1)
+        y = net("Mul", net("Mul", sums, scale), 0.01)
+    return net.proto(y), feeds
+
+
 # what comes quantised; what convert is to quantise
 QUANTIZED: dict[str, tuple[ModelProto, list[Feeds]]] = {
     "qdq-residual": _residual(),
     "qdq-pyramid": _pyramid(),
+    "dynamic-attention": _attention(),
 }
 TO_QUANTIZE: dict[str, tuple[Quantization, ModelProto, list[Feeds]]] = {
     "int8-rows": ("int8", *_rows()),

@@ -63,7 +63,7 @@ def _weight(maker: Maker, matrices: Array, data: Array, layout: str, run: int = 
     return tensor
 
 
-def _matmul(
+def matmul(
     name: str,
     m: Dim,
     n: Dim,
@@ -116,7 +116,7 @@ def _matmul(
     return Case(name, kernel, maker.inputs, maker.symbols)
 
 
-def _conv(
+def conv(
     shape: Shape,
     *,
     dtypes: tuple[DType, DType] = (I8, I8),
@@ -269,13 +269,13 @@ def _gathered() -> Iterator[Case]:
                 for m, n, k in ((5, 9, 33), (50, 17, 127), (49, 140, 203)):
                     name = f"{dtype!r} {m}x{n}x{k} within {a_span}, {far} not"
                     span = None if k < 200 else (-70, 80)
-                    yield _matmul(name, m, n, k, dtypes=(dtype, I8), a_span=a_span, a_far=far, span=span)
+                    yield matmul(name, m, n, k, dtypes=(dtype, I8), a_span=a_span, a_far=far, span=span)
         shared: dict[str, Any] = {"dtypes": (dtype, I8), "a_span": (low + 60, low + 160), "a_far": 0.01}
         name = f"{dtype!r} gathered"
-        yield _matmul(f"{name}, both transposed", 31, 33, 100, order=(1, 0), constant=False, **shared)
-        yield _matmul(f"{name}, batch", 17, 33, 96, batch=(3,), epilogue=dequantised, **shared)
+        yield matmul(f"{name}, both transposed", 31, 33, 100, order=(1, 0), constant=False, **shared)
+        yield matmul(f"{name}, batch", 17, 33, 96, batch=(3,), epilogue=dequantised, **shared)
         for corner in limits(I8):
-            yield _matmul(f"{name} by {corner}", 18, 9, 500, span=(corner, corner), **shared)
+            yield matmul(f"{name} by {corner}", 18, 9, 500, span=(corner, corner), **shared)
 
 
 def cases() -> Iterator[Case]:
@@ -285,61 +285,61 @@ def cases() -> Iterator[Case]:
             yield _map(width, dtype)
             yield _row(width, dtype)
     for m, n, k in SIZES:
-        yield _matmul(f"{m}x{n}x{k}", m, n, k)
-        yield _matmul(f"{m}x{n}x{k}, 7 bits", m, n, k, span=SEVEN_BITS)
-        yield _matmul(f"{m}x{n}x{k}, octets", m, n, k, span=SEVEN_BITS, octets=True)
+        yield matmul(f"{m}x{n}x{k}", m, n, k)
+        yield matmul(f"{m}x{n}x{k}, 7 bits", m, n, k, span=SEVEN_BITS)
+        yield matmul(f"{m}x{n}x{k}, octets", m, n, k, span=SEVEN_BITS, octets=True)
     for m, n, k in ((147, 124, 161), (270, 29, 133)):  # on WebGPU threads share few words of k
-        yield _matmul(f"slices {m}x{n}x{k}", m, n, k, dtypes=(U8, I8), epilogue=dequantised)
+        yield matmul(f"slices {m}x{n}x{k}", m, n, k, dtypes=(U8, I8), epilogue=dequantised)
     yield from _gathered()
     for dtypes in DTYPES:
         name = f"{dtypes[0]!r} {dtypes[1]!r}"
         for k in (23, 64):
-            yield _matmul(f"{name} {k}", 9, 19, k, dtypes=dtypes)
-            yield _matmul(
+            yield matmul(f"{name} {k}", 9, 19, k, dtypes=dtypes)
+            yield matmul(
                 f"{name} {k}, 7 bits", 9, 19, k, dtypes=dtypes, span=(limits(dtypes[1])[0] and -64, 63)
             )
-            yield _matmul(f"{name} {k}, dynamic", 9, 19, k, dtypes=dtypes, constant=False)
-        yield _matmul(f"{name} long", 3, 9, 5000, dtypes=dtypes)
+            yield matmul(f"{name} {k}, dynamic", 9, 19, k, dtypes=dtypes, constant=False)
+        yield matmul(f"{name} long", 3, 9, 5000, dtypes=dtypes)
         for high_a in (0, 1):
             for high_b in (0, 1):
                 ends = [(limits(d)[high],) * 2 for d, high in zip(dtypes, (high_a, high_b), strict=True)]
                 note = f"{name} all {ends[0][0]} by {ends[1][0]}"
-                yield _matmul(note, 5, 9, 2051, dtypes=dtypes, a_span=ends[0], span=ends[1])
-                yield _matmul(
+                yield matmul(note, 5, 9, 2051, dtypes=dtypes, a_span=ends[0], span=ends[1])
+                yield matmul(
                     f"{note}, dynamic", 5, 9, 70, dtypes=dtypes, a_span=ends[0], span=ends[1], constant=False
                 )
         for corner in SEVEN_BITS:
             if limits(dtypes[1])[0] <= corner:
                 note = f"{name} all largest by {corner}"
                 a_span = (limits(dtypes[0])[1],) * 2
-                yield _matmul(note, 7, 9, 301, dtypes=dtypes, a_span=a_span, span=(corner, corner))
+                yield matmul(note, 7, 9, 301, dtypes=dtypes, a_span=a_span, span=(corner, corner))
                 half = (corner // 2, corner // 2)
-                yield _matmul(
+                yield matmul(
                     f"{note} halved", 7, 9, 301, dtypes=dtypes, a_span=a_span, span=half, octets=True
                 )
     for epilogue in EPILOGUES:
         for span in (None, SEVEN_BITS):
             for m, n in ((9, 11), (5, 1), (13, 40)):
-                yield _matmul(f"{epilogue.__name__} {m}x{n} {span}", m, n, 6, epilogue=epilogue, span=span)
+                yield matmul(f"{epilogue.__name__} {m}x{n} {span}", m, n, 6, epilogue=epilogue, span=span)
     for batch in ((3,), (2, 3)):
-        yield _matmul(f"batch {batch}", 6, 10, 12, batch=batch, epilogue=dequantised)
-        yield _matmul(f"batch {batch}, dynamic", 6, 10, 12, batch=batch, constant=False, epilogue=dequantised)
-    yield _matmul("a transposed", 7, 13, 29, order=(1, 0), span=SEVEN_BITS)
-    yield _matmul("both transposed", 7, 13, 29, order=(1, 0), constant=False)
+        yield matmul(f"batch {batch}", 6, 10, 12, batch=batch, epilogue=dequantised)
+        yield matmul(f"batch {batch}, dynamic", 6, 10, 12, batch=batch, constant=False, epilogue=dequantised)
+    yield matmul("a transposed", 7, 13, 29, order=(1, 0), span=SEVEN_BITS)
+    yield matmul("both transposed", 7, 13, 29, order=(1, 0), constant=False)
     for value in (1, 5, 64):
         symbols = {"rows": value}
-        yield _matmul(f"symbols {value}", symbol("rows"), 10, 12, symbols=symbols, span=SEVEN_BITS)
-        yield _matmul(f"symbols {value}, inner", 4, 10, symbol("rows"), symbols=symbols, constant=False)
+        yield matmul(f"symbols {value}", symbol("rows"), 10, 12, symbols=symbols, span=SEVEN_BITS)
+        yield matmul(f"symbols {value}, inner", 4, 10, symbol("rows"), symbols=symbols, constant=False)
     for shape in (*CONVOLUTIONS, *DEPTHWISE):
-        yield _conv(shape, span=SEVEN_BITS, note="7 bits")
-        yield _conv(shape, dtypes=(U8, I8), fill=131)
+        yield conv(shape, span=SEVEN_BITS, note="7 bits")
+        yield conv(shape, dtypes=(U8, I8), fill=131)
         if not shape.depthwise:
-            yield _conv(shape, span=SEVEN_BITS, octets=True, note="octets")
+            yield conv(shape, span=SEVEN_BITS, octets=True, note="octets")
     for shape in (CONVOLUTIONS[2], CONVOLUTIONS[4], CONVOLUTIONS[6]):
         for dtypes in ((I8, I8), (U8, I8)):
             for span in (None, SEVEN_BITS):
                 note = f"planes of {dtypes[0]!r} {span}"
-                yield _conv(shape, dtypes=dtypes, span=span, fill=5, layout=(0, 3, 1, 2), note=note)
+                yield conv(shape, dtypes=dtypes, span=span, fill=5, layout=(0, 3, 1, 2), note=note)
     usual = "WebGPU has the same form for these as for others"
     for shape in GATHERED:
         ways = [("", (0, 1, 2, 3), 60, 150)]
@@ -348,7 +348,7 @@ def cases() -> Iterator[Case]:
         for dtype, (way, layout, least, most) in itertools.product((I8, U8), ways):
             low = limits(dtype)[0]
             for far, note in ((0.002, "gathered"), (0.3, "scattered")):
-                yield _conv(
+                yield conv(
                     shape,
                     dtypes=(dtype, I8),
                     fill=low + least + 10,
@@ -359,8 +359,8 @@ def cases() -> Iterator[Case]:
                     wasm_only=usual,
                 )
     for shape in WINOGRAD:
-        yield _conv(shape, note="transformed", wasm_only=usual)
-        yield _conv(
+        yield conv(shape, note="transformed", wasm_only=usual)
+        yield conv(
             shape,
             dtypes=(U8, I8),
             fill=131,
@@ -370,7 +370,7 @@ def cases() -> Iterator[Case]:
         )
     for corner in (-128, 127, 0, 255):  # as large as outputs may get
         for weight in limits(I8):
-            yield _conv(
+            yield conv(
                 same(Shape((8, 8), 224, 16, (3, 3))),
                 dtypes=(U8 if corner in limits(U8) else I8, I8),
                 fill=corner,
@@ -381,7 +381,7 @@ def cases() -> Iterator[Case]:
             )
     for shape in (CONVOLUTIONS[3], CONVOLUTIONS[8], DEPTHWISE[4], DEPTHWISE[10]):
         for dtypes in DTYPES:
-            yield _conv(shape, dtypes=dtypes, fill=5, note="filled")
+            yield conv(shape, dtypes=dtypes, fill=5, note="filled")
         for epilogue in EPILOGUES:
-            yield _conv(shape, epilogue=epilogue, span=SEVEN_BITS, note=epilogue.__name__)
-            yield _conv(shape, epilogue=epilogue, layout=(0, 3, 1, 2), note=f"NCHW {epilogue.__name__}")
+            yield conv(shape, epilogue=epilogue, span=SEVEN_BITS, note=epilogue.__name__)
+            yield conv(shape, epilogue=epilogue, layout=(0, 3, 1, 2), note=f"NCHW {epilogue.__name__}")

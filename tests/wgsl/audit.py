@@ -22,7 +22,14 @@ from pyruntime.ir.symbols import evaluate
 from pyruntime.ir.views import Tensor
 from pyruntime.ops.interpret import allocate, run_call
 from pyruntime.pack.sections import features_of
-from tests.kernels import cases_left, test_asides, test_forms, test_prologues, test_split_attention
+from tests.kernels import (
+    cases_left,
+    test_asides,
+    test_extremes,
+    test_forms,
+    test_prologues,
+    test_split_attention,
+)
 from tests.kernels.case import Array, Case
 from tests.kernels.test_forms import half
 from tests.kernels.test_webgpu import all_cases
@@ -91,6 +98,10 @@ def works() -> Iterator[Work]:
     for case in test_asides.cases():
         for held in ({}, *_of_floats(case.call)):
             yield replace(Work.of(case, held=held), name=_named(f"row {case.name}, asides", held))
+    for case in test_extremes.cases():
+        for held in ({}, *_of_floats(case.call)):
+            name = _named(f"{case.call.template} {case.name}", held)
+            yield replace(Work.of(case, held=held), name=name)
     for case in test_prologues.quantising():
         levels: Mapping[Tensor, Form] = dict.fromkeys(test_forms.octets(case.call.tensors()[:-1]), "packed")
         _, halves = _of_floats(case.call)

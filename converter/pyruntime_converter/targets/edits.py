@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, cast
 
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Conv, KernelCall, Map, MatMul, Row
 from pyruntime.ir.program import Jump, Program, Step
-from pyruntime.ir.scalar import walk
-from pyruntime.ir.views import Tensor
+from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Size, walk
+from pyruntime.ir.views import Tensor, View
 
 
 def replaced(program: Program, made: Callable[[Step], Sequence[Step]]) -> Program:
@@ -100,3 +101,18 @@ def in_float64(call: Map | Row | MatMul | Conv) -> bool:
     if isinstance(call, Row):
         trees += [*(r.body for r in call.reductions), *(a.body for a in call.asides)]
     return any(n.dtype is DType.F64 for t in trees for n in walk(t))
+
+
+def with_views(value: Any, change: Callable[[View], View]) -> Any:
+    """A call, or a part of one, with other views."""
+    if isinstance(value, View):
+        return change(value)
+    if isinstance(value, tuple):
+        made = tuple(with_views(v, change) for v in value)
+        return value if all(a is b for a, b in zip(made, value, strict=True)) else made
+    # dims and trees hold no views
+    if not is_dataclass(value) or isinstance(value, (Call, Const, Index, Load, Size, Acc, Tensor)):
+        return value
+    found = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
+    changed = {n: m for n, v in found.items() if (m := with_views(v, change)) is not v}
+    return replace(cast(Any, value), **changed) if changed else value

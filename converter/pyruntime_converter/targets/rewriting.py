@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyruntime.ir.program import Program
+from pyruntime_converter.targets.extremes import tell_extremes
 from pyruntime_converter.targets.inlining import inline_masks
 from pyruntime_converter.targets.operands import compute_operands
 from pyruntime_converter.targets.prologues import quantize_on_load
@@ -12,4 +13,5 @@ from pyruntime_converter.targets.statistics import combine_rows
 
 def rewritten(program: Program) -> Program:
     """A lowered program as WebGPU has it; `program` stays as it is, and the result shares its tensors."""
-    return split_keys(compute_operands(combine_rows(quantize_on_load(inline_masks(program)))))
+    combined = tell_extremes(combine_rows(quantize_on_load(inline_masks(program))))
+    return split_keys(compute_operands(combined))

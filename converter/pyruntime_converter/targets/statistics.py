@@ -5,19 +5,19 @@ For WebGPU alone. On Wasm a call is no dispatch, and threads share long rows as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 from pyruntime.ir.dims import Dim, align, divides, floordiv, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Aside, KernelCall, Reduction, Row
 from pyruntime.ir.program import Boundary, Program
-from pyruntime.ir.scalar import Acc, Call, Const, Index, Load, Scalar, Size, cost, transform, walk
+from pyruntime.ir.scalar import Acc, Call, Index, Load, Scalar, Size, cost, transform, walk
 from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
 from pyruntime_converter.lowering.views import contiguous_strides
-from pyruntime_converter.targets.edits import in_float64, written_once
+from pyruntime_converter.targets.edits import in_float64, with_views, written_once
 
 MOST_COST = 24  # of an element that is computed once more for each reduction of it
 FEW = 16  # rows, which keep no GPU busy,
@@ -33,14 +33,21 @@ def combine_rows(program: Program) -> Program:
     """
     if len(program.calls) != len(program.steps) or program.commit is not None:
         return program
-    calls, number = program.calls, 0
+    parts = [_parts(c) if isinstance(c, Row) else (c,) for c in _all_gathered(program, program.calls)]
+    # parts may be the rows of what makes them
+    calls = _all_gathered(program, [c for p in parts for c in p])
+    added = {p[0].name: Boundary.OPERAND for p in parts if len(p) > 1}
+    return replace(program, steps=[*calls], boundaries=program.boundaries | added)
+
+
+def _all_gathered(program: Program, calls: list[KernelCall]) -> list[KernelCall]:
+    """The calls, where each became part of an earlier one that can take it."""
+    number = 0
     while number < len(calls):
         gathered = _gathered(program, calls, number)
         number += gathered is None
         calls = gathered or calls
-    parts = [_parts(c) if isinstance(c, Row) else (c,) for c in calls]
-    added = {p[0].name: Boundary.OPERAND for p in parts if len(p) > 1}
-    return replace(program, steps=[c for p in parts for c in p], boundaries=program.boundaries | added)
+    return calls
 
 
 def _plain(program: Program, calls: Sequence[KernelCall], call: KernelCall) -> bool:
@@ -81,22 +88,7 @@ def _gathered(program: Program, calls: Sequence[KernelCall], number: int) -> lis
         return view if offset is None else replace(view, tensor=tensor, offset=view.offset + offset)
 
     others = [*calls[:place], joined, *calls[place + 1 : number], *calls[number + 1 :]]
-    return [c if c is joined else cast(KernelCall, _with_views(c, moved)) for c in others]
-
-
-def _with_views(value: Any, change: Callable[[View], View]) -> Any:
-    """A call, or a part of one, with other views."""
-    if isinstance(value, View):
-        return change(value)
-    if isinstance(value, tuple):
-        made = tuple(_with_views(v, change) for v in value)
-        return value if all(a is b for a, b in zip(made, value, strict=True)) else made
-    # dims and trees hold no views
-    if not is_dataclass(value) or isinstance(value, (Call, Const, Index, Load, Size, Acc, Tensor)):
-        return value
-    found = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
-    changed = {n: m for n, v in found.items() if (m := _with_views(v, change)) is not v}
-    return replace(cast(Any, value), **changed) if changed else value
+    return [c if c is joined else cast(KernelCall, with_views(c, moved)) for c in others]
 
 
 def _joined(host: Row, row: Row) -> Row | None:

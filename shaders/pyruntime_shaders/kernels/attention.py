@@ -8,6 +8,7 @@ from pyruntime.ir.dims import Dim, at_least, ceildiv, divides, maximum, minimum,
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.kernel import Attention
 from pyruntime.ir.symbols import occupied
+from pyruntime_shaders import extremes
 from pyruntime_shaders.accumulation import Accumulator, Running
 from pyruntime_shaders.module import FEW_LANES, MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.tiling import BUSY, LIKELY, Source, least, quads, source
@@ -173,4 +174,5 @@ def _kernel(call: Attention, block: Block, on: Dim) -> Kernel:
         outer_axes=outer,
         outer_count=module.word("batches", batches, "u32") if outer else "",
         outer_extents=module.extents(call.batch),
+        **extremes.values(module, call.extremes, block.across),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyruntime.ir.dims import Dim, ceildiv, divides, minimum, product
 from pyruntime.ir.kernel import Conv
 from pyruntime.ir.views import View
-from pyruntime_shaders import direct, octets
+from pyruntime_shaders import direct, extremes, octets
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
 from pyruntime_shaders.printer import value_type
 from pyruntime_shaders.tiling import (
@@ -52,7 +52,8 @@ def patches(call: Conv) -> list[Patch] | list[Part]:
         return _parts(call)
     depth, width = call.in_channels // call.groups, call.out_channels // call.groups
     # slices share the channels of each tap
-    return options(product((call.n, *call.out_size)), width, depth)
+    made = options(product((call.n, *call.out_size)), width, depth)
+    return [p for p in made if extremes.suits(call.extremes, p)]
 
 
 def _sizes(call: Conv) -> tuple[Dim, ...]:
@@ -121,6 +122,7 @@ def _tiled(call: Conv, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
         tile=tile,
         a_order="rows" if call.x.strides[3] == 1 else "columns",
         b_order="panels",
+        **extremes.values(module, call.extremes, tile.across),
     )
 
 

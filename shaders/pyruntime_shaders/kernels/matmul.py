@@ -12,7 +12,7 @@ from pyruntime.ir.scalar import Load, Scalar, transform
 from pyruntime.ir.scalar import call as of
 from pyruntime.ir.symbols import occupied
 from pyruntime.ir.views import View
-from pyruntime_shaders import direct, octets, operand
+from pyruntime_shaders import direct, extremes, octets, operand
 from pyruntime_shaders.accumulation import sum_of_fours
 from pyruntime_shaders.kernels import row
 from pyruntime_shaders.module import MAX_GROUPS, Kernel, Module, fold
@@ -62,7 +62,8 @@ def patches(call: MatMul) -> list[Patch | Lanes]:
     if _by_rows(call):
         return []
     few = [] if at_least(occupied(call.m), FEW + 1) else few_row_options(call.n, _steps(call))
-    return [*few, *([] if _few(call) else options(call.m, call.n, call.k))]
+    made: list[Patch | Lanes] = [*few, *([] if _few(call) else options(call.m, call.n, call.k))]
+    return [p for p in made if extremes.suits(call.extremes, p)]
 
 
 def _by_rows(call: MatMul) -> bool:
@@ -120,7 +121,7 @@ def _steps(call: MatMul) -> Dim:
 def _few_rows(call: MatMul, batches: Dim, on: Dim, lanes: Lanes | None) -> Kernel:
     height = 1 if call.m == 1 else 2 if call.m == 2 else 4
     above = ceildiv(call.m, height)
-    lanes = lanes or few_rows(call.n, _steps(call), least(above * batches))
+    lanes = lanes or _lanes(call, above * batches)
     tiles_across = ceildiv(call.n, lanes.width)
     tiles = above * tiles_across
     vector_a = _dotted(call) and quads(call.a, -1, call.k)
@@ -132,11 +133,19 @@ def _few_rows(call: MatMul, batches: Dim, on: Dim, lanes: Lanes | None) -> Kerne
         (tiles, tiles_across),
         on,
         vector_a=vector_a,
+        across=lanes.quads,
         height=height,
         lanes=lanes,
         accumulators=tuple(sum_of_fours(row, held) for row in range(height)),
         subgroups=True,
     )
+
+
+def _lanes(call: MatMul, others: Dim) -> Lanes:
+    """Those for few rows by default; others: workgroups of the same columns."""
+    if call.extremes is not None:
+        return extremes.few_rows(call.extremes)
+    return few_rows(call.n, _steps(call), least(others))
 
 
 def _many_rows(call: MatMul, batches: Dim, on: Dim, patch: Patch | None) -> list[Kernel]:
@@ -162,6 +171,7 @@ def _tiled(call: MatMul, batches: Dim, on: Dim, likely: Dim, tile: Tile | None) 
         (tiles, tiles_across),
         on,
         vector_a=quads(call.a, -1, call.k),
+        across=tile.across,
         tile=tile,
         a_order=a_order,
         b_order="panels" if call.panels else "columns" if call.b.strides[-2] == 1 else "rows",
@@ -176,9 +186,21 @@ def _kernel(
     on: Dim,
     *,
     vector_a: bool,
+    across: int,
     **values: Hashable,
 ) -> Kernel:
-    """The kernel of one template. tiles: their count, and how many lie across; on: 1, or 0 to skip it."""
+    """The kernel of one template.
+
+    Args:
+        call: the product.
+        template: its name.
+        batches: how many.
+        tiles: their count, and how many lie across.
+        on: 1, or 0 to skip it.
+        vector_a: whether the left operand is read by fours.
+        across: threads of a workgroup that have columns of a row, four each.
+        values: further ones of the template.
+    """
     outer = tuple(f"b{i}" for i in range(len(call.batch)))
     # other views of a's tensor, such as scales that lie behind it, take single elements, of whole fours
     whole = alone(call, call.a.tensor) or divides(4, call.a.tensor.elements)
@@ -236,5 +258,6 @@ def _kernel(
         outer_extents=module.extents(call.batch),
         row_axes=("m",),
         row_extents=("",),
+        **extremes.values(module, call.extremes, across),
         **values,
     )

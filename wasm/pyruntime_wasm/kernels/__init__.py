@@ -84,8 +84,8 @@ class Kernel(Protocol):
 
 def kernel_for(call: KernelCall) -> Kernel:
     """The kernel of the call's template. Raises ModuleNotFoundError for a template that Wasm lacks."""
-    told = any(getattr(call, name, None) for name in ("prologue", "left", "asides"))
-    assert not told, f"{call.name}: prologues, computed operands and asides are WebGPU's alone"
+    told = any(getattr(call, name, None) for name in ("prologue", "left", "asides", "extremes"))
+    assert not told, f"{call.name}: prologues, computed operands, asides and extremes are WebGPU's alone"
     form = "_integer" if isinstance(call, MatMul | Conv) and call.exact else ""
     if isinstance(call, MatMul) and call.blocks is not None:
         form = "_blocks"
