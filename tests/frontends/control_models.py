@@ -49,9 +49,11 @@ def looped(
     carried: Sequence[str],
     outputs: Sequence[str],
     names: tuple[str, str] = ("i", "on"),
+    integers: Sequence[str] = (),
 ) -> GraphProto:
-    """A body with carried inputs; the first output is the condition."""
-    inputs = [info(names[0], 7, []), info(names[1], 9, []), *(info(c) for c in carried)]
+    """A body with carried inputs, of which some are integers; the first output is the condition."""
+    inputs = [info(names[0], 7, []), info(names[1], 9, [])]
+    inputs += [info(c, 7 if c in integers else 1) for c in carried]
     return helper.make_graph(nodes, "body", inputs, [helper.make_empty_tensor_value_info(o) for o in outputs])
 
 
@@ -332,6 +334,72 @@ def _loop_over_prefixes() -> tuple[ModelProto, list[Feeds]]:
     ), feeds
 
 
+def _loop_over_windows() -> tuple[ModelProto, list[Feeds]]:
+    """Each two rows that follow each other: slices by the counter, of one size in all iterations."""
+    nodes = [
+        ALWAYS,
+        node("Unsqueeze", ["i", "zero"], ["start"]),
+        node("Add", ["start", "two"], ["end"]),
+        node("Slice", ["x", "start", "end", "zero"], ["window"]),
+        node("Mul", ["a", "window"], ["p"]),
+        node("Tanh", ["p"], ["a2"]),
+        node("Concat", ["b", "window"], ["b2"], axis=0),
+    ]
+    body = looped(nodes, ["a", "b"], ["go", "a2", "b2", "window"])
+    outer = [
+        node("Shape", ["x"], ["rows"], end=1),
+        node("Sub", ["rows", "one"], ["windows"]),
+        node("Squeeze", ["windows"], ["m"]),
+        node("Loop", ["m", "", "z", "none"], ["y", "all", "ys"], body=body),
+    ]
+    feeds: list[Feeds] = [{"x": random(n, 3), "z": random(2, 3, seed=n)} for n in (6, 2)]
+    weights: dict[str, Array] = {
+        "zero": ints(0),
+        "one": ints(1),
+        "two": ints(2),
+        "none": np.zeros((0, 3), np.float32),
+    }
+    return _model(outer, feeds[0], ["y", "all", "ys"], weights, x=["n", 3]), feeds
+
+
+def _loop_that_counts(*, ended: bool) -> tuple[ModelProto, list[Feeds]]:
+    """As scripts write it: while i < len(x) [and sum(a) < 4]: a = tanh(a + x[i:i+1]); append(a); i += 1."""
+    goes_on = [node("Less", ["j2", "rows"], ["in-x"])]
+    if ended:
+        test = branch(node("ReduceSum", ["a2"], ["s"], keepdims=0), node("Less", ["s", "most"], ["below"]))
+        goes_on.append(decide("in-x", "go", test, branch(node("Identity", ["never"], ["no"]))))
+    else:
+        goes_on.append(node("Identity", ["in-x"], ["go"]))
+    nodes = [
+        node("Constant", [], ["step"], value_int=1),
+        node("Add", ["j", "step"], ["j2"]),
+        node("Unsqueeze", ["j", "zero"], ["start"]),
+        node("Unsqueeze", ["j2", "zero"], ["end"]),
+        node("Slice", ["x", "start", "end", "zero"], ["row"]),
+        node("Add", ["a", "row"], ["p"]),
+        node("Tanh", ["p"], ["a2"]),
+        node("Concat", ["b", "a2"], ["b2"], axis=0),
+        *goes_on,
+    ]
+    body = looped(nodes, ["a", "j", "b"], ["go", "a2", "j2", "b2"], integers=["j"])
+    outer = [
+        node("Shape", ["x"], ["length"], end=1),
+        node("Squeeze", ["length"], ["rows"]),
+        node("Less", ["first", "rows"], ["on"]),
+        node("Loop", ["endless", "on", "z", "first", "none"], ["y", "count", "all"], body=body),
+    ]
+    feeds: list[Feeds] = [{"x": random(n, 3, low=0), "z": random(1, 3)} for n in (7, 1)]
+    weights: dict[str, Array] = {
+        "zero": ints(0),
+        "first": np.array(0),
+        "endless": np.array(2**63 - 1),
+        "none": np.zeros((0, 3), np.float32),
+        "most": scalar(2.5),
+        "never": np.array(False),
+    }
+    return _model(outer, feeds[0], ["y", "count", "all"], weights, x=["n", 3]), feeds
+
+
 def _loop_that_grows() -> tuple[ModelProto, list[Feeds]]:
     """A carried value with two more rows in each iteration."""
     nodes = [
@@ -424,6 +492,9 @@ MODELS: Mapping[str, tuple[ModelProto, list[Feeds]]] = {
     "loop-loop": _loop_in_loop(),
     "loop-if": _branch_in_loop(),
     "loop-prefixes": _loop_over_prefixes(),
+    "loop-windows": _loop_over_windows(),
+    "loop-counts": _loop_that_counts(ended=False),
+    "loop-counts-until": _loop_that_counts(ended=True),
     "loop-grows": _loop_that_grows(),
     "loop-appends": _loop_that_appends(ended=False),
     "loop-appends-until": _loop_that_appends(ended=True),

@@ -69,8 +69,10 @@ class NodeContext:
         inline: converts a subgraph that is certain to run, with these inputs, in place of the node.
         subgraph: converts one to a graph of its own, whose first inputs a function makes.
         attempt: the same for a branch without inputs, under facts; None where it has no meaning under them.
+        probe: converts a subgraph to see what it gives, and leaves no trace; None where it can not be.
         counter: a new symbol for the iterations of a loop, whose number may be known.
         greatest: what a dim that grows by a loop's iterations is in the last one; any other dim as it is.
+        greatest_within: the same, where there is one.
         limit_bytes: lets inputs that strings come from be refused where they have greater bytes than one.
         selected: positions of elements that are not zero, by tensor, as far as they are in the graph.
         indices: tables of what they are by axis, whose columns are unlike.
@@ -91,6 +93,7 @@ class NodeContext:
         inline: Callable[[GraphProto, Sequence[Held]], list[Held]],
         subgraph: Callable[[GraphProto, Callable[[Builder], Sequence[Value | Text]]], Body],
         attempt: Callable[[GraphProto, Facts], Body | None],
+        probe: Callable[[GraphProto, Callable[[Builder], Sequence[Value | Text]]], Body | None],
         counter: Callable[[Dim | None], Dim],
         fresh: Callable[[str, int, int], Dim],
         limit_bytes: Callable[[Text, int], None],
@@ -100,16 +103,18 @@ class NodeContext:
         varies: Callable[[Dim], str],
         broadcasting: Broadcasting,
         greatest: Callable[[Dim], Dim],
+        greatest_within: Callable[[Dim], Dim],
         openable: Callable[[Value, Container[DType]], frozenset[str]],
         assumptions: Assumptions,
     ) -> None:
         self.builder, self.op, self.name, self.opset = builder, op, name, opset
         self.outputs = tuple(o if o in used else "" for o in outputs)
         self.stated_outputs, self.stated_inputs = sum(map(bool, outputs)), len(inputs)
-        self.inline, self.subgraph, self.attempt, self.counter = inline, subgraph, attempt, counter
+        self.inline, self.subgraph, self.attempt, self.probe = inline, subgraph, attempt, probe
+        self.counter = counter
         self._fresh, self.selected, self.indices = fresh, selected, indices
         self._refusals, self._broadcasting = refusals, broadcasting
-        self._varies, self.greatest = varies, greatest
+        self._varies, self.greatest, self.greatest_within = varies, greatest, greatest_within
         self.limit_bytes = limit_bytes
         self._openable, self._assumptions = openable, assumptions
         self._schema, self._inputs, self._attrs = schema, list(inputs), dict(attrs)

@@ -335,6 +335,7 @@ class _Importer:
             inline=lambda graph, inputs: self._inline(graph, frame, inputs),
             subgraph=lambda graph, inputs: self._subgraph(graph, frame, {}, inputs),
             attempt=lambda graph, facts: self._attempt(graph, frame, facts),
+            probe=lambda graph, inputs: self._probe(graph, frame, inputs),
             counter=self._unbound.counter,
             refusals=self._refusals,
             fresh=self._unbound.fresh,
@@ -346,6 +347,7 @@ class _Importer:
             varies=self._unbound.varies,
             broadcasting=self._broadcasting,
             greatest=self._unbound.greatest,
+            greatest_within=self._unbound.greatest_within,
             openable=self._openable,
             assumptions=self._assumptions,
         )
@@ -473,6 +475,20 @@ class _Importer:
                 raise Blocked from None
             del self._problems[noted:]
             return None
+
+    def _probe(
+        self, graph: GraphProto, frame: Frame, inputs: Callable[[Builder], Sequence[Value | Text]]
+    ) -> Body | None:
+        """A subgraph that is converted and not used; None where it can not be converted."""
+        noted, constraints = len(self._problems), len(self._graph.constraints)
+        joined = self._broadcasting.joined
+        try:
+            return self._subgraph(graph, frame, {}, inputs)
+        except (Blocked, Undecided, UnsupportedError, ModelError):
+            return None
+        finally:
+            del self._problems[noted:], self._graph.constraints[constraints:]
+            self._broadcasting.joined = joined
 
 
 def _present(entries: Sequence[Held | Gap]) -> list[Held]:

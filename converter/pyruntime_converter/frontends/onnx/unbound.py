@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyruntime.ir.dims import Dim, maximum
 from pyruntime.ir.symbols import substitute, symbols_of
 from pyruntime_converter.frontends.onnx.symbols import Symbols
@@ -37,11 +39,18 @@ class Unbound:
 
     def greatest(self, dim: Dim) -> Dim:
         """What a dim is in the last iteration of the loops by whose counters alone it grows."""
+        return self._in_last(dim, lambda trip: maximum(trip - 1, 0))
+
+    def greatest_within(self, dim: Dim) -> Dim:
+        """As `greatest`, seen from inside the loops, where there is an iteration."""
+        return self._in_last(dim, lambda trip: trip - 1)
+
+    def _in_last(self, dim: Dim, last: Callable[[Dim], Dim]) -> Dim:
         for counter, trip in reversed(self._trips.items()):  # those inside others first
             first, second = (substitute(dim, {str(counter): step}) for step in (0, 1))
             rate = second - first
             if isinstance(rate, int) and rate > 0 and dim == first + rate * counter:
-                dim = first + rate * maximum(trip - 1, 0)
+                dim = first + rate * last(trip)
         return dim
 
     def varies(self, dim: Dim) -> str:

@@ -21,9 +21,11 @@ from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import stacked
 from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, refilled, shape_of
+from pyruntime_converter.frontends.onnx.inductions import Counted, counted_in, most_iterations, replaced
 from pyruntime_converter.frontends.onnx.learnt import cut, with_sizes
 from pyruntime_converter.frontends.onnx.states import Element, repeated
 
+_ENDLESS = 2**31 - 1  # iterations: exporters write as many where a condition alone ends a loop
 MOST_UNROLLED = 64  # iterations of a loop whose shapes change
 SHAPES_CHANGE = "Export with results of one shape, padded where need be."
 
@@ -117,25 +119,26 @@ def _looped(ctx: NodeContext, graph: GraphProto, held: Sequence[Held]) -> Sequen
     elements = [v for v in held if isinstance(v, Element)]
     if len(elements) < len(held):
         return _of_sequences(ctx, trips, condition, held)
+    begins = _condition(ctx, condition) if condition else 1
+    counted, trips, steady = _counted(ctx, graph, elements, trips, begins)
     counter = ctx.counter(trips[0] if trips else None)
 
     def inputs(builder: Builder, carried: list[Element]) -> list[Element]:
         return [builder.dims(counter), builder.constant(np.array(True)), *carried]
 
-    found = repeated(ctx, graph, elements, 1, inputs)
+    found = repeated(ctx, graph, elements, 1, replaced(counted, counter, inputs))
     if found is None:
         return _of_sequences(ctx, trips, condition, held)
     body, initial = found.body, found.initial
     if trip and trips is None and len(body.graph.outputs) > 1 + len(initial):
         trips = _measured(ctx, trip)
-    begins = _condition(ctx, condition) if condition else 1
     attrs: dict[str, object] = {
         "trip": trips[0] if trips else None,
         "condition": begins,
         "reverse": (False,) * (len(body.graph.outputs) - 1 - len(initial)),
     }
     going, *results = body.graph.outputs
-    known = dims_of(going)
+    known = (1,) if steady else dims_of(going)
     body.graph.outputs = [going, *results] if known is None else results
     attrs |= {"tested": known is None, "goes_on": 1 if known is None else truth(known[0])}
     if attrs["reverse"] and trips and (begins is None or known is None or attrs["goes_on"] != 1):
@@ -149,6 +152,21 @@ def _looped(ctx: NodeContext, graph: GraphProto, held: Sequence[Held]) -> Sequen
         if begins != 1 or not isinstance(count, int) or count > MOST_UNROLLED:
             return _appending(ctx, graph, held, str(error))
         return _unrolled(ctx, count, held, str(error))
+
+
+def _counted(
+    ctx: NodeContext,
+    graph: GraphProto,
+    elements: Sequence[Element],
+    trips: tuple[Dim, ...] | None,
+    begins: Dim | None,
+) -> tuple[dict[int, Counted], tuple[Dim, ...] | None, bool]:
+    """What a loop counts by itself, its number of iterations, and whether its condition tells no less."""
+    endless = not ctx.has_input(0) or (trips and isinstance(trips[0], int) and trips[0] >= _ENDLESS)
+    tensors = [v for v in elements if isinstance(v, Value)]
+    counted = counted_in(ctx, graph, elements) if endless and len(tensors) == len(elements) else {}
+    found = most_iterations(ctx, graph, tensors, counted, begins) if counted else None
+    return ({}, trips, False) if found is None else (counted, (found[0],), found[1])
 
 
 def _appending(ctx: NodeContext, graph: GraphProto, held: Sequence[Held], reason: str) -> Sequence[Held]:

@@ -243,7 +243,8 @@ def _slice(
     else:
         ranges = [(0, size, 1) for size in x.shape]
         for axis, part in zip(ctx.axes(known, x.rank), parts, strict=True):
-            ranges[axis] = _of_table(ctx, x, axis, part) or part.of(x.shape[axis])
+            size = x.shape[axis]
+            ranges[axis] = _of_table(ctx, x, axis, part) or _of_iteration(ctx, size, part) or part.of(size)
     first, sizes, every = (tuple(column) for column in zip(*ranges, strict=True)) if ranges else ((), (), ())
     if not any(f != 0 for f in first) and sizes == x.shape and all(s == 1 for s in every):
         return x
@@ -276,6 +277,16 @@ def _of_table(ctx: NodeContext, x: Value, axis: int, part: Part) -> tuple[Dim, D
         last = ctx.greatest(end)
         ctx.require(less(last, size + 1), f"{last} must be at most {size}, the size of its table")
     return start, end - start, 1
+
+
+def _of_iteration(ctx: NodeContext, size: Dim, part: Part) -> tuple[Dim, Dim, Dim] | None:
+    """What is taken between bounds that move by a loop's counter, where no iteration leaves the axis."""
+    start, end, step = part.start, part.end, part.step
+    if not isinstance(step, int) or step < 1 or not (at_least(start, 0) and at_least(end, start)):
+        return None
+    if at_least(size, end) or not at_least(size, ctx.greatest_within(end)):
+        return None
+    return start, ceildiv(end - start, step), step
 
 
 @handles("Split")
