@@ -1,8 +1,9 @@
-"""Loops that append (`acc = cat([acc, part])`): parts of all iterations, put together behind the loop."""
+"""Loops that append (`acc = cat([acc, part])`, `acc.append(part)`): all parts, put together behind it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import GraphProto, NodeProto, helper
@@ -10,7 +11,7 @@ from onnx import GraphProto, NodeProto, helper
 from pyruntime.ir.dims import maximum
 from pyruntime.ir.graph import Value
 from pyruntime_converter.frontends.onnx.context import NodeContext
-from pyruntime_converter.frontends.onnx.handlers.common import concatenated
+from pyruntime_converter.frontends.onnx.handlers.common import concatenated, rows_along
 from pyruntime_converter.frontends.onnx.order import reads
 
 _GIVEN = 2  # inputs of a body before what it carries: the iteration's number, the condition
@@ -30,13 +31,9 @@ def parts_of(body: GraphProto, carried: int) -> tuple[GraphProto, list[Appended]
 
     A carried value counts where nothing but the Concat that makes its next one reads it, and nothing that.
     """
-    uses = Counter(name for node in body.node for name in reads(node))
-    uses.update(v.name for v in body.output)
-    made = {name: number for number, node in enumerate(body.node) for name in node.output}
+    uses, made = _uses(body), {name: number for number, node in enumerate(body.node) for name in node.output}
     found: list[Appended] = []
     changed: dict[int, NodeProto] = {}  # by number
-    rest = GraphProto()
-    rest.CopyFrom(body)
     for place in range(carried):
         before, after = body.input[_GIVEN + place].name, body.output[1 + place].name
         number = made.get(after)
@@ -50,15 +47,45 @@ def parts_of(body: GraphProto, carried: int) -> tuple[GraphProto, list[Appended]
         others = node.input[:-1] if in_front else node.input[1:]
         found.append(Appended(place, stated[0], in_front))
         changed[number] = helper.make_node("Concat", others, [after], name=node.name, axis=stated[0])
-    gone = {f.place for f in found}
+    return _instead(body, [f.place for f in found], changed), found
+
+
+def inserted_into(body: GraphProto, carried: int) -> tuple[GraphProto, list[int]]:
+    """As `parts_of`, of carried sequences that get one tensor more at their end: by place."""
+    uses, made = _uses(body), {name: number for number, node in enumerate(body.node) for name in node.output}
+    found: list[int] = []
+    changed: dict[int, NodeProto] = {}  # by number
+    for place in range(carried):
+        before, after = body.input[_GIVEN + place].name, body.output[1 + place].name
+        number = made.get(after)
+        node = NodeProto() if number is None else body.node[number]
+        ends = node.op_type == "SequenceInsert" and not node.domain and len(node.input) == 2
+        if number is None or not ends or node.input[0] != before or uses[before] != 1 or uses[after] != 1:
+            continue
+        found.append(place)
+        changed[number] = helper.make_node("Identity", node.input[1:], [after], name=node.name)
+    return _instead(body, found, changed), found
+
+
+def _uses(body: GraphProto) -> Counter[str]:
+    """How often each name is read, or given."""
+    uses = Counter(name for node in body.node for name in reads(node))
+    uses.update(v.name for v in body.output)
+    return uses
+
+
+def _instead(body: GraphProto, places: Sequence[int], changed: Mapping[int, NodeProto]) -> GraphProto:
+    """A body with other nodes, by number, that carries some places no more, and gives them last."""
+    rest = GraphProto()
+    rest.CopyFrom(body)
     for field, first in ((rest.input, _GIVEN), (rest.output, 1)):
-        kept = [v for i, v in enumerate(field) if i - first not in gone]
-        kept += [body.output[1 + f.place] for f in found] if field is rest.output else []
+        kept = [v for i, v in enumerate(field) if i - first not in places]
+        kept += [body.output[1 + place] for place in places] if field is rest.output else []
         del field[:]
         field.extend(kept)
     del rest.node[:]
     rest.node.extend(changed.get(number, node) for number, node in enumerate(body.node))
-    return rest, found
+    return rest
 
 
 def put_together(ctx: NodeContext, initial: Value, parts: Value, how: Appended) -> Value:
@@ -69,8 +96,5 @@ def put_together(ctx: NodeContext, initial: Value, parts: Value, how: Appended) 
         parts = ctx.one(
             "Slice", parts, starts=(last, *[0] * rest), sizes=parts.shape, steps=(-1, *[1] * rest)
         )
-    order = (*range(1, axis + 1), 0, *range(axis + 1, parts.rank))
-    shape = list(parts.shape[1:])
-    shape[axis] = shape[axis] * parts.shape[0]
-    flat = ctx.reshape(ctx.one("Transpose", parts, perm=order), shape)
+    flat = rows_along(ctx, parts, axis, new=False)
     return concatenated(ctx, [flat, initial] if how.in_front else [initial, flat], axis)

@@ -35,7 +35,7 @@ from pyruntime_converter.frontends.onnx.bodies import Body
 from pyruntime_converter.frontends.onnx.bounds import bound_of
 from pyruntime_converter.frontends.onnx.broadcasting import Broadcasting
 from pyruntime_converter.frontends.onnx.elements import traced
-from pyruntime_converter.frontends.onnx.held import Held, TensorSequence, Text, kind_of
+from pyruntime_converter.frontends.onnx.held import Held, OpenSequence, TensorSequence, Text, kind_of
 from pyruntime_converter.frontends.onnx.ratios import Known, ratios_of, truncated
 from pyruntime_converter.frontends.onnx.refusals import Refusals
 from pyruntime_converter.frontends.onnx.roundings import LARGEST
@@ -156,8 +156,13 @@ class NodeContext:
         return self._held(index) is not None
 
     def items(self, index: int = 0) -> tuple[Value | Text, ...]:
-        """The tensors of an input that is a sequence. Raises ModelError where it is none."""
+        """The tensors of an input that is a sequence. Raises ModelError where it is none.
+
+        Raises UnsupportedError where it is not known how many there are.
+        """
         held = self.held(index)
+        if isinstance(held, OpenSequence):
+            self.fail("how many tensors its sequence has is not known", FIX_DIMS)
         if not isinstance(held, TensorSequence):
             self.invalid(f"input {index} is no sequence")
         return held.items

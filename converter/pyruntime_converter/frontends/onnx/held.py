@@ -20,6 +20,21 @@ class TensorSequence:
 
 
 @dataclass(frozen=True)
+class OpenSequence:
+    """Tensors of numbers, all of one shape, one after the other: only a run tells how many.
+
+    Attributes:
+        rows: all of them, along a first axis.
+    """
+
+    rows: Value
+
+    def each(self, change: Callable[[Value], Value]) -> OpenSequence:
+        """The same of changed tensors."""
+        return OpenSequence(change(self.rows))
+
+
+@dataclass(frozen=True)
 class Text:
     """A tensor of strings: for each element the row of a table that has its bytes (`pyruntime.ir.strings`).
 
@@ -66,16 +81,17 @@ class Empty:
     """An optional without an element; one that has an element is that element."""
 
 
-Held = Value | TensorSequence | Text | Maps | Empty
+Held = Value | TensorSequence | OpenSequence | Text | Maps | Empty
 _KINDS: dict[type, str] = {
     TensorSequence: "a sequence",
+    OpenSequence: "a sequence of a number of tensors that only a run tells",
     Text: "a tensor of strings",
     Maps: "a sequence of maps",
     Empty: "an empty optional",
 }
 
 
-def kind_of(held: TensorSequence | Text | Maps | Empty) -> str:
+def kind_of(held: TensorSequence | OpenSequence | Text | Maps | Empty) -> str:
     """What messages call it."""
     return _KINDS[type(held)]
 
@@ -89,6 +105,8 @@ def flat(held: Iterable[Held]) -> list[Value]:
                 found.append(each)
             case TensorSequence(items):
                 found += flat(items)
+            case OpenSequence(rows):
+                found.append(rows)
             case Text(rows, table):
                 found += (rows, table)
             case Maps(keys, values):
@@ -110,7 +128,7 @@ def refilled(held: Iterable[Held], values: Sequence[Value]) -> list[Held]:
     rest = iter(values)
     return [
         h.each(lambda _: next(rest))
-        if isinstance(h, (TensorSequence, Text, Maps))
+        if isinstance(h, (TensorSequence, OpenSequence, Text, Maps))
         else next(rest)
         if isinstance(h, Value)
         else h

@@ -19,7 +19,7 @@ from pyruntime.ir.ratio import MOST_ABOVE, MOST_BELOW, Ratio
 from pyruntime.ops.builder import Builder
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.assumptions import OPENED_ELEMENTS, is_parameter
-from pyruntime_converter.frontends.onnx.held import Empty, Held, Maps, TensorSequence, Text
+from pyruntime_converter.frontends.onnx.held import Empty, Held, Maps, OpenSequence, TensorSequence, Text
 from pyruntime_converter.frontends.onnx.scope import Gap
 from pyruntime_converter.frontends.onnx.symbols import Symbols
 from pyruntime_converter.frontends.onnx.tensors import dtype_of
@@ -218,7 +218,13 @@ class Inputs:
 
 
 def declare_output(builder: Builder, name: str, held: Held) -> None:
-    """Let a result be the output of this name in the builder's graph, or let its elements be outputs."""
+    """Let a result be the output of this name in the builder's graph, or let its elements be outputs.
+
+    Raises UnsupportedError for a sequence of a number of tensors that only a run tells.
+    """
+    if isinstance(held, OpenSequence):
+        reason = "it is a sequence, and how many tensors it holds is not known"
+        raise UnsupportedError("Output", name, reason, "Export what they make, put together (torch.stack).")
     graph = builder.graph
     if isinstance(held, Maps):  # their values, and behind them the keys, which all share
         declare_output(builder, name, held.values)

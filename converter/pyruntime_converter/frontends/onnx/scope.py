@@ -10,7 +10,7 @@ from onnx import AttributeProto
 
 from pyruntime.errors import ModelError
 from pyruntime.ir.graph import Origin, Value
-from pyruntime_converter.frontends.onnx.held import Held, Maps, TensorSequence, Text
+from pyruntime_converter.frontends.onnx.held import Held, Maps, OpenSequence, TensorSequence, Text
 
 
 class Gap(Enum):
@@ -65,7 +65,7 @@ class Scope:
         if self._outer is None:
             raise ModelError(f"{name!r} is read, but nothing makes it")
         entry = self._outer.get(name)
-        if self._capture and isinstance(entry, (TensorSequence, Text, Maps)):
+        if self._capture and isinstance(entry, (TensorSequence, OpenSequence, Text, Maps)):
             return entry.each(self._capture)
         return self._capture(entry) if self._capture and isinstance(entry, Value) else entry
 

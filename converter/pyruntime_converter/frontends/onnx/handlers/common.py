@@ -180,6 +180,16 @@ def stacked(ctx: NodeContext, values: Sequence[Value], axis: int = 0) -> Value:
     return concatenated(ctx, [with_axis(ctx, v, axis) for v in values], axis)
 
 
+def rows_along(ctx: NodeContext, rows: Value, axis: int, *, new: bool) -> Value:
+    """Tensors [count, ...] one after the other along an axis of theirs, or along a new one."""
+    moved = ctx.one("Transpose", rows, perm=(*range(1, axis + 1), 0, *range(axis + 1, rows.rank)))
+    if new:
+        return moved
+    shape = list(rows.shape[1:])
+    shape[axis] = shape[axis] * rows.shape[0]
+    return ctx.reshape(moved, shape)
+
+
 def ones(count: int) -> tuple[int, ...]:
     """As many ones: the default of strides and dilations."""
     return (1,) * count

@@ -16,11 +16,20 @@ from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import Builder, dims_of
 from pyruntime.ops.definition import OpError
 from pyruntime_converter.frontends.onnx import text
-from pyruntime_converter.frontends.onnx.appending import parts_of, put_together
+from pyruntime_converter.frontends.onnx.appending import inserted_into, parts_of, put_together
 from pyruntime_converter.frontends.onnx.bodies import Body, align, finish
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
 from pyruntime_converter.frontends.onnx.handlers.common import stacked
-from pyruntime_converter.frontends.onnx.held import Held, Text, alike, flat, refilled, shape_of
+from pyruntime_converter.frontends.onnx.held import (
+    Held,
+    OpenSequence,
+    TensorSequence,
+    Text,
+    alike,
+    flat,
+    refilled,
+    shape_of,
+)
 from pyruntime_converter.frontends.onnx.inductions import Counted, counted_in, most_iterations, replaced
 from pyruntime_converter.frontends.onnx.learnt import cut, with_sizes
 from pyruntime_converter.frontends.onnx.states import Element, repeated
@@ -118,7 +127,9 @@ def _looped(ctx: NodeContext, graph: GraphProto, held: Sequence[Held]) -> Sequen
     trips = ctx.contents(trip) if trip else None
     elements = [v for v in held if isinstance(v, Element)]
     if len(elements) < len(held):
-        return _of_sequences(ctx, trips, condition, held)
+        short = trips and isinstance(trips[0], int) and trips[0] <= MOST_UNROLLED
+        collected = None if short else _collecting(ctx, graph, held)
+        return _of_sequences(ctx, trips, condition, held) if collected is None else collected
     begins = _condition(ctx, condition) if condition else 1
     counted, trips, steady = _counted(ctx, graph, elements, trips, begins)
     counter = ctx.counter(trips[0] if trips else None)
@@ -182,6 +193,36 @@ def _appending(ctx: NodeContext, graph: GraphProto, held: Sequence[Held], reason
         initial = ctx.tensor(held[how.place], "what it appends to")
         results.insert(how.place, put_together(ctx, initial, part, how))
     return results
+
+
+def _collecting(ctx: NodeContext, graph: GraphProto, held: Sequence[Held]) -> list[Held] | None:
+    """A loop that puts one tensor into sequences in each iteration; None where it does else with any."""
+    body, places = inserted_into(graph, len(held))
+    others = [v for i, v in enumerate(held) if i not in places]
+    if not places or not all(isinstance(v, Element) for v in others):
+        return None
+    results = list(_looped(ctx, body, others))
+    rows = [ctx.tensor(v, "what it puts into a sequence") for v in results[len(results) - len(places) :]]
+    results = results[: len(results) - len(places)]
+    for place, row in zip(places, rows, strict=True):
+        results.insert(place, _behind(ctx, held[place], row))
+    return results
+
+
+def _behind(ctx: NodeContext, first: Held, rows: Value) -> OpenSequence:
+    """What a loop put into a sequence, behind what was in it before."""
+    match first:
+        case TensorSequence(items=()):
+            return OpenSequence(rows)
+        case TensorSequence(items):
+            before = stacked(ctx, [ctx.tensor(v, "what a sequence holds") for v in items])
+        case OpenSequence(rows=before):
+            pass
+        case _:
+            ctx.invalid("a tensor is put into what is no sequence")
+    if before.shape[1:] != rows.shape[1:]:
+        ctx.fail(f"a sequence gets tensors of shapes {before.shape[1:]} and {rows.shape[1:]}", SHAPES_CHANGE)
+    return OpenSequence(ctx.one("Concat", before, rows, axis=0))
 
 
 def _measured(ctx: NodeContext, trip: Value) -> tuple[Dim] | None:

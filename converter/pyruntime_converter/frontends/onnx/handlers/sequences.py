@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from pyruntime.ir.conditions import less
 from pyruntime.ir.dims import Dim, minimum
 from pyruntime.ir.graph import Value
 from pyruntime.ops.builder import dims_of
 from pyruntime_converter.frontends.onnx import text
 from pyruntime_converter.frontends.onnx.context import FIX_DIMS, NodeContext, handles
-from pyruntime_converter.frontends.onnx.handlers.common import add_up, concatenated, parted, stacked
-from pyruntime_converter.frontends.onnx.held import Empty, Held, TensorSequence, Text, shape_of
+from pyruntime_converter.frontends.onnx.handlers.common import (
+    add_up,
+    concatenated,
+    parted,
+    rows_along,
+    stacked,
+    with_axis,
+)
+from pyruntime_converter.frontends.onnx.held import (
+    Empty,
+    Held,
+    OpenSequence,
+    TensorSequence,
+    Text,
+    shape_of,
+)
 
 MOST_PARTS = 4096  # tensors that a node may split one into
 
@@ -33,6 +48,15 @@ def sequence_construct(ctx: NodeContext) -> TensorSequence:
     return TensorSequence(values)
 
 
+def with_row(ctx: NodeContext, held: OpenSequence, made: Value) -> OpenSequence:
+    """One tensor more at the end, of the shape that all have."""
+    if made.dtype is not held.rows.dtype:
+        ctx.invalid(f"a {made.dtype.value} among elements of type {held.rows.dtype.value}")
+    if made.shape != held.rows.shape[1:]:
+        ctx.fail(f"a tensor of shape {made.shape} among such of shape {held.rows.shape[1:]}", FIX_DIMS)
+    return OpenSequence(ctx.one("Concat", held.rows, with_axis(ctx, made, 0), axis=0))
+
+
 def _type_of(element: Value | Text) -> str:
     return "string" if isinstance(element, Text) else element.dtype.value
 
@@ -40,12 +64,18 @@ def _type_of(element: Value | Text) -> str:
 @handles("SequenceLength")
 def sequence_length(ctx: NodeContext) -> Value:
     """How many there are."""
+    held = ctx.held()
+    if isinstance(held, OpenSequence):
+        return ctx.builder.dims(held.rows.shape[0])
     return ctx.builder.dims(len(ctx.items()))
 
 
 @handles("SequenceAt")
 def sequence_at(ctx: NodeContext) -> Value | Text:
     """One of them; where only a run tells which, all of one shape, as a slice of them put together."""
+    held = ctx.held()
+    if isinstance(held, OpenSequence):
+        return _row(ctx, held.rows, ctx.input(1))
     items, place = ctx.items(), ctx.input(1)
     dims = dims_of(place)
     if dims is not None and all(isinstance(d, int) for d in dims):
@@ -61,9 +91,22 @@ def sequence_at(ctx: NodeContext) -> Value | Text:
     return text.joined(ctx.builder, items, taken)
 
 
+def _row(ctx: NodeContext, rows: Value, place: Value) -> Value:
+    """The tensor at a position, which may count from the end; inputs that have none there are refused."""
+    for dim in ctx.contents(place) or ():
+        count = rows.shape[0]
+        there = (1 - less(dim, -count)) * less(dim, count)
+        if not ctx.varies(there):
+            ctx.require(there, f"there must be a tensor at position {dim} of {count}")
+    return ctx.one("Gather", rows, ctx.reshape(place, ()), axis=0)
+
+
 @handles("SequenceInsert")
-def sequence_insert(ctx: NodeContext) -> TensorSequence:
+def sequence_insert(ctx: NodeContext) -> Held:
     """One more, by default at the end."""
+    held = ctx.held()
+    if isinstance(held, OpenSequence) and not ctx.has_input(2):
+        return with_row(ctx, held, ctx.input(1))
     items, given, made = ctx.items(), ctx.optional(2), ctx.element(1)
     if items and _type_of(items[0]) != _type_of(made):
         ctx.invalid(f"a {_type_of(made)} among elements of type {_type_of(items[0])}")
@@ -95,7 +138,11 @@ def _position(ctx: NodeContext, value: Value, count: int, last: int | None = Non
 @handles("ConcatFromSequence")
 def concat_from_sequence(ctx: NodeContext) -> Value | Text:
     """All of them, along an axis, which may be a new one."""
-    items, new = ctx.items(), bool(ctx.attr("new_axis"))
+    held, new = ctx.held(), bool(ctx.attr("new_axis"))
+    if isinstance(held, OpenSequence):
+        axis = ctx.axis(ctx.required("axis"), held.rows.rank - 1 + new)
+        return rows_along(ctx, held.rows, axis, new=new)
+    items = ctx.items()
     if not items:
         ctx.invalid("the sequence is empty")
     axis = ctx.axis(ctx.required("axis"), len(shape_of(items[0])) + new)
@@ -103,12 +150,17 @@ def concat_from_sequence(ctx: NodeContext) -> Value | Text:
 
 
 @handles("SplitToSequence")
-def split_to_sequence(ctx: NodeContext) -> TensorSequence:
+def split_to_sequence(ctx: NodeContext) -> TensorSequence | OpenSequence:
     """Parts of stated sizes, of one size (the last may be smaller), or each index by itself."""
     strings, given = ctx.text(), ctx.optional(1)
     x = ctx.input() if strings is None else strings.rows
     axis, keeps = ctx.axis(ctx.attr("axis"), x.rank), bool(ctx.attr("keepdims"))
     size = x.shape[axis]
+    single = given is None or (given.rank == 0 and ctx.contents(given) == (1,))
+    if strings is None and single and not isinstance(size, int):
+        rest = [a for a in range(x.rank) if a != axis]
+        rows = ctx.one("Transpose", x, perm=(axis, *rest))
+        return OpenSequence(rows if given is None and not keeps else with_axis(ctx, rows, 1 + axis))
     sizes = _equal_parts(ctx, size, 1) if given is None else _stated_parts(ctx, given, size)
     parts = parted(ctx, x, axis, sizes)
     if given is None and not keeps:
