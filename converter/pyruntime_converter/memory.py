@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from pyruntime.errors import UnsupportedError
-from pyruntime.ir.dims import Dim, align, at_least, maximum
+from pyruntime.ir.dims import Dim, align, at_least, maximum, symbol
 from pyruntime.ir.graph import Origin
 from pyruntime.ir.kernel import KernelCall
 from pyruntime.ir.program import Placement, Program, Read, Step
+from pyruntime.ir.symbols import open_symbols, substitute
 from pyruntime.ir.views import Tensor
 from pyruntime_converter.arenas import Block, pack, valued
 from pyruntime_converter.groups import divide
@@ -104,13 +105,16 @@ def plan_coloured(
     the arena that it writes (`Placement.beside`) must be bound as written.
     """
     spans = lifetimes(program, held)
+    sizes = {t: program.bytes_for(t.elements) * (2 if t in halves else 4 * t.words) for t in spans}
+    counted = _counted(sizes.values())
+    positive = {name: symbol(name) for name in counted}
 
     def block(tensor: Tensor, first: int, last: int) -> Block:
-        size = program.bytes_for(tensor.elements) * (2 if tensor in halves else 4 * tensor.words)
-        least = maximum(size, 16)
+        size = substitute(sizes[tensor], positive)
+        some = maximum(size, 1)  # what is empty is bound, too; alignment makes a byte enough for that
         # a sum is simpler than the larger of two
-        need = size + 16 if least != size and at_least(size, 0) else least
-        return Block(align(least, alignment), first, last, need)
+        need = size + 1 if some != size and at_least(size, 0) else some
+        return Block(align(some, alignment), first, last, need)
 
     blocks = {t: block(t, *span) for t, span in spans.items()}
     apart: dict[Block, set[Block]] = {b: set() for b in blocks.values()}
@@ -123,8 +127,24 @@ def plan_coloured(
     packed = divide([*blocks.values()], apart, alignment) or [({}, 0)]
     arena_of = {block: number for number, (offsets, _) in enumerate(packed) for block in offsets}
     return Placement(
-        {t: packed[arena_of[b]][0][b] for t, b in blocks.items()},
+        {t: substitute(packed[arena_of[b]][0][b], counted) for t, b in blocks.items()},
         [],
-        [total for _, total in packed],
+        [substitute(total, counted) for _, total in packed],
         {t: arena_of[b] for t, b in blocks.items()},
     )
+
+
+def _counted(sizes: Iterable[Dim]) -> dict[str, Dim]:
+    """What symbols that may be 0 are taken for, where all that they decide is empty then: at least 1.
+
+    So nothing is added to sizes for the sake of 0, and their sums are exact from 1 on.
+    """
+    found: dict[str, bool] = {}
+    for size in sizes:
+        for name in open_symbols(size):
+            try:
+                empty = substitute(size, {name: 0}) == 0
+            except ZeroDivisionError:
+                empty = False
+            found[name] = empty and found.get(name, True)
+    return {name: maximum(symbol(name, (0, None)), 1) for name, empty in found.items() if empty}

@@ -29,10 +29,14 @@ def symbols_of(dim: Dim) -> set[str]:
     return {atom.name for atom in _symbols(dim)}
 
 
+def open_symbols(dim: Dim) -> set[str]:
+    """Names of the sizes of inputs that may be empty: what is at least 0, and without end."""
+    return {atom.name for atom in _symbols(dim) if atom.args == (0,)}
+
+
 def occupied(dim: Dim) -> Dim:
     """dim with all sizes of inputs at least 1: for choices between forms, since any will do for nothing."""
-    # what is at least 0 and without end: sizes of inputs that may be empty
-    names = {atom.name for atom in _symbols(dim) if atom.args == (0,)}
+    names = open_symbols(dim)
     return substitute(dim, {name: symbol(name) for name in names}) if names else dim
 
 
