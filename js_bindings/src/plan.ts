@@ -75,7 +75,7 @@ export function makePlan(
   pipelines: Pipelines,
   buffers: Buffers,
   given: Symbols,
-  { commands: steps, pause, symbols: last, walked }: Walk,
+  { commands, pause, symbols: last, walked }: Walk,
 ): Plan {
   const { maxComputeWorkgroupsPerDimension, maxStorageBufferBindingSize } = device.limits;
   const { minStorageBufferOffsetAlignment, minUniformBufferOffsetAlignment } = device.limits;
@@ -94,6 +94,10 @@ export function makePlan(
     return { buffer, at, end };
   };
 
+  // forms for other sizes, and what has nothing to do, take no words
+  const steps = commands.filter(
+    ({ command, symbols }) => command.op !== "dispatch" || command.workgroups.every((dim) => evaluate(dim, symbols)),
+  );
   const pitch = (words: readonly Dim[]): number => align(words.length * 4, minUniformBufferOffsetAlignment);
   const size = steps.reduce((sum, { command }) => sum + (command.op === "dispatch" ? pitch(command.words) : 0), 0);
   const uniforms = size
@@ -102,11 +106,10 @@ export function makePlan(
   const words = uniforms ? new Int32Array(uniforms.getMappedRange()) : new Int32Array();
   let next = 0; // where in the uniforms the words of the next dispatch begin
 
-  const dispatch = (command: Extract<Command, { op: "dispatch" }>): Promise<Planned>[] => {
+  const dispatch = (command: Extract<Command, { op: "dispatch" }>): Promise<Planned> => {
     const offset = next;
     next += pitch(command.words);
     const [x, y, z] = command.workgroups.map(value) as [number, number, number];
-    if (!(x && y && z)) return [];
     const most = Math.max(x, y, z);
     if (most > maxComputeWorkgroupsPerDimension) {
       throw new MemoryLimitError(
@@ -144,12 +147,12 @@ export function makePlan(
       layout,
       entries: [...entries, { binding: entries.length, resource }],
     });
-    return [made.then((pipeline) => ({ op: "dispatch", pipeline, group, workgroups: [x, y, z] }))];
+    return made.then((pipeline) => ({ op: "dispatch", pipeline, group, workgroups: [x, y, z] }));
   };
 
   const planned = ({ command, symbols: present }: Walk["commands"][number]): (Planned | Promise<Planned>)[] => {
     symbols = present;
-    if (command.op === "dispatch") return dispatch(command);
+    if (command.op === "dispatch") return [dispatch(command)];
     const bytes = value(command.bytes);
     const { buffer: to, at } = range(command.to, bytes);
     if (!bytes) return [];
@@ -159,8 +162,8 @@ export function makePlan(
   };
 
   try {
-    const commands = Promise.all(steps.flatMap(planned));
-    commands.catch(() => undefined); // a run waits for it, before it submits
+    const ready = Promise.all(steps.flatMap(planned));
+    ready.catch(() => undefined); // a run waits for it, before it submits
     symbols = last;
     const element = pause?.command.op === "read" ? range(pause.command.from, rowOf(pause.command.dtype).bytes) : undefined;
     const stop = pause && { ...pause, element, symbols };
@@ -181,7 +184,7 @@ export function makePlan(
       return lies(place, shape);
     });
     uniforms?.unmap();
-    return { uniforms, commands, pause: stop, walked, inputs, outputs };
+    return { uniforms, commands: ready, pause: stop, walked, inputs, outputs };
   } catch (error) {
     uniforms?.destroy();
     throw error;
