@@ -18,7 +18,7 @@ export interface StoredFile {
   readonly chunk?: number;
 }
 
-/** Called as bytes arrive: how many so far, of how many, and in which file. */
+/** Called before the first byte, and as bytes arrive: how many so far, of how many, and in which file. */
 export type Progress = (loaded: number, total: number, file?: string) => void;
 
 /** A file to read, and who gets its checked chunks in order; `bytes` is only valid during the call. */
@@ -235,6 +235,7 @@ export async function download(
     }
   };
   try {
+    onProgress?.(0, total, files[0]?.stored.file);
     await Promise.all(Array.from({ length: PARALLEL }, work));
     return cached;
   } catch (error) {

@@ -57,7 +57,7 @@ export type { DType, Feed, Tensor, TensorData, TensorSpec } from "./tensors.ts";
 export interface LoadOptions {
   /** Where to run. `"auto"`, the default, takes WebGPU where there is a real GPU, else Wasm; `session.report.reason` says why. */
   readonly device?: Device | "auto" | undefined;
-  /** Called as bytes arrive: how many so far, of how many, and in which file. */
+  /** Called before the first byte, and as bytes arrive: how many so far, of how many, and in which file. */
   readonly onProgress?: Progress | undefined;
   /** Ends loading; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
