@@ -20,7 +20,8 @@ from pyruntime.pack.reader import Pack
 from tests.passes.bert import Size
 
 BYTES = 1.3  # moved, over the fused lower bound
-ARENAS = 1.15  # over the most bytes that live at once
+ARENAS = 1.15  # over the most bytes that live at once,
+TINY = 1.3  # where these are some tens of pieces of 256 bytes, of which each that lies badly is much
 CODE = 80_000  # of a page, compressed
 RUNTIME = 25_000  # of these for JavaScript: tests/browser/test_budgets.py
 
@@ -42,8 +43,10 @@ def minilm() -> Source:
 MODELS = {
     "mobilenetv2": Known(mobilenetv2, 60),
     "resnet50": Known(resnet50, 60),
-    "minilm": Known(minilm, 45, tuple({"batch": b, "length": n} for b, n in ((1, 128), (16, 128), (1, 16)))),
-    "llama": Known(llama, 91, ({"past": 16}, {"past": 160})),
+    "minilm": Known(
+        minilm, 45, tuple({"batch": b, "length": n} for b, n in ((1, 128), (16, 128), (1, 16), (1, 1)))
+    ),
+    "llama": Known(llama, 91, ({"past": 1}, {"past": 16}, {"past": 160})),
 }
 
 
@@ -77,10 +80,10 @@ def moves_what_it_must(program: Program) -> None:
     assert totals.bytes <= BYTES * totals.fused
 
 
-def keeps_to_its_memory(program: Program) -> None:
+def keeps_to_its_memory(program: Program, most: float = ARENAS) -> None:
     memory = program.memory
     assert memory is not None
-    assert 0 < sum(memory.arenas) / memory.peak <= ARENAS  # as the plan divides: it may be the same number
+    assert 0 < sum(memory.arenas) / memory.peak <= most  # as the plan divides: it may be the same number
 
 
 def test_most_read_no_arena_that_they_write(looked: tuple[Known, list[Inspection]]) -> None:
@@ -117,8 +120,8 @@ def test_what_computes_much_in_integers_keeps_a_gpu_busy(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("dynamic", "dispatches", "times"),
-    [(False, 58, (1.21, 1.29, 1.07)), (True, 118, (1.25, 1.34, 1.1))],  # products of one value read it apart
+    ("dynamic", "dispatches", "times"),  # products of one value read it apart
+    [(False, 58, (1.21, 1.29, 1.07, 1.01)), (True, 118, (1.25, 1.34, 1.1, 1.01))],
 )
 def test_ranges_that_data_decide(
     dynamic: bool, dispatches: int, times: tuple[float, ...], tmp_path: Path
@@ -201,7 +204,7 @@ def test_memory(looked: tuple[Known, list[Inspection]]) -> None:
         keeps_to_its_memory(program)
 
 
-PASTS = [{"past": n} for n in (1, 16, 64, 100, 511)]
+PASTS = [{"past": n} for n in (0, 1, 2, 16, 64, 100, 511)]
 
 
 @pytest.mark.parametrize(
@@ -226,9 +229,9 @@ def test_memory_of_decoders(
     """Their last product is as large as all that lives in a layer."""
     pyruntime.convert(shared_models / name, tmp_path / "pack", targets=("webgpu",), quantize=quantize)
     with Pack(tmp_path / "pack") as pack:
-        for batch, number in ((1, 16), (1, 64), (1, 100), (3, 17), (1, 512)):
+        for batch, number in ((1, 1), (1, 2), (1, 16), (1, 64), (1, 100), (3, 17), (1, 512)):
             (program,) = inspect(pack, {"batch": batch, length: number}).programs
-            keeps_to_its_memory(program)
+            keeps_to_its_memory(program, TINY if number < 16 else ARENAS)
             assert program.memory is not None
             assert 0 < len(program.memory.beside) < len(program.plan.steps) / 2
 

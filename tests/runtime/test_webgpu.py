@@ -1,6 +1,7 @@
 """Sessions on WebGPU: 32-bit integers, shaders that are refused, limits, variants, lost devices."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,34 @@ def test_plans_are_bounded(packs: Path) -> None:
         for n in range(20, 0, -1):
             session.run({"x": np.zeros((n, 4), np.float32)})
         assert len(session._plans) == 8
+
+
+def test_what_a_shape_needs_is_kept(packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run submits once; of a shape that was there before nothing is made."""
+    from wgpu.backends.wgpu_native import GPUDevice, GPUQueue
+
+    calls: Counter[str] = Counter()
+
+    def count(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def counted(*given: Any, **named: Any) -> Any:
+            calls[name] += 1
+            return original(*given, **named)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    for name in ("create_buffer", "create_bind_group", "create_shader_module", "create_compute_pipeline"):
+        count(GPUDevice, name)
+    for name in ("submit", "write_buffer"):
+        count(GPUQueue, name)
+    with load(packs / "affine") as session:
+        for rows, new in ((5, True), (5, False), (3, True), (5, False)):
+            calls.clear()
+            session.run({"x": np.zeros((rows, 4), np.float32)})
+            assert calls["submit"] == 2  # wgpu submits nothing once more before it maps
+            assert ("create_bind_group" in calls) == new
+            assert new or calls == {"submit": 2, "write_buffer": 1}
 
 
 def test_what_wgpu_raises_becomes_typed() -> None:
