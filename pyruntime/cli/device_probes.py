@@ -87,6 +87,8 @@ def _adapter(adapters: Sequence[Mapping[str, Any]], version: str) -> Finding:
     detail = ", ".join([backends, *features, f"bindings up to {bytes_text(best['binding'])}"])
     if best["type"] == "CPU":
         slow = "it computes in software: right, but slow"
+        if "llvmpipe" in best["name"]:
+            slow = "it computes in software: slow, and wrong where loops of a thread take over 65,535 turns"
         return Finding(best["name"], "limited", version, detail, slow, "use a GPU and its driver for speed")
     return Finding(best["name"], "ok", version, detail)
 

@@ -224,6 +224,18 @@ def test_adapters(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], state
         assert findings[0].detail == "Vulkan and OpenGL, shader-f16, subgroups, bindings up to 2.1 GB"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("llvmpipe (LLVM 15.0.6, 256 bits)", True), ("SwiftShader", False)]
+)
+def test_what_is_wrong_on_a_software_device(monkeypatch: pytest.MonkeyPatch, name: str, told: bool) -> None:
+    monkeypatch.setattr(device_probes, "installed", lambda name: name == "wgpu")
+    monkeypatch.setattr(device_probes, "version_of", lambda _: "0.32")
+    monkeypatch.setattr(device_probes, "ask", lambda _: {"adapters": [adapter(name, "CPU")]})
+    (_, found) = device_probes.devices().findings
+    assert found.state == "limited"
+    assert ("65,535 turns" in str(found)) == told
+
+
 @pytest.mark.webgpu
 def test_adapters_are_listed_by_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
