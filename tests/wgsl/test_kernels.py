@@ -84,6 +84,7 @@ def test_subgroups(name: str, kind: Subgroups) -> None:
     [
         *("matmul batch 19", "matmul batch 2", "matmul slices, batch"),
         *("matmul threes () 51x33x40", "row softmax (4, 67) over (1,)"),
+        *("matmul 300x130x64, 1 by 16", "matmul 40 rows, 2 by 16"),
     ],
 )
 def test_alternatives(name: str) -> None:
@@ -114,6 +115,8 @@ SPARE = {"attention width 20": {8}}
         ("matmul batch 2", FEATURES),
         ("matmul batch 19", ()),
         ("matmul slices, batch", ()),
+        ("matmul batch (2, 3), 1 by 16", ()),
+        ("attention width 80, 2 by 16", ()),
         ("recurrence plain 7, 1, 5", ()),
         ("sort sorted (1, 7, 1) False", ()),
         ("suppression boxes (1, 1, 7, 7)", ()),
