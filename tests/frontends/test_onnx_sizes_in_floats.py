@@ -125,6 +125,10 @@ CHAINS: dict[str, tuple[list[Any], dict[str, Any]]] = {
         [node("Div", "n", "c", "p"), node("Ceil", "p", "q"), node("Mul", "q", "c", "m")],
         {"c": floats(32)},
     ),
+    "rounded-before-it-is-widened": (
+        [node("Mul", "n", "c", "p"), node("Cast", "p", "wide", to=11), node("Floor", "wide", "m")],
+        {"c": floats(0.7)},
+    ),
     "over-a-size": (
         [node("Mul", "n", "c", "p"), node("Div", "p", "n", "q"), node("Floor", "q", "m")],
         {"c": floats(3)},
@@ -151,6 +155,23 @@ def test_no_formula_is_tried_beyond_the_largest_size() -> None:
     graph = imported(counted(*CHAINS["scaled"]))
     with pytest.raises(InputError, match=r"Cast .* floats do not hold what becomes of n"):
         run_graph(graph, {"x": np.zeros((2, LARGEST + 1), np.float32)})
+
+
+def test_long_chains_are_looked_at_once() -> None:
+    """Each node twice would take years."""
+    nodes = [node("Div", "n", "n", "p0")]
+    nodes += [node("Mul", f"p{i}", f"p{i}", f"p{i + 1}") for i in range(80)]
+    nodes += [node("Min", "p80", "n", "q0"), *(node("Min", f"q{i}", f"q{i}", f"q{i + 1}") for i in range(80))]
+    nodes.append(node("Cast", "q80", "count", to=7))
+    nodes += [node("Concat", "two", "count", "sizes", axis=0), node("Resize", "x", "", "", "sizes", "out")]
+    before = counted([], {}).graph.node[:3]
+    weights = {"one": ints(1), "two": ints(2)}
+    proto = model(
+        [*before, *nodes], {"x": random(2, 10)}, ["out"], opset=13, weights=weights, shapes={"x": [2, "n"]}
+    )
+    graph = imported(proto)
+    for size in (1, 10):
+        same(run_graph(graph, {"x": random(2, size)}), runtime(proto, {"x": random(2, size)}))
 
 
 def test_what_no_formula_gives_is_refused() -> None:

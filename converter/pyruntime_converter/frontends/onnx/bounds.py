@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyruntime.ir.conditions import equal, less
-from pyruntime.ir.dims import Dim, at_least, ceildiv, floordiv, maximum, minimum, product
+from pyruntime.ir.dims import Dim, Expr, at_least, ceildiv, floordiv, maximum, minimum, product
 from pyruntime.ir.graph import Node, Value
 from pyruntime.ir.ratio import Ratio
 from pyruntime_converter.frontends.onnx.elements import MOST as MOST_ELEMENTS
@@ -19,6 +19,8 @@ from pyruntime_converter.frontends.onnx.ratios import ratios_of
 
 _MOST = 2**31 - 1
 _PRODUCT = 2**48  # the Wasm module counts to 2^50
+_KEPT = 8  # bounds of one number: any of them holds
+_LARGEST = 8  # factors of a term, and terms, of what is counted with: more than any real size has
 _KEEP = frozenset({"Abs", "Cast", "Floor", "Neg", "Relu", "Trunc"})
 _ROUND_UP = frozenset({"Ceil", "Round"})
 
@@ -61,10 +63,16 @@ def bound_of(value: Value, sources: Mapping[Value, Value], at: int = 0) -> tuple
 class _Bounds:
     def __init__(self, sources: Mapping[Value, Value], conditions: list[Dim]) -> None:
         self._sources, self._conditions = sources, conditions
+        self._seen: dict[tuple[Value, int], _Bound | None] = {}
 
     def of(self, value: Value, at: int) -> _Bound | None:
-        """The bound of an element."""
+        """The bound of an element, each of which is looked at once."""
         value, at = traced(value, at, self._sources)
+        if (value, at) not in self._seen:
+            self._seen[value, at] = self._found(value, at)
+        return self._seen[value, at]
+
+    def _found(self, value: Value, at: int) -> _Bound | None:
         known = ratios_of(value, self._sources)
         if known is not None:
             above, below = known.ratios[at]
@@ -94,7 +102,9 @@ class _Bounds:
         other = self.of(operands[1], places[1] or 0)
         return None if other is None else _PAIRS[node.op](self, found, other)
 
-    def _each(self, a: _Bound, b: _Bound, apply: Callable[[Ratio, Ratio], Ratio], positive: bool) -> _Bound:
+    def _each(
+        self, a: _Bound, b: _Bound, apply: Callable[[Ratio, Ratio], Ratio], positive: bool
+    ) -> _Bound | None:
         """A bound by each bound of one number and each of another, whose products are counted exactly."""
         made = []
         for one in a.least:
@@ -107,14 +117,15 @@ class _Bounds:
                     if not isinstance(left, int) or not isinstance(right, int):
                         self._conditions.append(less(left, floordiv(_PRODUCT, maximum(right, 1))))
                 made.append(apply(one, other))
-        return _Bound(tuple(made), positive)
+        made = [r for r in made if _is_short(r.above) and _is_short(r.below)][:_KEPT]
+        return _Bound(tuple(made), positive) if made else None
 
-    def product(self, a: _Bound, b: _Bound) -> _Bound:
+    def product(self, a: _Bound, b: _Bound) -> _Bound | None:
         return self._each(
             a, b, lambda x, y: Ratio(x.above * y.above, x.below * y.below), a.positive and b.positive
         )
 
-    def sum(self, a: _Bound, b: _Bound) -> _Bound:
+    def sum(self, a: _Bound, b: _Bound) -> _Bound | None:
         return self._each(
             a,
             b,
@@ -122,12 +133,13 @@ class _Bounds:
             a.positive and b.positive,
         )
 
-    def difference(self, a: _Bound, b: _Bound) -> _Bound:
-        return _Bound(self.sum(a, b).least, False)
+    def difference(self, a: _Bound, b: _Bound) -> _Bound | None:
+        found = self.sum(a, b)
+        return None if found is None else _Bound(found.least, False)
 
-    def smaller(self, a: _Bound, b: _Bound) -> _Bound:
+    def smaller(self, a: _Bound, b: _Bound) -> _Bound | None:
         """Of two numbers that are not negative either bounds the smaller one."""
-        return _Bound((*a.least, *b.least), True) if a.positive and b.positive else self.sum(a, b)
+        return _Bound((*a.least, *b.least)[:_KEPT], True) if a.positive and b.positive else self.sum(a, b)
 
     def _quotient(self, a: _Bound, divisor: Value, at: int) -> _Bound | None:
         known = ratios_of(divisor, self._sources)
@@ -144,12 +156,18 @@ class _Bounds:
         )
 
 
-_PAIRS: Mapping[str, Callable[[_Bounds, _Bound, _Bound], _Bound]] = {
+_PAIRS: Mapping[str, Callable[[_Bounds, _Bound, _Bound], _Bound | None]] = {
     "Add": _Bounds.sum,
     "Sub": _Bounds.difference,
     "Mul": _Bounds.product,
     "Min": _Bounds.smaller,
 }
+
+
+def _is_short(dim: Dim) -> bool:
+    """Whether a dim stays small enough to be counted with."""
+    terms = dim.terms if isinstance(dim, Expr) else ()
+    return len(terms) <= _LARGEST and all(len(factors) <= _LARGEST for factors, _ in terms)
 
 
 def _broadcast(operand: Value, result: Value, at: int) -> int | None:

@@ -20,6 +20,7 @@ from pyruntime_converter.frontends.onnx.context import NodeContext
 from pyruntime_converter.frontends.onnx.states import Element
 
 _GIVEN = 2  # inputs of a body before what it carries: the iteration's number, the condition
+_DEEP = 8  # nodes of a condition that are looked through
 Inputs = Callable[[Builder, list[Element]], list[Element]]
 
 
@@ -127,13 +128,13 @@ def most_iterations(
     return (more + 1 if begins is None else choose(begins, more + 1, 0)), exact
 
 
-def _needed(going: Value) -> Dim | None:
+def _needed(going: Value, deep: int = _DEEP) -> Dim | None:
     """A dim without which a condition does not hold."""
     known = dims_of(going)
     if known is not None:
         return known[0]
     node = going.producer
-    if node is None:
+    if node is None or not deep:
         return None
     if node.op == "If":  # as `a and b` is written: if a, then b, else false
         other = node.attrs["else_branch"].outputs[node.outputs.index(going)]
@@ -141,9 +142,9 @@ def _needed(going: Value) -> Dim | None:
         condition: Dim | None = node.attrs["condition"]
         return condition if never else None
     if node.op == "And":
-        found = [_needed(v) for v in node.inputs if v is not None]
+        found = [_needed(v, deep - 1) for v in node.inputs if v is not None]
         return next((f for f in found if f is not None), None)
-    return _needed(node.input(0)) if node.op in ("Cast", "Reshape", "Identity") else None
+    return _needed(node.input(0), deep - 1) if node.op in ("Cast", "Reshape", "Identity") else None
 
 
 def _true_for(condition: Dim | None, counter: Dim) -> Dim | None:

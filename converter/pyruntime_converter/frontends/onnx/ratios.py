@@ -31,6 +31,7 @@ class _Number:
         ratio: the number, before it is rounded where it is.
         how: whether the float is the fraction, the quotient of two sizes, or what a size and a constant give.
         constant: in the last case, after the operator, the latter; `size` is the former.
+        dtype: in that case, the type that rounds.
         limited: sizes that may be no more than `LARGEST`.
     """
 
@@ -38,6 +39,7 @@ class _Number:
     how: Literal["exact", "quotient"] | Operator = "exact"
     size: Dim = 0
     constant: float = 1.0
+    dtype: DType = DType.F32
     limited: tuple[Dim, ...] = ()
 
     @property
@@ -64,7 +66,7 @@ def ratios_of(value: Value, sources: Mapping[Value, Value], quotients: bool = Fa
         sources: for inputs of subgraphs, the values around that they stand for.
         quotients: take also what one operation on sizes gives, as it is before floats round it.
     """
-    numbers = _numbers(value, sources)
+    numbers = _Walk(sources).of(value)
     if numbers is None or not (quotients or all(n.how == "exact" for n in numbers)):
         return None
     return Known(tuple(n.ratio for n in numbers), _limited(numbers))
@@ -72,10 +74,10 @@ def ratios_of(value: Value, sources: Mapping[Value, Value], quotients: bool = Fa
 
 def truncated(value: Value, sources: Mapping[Value, Value]) -> Known | None:
     """The elements of a float tensor converted to integers, where they are known and not negative."""
-    numbers = _numbers(value, sources)
+    numbers = _Walk(sources).of(value)
     if numbers is None or not all(at_least(n.ratio.above, 0) for n in numbers):
         return None
-    found = _cut(numbers, "Floor", value.dtype)
+    found = _cut(numbers, "Floor")
     return None if found is None else Known(tuple(n.ratio for n in found), _limited(found))
 
 
@@ -83,73 +85,103 @@ def _limited(numbers: Numbers) -> tuple[Dim, ...]:
     return tuple(dict.fromkeys(d for n in numbers for d in n.limited))
 
 
-def _numbers(value: Value, sources: Mapping[Value, Value]) -> Numbers | None:
-    if not isinstance(value.elements, int) or value.elements > MOST:
-        return None
-    if value.ratios is not None:
-        return tuple(_Number(r) for r in value.ratios)
-    if value.dtype.is_float and value.data is not None:
-        numbers = [float(v) for v in value.data.flat]
-        finite = all(map(math.isfinite, numbers))
-        return tuple(_Number(Ratio(*n.as_integer_ratio())) for n in numbers) if finite else None
-    dims = dims_of(value)
-    if dims is not None:
-        return tuple(_Number(Ratio(d, 1)) for d in dims)
-    if value in sources:
-        return _numbers(sources[value], sources)
-    return None if value.producer is None else _made(value.producer, sources)
+class _Walk:
+    """What is known of values, each of which is looked at once."""
+
+    def __init__(self, sources: Mapping[Value, Value]) -> None:
+        self._sources = sources
+        self._seen: dict[Value, Numbers | None] = {}
+
+    def of(self, value: Value) -> Numbers | None:
+        """The elements of a value; None where they are not known."""
+        if value not in self._seen:
+            self._seen[value] = self._found(value)
+        return self._seen[value]
+
+    def _found(self, value: Value) -> Numbers | None:
+        if not isinstance(value.elements, int) or value.elements > MOST:
+            return None
+        if value.ratios is not None:
+            return tuple(_Number(r) for r in value.ratios)
+        if value.dtype.is_float and value.data is not None:
+            numbers = [float(v) for v in value.data.flat]
+            finite = all(map(math.isfinite, numbers))
+            return tuple(_Number(Ratio(*n.as_integer_ratio())) for n in numbers) if finite else None
+        dims = dims_of(value)
+        if dims is not None:
+            return tuple(_Number(Ratio(d, 1)) for d in dims)
+        if value in self._sources:
+            return self.of(self._sources[value])
+        return None if value.producer is None else self._made(value.producer)
+
+    def _made(self, node: Node) -> Numbers | None:
+        """The only result of a node that leaves numbers as they are, or computes with few."""
+        values = [v for v in node.inputs if v is not None]
+        if node.op == "Decode":  # of the codes of a value of a type that kernels do not know
+            codes = values[0].producer
+            decoded = codes.input(0) if codes is not None and codes.op == "BitCast" else None
+            same = decoded is not None and decoded.dtype is node.attrs["dtype"]
+            return self.of(decoded) if decoded is not None and same else None
+        if node.op == "Cast":
+            (x,), to = values, node.attrs["to"]
+            widens = to.is_float and (not x.dtype.is_float or x.dtype.bits <= to.bits)
+            return self.of(x) if widens else None
+        if node.op in ("Floor", "Ceil"):
+            found = self.of(values[0])
+            return None if found is None else _cut(found, cast(Rounding, node.op))
+        if node.op in ("ReduceMax", "ReduceMin"):
+            return self._extreme(node, values[0])
+        if node.op in ("Mul", "Div"):
+            return self._computed(node, values[0], values[1])
+        return self._moved(node, values)
+
+    def _computed(self, node: Node, x: Value, y: Value) -> Numbers | None:
+        """A product or quotient of numbers that floats hold."""
+        result = node.outputs[0]
+        left, right = self.of(x), self.of(y)
+        if left is None or right is None or result.dtype not in (DType.F32, DType.F64):
+            return None
+        shape = _fixed(result)
+        places = [np.arange(math.prod(_fixed(v))).reshape(_fixed(v)) for v in (x, y)]
+        pairs = zip(*(np.broadcast_to(p, shape).flat for p in places), strict=True)
+        apply = _product if node.op == "Mul" else _quotient
+        return _all([apply(left[i], right[j], result.dtype) for i, j in pairs])
+
+    def _moved(self, node: Node, values: list[Value]) -> Numbers | None:
+        places = moved(node)
+        if places is None:
+            return None
+        found = [self.of(v) for v in values[: 1 + max((which for which, _ in places), default=-1)]]
+        return _all([None if (numbers := found[which]) is None else numbers[at] for which, at in places])
+
+    def _extreme(self, node: Node, x: Value) -> Numbers | None:
+        """The largest or smallest of whole numbers."""
+        found = self.of(x) if node.outputs[0].elements == 1 else None
+        if not found or not all(n.whole for n in found):
+            return None
+        choose = maximum if node.op == "ReduceMax" else minimum
+        made = functools.reduce(choose, (n.ratio.above for n in found))
+        return (_Number(Ratio(made, 1), limited=_limited(found)),)
 
 
-def _made(node: Node, sources: Mapping[Value, Value]) -> Numbers | None:
-    """The only result of a node that leaves numbers as they are, or computes with few."""
-    values = [v for v in node.inputs if v is not None]
-    if node.op == "Decode":  # of the codes of a value of a type that kernels do not know
-        codes = values[0].producer
-        decoded = codes.input(0) if codes is not None and codes.op == "BitCast" else None
-        same = decoded is not None and decoded.dtype is node.attrs["dtype"]
-        return _numbers(decoded, sources) if decoded is not None and same else None
-    if node.op == "Cast":
-        (x,), to = values, node.attrs["to"]
-        widens = to.is_float and (not x.dtype.is_float or x.dtype.bits <= to.bits)
-        return _numbers(x, sources) if widens else None
-    if node.op in ("Floor", "Ceil"):
-        found = _numbers(values[0], sources)
-        return None if found is None else _cut(found, cast(Rounding, node.op), values[0].dtype)
-    if node.op in ("ReduceMax", "ReduceMin"):
-        return _extreme(node, values[0], sources)
-    if node.op in ("Mul", "Div"):
-        return _computed(node, values[0], values[1], sources)
-    return _moved(node, values, sources)
+def _all(found: list[_Number | None]) -> Numbers | None:
+    known = tuple(n for n in found if n is not None)
+    return known if len(known) == len(found) else None
 
 
-def _cut(numbers: Numbers, rounding: Rounding, dtype: DType) -> Numbers | None:
-    """Whole numbers next to others, as floats of this type have these."""
-    found = [_whole(n, rounding, dtype) for n in numbers]
-    return None if None in found else tuple(n for n in found if n is not None)
+def _cut(numbers: Numbers, rounding: Rounding) -> Numbers | None:
+    """Whole numbers next to others, as floats have these."""
+    return _all([_whole(n, rounding) for n in numbers])
 
 
-def _whole(number: _Number, rounding: Rounding, dtype: DType) -> _Number | None:
+def _whole(number: _Number, rounding: Rounding) -> _Number | None:
     if number.how in ("Mul", "Div"):
-        made = rounded(number.how, number.size, number.constant, dtype, rounding)
+        made = rounded(number.how, number.size, number.constant, number.dtype, rounding)
         return None if made is None else _Number(Ratio(made, 1), limited=(*number.limited, number.size))
     # a quotient of integers that floats hold is rounded to a whole number only where it is one
     above, below = number.ratio
     made = floordiv(above, below) if rounding == "Floor" else ceildiv(above, below)
     return _Number(Ratio(made, 1), limited=number.limited)
-
-
-def _computed(node: Node, x: Value, y: Value, sources: Mapping[Value, Value]) -> Numbers | None:
-    """A product or quotient of numbers that floats hold."""
-    result = node.outputs[0]
-    left, right = _numbers(x, sources), _numbers(y, sources)
-    if left is None or right is None or result.dtype not in (DType.F32, DType.F64):
-        return None
-    shape = _fixed(result)
-    places = [np.arange(math.prod(_fixed(v))).reshape(_fixed(v)) for v in (x, y)]
-    pairs = zip(*(np.broadcast_to(p, shape).flat for p in places), strict=True)
-    apply = _product if node.op == "Mul" else _quotient
-    found = [apply(left[i], right[j], result.dtype) for i, j in pairs]
-    return None if None in found else tuple(n for n in found if n is not None)
 
 
 def _product(a: _Number, b: _Number, dtype: DType) -> _Number | None:
@@ -162,7 +194,7 @@ def _product(a: _Number, b: _Number, dtype: DType) -> _Number | None:
     ratio, constant = Ratio(size * above, below), above / below
     if is_exact("Mul", constant, dtype):
         return _Number(_lowest(ratio), limited=(*a.limited, size))
-    return _Number(ratio, "Mul", size, constant, a.limited) if above > 0 else None
+    return _Number(ratio, "Mul", size, constant, dtype, a.limited) if above > 0 else None
 
 
 def _quotient(a: _Number, b: _Number, dtype: DType) -> _Number | None:
@@ -177,31 +209,12 @@ def _quotient(a: _Number, b: _Number, dtype: DType) -> _Number | None:
         return _Number(ratio, "quotient", limited=limited) if below == 1 else None
     if is_exact("Div", above / below, dtype):
         return _Number(ratio, limited=limited)
-    return _Number(ratio, "Div", size, above / below, limited)
+    return _Number(ratio, "Div", size, above / below, dtype, limited)
 
 
 def _lowest(ratio: Ratio) -> Ratio:
     """A fraction whose denominator goes where it divides the numerator."""
     return Ratio(floordiv(ratio.above, ratio.below), 1) if divides(ratio.below, ratio.above) else ratio
-
-
-def _moved(node: Node, values: list[Value], sources: Mapping[Value, Value]) -> Numbers | None:
-    places = moved(node)
-    if places is None:
-        return None
-    found = [_numbers(v, sources) for v in values[: 1 + max((which for which, _ in places), default=-1)]]
-    known = [None if (numbers := found[which]) is None else numbers[at] for which, at in places]
-    return None if None in known else tuple(n for n in known if n is not None)
-
-
-def _extreme(node: Node, x: Value, sources: Mapping[Value, Value]) -> Numbers | None:
-    """The largest or smallest of whole numbers."""
-    found = _numbers(x, sources) if node.outputs[0].elements == 1 else None
-    if not found or not all(n.whole for n in found):
-        return None
-    choose = maximum if node.op == "ReduceMax" else minimum
-    made = functools.reduce(choose, (n.ratio.above for n in found))
-    return (_Number(Ratio(made, 1), limited=_limited(found)),)
 
 
 def _fixed(value: Value) -> tuple[int, ...]:
