@@ -43,6 +43,20 @@ class PRelu(OpRun):
         return (np.where(x < 0, x * slope, x),)
 
 
+class QLinearMatMul(OpRun):
+    """The reference scales in float64, and rounds with the zero point added, which moves ties."""
+
+    def _run(
+        self, a: Array, a_scale: Array, a_zero: Array, b: Array, b_scale: Array, b_zero: Array, *of_y: Array
+    ) -> tuple[Array]:
+        y_scale, y_zero = of_y
+        sums = np.matmul(a.astype(np.int32) - a_zero, b.astype(np.int32) - b_zero)
+        left, right, result = (s.astype(np.float32) for s in (a_scale, b_scale, y_scale))
+        levels = np.rint(sums.astype(np.float32) * (left * right / result)) + y_zero.astype(np.float32)
+        held = np.iinfo(y_zero.dtype)
+        return (np.clip(levels, held.min, held.max).astype(y_zero.dtype),)
+
+
 class ReduceLogSumExp(OpRun):
     """The reference subtracts infinities."""
 
@@ -136,6 +150,7 @@ def evaluator(proto: ModelProto) -> ReferenceEvaluator:
         Loop,
         LpNormalization,
         PRelu,
+        QLinearMatMul,
         ReduceLogSumExp,
     ]
     mended += [GRU, LSTM, RNN, Resize, AveragePool, GlobalLpPool, LpPool, MaxPool, MaxRoiPool]

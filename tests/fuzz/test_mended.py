@@ -231,6 +231,24 @@ def test_slopes_are_of_what_is_below_zero() -> None:
     agrees(one_node("PRelu", feeds, opset=16), {"x": random(1, 5, seed=1), "slope": random(1, 1, seed=2)})
 
 
+@pytest.mark.parametrize("zero", [0, 3])
+@pytest.mark.parametrize(("left", "right"), [(np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)])
+def test_products_of_levels_scale_in_float32(left: type[Any], right: type[Any], zero: int) -> None:
+    """75 * 0.02 is 1.5 there alone; and of halves the zero point makes no others."""
+    held = np.iinfo(left)
+    feeds = {"a": np.arange(held.min, held.max + 1).astype(left)[:, None]}
+    weights = {
+        "a_scale": np.array(0.02, np.float32),
+        "a_zero": np.array(zero, left),
+        "b": np.array([[1, 2, 25, 75]], right),
+        "b_scale": np.array(0.0625, np.float32),
+        "b_zero": np.array(0, right),
+        "y_scale": np.array(0.0625, np.float32),
+        "y_zero": np.array(zero, left),
+    }
+    agrees(one_node("QLinearMatMul", feeds, weights=weights), feeds)
+
+
 @pytest.mark.parametrize("how", ["half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize"])
 @pytest.mark.parametrize("nearest", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
 def test_nearest_elements_leave_out_infinities(how: str, nearest: str) -> None:
