@@ -122,6 +122,15 @@ def convert(
     """
     start = time.perf_counter()
     _check_options(targets, weights, quantize)
+    _check_names(
+        state=None if state == "auto" else state,
+        state_init=state_init,
+        capacity=capacity,
+        symbols=symbols,
+        elements=elements,
+        values=values,
+        assets=assets,
+    )
     options = StateOptions(state or {}, capacity or {}, state_init or {}, symbols or {})
     tell = progress or _silent
     tell("read", 0, 1, Path(source).name)
@@ -278,6 +287,13 @@ def _check_options(targets: Sequence[str], weights: str, quantize: str | None) -
         raise OptionError(f"weights {weights!r}: give 'f32' or 'f16'")
     if quantize is not None and quantize not in QUANTIZE:
         raise OptionError(f"quantize {quantize!r}: give one of {', '.join(QUANTIZE)}, or leave it out")
+
+
+def _check_names(**options: object) -> None:
+    """Refuse what is no mapping among options that are mappings from names. Raises OptionError."""
+    for option, given in options.items():
+        if given is not None and not isinstance(given, Mapping):
+            raise OptionError(f"{option} {given!r}: give a mapping from names, such as {{'name': ...}}")
 
 
 def _contents(assets: Mapping[str, str | os.PathLike[str] | bytes]) -> dict[str, bytes]:
