@@ -127,8 +127,8 @@ class _Bounds:
 
     def sum(self, a: _Bound, b: _Bound) -> _Bound | None:
         return self._each(
-            a,
-            b,
+            _whole(a),
+            _whole(b),
             lambda x, y: Ratio(x.above * y.below + y.above * x.below, x.below * y.below),
             a.positive and b.positive,
         )
@@ -149,7 +149,7 @@ class _Bounds:
         self._conditions.append(1 - equal(above, 0))
         size = maximum(maximum(above, -above), 1)
         return self._each(
-            a,
+            _whole(a),
             _Bound((Ratio(below, size),), at_least(above, 0)),
             lambda x, y: Ratio(x.above * y.above, x.below * y.below),
             a.positive and at_least(above, 0),
@@ -162,6 +162,12 @@ _PAIRS: Mapping[str, Callable[[_Bounds, _Bound, _Bound], _Bound | None]] = {
     "Mul": _Bounds.product,
     "Min": _Bounds.smaller,
 }
+
+
+def _whole(bound: _Bound) -> _Bound:
+    """The bound by whole numbers where fed numbers decide fractions, which may be as long as floats are."""
+    rounded = (r if isinstance(r.below, int) else Ratio(ceildiv(r.above, r.below), 1) for r in bound.least)
+    return _Bound(tuple(rounded), bound.positive)
 
 
 def _is_short(dim: Dim) -> bool:
