@@ -264,9 +264,13 @@ def quads(view: View, axis: int, extent: Dim) -> bool:
 
 
 def whole_fours(call: KernelCall, columns: Dim) -> Iterator[Tensor]:
-    """Operands of the body, and the output, of which four columns lie in one aligned vec4."""
+    """Operands of the body, and the output, of which four columns lie in one aligned vec4.
+
+    Extremes, which lie behind the output, are stored one by one.
+    """
     indices = {term.operand for view in (*call.reads(), call.output) for term in view.indirect}
-    for number, view in enumerate((*call.inputs, call.output)):
+    told = getattr(call, "extremes", None) is not None
+    for number, view in enumerate((*call.inputs, *(() if told else (call.output,)))):
         whole = alone(call, view.tensor) and not view.tensor.pairs and quads(view, -1, columns)
         if whole and number not in indices:
             yield view.tensor

@@ -70,12 +70,8 @@ def _tiled(call: Conv, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
     vector_b = (
         (dotted or not call.exact) and alone(call, call.weight.tensor) and divides(4, call.weight.offset)
     )
-    module = Module(
-        call,
-        AXES,
-        _sizes(call),
-        [v.tensor for v, vector in ((call.x, by_fours), (call.weight, vector_b)) if vector],
-    )
+    vectors = [v.tensor for v, vector in ((call.x, by_fours), (call.weight, vector_b)) if vector]
+    module = Module(call, AXES, _sizes(call), [*vectors, *whole_fours(call, width)])
     held, outer = accumulator(call.left_dtype), ("group",) if call.groups > 1 else ()
     module.accumulates(0, held, sum_range(call.left_dtype, call.weight.tensor.dtype, taps * depth))
     k_word, width_word = module.word("k_words" if dotted else "k", k), module.word("group_columns", width)
@@ -107,7 +103,7 @@ def _tiled(call: Conv, on: Dim, likely: Dim, tile: Tile | None) -> Kernel:
         b=b if dots else b.before(f"k >= {k_word}"),
         dots=dots,
         type=value_type(held),
-        final=module.block([call.body]),
+        body=module.block([call.body]),
         channel=f"group * {width_word} + column" if outer else "column",
         k=k_word,
         rows=module.word("rows", rows, "u32"),

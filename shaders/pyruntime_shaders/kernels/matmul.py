@@ -34,6 +34,7 @@ from pyruntime_shaders.tiling import (
     quads,
     source,
     sum_range,
+    whole_fours,
 )
 
 FEW = 4  # rows that are not worth a tile
@@ -217,7 +218,7 @@ def _kernel(
     if call.blocks is not None:
         vectors += [v.tensor for v in (call.blocks.scales, call.blocks.zeros) if v is not None]
     fours = operand.vectors(call) if template == "matmul" else []
-    vectors += fours
+    vectors += [*fours, *whole_fours(call, call.n)]
     module = Module(call, (*outer, "m", "column"), (*call.batch, call.m, call.n), vectors)
     held, dots = accumulator(call.left_dtype), None
     k = module.word("k_words" if dotted else "k", _steps(call))
@@ -247,7 +248,7 @@ def _kernel(
         b=b if dots else b.before(f"k >= {k}"),
         dots=dots,
         type=value_type(held),
-        final=module.block([call.body]),
+        body=module.block([call.body]),
         k=k,
         rows=module.word("m", call.m, "u32"),
         columns=module.word("n", call.n),
