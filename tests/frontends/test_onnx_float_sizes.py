@@ -1,4 +1,4 @@
-"""Sizes that fed floats decide: as with constants, wherever they come from, or refused."""
+"""Sizes that floats decide: constants as in ONNX Runtime, fed ones exactly, wherever they come from."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx.shape_inference import infer_shapes
+from pyruntime_converter.frontends.onnx.resampling import Axis, taps
+from pyruntime_converter.frontends.onnx.roundings import LARGEST_SCALED, meant, scaled
 from pyruntime_converter.passes import optimise
 
 import pyruntime
 from pyruntime.errors import InputError, UnsupportedError
+from pyruntime.ir.dims import symbol
+from pyruntime.ir.symbols import evaluate
 from pyruntime.ops.run_graph import run_graph
 from tests.frontends.argument_models import MODELS, Feeds, ints
 from tests.frontends.on_devices import DEVICES, Device
@@ -28,9 +31,17 @@ def floats(*values: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.array(values, np.float32)
 
 
+def picked(x: np.ndarray[Any, Any], scale: float, coordinates: str, rounding: str) -> np.ndarray[Any, Any]:
+    """The elements nearest to float64 coordinates by a float32 scale."""
+    held = float(np.float32(scale))
+    axis = Axis(len(x), math.floor(len(x) * held), held, len(x) * held)
+    made = taps(axis, "nearest", coordinates, rounding, a=0, antialias=False, exclude_outside=False)
+    return x[made.indices[:, 0]]
+
+
 @pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
 @pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "half_pixel_symmetric", "align_corners"])
-def test_fed_scales_pick_the_elements_that_constant_ones_pick(coordinates: str, rounding: str) -> None:
+def test_fed_scales_pick_the_nearest_elements(coordinates: str, rounding: str) -> None:
     """All of them: coordinates are exact, as in float64, also where float32 rounds to the other side."""
     how: dict[str, Any] = {
         "coordinate_transformation_mode": coordinates,
@@ -41,8 +52,7 @@ def test_fed_scales_pick_the_elements_that_constant_ones_pick(coordinates: str, 
         x = np.arange(size, dtype=np.float32)
         fed = imported(one_node("Resize", {"x": x, "s": floats(1)}, inputs=FED, **how))
         for scale in SCALES:
-            constant = one_node("Resize", {"x": x}, weights={"s": floats(scale)}, inputs=FED, **how)
-            wanted = run_graph(imported(constant), {"x": x})
+            wanted = {"out": picked(x, scale, coordinates, rounding)}
             same(run_graph(fed, {"x": x, "s": floats(scale)}), wanted, 0)
 
 
@@ -73,6 +83,8 @@ def test_antialias_by_fed_scales_and_sizes(coordinates: str, mode: str, inside: 
         fed = [imported(one_node("Resize", f, inputs=i, **how)) for f, i in zip(given, inputs, strict=True)]
         for scale in SCALES:
             out = math.floor(size * float(floats(scale)[0]))
+            if out != scaled(size, float(floats(scale)[0]), 100):
+                continue  # a constant gives one element more
             for graph, names, told in zip(fed, inputs, ({"s": floats(scale)}, {"n": ints(out)}), strict=True):
                 if out:
                     constant = one_node("Resize", {"x": x}, weights=told, inputs=names, **how)
@@ -81,25 +93,70 @@ def test_antialias_by_fed_scales_and_sizes(coordinates: str, mode: str, inside: 
 
 
 @pytest.mark.parametrize(
-    ("size", "scale"), [(10, 0.7), (20, 0.35), (100, 0.29), (30, 0.9), (10, 0.1), (5, 2.2)]
+    ("size", "scale"),
+    [(10, 0.7), (20, 0.35), (100, 0.29), (30, 0.9), (10, 0.1), (5, 2.2), (30, 1.3), (9, 7 / 3)],
 )
 @pytest.mark.parametrize("told", ["constant", "open", "fed"])
-def test_sizes_are_those_of_the_exact_product(told: str, size: int, scale: float) -> None:
-    """10 * float32(0.7) is 6.99999988, which float32 rounds to 7.
-
-    ONNX's reference and its shape inference do not round, so models hold the sizes of the exact product.
-    """
+def test_sizes_are_those_of_the_product_in_float32(told: str, size: int, scale: float) -> None:
+    """10 * float32(0.7) is 6.99999988, which float32 rounds to 7; of fed scales it is the exact product."""
     x, scales = {"x": random(size)}, {"s": floats(scale)}
     constant = one_node("Resize", x, weights=scales, inputs=FED, opset=19)
-    (inferred,) = infer_shapes(constant, data_prop=True).graph.output
-    open_ = one_node("Resize", x, weights=scales, inputs=FED, opset=19, shapes={"x": ["n"]})
-    fed = one_node("Resize", {**x, **scales}, inputs=FED, opset=19)
-    proto = {"constant": constant, "open": open_, "fed": fed}[told]
-    feeds = {**x, **scales} if told == "fed" else x
-    (out,) = run_graph(imported(proto), feeds).values()
-    assert out.shape == (inferred.type.tensor_type.shape.dim[0].dim_value,)
-    assert out.shape == (math.floor(size * float(np.float32(scale))),)
-    same({"out": out}, reference(proto, feeds), 0)
+    if told == "fed":
+        fed, feeds = one_node("Resize", {**x, **scales}, inputs=FED, opset=19), {**x, **scales}
+        same(run_graph(imported(fed), feeds), reference(fed, feeds), 0)
+        return
+    opened = one_node("Resize", x, weights=scales, inputs=FED, opset=19, shapes={"x": ["n"]})
+    (out,) = run_graph(imported({"constant": constant, "open": opened}[told]), x).values()
+    assert out.shape == (math.floor(np.float32(size) * np.float32(scale)),)
+    same({"out": out}, runtime(constant, x), 0)
+
+
+@pytest.mark.parametrize(
+    "scale", [0.7, 7 / 3, 1.3, 2.6, 1 / 3, 0.123456, 1.41421356, 33.3, 0.01, 59.0, 0.0625]
+)
+def test_formulas_of_scaled_sizes(scale: float) -> None:
+    """Of all sizes up to 3,000, of some up to the largest, and of those next to where a formula changes."""
+    held, most = float(np.float32(scale)), 2**20
+    last = min(int(most / held), LARGEST_SCALED)
+    found = scaled(symbol("n"), held, most)
+    twos = np.concatenate([2**k + np.arange(-3, 4) for k in range(2, 23)])
+    some = np.random.default_rng(0).integers(0, last + 1, 500)
+    numbers = np.concatenate([np.arange(3000), some, twos])
+    numbers = numbers[(numbers >= 0) & (numbers <= last)]
+    wanted = np.floor(numbers.astype(np.float32) * np.float32(scale)).astype(int).tolist()
+    assert [evaluate(found, {"n": int(n)}) for n in numbers] == wanted
+    assert [scaled(int(n), held, most) for n in numbers] == wanted
+
+
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "pytorch_half_pixel", "align_corners"])
+def test_constant_scales_pick_what_onnx_runtime_picks(coordinates: str, rounding: str, opened: bool) -> None:
+    """Where quotients are whole, too: 7 / float32(0.7) is 10.0000002, which float32 rounds to 10.
+
+    With sizes that are open coordinates are exact fractions of the scale that was meant, mostly the same.
+    """
+    how: dict[str, Any] = {"coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
+    how |= {"inputs": FED, "opset": 19, "shapes": {"x": ["n"]} if opened else None}
+    for scale in (0.7, 7 / 3, 1.3, 2.6, 0.35):
+        proto = one_node("Resize", {"x": random(1)}, weights={"s": floats(scale)}, **how) if opened else None
+        graph = proto and imported(proto)
+        for size in (10, 20, 30, 100):
+            if (size * float(np.float32(scale)) + 1e-3) % 1 > 2e-3 and coordinates == "align_corners":
+                continue  # ONNX Runtime forgets the fraction
+            x = {"x": np.arange(size, dtype=np.float32)}
+            constant = one_node("Resize", x, weights={"s": floats(scale)}, **{**how, "shapes": None})
+            (found,) = run_graph(graph or imported(constant), x).values()
+            (wanted,) = runtime(constant, x).values()
+            assert found.shape == wanted.shape
+            assert (found != wanted).mean() <= (0.1 if opened else 0), (scale, size)
+
+
+def test_scales_that_were_meant() -> None:
+    for above, below in ((7, 10), (7, 3), (1, 3), (13, 10), (2, 1)):
+        assert meant(float(np.float32(above / below))) == (above, below)
+    held = float(np.float32(0.123456))
+    assert meant(held) == held.as_integer_ratio()
 
 
 @pytest.mark.parametrize("fed", [False, True])
@@ -109,7 +166,7 @@ def test_crops_by_scales(mode: str, fed: bool) -> None:
     how: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": "tf_crop_and_resize", "opset": 19}
     how |= {"inputs": ("x", "roi", "s"), "extrapolation_value": 7.0, "shapes": {"x": ["n"]}}
     for roi in (floats(0.2, 0.9), floats(-0.31, 0.53), floats(0.7, 0.1)):
-        for scale in (0.7, 1.1, 2.3, 3.0):
+        for scale in (0.71, 1.1, 2.31, 3.0):
             given, told = {"x": random(1)}, {"roi": roi, "s": floats(scale)}
             proto = (
                 one_node("Resize", {**given, **told}, **how)
@@ -222,12 +279,24 @@ def test_several_sizes_of_one_session(device: Device, tmp_path: Path) -> None:
     pyruntime.convert(tmp_path / "model.onnx", tmp_path / "model.pack", targets=(device,))
     with pyruntime.load(tmp_path / "model.pack", device=device) as session:
         for scale in (0.7, 2.3, 25.1, 0.0101, 1):
-            constant = one_node("Resize", {"x": x}, weights={"s": floats(scale)}, inputs=FED, **how)
             feeds = {"x": x, "s": floats(scale)}
-            same(dict(session.run(feeds)), run_graph(imported(constant), {"x": x}), 0)
+            same(dict(session.run(feeds)), {"out": picked(x, scale, "half_pixel", "floor")}, 0)
         for bad in (math.nan, -2, 1e9):
             with pytest.raises(InputError):
                 session.run({"x": x, "s": floats(bad)})
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_open_sizes_by_constant_scales(device: Device, tmp_path: Path) -> None:
+    """One of a fraction that float32 cuts right, and one of which it loses some whole numbers."""
+    how: dict[str, Any] = {"inputs": FED, "opset": 19, "mode": "linear", "shapes": {"x": ["h", "w"]}}
+    proto = one_node("Resize", {"x": random(1, 1)}, weights={"s": floats(0.7, 1.3)}, **how)
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    pyruntime.convert(tmp_path / "model.onnx", tmp_path / "model.pack", targets=(device,))
+    with pyruntime.load(tmp_path / "model.pack", device=device) as session:
+        for shape in ((10, 10), (2, 1), (7, 30), (20, 80), (3, 50)):
+            feeds = {"x": random(*shape)}
+            same(dict(session.run(feeds)), runtime(proto, feeds))
 
 
 def test_bfloat16_numbers() -> None:

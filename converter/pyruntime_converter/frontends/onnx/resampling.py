@@ -9,23 +9,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[Any]
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis that is resized: `scale` is what coordinates are divided by, roi the part of a crop."""
+    """One axis that is resized.
+
+    Attributes:
+        size, out: its elements before and after.
+        scale: what coordinates are divided by.
+        exact: `out` before it was rounded down.
+        roi: the part of a crop.
+        single: whether the nearest element is that of a coordinate in float32, as it is for scales in ONNX
+            Runtime: the quotient of a whole number and a scale is mostly meant to be whole where it is there.
+    """
 
     size: int
     out: int
     scale: float
+    exact: float
     roi: tuple[float, float] = (0.0, 1.0)
+    single: bool = False
 
-    @property
-    def exact(self) -> float:
-        """The output's size before it is rounded down."""
-        return self.scale * self.size
+
+_HALF = 1e-6  # how far from it a float32 coordinate still is in the middle, as in ONNX Runtime
+# of these coordinates float32 has what ONNX Runtime has
+_SINGLE = frozenset(
+    {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"}
+)
 
 
 def _half_pixel(axis: Axis, i: Floats) -> Floats:
@@ -102,7 +115,10 @@ def taps(
     axis: Axis, mode: str, coordinates: str, nearest: str, *, a: float, antialias: bool, exclude_outside: bool
 ) -> Taps:
     """What each output element of an axis is made of, for attributes named as in ONNX (a: cubic_coeff_a)."""
-    x = COORDINATES[coordinates](axis, np.arange(axis.out, dtype=np.float64))
+    if axis.single and mode == "nearest" and coordinates in _SINGLE:
+        x = _with_halves(COORDINATES[coordinates](axis, np.arange(axis.out, dtype=np.float32)))
+    else:
+        x = COORDINATES[coordinates](axis, np.arange(axis.out, dtype=np.float64))
     outside = (
         (x < 0) | (x > axis.size - 1) if coordinates == "tf_crop_and_resize" else np.zeros(axis.out, np.bool_)
     )
@@ -119,6 +135,13 @@ def taps(
     if antialias or exclude_outside:
         weights = weights / weights.sum(axis=1, keepdims=True)
     return Taps(indices.clip(0, axis.size - 1), weights, outside)
+
+
+def _with_halves(x: Floats) -> Floats:
+    """float32 coordinates in float64; those next to the middle of two elements lie there."""
+    x = x.astype(np.float64)
+    half = np.floor(x) + 0.5
+    return np.where(np.abs(x - half) < _HALF, half, x)
 
 
 def repeats(indices: NDArray[Any], size: int) -> int:

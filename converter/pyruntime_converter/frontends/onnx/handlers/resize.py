@@ -30,6 +30,7 @@ from pyruntime_converter.frontends.onnx.resampling import (
     repeats,
     taps,
 )
+from pyruntime_converter.frontends.onnx.roundings import LARGEST_SCALED, meant, product, scaled
 from pyruntime_converter.frontends.onnx.sampling import Math
 
 _PRODUCT = 2**49  # more than any of a size and a fed denominator: the Wasm module counts to 2^50
@@ -163,6 +164,7 @@ class _Step:
     roi: Ends
     ratio: tuple[Dim, Dim] | None = None  # the same scale as a fraction
     fed: Value | None = None  # the same where it is fed
+    meant: tuple[Dim, Dim] | None = None  # the fraction that it was rounded from, where it is stated
 
 
 def _by_scales(
@@ -186,8 +188,11 @@ def _by_scales(
             if down > _PRODUCT:
                 ctx.fail(f"its scale of {scale} is too fine for sizes that depend on the input", FIX_DIMS)
             _checked(ctx, Ratio(up, down), size)
-        ratio = Ratio(up, down)
-        steps.append(_Step(at, floordiv(size * up, down), scale, roi, ratio))
+            ctx.require(
+                less(size, LARGEST_SCALED + 1), f"a scale of {scale} is for at most {LARGEST_SCALED} elements"
+            )
+        out = scaled(size, scale, fractions.LONGEST)
+        steps.append(_Step(at, out, scale, roi, Ratio(up, down), meant=meant(scale)))
     return steps
 
 
@@ -241,7 +246,9 @@ def _resized(ctx: NodeContext, x: Value, method: _Method, steps: Sequence[_Step]
         if isinstance(size, int) and isinstance(step.out, int) and ends is not None:
             ctx.limited(step.out, "an axis")
             scale = step.out / size if step.scale is None else step.scale
-            axis = Axis(size, step.out, scale, ends)
+            stated = step.meant is not None
+            exact = product(size, scale) if stated else step.out if step.scale is None else scale * size
+            axis = Axis(size, step.out, scale, exact, ends, single=stated)
             made = method.along(axis)
             x = _combined(ctx, x, at, made)
             if made.outside.any():
@@ -308,9 +315,13 @@ def _fed(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> Value:
         what = f"it resizes {size} to {step.out} with {method.coordinates}"
         ctx.fail(f"{what} in a way that depends on the input sizes", FIX_DIMS)
     up, down = step.ratio or (step.out, size)
-    exact = (size * up, down) if step.ratio else (step.out, 1)
+    nearest = method.mode == "nearest"
+    whole_up, whole_down = step.meant or (up, down)
+    exact = (size * whole_up, whole_down) if step.ratio else (step.out, 1)
+    if nearest:  # at ties float32, in which ONNX Runtime divides by the scale, gives what was meant
+        up, down = whole_up, whole_down
     axis = fractions.FedAxis(size, step.out, up, down, exact)
-    if method.mode == "nearest":
+    if nearest:
         return fractions.nearest(ctx, x, at, axis, method.coordinates, method.nearest)
     cubic = method.a if method.mode == "cubic" else None
     if method.antialias:
@@ -332,7 +343,8 @@ def _cropped(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> tuple[
     if method.antialias:
         ctx.fail("it crops with antialias in a way that depends on the input", FIX_DIMS)
     size = x.shape[step.at]
-    exact = (size * step.ratio[0], step.ratio[1]) if step.ratio else (step.out, 1)
+    above, below = step.meant or step.ratio or (1, 1)
+    exact = (size * above, below) if step.ratio else (step.out, 1)
     nearest = method.nearest if method.mode == "nearest" else ""
     cubic = method.a if method.mode == "cubic" else None
     return cropped(ctx, x, step.at, step.out, exact, step.roi, nearest, cubic, method.exclude_outside)
@@ -340,5 +352,5 @@ def _cropped(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> tuple[
 
 def _repeats(method: _Method, times: int) -> bool:
     """Whether growing by a whole factor repeats elements evenly; if it does for 7, it does for any."""
-    taken = method.along(Axis(7, 7 * times, times)).indices
+    taken = method.along(Axis(7, 7 * times, times, 7 * times)).indices
     return method.mode == "nearest" and repeats(taken[:, 0], 7) == times
