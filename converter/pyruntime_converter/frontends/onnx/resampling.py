@@ -36,7 +36,7 @@ class Axis:
 
 _HALF = 1e-6  # how far from it a float32 coordinate still is in the middle, as in ONNX Runtime
 # of these coordinates float32 has what ONNX Runtime has
-_SINGLE = frozenset(
+SINGLE = frozenset(
     {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn"}
 )
 
@@ -115,7 +115,7 @@ def taps(
     axis: Axis, mode: str, coordinates: str, nearest: str, *, a: float, antialias: bool, exclude_outside: bool
 ) -> Taps:
     """What each output element of an axis is made of, for attributes named as in ONNX (a: cubic_coeff_a)."""
-    if axis.single and mode == "nearest" and coordinates in _SINGLE:
+    if axis.single and mode == "nearest" and coordinates in SINGLE:
         x = _with_halves(COORDINATES[coordinates](axis, np.arange(axis.out, dtype=np.float32)))
     else:
         x = COORDINATES[coordinates](axis, np.arange(axis.out, dtype=np.float64))

@@ -24,6 +24,7 @@ from pyruntime_converter.frontends.onnx.handlers.common import repeated_along, s
 from pyruntime_converter.frontends.onnx.resampling import (
     COORDINATES,
     ROUNDINGS,
+    SINGLE,
     Axis,
     Indices,
     Taps,
@@ -318,7 +319,8 @@ def _fed(ctx: NodeContext, x: Value, step: _Step, method: _Method) -> Value:
     nearest = method.mode == "nearest"
     whole_up, whole_down = step.meant or (up, down)
     exact = (size * whole_up, whole_down) if step.ratio else (step.out, 1)
-    if nearest:  # at ties float32, in which ONNX Runtime divides by the scale, gives what was meant
+    # at ties float32, in which ONNX Runtime divides by the scale, gives what was meant
+    if nearest and method.coordinates in SINGLE:
         up, down = whole_up, whole_down
     axis = fractions.FedAxis(size, step.out, up, down, exact)
     if nearest:
