@@ -90,10 +90,10 @@ def test_missing_pack(tmp_path: Path) -> None:
 
 
 IMPORT = """
-import sys, time
-start = time.perf_counter()
+import sys
+before = len(sys.modules)
 import pyruntime
-print(time.perf_counter() - start)
+print(len(sys.modules) - before)
 print(*sorted({m.partition(".")[0] for m in sys.modules} & {"numpy", "onnx", "wgpu", "wasmtime", "jinja2"}))
 assert all(hasattr(pyruntime, name) for name in pyruntime.__all__ if name not in ("Session", "SessionReport"))
 """
@@ -101,8 +101,8 @@ assert all(hasattr(pyruntime, name) for name in pyruntime.__all__ if name not in
 
 def test_importing_is_light() -> None:
     made = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
-    seconds, modules = made.stdout.split("\n")[:2]
-    assert float(seconds) < 0.15
+    count, modules = made.stdout.split("\n")[:2]
+    assert 1 < int(count) < 40
     assert modules == ""
 
 
