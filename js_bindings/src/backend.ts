@@ -168,7 +168,7 @@ export async function choose({ manifest }: Pack, asked: Device | "auto", gpuDevi
 
 /** Loads an entry on a GPU; on one that is not the user's own, so that the loss of it is made good once. */
 async function openGpu(loading: Loading, target: GpuTarget, gpu: Gpu): Promise<Backend> {
-  if (!gpu.owned) return openWebgpu(loading, target, gpu);
+  if (!gpu.release) return openWebgpu(loading, target, gpu);
   const lasting = import("./lasting.ts");
   lasting.catch(() => undefined); // awaited below, unless loading fails first
   const { onProgress, signal, ...again } = loading;

@@ -9,8 +9,15 @@ export interface Gpu {
   readonly variant: GpuVariant;
   /** Vendor and architecture, for the report. */
   readonly name: string;
-  /** Whether the device was made here, and so is destroyed with the session. */
-  readonly owned: boolean;
+  /** Lets go of a device that was made here, which goes with its last session; a user's own stays. */
+  readonly release?: () => void;
+}
+
+/** A device that was made here: sessions share it, as many as hold it. */
+interface Shared {
+  readonly made: Promise<GPUDevice>;
+  readonly name: string;
+  holders: number;
 }
 
 /** Flags of WebGPU buffers, by the specification's numbers: TypeScript's DOM library lacks the namespaces. */
@@ -19,6 +26,11 @@ export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORA
 export const MAP_READ = 1;
 /** GPUShaderStage.COMPUTE. */
 export const COMPUTE = 4;
+
+/** What packs may use, which a device is given whatever its first pack uses: the next may want it. */
+const FEATURES = ["shader-f16", "subgroups"];
+/** Those of this thread. */
+const devices = new Set<Shared>();
 
 /** Limits that are asked for as high as they go, since sizes may depend on a model's inputs. */
 const MEMORY_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
@@ -47,8 +59,40 @@ function pick({ variants }: GpuTarget, has: GPUAdapter | GPUDevice): GpuVariant 
 const nameOf = ({ info }: GPUAdapter | { info?: GPUAdapterInfo }): string =>
   [info?.vendor, info?.architecture].filter(Boolean).join(" ") || "of unknown make";
 
+/** Holds a device, until what this returns is called. */
+function hold(shared: Shared): () => void {
+  let held = true;
+  shared.holders++;
+  return () => {
+    if (!held) return;
+    held = false;
+    if (--shared.holders) return;
+    devices.delete(shared);
+    shared.made.then((device) => device.destroy(), () => undefined);
+  };
+}
+
+/** A device of which sessions may share what they need, the adapter's memory and features. */
+function make(adapter: GPUAdapter, { requires, uses, limits }: GpuVariant): Shared {
+  const requiredLimits: Record<string, number> = { ...limits };
+  for (const name of MEMORY_LIMITS) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = [...new Set([...requires, ...uses, ...FEATURES])].filter((name) =>
+    adapter.features.has(name),
+  ) as GPUFeatureName[];
+  const made = adapter.requestDevice({ label: "pyruntime", requiredFeatures, requiredLimits });
+  const shared = { made, name: nameOf(adapter), holders: 0 };
+  devices.add(shared);
+  const forget = (): boolean => devices.delete(shared);
+  made.then(({ lost }) => lost.then(forget), forget);
+  return shared;
+}
+
+/** Whether a device has all that the variant needs, and can use as well as the adapter could. */
+const serves = (device: GPUDevice, adapter: GPUAdapter, variant: GpuVariant): boolean =>
+  !missing(variant, device).length && variant.uses.every((name) => device.features.has(name) || !adapter.features.has(name));
+
 /**
- * A device for the pack: the user's, or a new one.
+ * A device for the pack: the user's, one that other sessions have, or a new one.
  *
  * @param software whether a software adapter will do.
  * @throws DeviceError that says what is missing.
@@ -56,7 +100,7 @@ const nameOf = ({ info }: GPUAdapter | { info?: GPUAdapterInfo }): string =>
 export async function acquireGpu(target: GpuTarget, software: boolean, device?: GPUDevice): Promise<Gpu> {
   if (device) {
     const info = device.adapterInfo as GPUAdapterInfo | undefined; // newer than WebGPU itself
-    return { device, variant: pick(target, device), name: nameOf({ ...(info && { info }) }), owned: false };
+    return { device, variant: pick(target, device), name: nameOf({ ...(info && { info }) }) };
   }
   const gpu = globalThis.navigator?.gpu as GPU | undefined;
   if (!gpu)
@@ -66,15 +110,24 @@ export async function acquireGpu(target: GpuTarget, software: boolean, device?: 
   const fallback = adapter.info?.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;
   if (fallback && !software) throw new DeviceError("the only WebGPU adapter is a software fallback");
   const variant = pick(target, adapter);
-  const requiredLimits: Record<string, number> = { ...variant.limits };
-  for (const name of MEMORY_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const requiredFeatures = [...variant.requires, ...variant.uses].filter((name) => adapter.features.has(name)) as GPUFeatureName[];
-  try {
-    const made = await adapter.requestDevice({ label: "pyruntime", requiredFeatures, requiredLimits });
-    return { device: made, variant, name: nameOf(adapter), owned: true };
-  } catch (error) {
-    throw new DeviceError(`the WebGPU adapter gives no device: ${messageOf(error)}`);
+  const name = nameOf(adapter);
+  const take = async (shared: Shared): Promise<Gpu | undefined> => {
+    const release = hold(shared);
+    try {
+      const made = await shared.made;
+      if (serves(made, adapter, variant)) return { device: made, variant, name, release };
+    } catch (error) {
+      release();
+      throw new DeviceError(`the WebGPU adapter gives no device: ${messageOf(error)}`);
+    }
+    release();
+    return undefined;
+  };
+  for (const shared of devices) {
+    const found = shared.name === name ? await take(shared) : undefined;
+    if (found) return found;
   }
+  return (await take(make(adapter, variant)))!; // made for it
 }
 
 /**

@@ -323,7 +323,7 @@ class WebgpuBackend implements Backend {
     for (const buffer of this.#weights.splice(0)) buffer.destroy();
     this.#states?.destroy();
     void this.#host?.dispose();
-    if (this.#gpu.owned) this.#gpu.device.destroy();
+    this.#gpu.release?.();
   }
 }
 
@@ -429,7 +429,7 @@ export async function openWebgpu(loading: Loading, target: GpuTarget, gpu: Gpu):
   } catch (error) {
     for (const buffer of buffers) buffer.destroy();
     states?.destroy();
-    if (gpu.owned) device.destroy();
+    gpu.release?.();
     throw error;
   }
 }

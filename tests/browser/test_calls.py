@@ -134,12 +134,21 @@ def test_bytes_on_the_gpu(page: Page, server: Server, layers: str) -> None:
     assert held.keys() == {STORAGE, UNIFORM, STAGING}
 
 
-def test_sessions_share_a_device(page: Page, layers: str) -> None:
-    """Their runs overlap, and one goes on when the other is disposed of."""
+@pytest.mark.parametrize("given", [False, True])
+def test_sessions_share_a_device(page: Page, layers: str, *, given: bool) -> None:
+    """Their runs overlap, and one goes on when the other is disposed of; the last takes the device with it."""
     made: dict[str, Any] = page.evaluate(
-        """async ([url, width]) => {
-            const gpuDevice = await (await navigator.gpu.requestAdapter()).requestDevice();
-            const load = (each) => harness.load(each, { gpuDevice });
+        """async ([url, width, given]) => {
+            const request = GPUAdapter.prototype.requestDevice;
+            const devices = [], lost = [];
+            GPUAdapter.prototype.requestDevice = async function (...all) {
+                const device = await request.apply(this, all);
+                device.lost.then(({ reason }) => lost.push(reason));
+                devices.push(device);
+                return device;
+            };
+            const gpuDevice = given ? await (await navigator.gpu.requestAdapter()).requestDevice() : undefined;
+            const load = (each) => harness.load(each, { device: "webgpu", worker: false, gpuDevice });
             const [one, affine, two] = await Promise.all([url, "/packs/affine/", url].map(load));
             const data = Float32Array.from({ length: 3 * width }, (_, i) => Math.sin(i));
             const x = { data, shape: [3, width] };
@@ -151,13 +160,23 @@ def test_sessions_share_a_device(page: Page, layers: str) -> None:
             const fourth = await two.run({ x });
             await affine.run({ x: four });
             affine.dispose();
+            const early = lost.length;
             two.dispose();
-            gpuDevice.destroy();
-            return [first, second, third, fourth].map(numbers);
+            two.dispose();
+            gpuDevice?.destroy();
+            await devices[0].lost;
+            const told = [early, lost.length, devices.length];
+            // on a new one, since that has gone
+            const again = await harness.load("/packs/affine/", { device: "webgpu", worker: false });
+            await again.run({ x: four });
+            again.dispose();
+            GPUAdapter.prototype.requestDevice = request;
+            return [...[first, second, third, fourth].map(numbers), [...told, devices.length]];
         }""",
-        [layers, WIDTH],
+        [layers, WIDTH, given],
     )
-    first, second, third, fourth = made
+    first, second, third, fourth, devices = made
+    assert devices == [0, 1, 1, 2]
     assert first == second
     assert third == fourth
     assert first != third, "each has its own state"
