@@ -13,11 +13,17 @@ export interface Gpu {
   readonly release?: () => void;
 }
 
-/** A device that was made here: sessions share it, as many as hold it. */
-interface Shared {
+/** What devices and adapters tell of themselves. */
+interface Offer {
+  readonly features: ReadonlySet<string>;
+  readonly limits: object;
+}
+
+/** A device that was made here, with what was asked for, and the sessions that share it. */
+interface Shared extends Offer {
   readonly made: Promise<GPUDevice>;
   readonly name: string;
-  holders: number;
+  readonly holders: Set<object>;
 }
 
 /** Flags of WebGPU buffers, by the specification's numbers: TypeScript's DOM library lacks the namespaces. */
@@ -27,7 +33,7 @@ export const MAP_READ = 1;
 /** GPUShaderStage.COMPUTE. */
 export const COMPUTE = 4;
 
-/** What packs may use, which a device is given whatever its first pack uses: the next may want it. */
+/** What packs may use. A device has it whatever its first pack does, since the next one may. */
 const FEATURES = ["shader-f16", "subgroups"];
 /** Those of this thread. */
 const devices = new Set<Shared>();
@@ -36,12 +42,12 @@ const devices = new Set<Shared>();
 const MEMORY_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
 
 /** Whether the GPU, or the browser's WGSL, has a feature. */
-export const offers = ({ features }: GPUAdapter | GPUDevice, name: string): boolean =>
+export const offers = ({ features }: Offer, name: string): boolean =>
   features.has(name) || !!globalThis.navigator?.gpu?.wgslLanguageFeatures?.has(name);
 
 /** Names of what a variant needs and the adapter or device lacks. */
-function missing({ requires, limits }: GpuVariant, has: GPUAdapter | GPUDevice): string[] {
-  const offered = has.limits as unknown as Readonly<Record<string, number | undefined>>;
+function missing({ requires, limits }: GpuVariant, has: Offer): string[] {
+  const offered = has.limits as Readonly<Record<string, number | undefined>>;
   return [
     ...requires.filter((name) => !offers(has, name)),
     ...Object.keys(limits)
@@ -50,7 +56,7 @@ function missing({ requires, limits }: GpuVariant, has: GPUAdapter | GPUDevice):
   ];
 }
 
-function pick({ variants }: GpuTarget, has: GPUAdapter | GPUDevice): GpuVariant {
+function pick({ variants }: GpuTarget, has: Offer): GpuVariant {
   const variant = variants.find((each) => !missing(each, has).length);
   if (variant) return variant;
   throw new DeviceError(`the GPU lacks ${missing(variants.at(-1)!, has).join(", ")}, which the pack needs`);
@@ -59,37 +65,23 @@ function pick({ variants }: GpuTarget, has: GPUAdapter | GPUDevice): GpuVariant 
 const nameOf = ({ info }: GPUAdapter | { info?: GPUAdapterInfo }): string =>
   [info?.vendor, info?.architecture].filter(Boolean).join(" ") || "of unknown make";
 
-/** Holds a device, until what this returns is called. */
-function hold(shared: Shared): () => void {
-  let held = true;
-  shared.holders++;
-  return () => {
-    if (!held) return;
-    held = false;
-    if (--shared.holders) return;
-    devices.delete(shared);
-    shared.made.then((device) => device.destroy(), () => undefined);
-  };
-}
-
-/** A device of which sessions may share what they need, the adapter's memory and features. */
-function make(adapter: GPUAdapter, { requires, uses, limits }: GpuVariant): Shared {
-  const requiredLimits: Record<string, number> = { ...limits };
-  for (const name of MEMORY_LIMITS) requiredLimits[name] = adapter.limits[name];
-  const requiredFeatures = [...new Set([...requires, ...uses, ...FEATURES])].filter((name) =>
-    adapter.features.has(name),
-  ) as GPUFeatureName[];
-  const made = adapter.requestDevice({ label: "pyruntime", requiredFeatures, requiredLimits });
-  const shared = { made, name: nameOf(adapter), holders: 0 };
+/** Makes a device for a variant and, as far as the adapter goes, for those of other packs. */
+function make(adapter: GPUAdapter, { requires, limits: least }: GpuVariant): Shared {
+  const limits: Record<string, number> = { ...least };
+  for (const name of MEMORY_LIMITS) limits[name] = adapter.limits[name];
+  const wanted = [...FEATURES, ...requires] as GPUFeatureName[];
+  const features = new Set(wanted.filter((name) => adapter.features.has(name)));
+  const made = adapter.requestDevice({
+    label: "pyruntime",
+    requiredFeatures: [...features],
+    requiredLimits: limits,
+  });
+  const shared = { made, features, limits, name: nameOf(adapter), holders: new Set<object>() };
   devices.add(shared);
   const forget = (): boolean => devices.delete(shared);
   made.then(({ lost }) => lost.then(forget), forget);
   return shared;
 }
-
-/** Whether a device has all that the variant needs, and can use as well as the adapter could. */
-const serves = (device: GPUDevice, adapter: GPUAdapter, variant: GpuVariant): boolean =>
-  !missing(variant, device).length && variant.uses.every((name) => device.features.has(name) || !adapter.features.has(name));
 
 /**
  * A device for the pack: the user's, one that other sessions have, or a new one.
@@ -104,30 +96,26 @@ export async function acquireGpu(target: GpuTarget, software: boolean, device?: 
   }
   const gpu = globalThis.navigator?.gpu as GPU | undefined;
   if (!gpu)
-    throw new DeviceError("navigator.gpu is missing: this is no browser, an old one, or a page without https");
+    throw new DeviceError("navigator.gpu is missing: no browser, an old one, or a page without https");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw new DeviceError("the browser offers no WebGPU adapter: the GPU or its driver is blocked");
+  if (!adapter) throw new DeviceError("there is no WebGPU adapter: the GPU or its driver is blocked");
   const fallback = adapter.info?.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;
-  if (fallback && !software) throw new DeviceError("the only WebGPU adapter is a software fallback");
+  if (fallback && !software) throw new DeviceError("the only WebGPU adapter is software");
   const variant = pick(target, adapter);
-  const name = nameOf(adapter);
-  const take = async (shared: Shared): Promise<Gpu | undefined> => {
-    const release = hold(shared);
-    try {
-      const made = await shared.made;
-      if (serves(made, adapter, variant)) return { device: made, variant, name, release };
-    } catch (error) {
-      release();
-      throw new DeviceError(`the WebGPU adapter gives no device: ${messageOf(error)}`);
-    }
-    release();
-    return undefined;
-  };
-  for (const shared of devices) {
-    const found = shared.name === name ? await take(shared) : undefined;
-    if (found) return found;
+  const shared = [...devices].find((each) => !missing(variant, each).length) ?? make(adapter, variant);
+  const holder = {};
+  shared.holders.add(holder);
+  try {
+    const made = await shared.made;
+    const release = (): void => {
+      if (!shared.holders.delete(holder) || shared.holders.size) return;
+      devices.delete(shared);
+      made.destroy();
+    };
+    return { device: made, variant, name: shared.name, release };
+  } catch (error) {
+    throw new DeviceError(`WebGPU gives no device: ${messageOf(error)}`);
   }
-  return (await take(make(adapter, variant)))!; // made for it
 }
 
 /**
