@@ -22,7 +22,6 @@ interface Offer {
 /** A device that was made here, with what was asked for, and the sessions that share it. */
 interface Shared extends Offer {
   readonly made: Promise<GPUDevice>;
-  readonly name: string;
   readonly holders: Set<object>;
 }
 
@@ -37,9 +36,6 @@ export const COMPUTE = 4;
 const FEATURES = ["shader-f16", "subgroups"];
 /** Those of this thread. */
 const devices = new Set<Shared>();
-
-/** Limits that are asked for as high as they go, since sizes may depend on a model's inputs. */
-const MEMORY_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
 
 /** Whether the GPU, or the browser's WGSL, has a feature. */
 export const offers = ({ features }: Offer, name: string): boolean =>
@@ -67,8 +63,9 @@ const nameOf = ({ info }: GPUAdapter | { info?: GPUAdapterInfo }): string =>
 
 /** Makes a device for a variant and, as far as the adapter goes, for those of other packs. */
 function make(adapter: GPUAdapter, { requires, limits: least }: GpuVariant): Shared {
-  const limits: Record<string, number> = { ...least };
-  for (const name of MEMORY_LIMITS) limits[name] = adapter.limits[name];
+  // memory as far as it goes, since sizes may depend on a model's inputs
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const limits = { ...least, maxBufferSize, maxStorageBufferBindingSize };
   const wanted = [...FEATURES, ...requires] as GPUFeatureName[];
   const features = new Set(wanted.filter((name) => adapter.features.has(name)));
   const made = adapter.requestDevice({
@@ -76,10 +73,8 @@ function make(adapter: GPUAdapter, { requires, limits: least }: GpuVariant): Sha
     requiredFeatures: [...features],
     requiredLimits: limits,
   });
-  const shared = { made, features, limits, name: nameOf(adapter), holders: new Set<object>() };
+  const shared = { made, features, limits, holders: new Set<object>() };
   devices.add(shared);
-  const forget = (): boolean => devices.delete(shared);
-  made.then(({ lost }) => lost.then(forget), forget);
   return shared;
 }
 
@@ -104,16 +99,20 @@ export async function acquireGpu(target: GpuTarget, software: boolean, device?: 
   const variant = pick(target, adapter);
   const shared = [...devices].find((each) => !missing(variant, each).length) ?? make(adapter, variant);
   const holder = {};
+  const forget = (): boolean => devices.delete(shared);
   shared.holders.add(holder);
   try {
     const made = await shared.made;
+    void made.lost.then(forget);
     const release = (): void => {
-      if (!shared.holders.delete(holder) || shared.holders.size) return;
-      devices.delete(shared);
-      made.destroy();
+      if (shared.holders.delete(holder) && !shared.holders.size) {
+        forget();
+        made.destroy();
+      }
     };
-    return { device: made, variant, name: shared.name, release };
+    return { device: made, variant, name: nameOf(adapter), release };
   } catch (error) {
+    forget();
     throw new DeviceError(`WebGPU gives no device: ${messageOf(error)}`);
   }
 }

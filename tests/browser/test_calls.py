@@ -136,8 +136,8 @@ def test_bytes_on_the_gpu(page: Page, server: Server, layers: str) -> None:
 
 @pytest.mark.parametrize("given", [False, True])
 def test_sessions_share_a_device(page: Page, layers: str, *, given: bool) -> None:
-    """Their runs overlap, and one goes on when the other is disposed of; the last takes the device with it."""
-    made: dict[str, Any] = page.evaluate(
+    """Their runs overlap; one goes on without another, and the last takes the device with it."""
+    made: list[Any] = page.evaluate(
         """async ([url, width, given]) => {
             const request = GPUAdapter.prototype.requestDevice;
             const devices = [], lost = [];
@@ -147,7 +147,8 @@ def test_sessions_share_a_device(page: Page, layers: str, *, given: bool) -> Non
                 devices.push(device);
                 return device;
             };
-            const gpuDevice = given ? await (await navigator.gpu.requestAdapter()).requestDevice() : undefined;
+            const adapter = await navigator.gpu.requestAdapter();
+            const gpuDevice = given ? await adapter.requestDevice() : undefined;
             const load = (each) => harness.load(each, { device: "webgpu", worker: false, gpuDevice });
             const [one, affine, two] = await Promise.all([url, "/packs/affine/", url].map(load));
             const data = Float32Array.from({ length: 3 * width }, (_, i) => Math.sin(i));
