@@ -15,11 +15,12 @@ from pyruntime.errors import UnsupportedError
 from pyruntime.ir.dims import Dim, align, divides, floordiv, product
 from pyruntime.ir.dtypes import DType
 from pyruntime.ir.extremes import Extreme, Extremes
-from pyruntime.ir.kernel import Aside, Attention, Conv, KernelCall, MatMul, Reduction, Row
+from pyruntime.ir.kernel import Attention, Conv, KernelCall, MatMul, Row
 from pyruntime.ir.program import Program
-from pyruntime.ir.scalar import Call, Load, Scalar, transform, walk
+from pyruntime.ir.scalar import Call, Load
 from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.targets.edits import with_views, written_once
+from pyruntime_converter.targets.partials import of_partials, read_by_rows
 from pyruntime_converter.targets.splitting import pays
 
 SPAN = 16  # values of a run: workgroups of products have whole runs, whatever their form
@@ -174,7 +175,7 @@ def _space(row: Row, tensor: Tensor, runs: _Runs) -> _Space | None:
         operands.add(load.operand)
         kinds.append((reduction.combine, magnitude))
     views = {row.inputs[i] for i in operands}
-    if row.elementwise or len(views) != 1 or any(row.inputs[i].tensor is tensor for i in _others(row)):
+    if row.elementwise or len(views) != 1 or any(row.inputs[i].tensor is tensor for i in read_by_rows(row)):
         return None
     (view,) = views
     if view.tensor is not tensor or view.guards or view.indirect or not runs.whole(view.offset):
@@ -194,12 +195,6 @@ def _space(row: Row, tensor: Tensor, runs: _Runs) -> _Space | None:
     return _Space(tuple(kinds), runs.over(view.offset), axes[:outer], _merged(reduced))
 
 
-def _others(row: Row) -> list[int]:
-    """The operands that what becomes of the reductions reads."""
-    trees = (row.body, *(a.body for a in row.asides))
-    return sorted({n.operand for t in trees for n in walk(t) if isinstance(n, Load)})
-
-
 def _merged(axes: Axes) -> Axes:
     """The axes where those that go on without a gap are one."""
     found = [axes[-1]]
@@ -214,28 +209,6 @@ def _merged(axes: Axes) -> Axes:
 
 def _reduced(row: Row, space: _Space, tensor: Tensor, behind: Mapping[Kind, Dim]) -> Row:
     """The reduction as one of extremes; behind: where those of a kind begin."""
-    outer, others = len(space.outer), _others(row)
-    still = (0,) * len(space.reduced)
     strides = tuple(stride for _, stride in (*space.outer, *space.reduced))
-
-    def of_rows(view: View) -> View:
-        return replace(view, strides=(*view.strides[:outer], *still))
-
-    def leaf(node: Scalar) -> Scalar:
-        return replace(node, operand=others.index(node.operand)) if isinstance(node, Load) else node
-
-    return replace(
-        row,
-        inputs=(
-            *(of_rows(row.inputs[i]) for i in others),
-            *(View(tensor, behind[kind] + space.first, strides) for kind in space.kinds),
-        ),
-        output=of_rows(row.output),
-        sizes=tuple(size for size, _ in (*space.outer, *space.reduced)),
-        reduced=len(space.reduced),
-        reductions=tuple(
-            Reduction(r.combine, Load(F32, len(others) + i)) for i, r in enumerate(row.reductions)
-        ),
-        body=transform(row.body, leaf),
-        asides=tuple(Aside(of_rows(a.output), transform(a.body, leaf)) for a in row.asides),
-    )
+    partial = [View(tensor, behind[kind] + space.first, strides) for kind in space.kinds]
+    return of_partials(row, partial, [size for size, _ in space.reduced])

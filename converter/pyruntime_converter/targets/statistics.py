@@ -11,13 +11,14 @@ from typing import cast
 
 from pyruntime.ir.dims import Dim, align, divides, floordiv, product
 from pyruntime.ir.dtypes import DType
-from pyruntime.ir.kernel import Aside, KernelCall, Reduction, Row
+from pyruntime.ir.kernel import Aside, KernelCall, Row
 from pyruntime.ir.program import Boundary, Program
 from pyruntime.ir.scalar import Acc, Call, Index, Load, Scalar, Size, cost, transform, walk
 from pyruntime.ir.views import Tensor, View
 from pyruntime_converter.lowering.lazy import MAX_TENSORS_READ
 from pyruntime_converter.lowering.views import contiguous_strides
 from pyruntime_converter.targets.edits import in_float64, with_views, written_once
+from pyruntime_converter.targets.partials import of_partials
 
 MOST_COST = 24  # of an element that is computed once more for each reduction of it
 FEW = 16  # rows, which keep no GPU busy,
@@ -172,25 +173,7 @@ def _parts(row: Row) -> tuple[Row, ...]:
         body=stored[0].body,
         asides=tuple(stored[1:]),
     )
-    bodies = [row.body, *(a.body for a in row.asides)]
-    used = sorted({n.operand for b in bodies for n in walk(b) if isinstance(n, Load)})
-    of_rows = [replace(v, strides=(*v.strides[:-1], 0)) for v in (row.inputs[i] for i in used)]
-
-    def leaf(node: Scalar) -> Scalar:
-        return replace(node, operand=used.index(node.operand)) if isinstance(node, Load) else node
-
-    body, *others = (transform(b, leaf) for b in bodies)
-    second = replace(
-        row,
-        inputs=(*of_rows, *partial),
-        sizes=(*rows, count),
-        reductions=tuple(
-            Reduction(r.combine, Load(DType.F32, len(used) + i)) for i, r in enumerate(row.reductions)
-        ),
-        body=body,
-        asides=tuple(replace(a, body=b) for a, b in zip(row.asides, others, strict=True)),
-    )
-    return first, second
+    return first, of_partials(row, partial, (count,))
 
 
 def _part(row: Row) -> int | None:
