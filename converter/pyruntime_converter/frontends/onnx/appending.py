@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import GraphProto, NodeProto, helper
@@ -31,47 +31,47 @@ def parts_of(body: GraphProto, carried: int) -> tuple[GraphProto, list[Appended]
 
     A carried value counts where nothing but the Concat that makes its next one reads it, and nothing that.
     """
-    uses, made = _uses(body), {name: number for number, node in enumerate(body.node) for name in node.output}
     found: list[Appended] = []
     changed: dict[int, NodeProto] = {}  # by number
-    for place in range(carried):
-        before, after = body.input[_GIVEN + place].name, body.output[1 + place].name
-        number = made.get(after)
-        node = NodeProto() if number is None else body.node[number]
+    for place, number in _next_ones(body, carried, "Concat"):
+        node, before = body.node[number], body.input[_GIVEN + place].name
         stated = [a.i for a in node.attribute if a.name == "axis"]
-        if number is None or node.op_type != "Concat" or node.domain or not stated or len(node.input) < 2:
-            continue
-        if uses[before] != 1 or uses[after] != 1 or before not in (node.input[0], node.input[-1]):
+        if not stated or len(node.input) < 2 or before not in (node.input[0], node.input[-1]):
             continue
         in_front = node.input[-1] == before
         others = node.input[:-1] if in_front else node.input[1:]
         found.append(Appended(place, stated[0], in_front))
-        changed[number] = helper.make_node("Concat", others, [after], name=node.name, axis=stated[0])
+        changed[number] = helper.make_node("Concat", others, node.output, name=node.name, axis=stated[0])
     return _instead(body, [f.place for f in found], changed), found
 
 
 def inserted_into(body: GraphProto, carried: int) -> tuple[GraphProto, list[int]]:
     """As `parts_of`, of carried sequences that get one tensor more at their end: by place."""
-    uses, made = _uses(body), {name: number for number, node in enumerate(body.node) for name in node.output}
-    found: list[int] = []
     changed: dict[int, NodeProto] = {}  # by number
-    for place in range(carried):
-        before, after = body.input[_GIVEN + place].name, body.output[1 + place].name
-        number = made.get(after)
-        node = NodeProto() if number is None else body.node[number]
-        ends = node.op_type == "SequenceInsert" and not node.domain and len(node.input) == 2
-        if number is None or not ends or node.input[0] != before or uses[before] != 1 or uses[after] != 1:
-            continue
-        found.append(place)
-        changed[number] = helper.make_node("Identity", node.input[1:], [after], name=node.name)
+    found: list[int] = []
+    for place, number in _next_ones(body, carried, "SequenceInsert"):
+        node = body.node[number]
+        if len(node.input) == 2 and node.input[0] == body.input[_GIVEN + place].name:
+            found.append(place)
+            changed[number] = helper.make_node("Identity", node.input[1:], node.output, name=node.name)
     return _instead(body, found, changed), found
 
 
-def _uses(body: GraphProto) -> Counter[str]:
-    """How often each name is read, or given."""
+def _next_ones(body: GraphProto, carried: int, op: str) -> Iterator[tuple[int, int]]:
+    """By place, the numbers of nodes that make a next value, and alone may read the one before.
+
+    Nothing else reads these two, nor are they given.
+    """
     uses = Counter(name for node in body.node for name in reads(node))
     uses.update(v.name for v in body.output)
-    return uses
+    made = {name: number for number, node in enumerate(body.node) for name in node.output}
+    for place in range(carried):
+        before, after = body.input[_GIVEN + place].name, body.output[1 + place].name
+        number = made.get(after)
+        if number is None or uses[before] != 1 or uses[after] != 1:
+            continue
+        if body.node[number].op_type == op and not body.node[number].domain:
+            yield place, number
 
 
 def _instead(body: GraphProto, places: Sequence[int], changed: Mapping[int, NodeProto]) -> GraphProto:

@@ -44,9 +44,10 @@ def traced(value: Value, at: int, sources: Mapping[Value, Value]) -> tuple[Value
         if value in sources:
             value = sources[value]
             continue
-        places = None if value.producer is None else moved(value.producer)
-        if places is None:
+        node = value.producer
+        places = None if node is None else moved(node)
+        if node is None or places is None:
             break
         which, at = places[at]
-        value = [v for v in value.producer.inputs if v is not None][which]  # type: ignore[union-attr]
+        value = [v for v in node.inputs if v is not None][which]
     return value, at

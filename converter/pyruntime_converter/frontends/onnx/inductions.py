@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from onnx import GraphProto, NodeProto, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 
 from pyruntime.ir.conditions import choose
 from pyruntime.ir.dims import Dim, Expr, floordiv, maximum
@@ -53,14 +53,14 @@ def counted_in(ctx: NodeContext, body: GraphProto, held: Sequence[Element]) -> d
 
 
 def _step(
-    node: NodeProto | None, before: str, made: Mapping[str, NodeProto], weights: Mapping[str, object]
+    node: NodeProto | None, before: str, made: Mapping[str, NodeProto], weights: Mapping[str, TensorProto]
 ) -> int:
     """What a node adds to a carried number; 0 where it does something else."""
     if node is None or node.op_type != "Add" or node.domain or before not in node.input:
         return 0
     (other,) = [name for name in node.input if name != before] or [before]
     if other in weights:
-        number = numpy_helper.to_array(weights[other])  # type: ignore[arg-type]
+        number = numpy_helper.to_array(weights[other])
         return int(number.item()) if number.size == 1 else 0
     constant = made.get(other)
     if constant is None or constant.op_type != "Constant":
